@@ -1,0 +1,130 @@
+/** The native module, typed in one place. Handles are small integers; the native side owns every byte behind them. */
+
+/** Storage dtypes by number, as in native/core/dtype.h. */
+export const STORAGE_DTYPES = ['f32', 'i32', 'u8', 'f16', 'bf16'] as const;
+export type StorageDType = (typeof STORAGE_DTYPES)[number];
+
+export type NumericArray = Float32Array | Int32Array | Uint8Array;
+
+/** One row of ops.def. */
+export interface OpInfo {
+  name: string;
+  operands: { name: string; role: 'in' | 'out' | 'inout'; star: boolean }[];
+  ints: string[];
+  intsOpen: boolean;
+  floats: string[];
+  floatsOpen: boolean;
+  dtypes: string[];
+  kind: 'stream' | 'host';
+}
+
+export interface NativeMemory {
+  /** Bytes of living buffers. */
+  live: number;
+  /** Bytes kept for reuse. */
+  cached: number;
+  /** Highest `live` since the last reset. */
+  peak: number;
+  /** Most bytes live + cached may reach, over the whole process. */
+  budget: number;
+  /** Living handles of this environment. */
+  handles: number;
+}
+
+export interface NativeCounters {
+  /** Op calls handed to the stream since the environment began. */
+  enqueued: number;
+  /** Op calls completed. */
+  completed: number;
+  /** Calls that ran on the JavaScript thread because the stream was idle and they were negligible. */
+  inlined: number;
+  /** Copies made because an in-place op found its buffer shared. */
+  copiesOnWrite: number;
+  /** Longest stay of the JavaScript thread in one native call, in milliseconds, since resetCounters. */
+  longestStayMs: number;
+  /** The same for the very first native call of the environment. */
+  firstStayMs: number;
+}
+
+export interface BuildInfo {
+  /** Version of the package the addon was built from. */
+  version: string;
+  compiler: string;
+  buildType: string;
+  levels: string[];
+  activeLevel: string;
+  cpuModel: string;
+  napiVersion: number;
+  checkedOps: boolean;
+  cuda: boolean;
+}
+
+/**
+ * The door. Every method belongs to the calling environment (main thread or worker), which has its own in-order stream.
+ *
+ * Argument block, shared with native code: `ints` (Int32Array) and `floats` (Float64Array). `enqueue` reads:
+ *
+ *     ints: op, numOperands, numInts, numFloats,
+ *           then per operand in ops.def order: handle, dtype, rank, dims...   (handle -1 on an `out` operand: allocate)
+ *           then the integer attributes
+ *     floats: the float attributes
+ *
+ * and writes the handle of every newly allocated output back into its operand's place.
+ */
+export interface NativeAddon {
+  readonly apiVersion: number;
+  buildInfo(): BuildInfo;
+  ops(): OpInfo[];
+  /** The environment's argument block; the same buffers on every call. */
+  argumentBlock(): { ints: Int32Array; floats: Float64Array };
+  enqueue(): void;
+
+  /** New buffer holding a copy of `values`; dtype by number. */
+  create(dtype: number, values: NumericArray): number;
+  /** Replaces the whole content; copies on write when the storage is shared. `values` may be reused at once. */
+  write(handle: number, values: NumericArray): void;
+  /** Waits for the stream and copies the content into `target`, converting f16/bf16 to float32. */
+  readSync(handle: number, target: NumericArray): void;
+  /** As readSync, without waiting: the promise settles with `target` once the stream has filled it. */
+  read(handle: number, target: NumericArray): Promise<NumericArray>;
+  /** A new handle on the same storage: `count` elements from element `offset`. */
+  alias(handle: number, offset: number, count: number): number;
+  /** Makes `target` refer to the storage `source` refers to (same size and dtype). */
+  assign(target: number, source: number): void;
+  retain(handle: number): void;
+  release(handle: number): void;
+  /** Elements, dtype number and number of handles on the storage. */
+  describe(handle: number): { size: number; dtype: number; sharers: number };
+
+  /** Blocks until the stream is empty; throws what a call reported. */
+  sync(): void;
+  /** Settles when everything enqueued so far has run; rejects with what a call reported. */
+  settled(): Promise<void>;
+
+  recordBegin(): void;
+  /** Ends the recording. `args` are the handles that later replays replace, `outputs` those they return afresh. */
+  recordEnd(args: Int32Array, outputs: Int32Array): number;
+  recordAbort(): void;
+  isRecording(): boolean;
+  /** Handles of the plan that were neither arguments nor made inside the recording, in order of first use. */
+  planCaptures(plan: number): Int32Array;
+  /** Enqueues the plan on new arguments; returns the handles of fresh outputs. */
+  planReplay(plan: number, args: Int32Array): Int32Array;
+  planText(plan: number): string;
+  /** Fingerprint of everything recorded, bytes of host writes included: equal for two recordings of the same step. */
+  planFingerprint(plan: number): string;
+  planDispose(plan: number): void;
+  /** Runs a list in the text form on named buffers of this environment: {"%0": handle}; returns the handles of all values. */
+  runText(text: string, inputs: Record<string, number>): Record<string, number>;
+
+  memory(): NativeMemory;
+  resetPeak(): void;
+  /** Sets the process-wide budget in bytes. */
+  setBudget(bytes: number): void;
+  /** Returns cached memory to the system. */
+  trim(): void;
+  threads(): number;
+  setThreads(count: number): void;
+  counters(): NativeCounters;
+  resetCounters(): void;
+}
