@@ -56,7 +56,6 @@ export interface BuildInfo {
   cpuModel: string;
   napiVersion: number;
   checkedOps: boolean;
-  cuda: boolean;
 }
 
 /**

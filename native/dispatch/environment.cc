@@ -1,0 +1,391 @@
+#include "dispatch/environment.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/thread_pool.h"
+#include "dispatch/cost.h"
+#include "dispatch/op_scope.h"
+
+namespace tk {
+namespace {
+
+constexpr int kIndexBits = 24;
+constexpr uint32_t kGenerationMask = 0x7f;
+constexpr int64_t kMaxExactInteger = int64_t(1) << 53;
+constexpr char kDtypeLetters[kNumDTypes + 1] = "fibhg";  // in the order of DType: f32 i32 u8 f16 bf16
+
+// Calls visit(spec, position) for every operand of a call, groups spelled out, in order.
+template <class Visit>
+void for_each_operand(const OpInfo& info, int star_count, const Visit& visit) {
+  size_t position = 0;
+  for (const OperandSpec& spec : info.operands) {
+    for (int i = 0; i < (spec.star ? star_count : 1); ++i) visit(spec, position++);
+  }
+}
+
+bool dtypes_match(const OpInfo& info, const CallRequest& request, int star_count) {
+  for (const std::string& alternative : info.dtypes) {
+    size_t position = 0;
+    bool match = true;
+    for (size_t spec = 0; spec < info.operands.size() && match; ++spec) {
+      const int count = info.operands[spec].star ? star_count : 1;
+      for (int i = 0; i < count && match; ++i, ++position) {
+        const char letter = alternative[spec];
+        match = letter == '?' || letter == kDtypeLetters[int(request.operands[position].dtype)];
+      }
+    }
+    if (match) return true;
+  }
+  return false;
+}
+
+std::string operands_text(const CallRequest& request) {
+  std::string text;
+  for (const CallOperand& operand : request.operands) {
+    text += (text.empty() ? "" : ", ") + std::string(dtype_name(operand.dtype)) + shape_text(operand.dims, operand.rank);
+  }
+  return text;
+}
+
+[[noreturn]] void fail_call(const OpInfo& info, const std::string& problem, const CallRequest& request) {
+  throw Error("E_INTERNAL", "[" + info.name + "] " + problem + ", got (" + operands_text(request) + ")");
+}
+
+}  // namespace
+
+int64_t count_elements(const int64_t* dims, int rank) {
+  int64_t size = 1;
+  for (int i = 0; i < rank; ++i) {
+    if (dims[i] < 0) throw Error("E_SHAPE", "negative dimension in shape " + shape_text(dims, rank));
+    if (dims[i] != 0 && size > kMaxExactInteger / dims[i]) {
+      throw Error("E_SHAPE", "too many elements: the product of shape " + shape_text(dims, rank) + " passes 2^53");
+    }
+    size *= dims[i];
+  }
+  return size;
+}
+
+std::string shape_text(const int64_t* dims, int rank) {
+  std::string text = "[";
+  for (int i = 0; i < rank; ++i) text += (i == 0 ? "" : ",") + std::to_string(dims[i]);
+  return text + "]";
+}
+
+Environment::Environment() : stream_(active_level()) {}
+
+Environment::~Environment() { close(); }
+
+const Environment::Entry& Environment::entry(HandleId handle) const {
+  const uint32_t index = uint32_t(handle) & ((1u << kIndexBits) - 1);
+  const uint32_t generation = uint32_t(handle) >> kIndexBits;
+  if (closed_) throw Error("E_CLOSED", "the engine of this environment has been closed");
+  if (handle < 0 || index >= entries_.size() || entries_[index].refs == 0 || entries_[index].generation != generation) {
+    throw Error("E_DISPOSED", "buffer " + std::to_string(handle) + " has been disposed");
+  }
+  return entries_[index];
+}
+
+HandleId Environment::new_handle(Storage* storage, int64_t offset, int64_t size, DType dtype) {
+  uint32_t index;
+  if (free_entries_.empty()) {
+    index = uint32_t(entries_.size());
+    if (index >= 1u << kIndexBits) throw Error("E_OUT_OF_MEMORY", "more than 16 million living tensors");
+    entries_.emplace_back();
+  } else {
+    index = uint32_t(free_entries_.back());
+    free_entries_.pop_back();
+  }
+  Entry& created = entries_[index];
+  created.storage = storage;
+  created.offset = offset;
+  created.size = size;
+  created.dtype = dtype;
+  created.refs = 1;
+  ++storage->refs;
+  ++living_;
+  return HandleId(index | created.generation << kIndexBits);
+}
+
+void Environment::drop_storage(Storage* storage) {
+  if (--storage->refs > 0) return;
+  allocator_.free(storage->block, stream_.enqueued());
+  delete storage;
+}
+
+Block* Environment::allocate(int64_t bytes) {
+  if (closed_) throw Error("E_CLOSED", "the engine of this environment has been closed");
+  forbid_inside_op("allocate");
+  Block* block = allocator_.allocate(bytes);
+  if (block != nullptr) return block;
+  // Give back what is cached and no longer in use; then what becomes free once the queue has run.
+  allocator_.trim(stream_.completed());
+  block = allocator_.allocate(bytes);
+  if (block != nullptr) return block;
+  stream_.wait_idle();
+  allocator_.trim(stream_.completed());
+  return allocator_.allocate(bytes);
+}
+
+Environment::Storage* Environment::new_storage(int64_t bytes, const char* what, const int64_t* dims, int rank) {
+  Block* block = allocate(bytes);
+  if (block == nullptr) {
+    const MemoryBudget& budget = MemoryBudget::instance();
+    throw Error("E_OUT_OF_MEMORY",
+                "[" + std::string(what) + "] out of memory for shape " + shape_text(dims, rank) + ": asked " + std::to_string(bytes) +
+                    " bytes, held " + std::to_string(budget.held()) + " of a budget of " + std::to_string(budget.limit()) +
+                    " bytes. Dispose tensors, use smaller batches, or raise TENSORKILN_MEMORY_LIMIT.");
+  }
+  auto* storage = new Storage;
+  storage->block = block;
+  return storage;
+}
+
+void Environment::enqueue_write(Entry& target, const void* bytes) {
+  const int64_t size = target.size * dtype_bytes(target.dtype);
+  if (size == 0) return;
+  if (stream_.completed() == stream_.enqueued()) {
+    std::memcpy(target.data(), bytes, size_t(size));
+    return;
+  }
+  std::unique_ptr<Command> command = stream_.new_command();
+  command->kind = Command::Kind::write;
+  command->staged.assign(static_cast<const uint8_t*>(bytes), static_cast<const uint8_t*>(bytes) + size);
+  command->target = target.data();
+  stream_.enqueue(std::move(command), size <= 65536);
+}
+
+HandleId Environment::create(DType dtype, const void* bytes, int64_t size) {
+  Storage* storage = new_storage(size * dtype_bytes(dtype), "create", &size, 1);
+  const HandleId handle = new_handle(storage, 0, size, dtype);
+  // A block whose last user has run can be filled here and now; otherwise the copy takes its turn.
+  if (storage->block->last_use <= stream_.completed()) {
+    if (size > 0) std::memcpy(entry(handle).data(), bytes, size_t(size * dtype_bytes(dtype)));
+  } else {
+    enqueue_write(entry(handle), bytes);
+  }
+  if (observer_ != nullptr) observer_->on_create(handle, dtype, bytes, size);
+  return handle;
+}
+
+void Environment::write(HandleId handle, const void* bytes, int64_t size) {
+  TK_CHECK_EQ(size, entry(handle).size);
+  if (observer_ != nullptr) observer_->before_write(handle);
+  make_writable(handle, false, "write");
+  enqueue_write(entry(handle), bytes);
+}
+
+void Environment::make_writable(HandleId handle, bool keep, const char* what) {
+  if (entry(handle).storage->refs == 1) return;
+  const Entry before = entry(handle);
+  Storage* storage = new_storage(before.size * dtype_bytes(before.dtype), what, &before.size, 1);
+  storage->refs = 1;
+  Entry& target = entry(handle);
+  target.storage = storage;
+  target.offset = 0;
+  ++copies_on_write_;
+  if (keep && before.size > 0) enqueue_copy(before, target);
+  drop_storage(before.storage);
+}
+
+void Environment::enqueue_copy(const Entry& from, const Entry& to) {
+  std::unique_ptr<Command> command = stream_.new_command();
+  command->kind = Command::Kind::call;
+  command->op = op_number::copy;
+  command->star_count = 0;
+  command->operands.resize(2);
+  // Bytes, whatever the storage dtype.
+  for (int i = 0; i < 2; ++i) {
+    const Entry& side = i == 0 ? from : to;
+    Operand& operand = command->operands[size_t(i)];
+    operand.data = side.data();
+    operand.size = side.size * dtype_bytes(side.dtype);
+    operand.dtype = DType::u8;
+    operand.rank = 1;
+    operand.dims[0] = operand.size;
+#if TENSORKILN_CHECK_OPS
+    command->blocks.push_back(side.storage->block);
+#endif
+  }
+  const bool negligible = command->operands[0].size <= 32768;
+  stream_.enqueue(std::move(command), negligible);
+}
+
+void Environment::read(HandleId handle, void* target, int64_t size, std::unique_ptr<Completion> completion) {
+  const Entry& source = entry(handle);
+  TK_CHECK_EQ(size, source.size);
+  if (observer_ != nullptr) observer_->before_read(handle);
+  std::unique_ptr<Command> command = stream_.new_command();
+  command->kind = Command::Kind::read;
+  command->source = source.data();
+  command->source_dtype = source.dtype;
+  command->target = target;
+  command->size = size;
+  command->completion = std::move(completion);
+  stream_.enqueue(std::move(command), size <= 16384);
+}
+
+void Environment::read_sync(HandleId handle, void* target, int64_t size) {
+  read(handle, target, size, nullptr);
+  sync();
+}
+
+HandleId Environment::alias(HandleId handle, int64_t offset, int64_t count) {
+  const Entry source = entry(handle);
+  TK_CHECK(offset >= 0 && count >= 0 && offset + count <= source.size);
+  const HandleId result = new_handle(source.storage, source.offset + offset * dtype_bytes(source.dtype), count, source.dtype);
+  if (observer_ != nullptr) observer_->on_alias(handle, result, offset, count);
+  return result;
+}
+
+void Environment::assign(HandleId target, HandleId source) {
+  const Entry from = entry(source);
+  Entry& to = entry(target);
+  TK_CHECK_EQ(from.size, to.size);
+  TK_CHECK_EQ(int(from.dtype), int(to.dtype));
+  Storage* const old = to.storage;
+  ++from.storage->refs;
+  to.storage = from.storage;
+  to.offset = from.offset;
+  drop_storage(old);
+  if (observer_ != nullptr) observer_->on_assign(target, source);
+}
+
+void Environment::retain(HandleId handle) { ++entry(handle).refs; }
+
+void Environment::release(HandleId handle) {
+  if (closed_) return;
+  Entry& released = entry(handle);
+  if (--released.refs > 0) return;
+  Storage* storage = released.storage;
+  released.storage = nullptr;
+  released.generation = (released.generation + 1) & kGenerationMask;
+  free_entries_.push_back(handle & ((1 << kIndexBits) - 1));
+  --living_;
+  drop_storage(storage);
+}
+
+void Environment::check_request(const CallRequest& request, const OpInfo& info, int star_count) const {
+  const auto count_fits = [](const AttrSpec& spec, size_t count) {
+    return spec.open ? count + 1 >= spec.names.size() : count == spec.names.size();
+  };
+  if (!count_fits(info.ints, request.ints.size())) fail_call(info, "wrong number of integer attributes", request);
+  if (!count_fits(info.floats, request.floats.size())) fail_call(info, "wrong number of float attributes", request);
+  const int expected = info.num_fixed + info.num_starred * star_count;
+  if (expected != int(request.operands.size()) || (info.num_starred > 0 && star_count < 1)) {
+    fail_call(info, "wrong number of operands", request);
+  }
+  if (!dtypes_match(info, request, star_count)) fail_call(info, "dtypes not supported", request);
+  for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
+    const CallOperand& operand = request.operands[position];
+    if (spec.role == Role::out) {
+      TK_CHECK_EQ(operand.handle, kNewHandle);
+      return;
+    }
+    const Entry& held = entry(operand.handle);
+    if (held.dtype != operand.dtype || held.size != count_elements(operand.dims, operand.rank)) {
+      fail_call(info,
+                "operand " + spec.name + " does not match its buffer of " + std::to_string(held.size) + " " + dtype_name(held.dtype),
+                request);
+    }
+  });
+}
+
+void Environment::dispatch(CallRequest& request) {
+  if (request.op >= op_number::kCount) throw Error("E_INTERNAL", "no op number " + std::to_string(request.op));
+  const OpInfo& info = op_infos()[request.op];
+  const int star_count = info.num_starred == 0 ? 0 : (int(request.operands.size()) - info.num_fixed) / info.num_starred;
+  check_request(request, info, star_count);
+  const CpuOp& op = cpu_ops(stream_.level())[request.op];
+  TK_CHECK(op.body != nullptr);
+
+  // Everything that can fail for want of memory comes before anything is enqueued or handed out.
+  std::unique_ptr<Command> command = stream_.new_command();
+  command->kind = Command::Kind::call;
+  command->op = request.op;
+  command->star_count = star_count;
+  command->num_threads = ThreadPool::instance().num_threads();
+  command->operands.resize(request.operands.size());
+  command->ints = request.ints;
+  command->floats = request.floats;
+  Storage* scratch = nullptr;
+  try {
+    prepare_operands(request, info, *command);
+    if (op.workspace != nullptr) {
+      command->workspace_bytes = op.workspace(command->view(), command->num_threads);
+      if (command->workspace_bytes > 0) {
+        scratch = new_storage(command->workspace_bytes, info.name.c_str(), &command->workspace_bytes, 1);
+        scratch->refs = 1;
+        command->workspace = scratch->block->data;
+      }
+    }
+  } catch (...) {
+    for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
+      CallOperand& operand = request.operands[position];
+      if (spec.role != Role::out || operand.handle == kNewHandle) return;
+      release(operand.handle);
+      operand.handle = kNewHandle;
+    });
+    throw;
+  }
+  const bool negligible =
+      estimate_nanoseconds(info, command->operands.data(), int(command->operands.size())) < kNegligibleNanoseconds;
+  stream_.enqueue(std::move(command), negligible);
+  // Freed only now: its last use is the call just enqueued.
+  if (scratch != nullptr) drop_storage(scratch);
+  if (observer_ != nullptr) observer_->on_call(request);
+}
+
+void Environment::prepare_operands(CallRequest& request, const OpInfo& info, Command& command) {
+  for_each_operand(info, command.star_count, [&](const OperandSpec& spec, size_t position) {
+    CallOperand& asked = request.operands[position];
+    if (spec.role == Role::inout) make_writable(asked.handle, true, info.name.c_str());
+    if (spec.role == Role::out) {
+      const int64_t size = count_elements(asked.dims, asked.rank);
+      Storage* storage = new_storage(size * dtype_bytes(asked.dtype), info.name.c_str(), asked.dims, asked.rank);
+      asked.handle = new_handle(storage, 0, size, asked.dtype);
+    }
+    Operand& operand = command.operands[position];
+    operand.size = entry(asked.handle).size;
+    operand.dtype = asked.dtype;
+    operand.rank = asked.rank;
+    std::copy(asked.dims, asked.dims + kMaxRank, operand.dims);
+  });
+  // Addresses last: making one operand writable may have moved another that the call names too.
+  for (size_t position = 0; position < request.operands.size(); ++position) {
+    const Entry& held = entry(request.operands[position].handle);
+    command.operands[position].data = held.size > 0 ? held.data() : nullptr;
+#if TENSORKILN_CHECK_OPS
+    command.blocks.push_back(held.storage->block);
+#endif
+  }
+}
+
+void Environment::sync() {
+  stream_.wait_idle();
+  if (const std::optional<Error> error = stream_.take_error()) throw *error;
+}
+
+void Environment::settle(std::unique_ptr<Completion> completion) {
+  std::unique_ptr<Command> command = stream_.new_command();
+  command->kind = Command::Kind::marker;
+  command->completion = std::move(completion);
+  stream_.enqueue(std::move(command), true);
+}
+
+int64_t Environment::trim() { return allocator_.trim(stream_.completed()); }
+
+void Environment::close() {
+  if (closed_) return;
+  stream_.close();
+  for (Entry& held : entries_) {
+    if (held.refs == 0) continue;
+    drop_storage(held.storage);
+    held.refs = 0;
+  }
+  living_ = 0;
+  allocator_.trim(UINT64_MAX);
+  closed_ = true;
+}
+
+}  // namespace tk

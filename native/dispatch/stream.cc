@@ -1,0 +1,312 @@
+#include "dispatch/stream.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "core/half.h"
+#include "cpu/thread_pool.h"
+#include "dispatch/op_scope.h"
+
+namespace tk {
+namespace {
+
+// How long the stream's thread looks for new work before it sleeps.
+constexpr auto kSpin = std::chrono::microseconds(20);
+constexpr size_t kMaxSpare = 256;
+
+void convert_read(const Command& command) {
+  if (command.size == 0) return;
+  switch (command.source_dtype) {
+    case DType::f32:
+    case DType::i32:
+    case DType::u8:
+      std::memcpy(command.target, command.source, size_t(command.size * dtype_bytes(command.source_dtype)));
+      return;
+    case DType::f16:
+      for (int64_t i = 0; i < command.size; ++i)
+        static_cast<float*>(command.target)[i] = f16_to_f32(static_cast<const uint16_t*>(command.source)[i]);
+      return;
+    case DType::bf16:
+      for (int64_t i = 0; i < command.size; ++i)
+        static_cast<float*>(command.target)[i] = bf16_to_f32(static_cast<const uint16_t*>(command.source)[i]);
+      return;
+  }
+}
+
+}  // namespace
+
+class Stream::Context final : public CpuContext {
+ public:
+  Context(Stream& stream, uint16_t op, int num_threads) : stream_(stream), op_(op) { num_threads_ = num_threads; }
+
+  void run_parallel(int64_t n, int64_t grain, RangeBody body, void* state) override {
+#if TENSORKILN_CHECK_OPS
+    // The pool itself may start threads; the op's body may not allocate, on whichever thread it runs.
+    struct Checked {
+      RangeBody body;
+      void* state;
+      std::atomic<int> allocations{0};
+    } checked{body, state};
+    {
+      OpPause pause;
+      ThreadPool::instance().run(
+          n, grain, num_threads_,
+          [](int64_t begin, int64_t end, int thread, void* opaque) {
+            auto& inner = *static_cast<Checked*>(opaque);
+            OpScope scope;
+            inner.body(begin, end, thread, inner.state);
+            inner.allocations += scope.allocations();
+          },
+          &checked);
+    }
+    if (checked.allocations.load() != 0) throw Error("E_INTERNAL", "[" + op_infos()[op_].name + "] an op must not allocate");
+#else
+    ThreadPool::instance().run(n, grain, num_threads_, body, state);
+#endif
+  }
+
+  void report_index(int64_t index, int64_t limit) override {
+    // Several threads may find one; the first to come is kept. Building the text allocates, which an op may not: so it waits.
+    bool expected = false;
+    if (!claimed_.compare_exchange_strong(expected, true)) return;
+    index_ = index;
+    limit_ = limit;
+  }
+
+  void surface() const {
+    if (!claimed_.load()) return;
+    stream_.report(Error("E_INDEX", "[" + op_infos()[op_].name + "] index out of range: expected 0 to " +
+                                        std::to_string(limit_ - 1) + ", got " + std::to_string(index_)));
+  }
+
+ private:
+  Stream& stream_;
+  const uint16_t op_;
+  std::atomic<bool> claimed_{false};
+  int64_t index_ = 0, limit_ = 0;
+};
+
+OpCall Command::view() const {
+  OpCall call;
+  call.op = op;
+  call.operands = operands.data();
+  call.num_operands = int32_t(operands.size());
+  call.star_count = star_count;
+  call.ints = ints.data();
+  call.num_ints = int32_t(ints.size());
+  call.floats = floats.data();
+  call.num_floats = int32_t(floats.size());
+  call.workspace = workspace;
+  call.workspace_bytes = workspace_bytes;
+  return call;
+}
+
+Stream::Stream(Level level) : level_(level), ops_(cpu_ops(level)) {}
+
+Stream::~Stream() { close(); }
+
+std::unique_ptr<Command> Stream::new_command() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!spare_.empty()) {
+      std::unique_ptr<Command> command = std::move(spare_.back());
+      spare_.pop_back();
+      return command;
+    }
+  }
+  return std::make_unique<Command>();
+}
+
+void Stream::recycle(std::unique_ptr<Command> command) {
+  if (spare_.size() >= kMaxSpare) return;
+  command->operands.clear();
+  command->ints.clear();
+  command->floats.clear();
+  command->staged = {};
+  command->completion.reset();
+  command->workspace = nullptr;
+  command->workspace_bytes = 0;
+#if TENSORKILN_CHECK_OPS
+  command->blocks.clear();
+#endif
+  spare_.push_back(std::move(command));
+}
+
+uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
+  forbid_inside_op("enqueue");
+  std::unique_lock lock(mutex_);
+  if (closing_) throw Error("E_CLOSED", "the engine of this environment has been closed");
+  const uint64_t sequence = ++enqueued_;
+  command->sequence = sequence;
+  const bool idle = queue_.empty() && !running_;
+  if (negligible && idle && ThreadPool::instance().try_acquire()) {
+    running_ = true;
+    ++inlined_;
+    lock.unlock();
+    execute(*command);
+    ThreadPool::instance().release();
+    lock.lock();
+    running_ = false;
+    completed_.store(sequence, std::memory_order_release);
+    recycle(std::move(command));
+    return sequence;
+  }
+  const int64_t staged = int64_t(command->staged.size());
+  while (!queue_.empty() && (queue_.size() >= kMaxQueued || staged_bytes_ + staged > kMaxStagedBytes)) {
+    ++takeovers_;
+    if (running_) {
+      idle_.wait(lock);
+    } else {
+      run_front(lock);
+    }
+    --takeovers_;
+  }
+  staged_bytes_ += staged;
+  queue_.push_back(std::move(command));
+  pending_.store(queue_.size(), std::memory_order_release);
+  if (!thread_started_) {
+    thread_started_ = true;
+    thread_ = std::thread([this] { thread_main(); });
+  }
+  lock.unlock();
+  work_.notify_one();
+  return sequence;
+}
+
+void Stream::run_front(std::unique_lock<std::mutex>& lock) {
+  std::unique_ptr<Command> command = std::move(queue_.front());
+  queue_.pop_front();
+  pending_.store(queue_.size(), std::memory_order_release);
+  running_ = true;
+  lock.unlock();
+  ThreadPool::instance().acquire();
+  execute(*command);
+  ThreadPool::instance().release();
+  lock.lock();
+  running_ = false;
+  staged_bytes_ -= int64_t(command->staged.size());
+  completed_.store(command->sequence, std::memory_order_release);
+  recycle(std::move(command));
+  if (takeovers_ > 0 || closing_) idle_.notify_all();
+}
+
+void Stream::thread_main() {
+  std::unique_lock lock(mutex_);
+  while (!closing_) {
+    if (!queue_.empty() && !running_ && takeovers_ == 0) {
+      run_front(lock);
+      continue;
+    }
+    if (takeovers_ == 0 && !running_) {
+      // New work usually follows at once: look for it a moment before sleeping.
+      lock.unlock();
+      const auto end = std::chrono::steady_clock::now() + kSpin;
+      while (pending_.load(std::memory_order_acquire) == 0 && std::chrono::steady_clock::now() < end) {
+      }
+      lock.lock();
+    }
+    work_.wait(lock, [&] { return closing_ || (!queue_.empty() && !running_ && takeovers_ == 0); });
+  }
+}
+
+void Stream::wait_until(uint64_t sequence) {
+  forbid_inside_op("wait for its stream");
+  if (completed() >= sequence) return;
+  std::unique_lock lock(mutex_);
+  ++takeovers_;
+  while (completed() < sequence && !(closing_ && queue_.empty() && !running_)) {
+    if (!running_ && !queue_.empty()) {
+      run_front(lock);
+    } else {
+      idle_.wait(lock);
+    }
+  }
+  --takeovers_;
+  const bool more = !queue_.empty();
+  lock.unlock();
+  if (more) work_.notify_one();
+}
+
+void Stream::execute(Command& command) {
+  try {
+    switch (command.kind) {
+      case Command::Kind::call: execute_call(command); break;
+      case Command::Kind::write:
+        if (!command.staged.empty()) std::memcpy(command.target, command.staged.data(), command.staged.size());
+        break;
+      case Command::Kind::read: convert_read(command); break;
+      case Command::Kind::marker: break;
+    }
+  } catch (const Error& error) {
+    report(error);
+  } catch (const std::exception& error) {
+    report(Error("E_INTERNAL", error.what()));
+  }
+  if (command.completion != nullptr) {
+    const std::optional<Error> error = take_error();
+    command.completion->done(error ? &*error : nullptr);
+  }
+}
+
+void Stream::execute_call(Command& command) {
+  const CpuOp& op = ops_[command.op];
+  const OpCall call = command.view();
+  Context context(*this, command.op, command.num_threads);
+#if TENSORKILN_CHECK_OPS
+  // What an op does not write shows as NaN or as -1.
+  const OpInfo& info = op_infos()[command.op];
+  int position = 0;
+  for (const OperandSpec& spec : info.operands) {
+    for (int i = 0; i < (spec.star ? command.star_count : 1); ++i, ++position) {
+      const Operand& operand = command.operands[size_t(position)];
+      if (spec.role == Role::out && operand.size > 0) std::memset(operand.data, 0xFF, size_t(operand.bytes()));
+    }
+  }
+  if (command.workspace_bytes > 0) std::memset(command.workspace, 0xFF, size_t(command.workspace_bytes));
+#endif
+  int allocations = 0;
+  {
+    OpScope scope;
+    op.body(call, context);
+    allocations = scope.allocations();
+  }
+  if (allocations != 0) throw Error("E_INTERNAL", "[" + op_infos()[command.op].name + "] an op must not allocate");
+#if TENSORKILN_CHECK_OPS
+  for (const Block* block : command.blocks) HostAllocator::check_guards(*block);
+#endif
+  context.surface();
+}
+
+void Stream::report(const Error& error) {
+  std::lock_guard lock(error_mutex_);
+  if (!error_) error_ = error;
+  has_error_.store(true, std::memory_order_release);
+}
+
+std::optional<Error> Stream::take_error() {
+  if (!has_error_.load(std::memory_order_acquire)) return std::nullopt;
+  std::lock_guard lock(error_mutex_);
+  std::optional<Error> error = std::move(error_);
+  error_.reset();
+  has_error_.store(false, std::memory_order_release);
+  return error;
+}
+
+void Stream::close() {
+  std::deque<std::unique_ptr<Command>> dropped;
+  {
+    std::unique_lock lock(mutex_);
+    if (closing_) return;
+    closing_ = true;
+    dropped.swap(queue_);
+    pending_.store(0, std::memory_order_release);
+    ++takeovers_;
+    idle_.wait(lock, [&] { return !running_; });
+    --takeovers_;
+  }
+  work_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  completed_.store(enqueued_, std::memory_order_release);
+}
+
+}  // namespace tk

@@ -1,0 +1,64 @@
+// A recorded list of op calls, and its plain replay: the same calls through the same door on new handles.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "dispatch/environment.h"
+
+namespace tk {
+
+using Slot = int32_t;
+
+// A value of the plan.
+struct PlanSlot {
+  // argument: given to each replay. capture: a buffer from outside (a variable), seen as it is at each replay. constant: bytes
+  // written by the host during the recording. temporary: made by a step, gone after its last use unless it is an output.
+  enum class Kind : uint8_t { argument, capture, constant, temporary };
+  Kind kind = Kind::temporary;
+  DType dtype = DType::f32;
+  int64_t size = 0;
+  HandleId handle = kNewHandle;  // capture and constant: retained by the plan
+  uint64_t hash = 0;             // constant: fingerprint of its bytes
+};
+
+struct PlanStep {
+  enum class Kind : uint8_t { call, alias, assign };
+  Kind kind = Kind::call;
+  CallRequest call;  // operands' `handle` fields hold slots
+  Slot target = -1, source = -1;  // alias: target is made from source; assign: target takes source's storage
+  int64_t offset = 0, count = 0;  // alias, in elements
+  std::vector<Slot> last_uses;    // temporaries to release after the step
+};
+
+class Plan {
+ public:
+  // Takes over the references the slots hold; args and outputs are slots.
+  Plan(Environment& environment, std::vector<PlanSlot> slots, std::vector<PlanStep> steps, std::vector<Slot> arguments,
+       std::vector<Slot> outputs);
+  ~Plan();
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  // Enqueues all steps. Returns one fresh handle per output, owned by the caller. On an error nothing made here stays behind;
+  // captured buffers keep what the steps before the failing one did to them.
+  // Throws E_SHAPE when an argument differs in size or dtype from the one recorded.
+  std::vector<HandleId> replay(const std::vector<HandleId>& arguments);
+
+  // Handles of the captures in order of first use.
+  std::vector<HandleId> captures() const;
+  size_t num_calls() const;
+
+  // Stable text form, version 1. with_identity adds the handles of captures: two recordings of one step compare equal only
+  // when they captured the same buffers.
+  std::string text(bool with_identity) const;
+
+ private:
+  void find_last_uses();
+
+  Environment& environment_;
+  std::vector<PlanSlot> slots_;
+  std::vector<PlanStep> steps_;
+  std::vector<Slot> arguments_, outputs_;
+};
+
+}  // namespace tk
