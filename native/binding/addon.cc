@@ -398,6 +398,13 @@ Napi::Value plan_replay(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value plan_rebind(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    plan_argument(state, info).rebind(int_argument(info, 1, "captured"), int_argument(info, 2, "replacement"));
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Value plan_text(const Napi::CallbackInfo& info) {
   return guarded(
       info, [&](State& state) -> Napi::Value { return Napi::String::New(info.Env(), plan_argument(state, info).text(false)); });
@@ -509,7 +516,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"create", create}, {"write", write}, {"readSync", read_sync}, {"read", read}, {"alias", alias}, {"assign", assign},
       {"retain", retain}, {"release", release}, {"describe", describe}, {"sync", sync}, {"settled", settled},
       {"recordBegin", record_begin}, {"recordEnd", record_end}, {"recordAbort", record_abort}, {"isRecording", is_recording},
-      {"planCaptures", plan_captures}, {"planReplay", plan_replay}, {"planText", plan_text},
+      {"planCaptures", plan_captures}, {"planReplay", plan_replay}, {"planRebind", plan_rebind}, {"planText", plan_text},
       {"planFingerprint", plan_fingerprint}, {"planDispose", plan_dispose}, {"memory", memory}, {"resetPeak", reset_peak},
       {"setBudget", set_budget}, {"trim", trim}, {"threads", threads}, {"setThreads", set_threads}, {"counters", counters},
       {"resetCounters", reset_counters},

@@ -102,6 +102,23 @@ std::vector<HandleId> Plan::replay(const std::vector<HandleId>& arguments) {
   }
 }
 
+void Plan::rebind(HandleId captured, HandleId replacement) {
+  for (PlanSlot& slot : slots_) {
+    if (slot.kind != PlanSlot::Kind::capture || slot.handle != captured) continue;
+    if (environment_.size_of(replacement) != slot.size || environment_.dtype_of(replacement) != slot.dtype) {
+      throw Error("E_SHAPE", "[replay] a captured tensor was replaced by one of another size or dtype: expected " +
+                                 std::to_string(slot.size) + " " + dtype_name(slot.dtype) + ", got " +
+                                 std::to_string(environment_.size_of(replacement)) + " " +
+                                 dtype_name(environment_.dtype_of(replacement)));
+    }
+    environment_.retain(replacement);
+    environment_.release(slot.handle);
+    slot.handle = replacement;
+    return;
+  }
+  throw Error("E_INTERNAL", "[replay] the plan captured no buffer " + std::to_string(captured));
+}
+
 std::vector<HandleId> Plan::captures() const {
   std::vector<HandleId> handles;
   for (const PlanSlot& slot : slots_) {

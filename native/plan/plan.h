@@ -44,6 +44,10 @@ class Plan {
   // Throws E_SHAPE when an argument differs in size or dtype from the one recorded.
   std::vector<HandleId> replay(const std::vector<HandleId>& arguments);
 
+  // Lets the plan work on another buffer of the same size and dtype in place of a captured one.
+  // Throws E_SHAPE when they differ, E_INTERNAL when nothing captured has that handle.
+  void rebind(HandleId captured, HandleId replacement);
+
   // Handles of the captures in order of first use.
   std::vector<HandleId> captures() const;
   size_t num_calls() const;

@@ -1,5 +1,7 @@
 #include "plan/recorder.h"
 
+#include <iterator>
+
 namespace tk {
 namespace {
 
@@ -102,6 +104,47 @@ void Recorder::before_write(HandleId) {
               "Write it before the step, or pass the value as an argument.");
 }
 
+void Recorder::drop_unused(std::vector<Slot>& arguments, std::vector<Slot>& outputs) {
+  std::vector<bool> used(slots_.size(), false);
+  for (Slot slot : arguments) used[size_t(slot)] = true;
+  for (Slot slot : outputs) used[size_t(slot)] = true;
+  std::vector<PlanStep> kept;
+  for (size_t i = steps_.size(); i-- > 0;) {
+    PlanStep& step = steps_[i];
+    if (step.kind == PlanStep::Kind::alias && !used[size_t(step.target)]) continue;
+    if (step.kind == PlanStep::Kind::call) {
+      for (const CallOperand& operand : step.call.operands) used[size_t(operand.handle)] = true;
+    } else {
+      used[size_t(step.source)] = used[size_t(step.target)] = true;
+    }
+    kept.push_back(std::move(step));
+  }
+  steps_.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
+
+  std::vector<Slot> renumbered(slots_.size(), -1);
+  std::vector<PlanSlot> slots;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (used[i]) {
+      renumbered[i] = Slot(slots.size());
+      slots.push_back(slots_[i]);
+    } else if (slots_[i].kind == PlanSlot::Kind::capture || slots_[i].kind == PlanSlot::Kind::constant) {
+      environment_.release(slots_[i].handle);
+    }
+  }
+  slots_ = std::move(slots);
+  const auto renumber = [&](Slot& slot) { slot = renumbered[size_t(slot)]; };
+  for (PlanStep& step : steps_) {
+    if (step.kind == PlanStep::Kind::call) {
+      for (CallOperand& operand : step.call.operands) renumber(operand.handle);
+    } else {
+      renumber(step.source);
+      renumber(step.target);
+    }
+  }
+  for (Slot& slot : arguments) renumber(slot);
+  for (Slot& slot : outputs) renumber(slot);
+}
+
 std::unique_ptr<Plan> Recorder::finish(const std::vector<HandleId>& arguments, const std::vector<HandleId>& outputs) {
   std::vector<Slot> argument_slots, output_slots;
   for (HandleId handle : arguments) {
@@ -117,6 +160,7 @@ std::unique_ptr<Plan> Recorder::finish(const std::vector<HandleId>& arguments, c
     argument_slots.push_back(slot);
   }
   for (HandleId handle : outputs) output_slots.push_back(slot_of(handle));
+  drop_unused(argument_slots, output_slots);
   return std::make_unique<Plan>(environment_, std::exchange(slots_, {}), std::exchange(steps_, {}), std::move(argument_slots),
                                 std::move(output_slots));
 }

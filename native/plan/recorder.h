@@ -32,6 +32,10 @@ class Recorder final : public DoorObserver {
   // The slot of a buffer; one not seen before comes from outside and is captured.
   Slot slot_of(HandleId handle);
 
+  // Drops aliases nobody uses and the slots that go with them, so that bookkeeping of the caller (a clone made and disposed)
+  // does not tell two recordings of one step apart.
+  void drop_unused(std::vector<Slot>& arguments, std::vector<Slot>& outputs);
+
   Environment& environment_;
   std::vector<PlanSlot> slots_;
   std::vector<PlanStep> steps_;

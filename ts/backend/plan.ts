@@ -1,0 +1,240 @@
+/** Steps that are recorded once and replayed natively. */
+import * as tf from '@tensorflow/tfjs-core';
+import { TensorkilnError } from '../errors.js';
+import { getEngine, toTensorkilnError } from './native/engine.js';
+import type { NativeAddon } from './native/addon.js';
+import { currentBackend, makeUnique, tensorFromHandle } from './tensors.js';
+
+/** What a compiled step takes. Numbers and booleans are part of the signature: other values mean another recording. */
+export type StepArgument = tf.Tensor | number | boolean;
+export type StepResult = tf.Tensor | tf.Tensor[];
+
+/** A function whose work is recorded and replayed. */
+export interface CompiledStep<A extends StepArgument[], R extends StepResult> {
+  (...args: A): R;
+  /** Recordings and replays so far. */
+  readonly statistics: { readonly recordings: number; readonly replays: number };
+  /** The text form of every plan that is in use, one per signature. */
+  plans(): string[];
+  /** Frees all plans. The step cannot be called afterwards. */
+  dispose(): void;
+}
+
+/** A variable that a plan reads or updates; `handle` is the buffer the plan works on. */
+interface CapturedVariable {
+  readonly variable: tf.Variable;
+  handle: number;
+}
+
+interface Recording {
+  readonly plan: number;
+  readonly fingerprint: string;
+  readonly outputs: readonly { readonly shape: readonly number[]; readonly dtype: tf.DataType }[];
+  readonly isArray: boolean;
+  readonly variables: CapturedVariable[];
+}
+
+interface SignatureState {
+  recording: Recording | undefined;
+  proven: boolean;
+  recordings: number;
+}
+
+/** Recordings of one signature that may differ before it is an error: the first may build state that later ones find. */
+const MAX_RECORDINGS = 3;
+
+/**
+ * Compiles a step: the first calls run as usual while their op calls are recorded; once two recordings agree, calls are
+ * replayed natively, without running `fn`. One plan per signature (shapes and dtypes of the tensors, values of the others).
+ *
+ * Inside `fn` everything that changes from call to call must be a tensor argument, a variable, or device state of our own
+ * ops; variables are seen as they are at each call and may be updated in place. The tensors returned are fresh ones.
+ *
+ * @param fn a synchronous function of tensors, numbers and booleans that returns a tensor or an array of tensors
+ * @returns  the compiled step
+ * @throws E_RECORDING (when called) when `fn` reads a tensor, returns something else than tensors, or does not repeat itself: the
+ *         message names the first call that differs; when called while gradients are being recorded or inside another recording
+ */
+export function compile<A extends StepArgument[], R extends StepResult>(fn: (...args: A) => R): CompiledStep<A, R> {
+  const states = new Map<string, SignatureState>();
+  let recordings = 0;
+  let replays = 0;
+  let disposed = false;
+
+  const step = (...args: A): R => {
+    if (disposed) throw new TensorkilnError('E_DISPOSED', '[compile] the compiled step has been disposed.');
+    if (tf.engine().state.gradientDepth > 0) {
+      throw new TensorkilnError(
+        'E_RECORDING',
+        '[compile] a compiled step was called while gradients are being taken of it: a replay has no gradient. Take the gradient inside the step.',
+      );
+    }
+    const { addon } = getEngine();
+    const key = signatureOf(args);
+    let state = states.get(key);
+    if (state === undefined) states.set(key, (state = { recording: undefined, proven: false, recordings: 0 }));
+    if (state.proven && state.recording !== undefined && !addon.isRecording()) {
+      replays++;
+      return replay(addon, state.recording, args) as R;
+    }
+    recordings++;
+    return record(addon, state, fn, args);
+  };
+
+  return Object.defineProperties(step, {
+    statistics: { get: () => ({ recordings, replays }) },
+    plans: {
+      value: () => [...states.values()].flatMap((state) => (state.recording ? [getEngine().addon.planText(state.recording.plan)] : [])),
+    },
+    dispose: {
+      value: () => {
+        if (disposed) return;
+        disposed = true;
+        for (const state of states.values()) if (state.recording) getEngine().addon.planDispose(state.recording.plan);
+        states.clear();
+      },
+    },
+  }) as CompiledStep<A, R>;
+}
+
+function isTensor(value: unknown): value is tf.Tensor {
+  return value instanceof tf.Tensor;
+}
+
+function signatureOf(args: readonly StepArgument[]): string {
+  return args
+    .map((arg, index) => {
+      if (isTensor(arg)) {
+        if (arg.isDisposed) {
+          throw new TensorkilnError('E_DISPOSED', `[compile] argument ${String(index)} of the step has been disposed.`);
+        }
+        return `${arg.dtype}[${arg.shape.join(',')}]`;
+      }
+      if (typeof arg === 'number' || typeof arg === 'boolean') return String(arg);
+      throw new TensorkilnError(
+        'E_RECORDING',
+        `[compile] argument ${String(index)} of the step: expected a tensor, number or boolean, got ${typeof arg}.`,
+      );
+    })
+    .join(' ');
+}
+
+function handlesOf(args: readonly StepArgument[]): Int32Array {
+  const backend = currentBackend();
+  return Int32Array.from(args.filter(isTensor), (tensor) => backend.operand(tensor).handle);
+}
+
+function record<A extends StepArgument[], R extends StepResult>(
+  addon: NativeAddon,
+  state: SignatureState,
+  fn: (...args: A) => R,
+  args: A,
+): R {
+  const handles = handlesOf(args);
+  try {
+    addon.recordBegin();
+  } catch (error) {
+    throw toTensorkilnError(error);
+  }
+  let result: R;
+  let fresh: Recording;
+  try {
+    result = tf.tidy(() => ownResult(fn(...args), args));
+    const outputs: tf.Tensor[] = Array.isArray(result) ? result : [result];
+    const plan = addon.recordEnd(handles, handlesOf(outputs));
+    fresh = {
+      plan,
+      fingerprint: addon.planFingerprint(plan),
+      outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
+      isArray: Array.isArray(result),
+      variables: variablesOf(addon, plan),
+    };
+  } catch (error) {
+    addon.recordAbort();
+    throw toTensorkilnError(error);
+  }
+  const previous = state.recording;
+  state.recordings++;
+  state.recording = fresh;
+  state.proven = previous?.fingerprint === fresh.fingerprint;
+  if (previous !== undefined) {
+    addon.planDispose(previous.plan);
+    if (!state.proven && state.recordings >= MAX_RECORDINGS) {
+      const difference = firstDifference(previous.fingerprint, fresh.fingerprint);
+      addon.planDispose(fresh.plan);
+      state.recording = undefined;
+      state.recordings = 0;
+      tf.dispose(result);
+      throw new TensorkilnError(
+        'E_RECORDING',
+        `[compile] the step does not repeat itself, so it cannot be replayed. ${difference} ` +
+          'Pass what changes as a tensor argument, or keep it in a variable.',
+      );
+    }
+  }
+  return result;
+}
+
+/** What the caller may keep: variables and arguments come back as tensors of their own, as they would from a replay. */
+function ownResult<R extends StepResult>(result: R, args: readonly StepArgument[]): R {
+  const own = (value: unknown): tf.Tensor => {
+    if (!isTensor(value)) {
+      throw new TensorkilnError('E_RECORDING', `[compile] a step must return a tensor or an array of tensors, got ${typeof value}.`);
+    }
+    return value instanceof tf.Variable || args.includes(value) ? value.clone() : value;
+  };
+  return (Array.isArray(result) ? result.map(own) : own(result)) as R;
+}
+
+function variablesOf(addon: NativeAddon, plan: number): CapturedVariable[] {
+  const captured = new Set(addon.planCaptures(plan));
+  const backend = currentBackend();
+  const found: CapturedVariable[] = [];
+  for (const variable of Object.values(tf.engine().registeredVariables)) {
+    const handle = backend.handleIfHere(variable);
+    if (handle !== undefined && captured.has(handle)) found.push({ variable, handle });
+  }
+  return found;
+}
+
+function replay(addon: NativeAddon, recording: Recording, args: readonly StepArgument[]): StepResult {
+  try {
+    for (const captured of recording.variables) {
+      // A disposed variable lives on in the plan, as a captured tensor does.
+      if (captured.variable.isDisposed) continue;
+      const handle = makeUnique(captured.variable);
+      if (handle === captured.handle) continue;
+      // The variable was assigned another tensor since.
+      addon.planRebind(recording.plan, captured.handle, handle);
+      captured.handle = handle;
+    }
+    const handles = addon.planReplay(recording.plan, handlesOf(args));
+    const outputs = recording.outputs.map(({ shape, dtype }, index) => tensorFromHandle(handles[index] as number, shape, dtype));
+    return recording.isArray ? outputs : (outputs[0] as tf.Tensor);
+  } catch (error) {
+    throw toTensorkilnError(error);
+  }
+}
+
+function firstDifference(before: string, after: string): string {
+  const [a, b] = [before.split('\n'), after.split('\n')];
+  const calls = (lines: string[]): string[] => lines.filter((line) => line.includes('('));
+  const [callsBefore, callsAfter] = [calls(a), calls(b)];
+  for (let i = 0; i < Math.max(callsBefore.length, callsAfter.length); ++i) {
+    if (callsBefore[i] !== callsAfter[i]) {
+      return `Call ${String(i + 1)} was \`${callsBefore[i] ?? 'absent'}\` and became \`${callsAfter[i] ?? 'absent'}\`.`;
+    }
+  }
+  const line = a.findIndex((text, index) => text !== b[index]);
+  const [was, is] = [a[line] ?? '', b[line] ?? ''];
+  if (was.startsWith('constant')) {
+    return `The host wrote other values each time (\`${was}\`, then \`${is}\`), used by \`${userOf(b, is)}\`.`;
+  }
+  return `It used another tensor from outside each time (\`${was}\`, then \`${is}\`), in \`${userOf(b, is)}\`.`;
+}
+
+/** The first call that uses the value which a header line declares. */
+function userOf(lines: readonly string[], header: string): string {
+  const name = /%\d+/.exec(header)?.[0] ?? '';
+  return lines.find((line) => line.includes('(') && new RegExp(`${name}\\b`).test(line)) ?? 'no call';
+}
