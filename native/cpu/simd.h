@@ -1,5 +1,20 @@
-// The SIMD layer: one vector of f32 (VecF), one of i32 (VecI) and one mask, as wide as the level allows. Everything above it is
-// written once. Lives in the level's namespace; every function is forced inline.
+// The SIMD layer: one vector of f32 (VecF), one of i32 (VecI) and one Mask over their lanes, as wide as the level allows.
+// Everything above it is written once. Lives in the level's namespace; every function is forced inline.
+//
+// Each simd_<isa>.h defines the same names:
+//   kVecWidth lanes; kHasFma: fmadd rounds once
+//   load store                  f32 and i32, any alignment; load_u8 widens kVecWidth bytes, store_u8 narrows lanes 0..255
+//   stream_store stream_fence   past the caches; the address is a multiple of the vector's size; fence before others read
+//   set1 set1i                  all lanes equal
+//   + - * / fmadd fnmadd        fmadd a * b + c, fnmadd c - a * b; i32 wraps
+//   vmax vmin                   f32: the second operand where either is NaN and where they are equal, as the x86 instructions do
+//   vsqrt vfloor vceil vround   vround: halves to even
+//   & | ^ shift_left shift_right (arithmetic)                 i32
+//   as_int as_float             the same bits
+//   to_float to_int_trunc to_int_round (halves to even)       values outside int32 give some value
+//   < <= > >= == !=             Mask; with NaN all are false except !=. i32: < > ==
+//   & | ! mask_bits             on Mask; bit i is lane i
+//   select(m, a, b)             m ? a : b per lane
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -8,115 +23,37 @@
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #include <immintrin.h>
 #define TK_SIMD_AVX512 1
-#elif defined(__AVX2__) && defined(__FMA__)
+#include "cpu/simd_avx512.h"
+#elif defined(__AVX2__) && (defined(__FMA__) || defined(_MSC_VER))
 #include <immintrin.h>
 #define TK_SIMD_AVX2 1
+#include "cpu/simd_avx2.h"
 #elif defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
 #define TK_SIMD_SSE2 1
+#include "cpu/simd_sse2.h"
 #elif defined(__ARM_NEON) || defined(_M_ARM64)
 #include <arm_neon.h>
 #define TK_SIMD_NEON 1
+#include "cpu/simd_neon.h"
 #else
 #define TK_SIMD_SCALAR 1
+#include "cpu/simd_scalar.h"
 #endif
 
 TK_BEGIN_LEVEL
 
-#if TK_SIMD_AVX512
-constexpr int kVecWidth = 16;
-struct VecF {
-  __m512 v;
-};
-TK_INLINE VecF load(const float* p) { return {_mm512_loadu_ps(p)}; }
-TK_INLINE void store(float* p, VecF a) { _mm512_storeu_ps(p, a.v); }
-TK_INLINE void stream_store(float* p, VecF a) { _mm512_stream_ps(p, a.v); }
-TK_INLINE VecF set1(float x) { return {_mm512_set1_ps(x)}; }
-TK_INLINE VecF operator+(VecF a, VecF b) { return {_mm512_add_ps(a.v, b.v)}; }
-TK_INLINE VecF operator-(VecF a, VecF b) { return {_mm512_sub_ps(a.v, b.v)}; }
-TK_INLINE VecF operator*(VecF a, VecF b) { return {_mm512_mul_ps(a.v, b.v)}; }
-TK_INLINE VecF operator/(VecF a, VecF b) { return {_mm512_div_ps(a.v, b.v)}; }
-// a * b + c; one rounding where the level has fused multiply-add, two where it has not.
-TK_INLINE VecF fmadd(VecF a, VecF b, VecF c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-// The second operand where either is NaN, as the x86 instructions do.
-TK_INLINE VecF vmax(VecF a, VecF b) { return {_mm512_max_ps(a.v, b.v)}; }
-TK_INLINE VecF vmin(VecF a, VecF b) { return {_mm512_min_ps(a.v, b.v)}; }
-TK_INLINE VecF vsqrt(VecF a) { return {_mm512_sqrt_ps(a.v)}; }
-#elif TK_SIMD_AVX2
-constexpr int kVecWidth = 8;
-struct VecF {
-  __m256 v;
-};
-TK_INLINE VecF load(const float* p) { return {_mm256_loadu_ps(p)}; }
-TK_INLINE void store(float* p, VecF a) { _mm256_storeu_ps(p, a.v); }
-TK_INLINE void stream_store(float* p, VecF a) { _mm256_stream_ps(p, a.v); }
-TK_INLINE VecF set1(float x) { return {_mm256_set1_ps(x)}; }
-TK_INLINE VecF operator+(VecF a, VecF b) { return {_mm256_add_ps(a.v, b.v)}; }
-TK_INLINE VecF operator-(VecF a, VecF b) { return {_mm256_sub_ps(a.v, b.v)}; }
-TK_INLINE VecF operator*(VecF a, VecF b) { return {_mm256_mul_ps(a.v, b.v)}; }
-TK_INLINE VecF operator/(VecF a, VecF b) { return {_mm256_div_ps(a.v, b.v)}; }
-TK_INLINE VecF fmadd(VecF a, VecF b, VecF c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-TK_INLINE VecF vmax(VecF a, VecF b) { return {_mm256_max_ps(a.v, b.v)}; }
-TK_INLINE VecF vmin(VecF a, VecF b) { return {_mm256_min_ps(a.v, b.v)}; }
-TK_INLINE VecF vsqrt(VecF a) { return {_mm256_sqrt_ps(a.v)}; }
-#elif TK_SIMD_SSE2
-constexpr int kVecWidth = 4;
-struct VecF {
-  __m128 v;
-};
-TK_INLINE VecF load(const float* p) { return {_mm_loadu_ps(p)}; }
-TK_INLINE void store(float* p, VecF a) { _mm_storeu_ps(p, a.v); }
-TK_INLINE void stream_store(float* p, VecF a) { _mm_stream_ps(p, a.v); }
-TK_INLINE VecF set1(float x) { return {_mm_set1_ps(x)}; }
-TK_INLINE VecF operator+(VecF a, VecF b) { return {_mm_add_ps(a.v, b.v)}; }
-TK_INLINE VecF operator-(VecF a, VecF b) { return {_mm_sub_ps(a.v, b.v)}; }
-TK_INLINE VecF operator*(VecF a, VecF b) { return {_mm_mul_ps(a.v, b.v)}; }
-TK_INLINE VecF operator/(VecF a, VecF b) { return {_mm_div_ps(a.v, b.v)}; }
-TK_INLINE VecF fmadd(VecF a, VecF b, VecF c) { return a * b + c; }
-TK_INLINE VecF vmax(VecF a, VecF b) { return {_mm_max_ps(a.v, b.v)}; }
-TK_INLINE VecF vmin(VecF a, VecF b) { return {_mm_min_ps(a.v, b.v)}; }
-TK_INLINE VecF vsqrt(VecF a) { return {_mm_sqrt_ps(a.v)}; }
-#elif TK_SIMD_NEON
-constexpr int kVecWidth = 4;
-struct VecF {
-  float32x4_t v;
-};
-TK_INLINE VecF load(const float* p) { return {vld1q_f32(p)}; }
-TK_INLINE void store(float* p, VecF a) { vst1q_f32(p, a.v); }
-TK_INLINE void stream_store(float* p, VecF a) { vst1q_f32(p, a.v); }
-TK_INLINE VecF set1(float x) { return {vdupq_n_f32(x)}; }
-TK_INLINE VecF operator+(VecF a, VecF b) { return {vaddq_f32(a.v, b.v)}; }
-TK_INLINE VecF operator-(VecF a, VecF b) { return {vsubq_f32(a.v, b.v)}; }
-TK_INLINE VecF operator*(VecF a, VecF b) { return {vmulq_f32(a.v, b.v)}; }
-TK_INLINE VecF operator/(VecF a, VecF b) { return {vdivq_f32(a.v, b.v)}; }
-TK_INLINE VecF fmadd(VecF a, VecF b, VecF c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
-TK_INLINE VecF vmax(VecF a, VecF b) { return {vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v)}; }
-TK_INLINE VecF vmin(VecF a, VecF b) { return {vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v)}; }
-TK_INLINE VecF vsqrt(VecF a) { return {vsqrtq_f32(a.v)}; }
-#else
-constexpr int kVecWidth = 1;
-struct VecF {
-  float v;
-};
-TK_INLINE VecF load(const float* p) { return {*p}; }
-TK_INLINE void store(float* p, VecF a) { *p = a.v; }
-TK_INLINE void stream_store(float* p, VecF a) { *p = a.v; }
-TK_INLINE VecF set1(float x) { return {x}; }
-TK_INLINE VecF operator+(VecF a, VecF b) { return {a.v + b.v}; }
-TK_INLINE VecF operator-(VecF a, VecF b) { return {a.v - b.v}; }
-TK_INLINE VecF operator*(VecF a, VecF b) { return {a.v * b.v}; }
-TK_INLINE VecF operator/(VecF a, VecF b) { return {a.v / b.v}; }
-TK_INLINE VecF fmadd(VecF a, VecF b, VecF c) { return {a.v * b.v + c.v}; }
-TK_INLINE VecF vmax(VecF a, VecF b) { return {a.v > b.v ? a.v : b.v}; }
-TK_INLINE VecF vmin(VecF a, VecF b) { return {a.v < b.v ? a.v : b.v}; }
-TK_INLINE VecF vsqrt(VecF a) { return {std::sqrt(a.v)}; }
-#endif
-
 TK_INLINE VecF zero() { return set1(0.0f); }
 
-// The first n < kVecWidth lanes; the rest are `fill` on load and untouched on store.
+// The first 0 <= n <= kVecWidth lanes; the rest are `fill` on load and untouched on store. Nothing outside them is accessed.
+#if !TK_SIMD_AVX512 && !TK_SIMD_AVX2
 TK_INLINE VecF load_part(const float* p, int n, float fill = 0.0f) {
   float lanes[kVecWidth];
+  for (int i = 0; i < kVecWidth; ++i) lanes[i] = i < n ? p[i] : fill;
+  return load(lanes);
+}
+TK_INLINE VecI load_part(const int32_t* p, int n, int32_t fill = 0) {
+  int32_t lanes[kVecWidth];
   for (int i = 0; i < kVecWidth; ++i) lanes[i] = i < n ? p[i] : fill;
   return load(lanes);
 }
@@ -124,6 +61,60 @@ TK_INLINE void store_part(float* p, VecF a, int n) {
   float lanes[kVecWidth];
   store(lanes, a);
   for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+TK_INLINE void store_part(int32_t* p, VecI a, int n) {
+  int32_t lanes[kVecWidth];
+  store(lanes, a);
+  for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+#endif
+TK_INLINE VecI load_u8_part(const uint8_t* p, int n, uint8_t fill = 0) {
+  uint8_t lanes[kVecWidth];
+  for (int i = 0; i < kVecWidth; ++i) lanes[i] = i < n ? p[i] : fill;
+  return load_u8(lanes);
+}
+TK_INLINE void store_u8_part(uint8_t* p, VecI a, int n) {
+  uint8_t lanes[kVecWidth];
+  store_u8(lanes, a);
+  for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+constexpr uint32_t kAllLanes = (1u << kVecWidth) - 1;
+TK_INLINE bool any(Mask m) { return mask_bits(m) != 0; }
+TK_INLINE bool all(Mask m) { return mask_bits(m) == kAllLanes; }
+
+TK_INLINE VecF vabs(VecF a) { return as_float(as_int(a) & set1i(INT32_MAX)); }
+TK_INLINE VecF vneg(VecF a) { return as_float(as_int(a) ^ set1i(INT32_MIN)); }
+// The magnitude of a with the sign of s.
+TK_INLINE VecF copy_sign(VecF a, VecF s) {
+  return as_float((as_int(a) & set1i(INT32_MAX)) | (as_int(s) & set1i(INT32_MIN)));
+}
+TK_INLINE Mask is_nan(VecF a) { return a != a; }
+// 1 or 0 per lane.
+TK_INLINE VecI to_bool(Mask m) { return select(m, set1i(1), set1i(0)); }
+
+// Folds the lanes by halves, (0 with W/2, 1 with W/2 + 1, ...), always in this order. op: (T, T) -> T.
+template <class Op>
+TK_INLINE float fold_lanes(VecF a, const Op& op) {
+  float lanes[kVecWidth];
+  store(lanes, a);
+  for (int half = kVecWidth / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = op(lanes[i], lanes[i + half]);
+  return lanes[0];
+}
+template <class Op>
+TK_INLINE int32_t fold_lanes(VecI a, const Op& op) {
+  int32_t lanes[kVecWidth];
+  store(lanes, a);
+  for (int half = kVecWidth / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = op(lanes[i], lanes[i + half]);
+  return lanes[0];
+}
+TK_INLINE float sum_lanes(VecF a) {
+  return fold_lanes(a, [](float x, float y) { return x + y; });
+}
+TK_INLINE float max_lanes(VecF a) {
+  return fold_lanes(a, [](float x, float y) { return x > y ? x : y; });
 }
 
 TK_END_LEVEL
