@@ -138,9 +138,16 @@ inline int64_t call_op(const Run& run, const char* name, std::initializer_list<T
   TestContext context(run.threads);
   tk::ThreadPool& pool = tk::ThreadPool::instance();
   pool.set_num_threads(2);
-  pool.acquire();
-  op.body(call, context);
-  pool.release();
+  {
+    // A body that throws (a failed check) must give its token back, or the next call waits for ever.
+    struct Token {
+      tk::ThreadPool& pool;
+      ~Token() { pool.release(); }
+    };
+    pool.acquire();
+    const Token token{pool};
+    op.body(call, context);
+  }
   for (Tensor* tensor : tensors)
     if (!tensor->guards_intact()) report(name, 0, "wrote outside an operand");
   return context.bad_index;
