@@ -1,0 +1,339 @@
+/** The tfjs-core backend: data ids on native handles. Kernels live in kernels/, the engine in native/. */
+import {
+  backend_util,
+  engine as tfjsEngine,
+  KernelBackend,
+  type DataType,
+  type TensorInfo,
+} from '@tensorflow/tfjs-core';
+import { TensorkilnError } from '../errors.js';
+import { getEngine, loadedEngine, type Engine, type Operand, type OpRef } from './native/engine.js';
+import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
+
+type BackendValues = backend_util.BackendValues;
+
+/** Int32 data of up to this many elements keeps a host copy for index checks. */
+const MIRROR_LIMIT = 4096;
+
+/** `tf.memory()` of this backend: tfjs-core's own figures plus exact native ones, in bytes. */
+export interface BackendMemory {
+  unreliable: boolean;
+  reasons?: string[];
+  native: { live: number; cached: number; peak: number };
+}
+
+/**
+ * Runs tfjs-core on the native engine.
+ *
+ * Identity and Reshape make a new data id whose handle shares the storage of the old one, so in-place ops see the sharing
+ * and copy first. Data ids that are forgotten are reclaimed after garbage collection. The addon is loaded at first use;
+ * when it cannot be, that use throws E_NATIVE_LOAD.
+ */
+export class TensorkilnBackend extends KernelBackend {
+  /** Name under which it is registered. */
+  readonly name: string;
+  #engine: Engine | undefined;
+  #disposed = false;
+  readonly #records = new Set<TensorRecord>();
+  /** Records of data ids that other backends made and tfjs-core moved here. */
+  readonly #foreign = new WeakMap<object, TensorRecord>();
+  readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
+    if (this.#records.has(record)) this.#free(record);
+  });
+
+  constructor(name: string) {
+    super();
+    this.name = name;
+  }
+
+  /** The engine. @throws E_NATIVE_LOAD, E_NATIVE_VERSION, E_DISPOSED */
+  get engine(): Engine {
+    if (this.#disposed) throw new TensorkilnError('E_DISPOSED', `[${this.name}] this backend has been disposed.`);
+    return (this.#engine ??= getEngine());
+  }
+
+  // --- what kernels use ---
+
+  /**
+   * The record behind a tensor; fetches it from another backend when it lives there.
+   *
+   * @throws E_DISPOSED when the tensor is gone, E_RECORDING when it would have to be fetched inside a recorded step
+   */
+  record(info: TensorInfo): TensorRecord {
+    return this.#find(info.dataId) ?? this.#fetch(info.dataId);
+  }
+
+  /** The tensor as an operand of an op call, optionally seen with another shape of the same size. @throws E_DTYPE, E_DISPOSED */
+  operand(info: TensorInfo, shape: readonly number[] = info.shape): Operand {
+    const record = this.record(info);
+    if (record.handle === NO_HANDLE) storageOf(record.dtype, this.name);
+    return sameShape(record.shape, shape) ? record : { handle: record.handle, storage: record.storage, shape };
+  }
+
+  /**
+   * Runs an op with one new output.
+   *
+   * @param op       the op
+   * @param inputs   its inputs in ops.def order
+   * @param output   shape and dtype of the result; `nativeShape` when the op sees it with another shape of the same size
+   * @param ints     integer attributes
+   * @param floats   float attributes
+   */
+  run(
+    op: OpRef,
+    inputs: readonly Operand[],
+    output: { shape: readonly number[]; dtype: DataType; nativeShape?: readonly number[] },
+    ints?: readonly number[],
+    floats?: readonly number[],
+  ): TensorInfo {
+    const record = new TensorRecord(output.shape, output.dtype, storageOf(output.dtype, op.name));
+    if (output.nativeShape === undefined) {
+      this.engine.call(op, [...inputs, record], ints, floats);
+    } else {
+      const view: Operand = { handle: NO_HANDLE, storage: record.storage, shape: output.nativeShape };
+      this.engine.call(op, [...inputs, view], ints, floats);
+      record.handle = view.handle;
+    }
+    return this.#publish(record);
+  }
+
+  /** A new tensor on `count` elements of the same storage from element `offset`. Strings and complex64 come as a whole. */
+  alias(info: TensorInfo, shape: readonly number[] = info.shape, offset = 0): TensorInfo {
+    const source = this.record(info);
+    const record = new TensorRecord(shape, info.dtype, source.storage);
+    if (source.strings !== undefined) {
+      record.strings = source.strings;
+    } else if (source.real !== undefined && source.imag !== undefined) {
+      record.real = this.alias(source.real, shape);
+      record.imag = this.alias(source.imag, shape);
+    } else {
+      record.handle = this.engine.alias(source.handle, offset, record.size);
+      if (source.mirror?.length === record.size) record.mirror = source.mirror;
+    }
+    return this.#publish(record);
+  }
+
+  /** A complex64 tensor of two float32 tensors of its shape; they stay the caller's. */
+  complex(real: TensorInfo, imag: TensorInfo): TensorInfo {
+    const record = new TensorRecord(real.shape, 'complex64', NO_HANDLE);
+    record.real = this.alias(real);
+    record.imag = this.alias(imag);
+    return this.#publish(record);
+  }
+
+  /** A tensor that takes over a handle of the engine: from now on the backend releases it. */
+  adopt(handle: number, shape: readonly number[], dtype: DataType): TensorInfo {
+    const record = new TensorRecord(shape, dtype, storageOf(dtype, this.name));
+    record.handle = handle;
+    return this.#publish(record);
+  }
+
+  /** Writes values into a new tensor. @throws E_SHAPE when there are not exactly as many as the shape has elements */
+  makeTensorInfo(shape: number[], dtype: DataType, values: BackendValues): TensorInfo {
+    return { dataId: this.write(values, shape, dtype), shape, dtype };
+  }
+
+  /** Gives up a tensor made inside a kernel. */
+  disposeIntermediate(info: TensorInfo): void {
+    this.disposeData(info.dataId);
+  }
+
+  // --- what tfjs-core calls ---
+
+  override write(values: BackendValues, shape: number[], dtype: DataType): NativeDataId {
+    const dataId = new NativeDataId(this.#store(values, shape, dtype));
+    this.#reclaim.register(dataId, dataId.record);
+    return dataId;
+  }
+
+  override move(dataId: object, values: BackendValues, shape: number[], dtype: DataType, refCount: number): void {
+    this.#refuseWhileRecording('moving a tensor from another backend');
+    const record = this.#store(values, shape, dtype);
+    record.refCount = refCount;
+    if (dataId instanceof NativeDataId) dataId.record = record;
+    else this.#foreign.set(dataId, record);
+    this.#reclaim.register(dataId, record);
+  }
+
+  override read(dataId: object): Promise<BackendValues> {
+    // tfjs-core expects a rejected promise, not an exception, from data().
+    try {
+      this.#refuseWhileRecording('data()');
+      return this.#read(this.#living(dataId));
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  override readSync(dataId: object): BackendValues {
+    this.#refuseWhileRecording('dataSync()');
+    const record = this.#living(dataId);
+    if (record.strings !== undefined) return record.strings;
+    if (record.real !== undefined && record.imag !== undefined) {
+      return backend_util.mergeRealAndImagArrays(
+        this.readSync(record.real.dataId) as Float32Array,
+        this.readSync(record.imag.dataId) as Float32Array,
+      );
+    }
+    return this.engine.readSync(record.handle, record.storage, record.size);
+  }
+
+  override disposeData(dataId: object, force = false): boolean {
+    const record = this.#find(dataId);
+    if (record === undefined) return true;
+    record.refCount--;
+    if (!force && record.refCount > 0) return false;
+    this.#free(record);
+    return true;
+  }
+
+  override refCount(dataId: object): number {
+    return this.#find(dataId)?.refCount ?? 0;
+  }
+
+  override incRef(dataId: object): void {
+    const record = this.#find(dataId);
+    if (record !== undefined) record.refCount++;
+  }
+
+  decRef(dataId: object): void {
+    const record = this.#find(dataId);
+    if (record !== undefined) record.refCount--;
+  }
+
+  override numDataIds(): number {
+    return this.#records.size;
+  }
+
+  override memory(): BackendMemory {
+    const { live, cached, peak } = loadedEngine()?.addon.memory() ?? { live: 0, cached: 0, peak: 0 };
+    return { unreliable: false, native: { live, cached, peak } };
+  }
+
+  override timerAvailable(): boolean {
+    return true;
+  }
+
+  /** Time of everything `f` enqueues, from an idle stream to an idle stream. */
+  override async time(f: () => void): Promise<{ kernelMs: number }> {
+    await this.engine.settled();
+    const start = performance.now();
+    f();
+    await this.engine.settled();
+    return { kernelMs: performance.now() - start };
+  }
+
+  override floatPrecision(): 16 | 32 {
+    return 32;
+  }
+
+  override epsilon(): number {
+    return 1e-7;
+  }
+
+  /** Releases every handle. The engine stays for later backends, and reads under way still settle. */
+  override dispose(): void {
+    for (const record of this.#records) {
+      if (record.handle !== NO_HANDLE) this.#engine?.release(record.handle);
+      record.handle = NO_HANDLE;
+    }
+    this.#records.clear();
+    this.#disposed = true;
+  }
+
+  // --- data ids ---
+
+  #store(values: BackendValues, shape: readonly number[], dtype: DataType): TensorRecord {
+    if (dtype === 'complex64') {
+      const { real, imag } = backend_util.splitRealAndImagArrays(values as Float32Array);
+      const record = new TensorRecord(shape, dtype, NO_HANDLE);
+      record.real = this.makeTensorInfo([...shape], 'float32', real);
+      record.imag = this.makeTensorInfo([...shape], 'float32', imag);
+      return this.#list(record);
+    }
+    if (dtype === 'string') {
+      const record = new TensorRecord(shape, dtype, NO_HANDLE);
+      record.strings = values as Uint8Array[];
+      return this.#list(record);
+    }
+    const storage = storageOf(dtype, this.name);
+    const record = new TensorRecord(shape, dtype, storage);
+    const array = toStorageArray(values as ArrayLike<number>, storage);
+    if (array.length !== record.size) {
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[${this.name}] a tensor of shape [${shape.join(', ')}] takes ${String(record.size)} values, got ${String(array.length)}.`,
+      );
+    }
+    record.handle = this.engine.create(storage, array);
+    if (dtype === 'int32' && array.length <= MIRROR_LIMIT) record.mirror = Int32Array.from(array);
+    return this.#list(record);
+  }
+
+  #list(record: TensorRecord): TensorRecord {
+    this.#records.add(record);
+    return record;
+  }
+
+  #publish(record: TensorRecord): TensorInfo {
+    this.#records.add(record);
+    const dataId = new NativeDataId(record);
+    this.#reclaim.register(dataId, record);
+    return { dataId, shape: record.shape as number[], dtype: record.dtype };
+  }
+
+  #free(record: TensorRecord): void {
+    this.#records.delete(record);
+    if (record.handle !== NO_HANDLE) {
+      this.engine.release(record.handle);
+      record.handle = NO_HANDLE;
+    }
+    if (record.real !== undefined) this.disposeData(record.real.dataId, true);
+    if (record.imag !== undefined) this.disposeData(record.imag.dataId, true);
+  }
+
+  /** The record of a data id that lives here. */
+  #find(dataId: object): TensorRecord | undefined {
+    const record = dataId instanceof NativeDataId ? dataId.record : this.#foreign.get(dataId);
+    return record !== undefined && this.#records.has(record) ? record : undefined;
+  }
+
+  #living(dataId: object): TensorRecord {
+    const record = this.#find(dataId);
+    if (record === undefined) throw this.#gone();
+    return record;
+  }
+
+  #fetch(dataId: object): TensorRecord {
+    if (!tfjsEngine().state.tensorInfo.has(dataId)) throw this.#gone();
+    this.#refuseWhileRecording('using a tensor of another backend');
+    tfjsEngine().moveData(this, dataId);
+    return this.#living(dataId);
+  }
+
+  #gone(): TensorkilnError {
+    return new TensorkilnError(
+      'E_DISPOSED',
+      `[${this.name}] a tensor was used after it had been disposed, or after its backend had been.`,
+    );
+  }
+
+  async #read(record: TensorRecord): Promise<BackendValues> {
+    if (record.strings !== undefined) return record.strings;
+    if (record.real !== undefined && record.imag !== undefined) {
+      const parts = [this.#read(this.#living(record.real.dataId)), this.#read(this.#living(record.imag.dataId))];
+      const [real, imag] = (await Promise.all(parts)) as [Float32Array, Float32Array];
+      return backend_util.mergeRealAndImagArrays(real, imag);
+    }
+    return this.engine.read(record.handle, record.storage, record.size);
+  }
+
+  #refuseWhileRecording(what: string): void {
+    if (this.#engine?.addon.isRecording() === true) {
+      throw new TensorkilnError(
+        'E_RECORDING',
+        `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/** What a backend keeps per tensor data: the native handle and tfjs's bookkeeping. */
+import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
+import { TensorkilnError } from '../errors.js';
+import { checkedSize, storageNumber, type Operand } from './native/engine.js';
+import type { NumericArray } from './native/addon.js';
+
+const FLOAT32 = storageNumber('f32');
+const INT32 = storageNumber('i32');
+const BOOL = storageNumber('u8');
+/** Handle of a record that holds no native buffer: not made yet, freed, string or complex64. */
+export const NO_HANDLE = -1;
+
+/** Storage dtype of a logical dtype. @throws E_DTYPE for string and complex64, which have no single buffer */
+export function storageOf(dtype: DataType, place: string): number {
+  switch (dtype) {
+    case 'float32':
+      return FLOAT32;
+    case 'int32':
+      return INT32;
+    case 'bool':
+      return BOOL;
+    default:
+      throw new TensorkilnError('E_DTYPE', `[${place}] takes float32, int32 or bool tensors, got ${dtype}.`);
+  }
+}
+
+/**
+ * The state of one data id, and at the same time an operand of op calls.
+ *
+ * It never refers back to its data id, so that a forgotten data id can be collected while its record is still listed.
+ */
+export class TensorRecord implements Operand {
+  handle = NO_HANDLE;
+  storage: number;
+  readonly shape: readonly number[];
+  readonly dtype: DataType;
+  readonly size: number;
+  /** Tensors on this data id, as tfjs-core counts them. */
+  refCount = 1;
+  /** Copy of small int32 data written from JavaScript, so that wrong indices can be named at once. */
+  mirror: Int32Array | undefined = undefined;
+  /** UTF-8 bytes of a string tensor. */
+  strings: Uint8Array[] | undefined = undefined;
+  /** Parts of a complex64 tensor; owned by it. */
+  real: TensorInfo | undefined = undefined;
+  imag: TensorInfo | undefined = undefined;
+
+  /** A record without a buffer yet. @throws E_SHAPE */
+  constructor(shape: readonly number[], dtype: DataType, storage: number) {
+    this.shape = shape;
+    this.dtype = dtype;
+    this.storage = storage;
+    this.size = checkedSize(shape);
+  }
+}
+
+/** A data id made by this backend. tfjs-core hands it back as an opaque object. */
+export class NativeDataId {
+  record: TensorRecord;
+
+  constructor(record: TensorRecord) {
+    this.record = record;
+  }
+}
+
+/** The values as the array type of a storage dtype, without a copy when they have it already. */
+export function toStorageArray(values: ArrayLike<number>, storage: number): NumericArray {
+  if (storage === FLOAT32) return values instanceof Float32Array ? values : Float32Array.from(values);
+  if (storage === INT32) return values instanceof Int32Array ? values : Int32Array.from(values);
+  return values instanceof Uint8Array ? values : Uint8Array.from(values, (value) => (value === 0 ? 0 : 1));
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; ++i) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,84 @@
+/** Between tfjs tensors and native handles: for custom ops, optimizers and compiled steps. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { DataType, Rank, Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
+import { TensorkilnError } from '../errors.js';
+import { TensorkilnBackend } from './backend.js';
+import { NO_HANDLE, storageOf, type TensorRecord } from './record.js';
+
+/** Name of the CPU backend. */
+export const CPU_BACKEND = 'tensorkiln-cpu';
+
+/**
+ * The Tensorkiln backend in use: tfjs-core's current one, else the CPU backend.
+ *
+ * @throws E_DEVICE when neither exists, because 'tensorkiln' has not been imported
+ */
+export function currentBackend(): TensorkilnBackend {
+  const current = tf.backend();
+  if (current instanceof TensorkilnBackend) return current;
+  const cpu = tf.findBackend(CPU_BACKEND);
+  if (cpu instanceof TensorkilnBackend) return cpu;
+  throw new TensorkilnError('E_DEVICE', `[backend] no Tensorkiln backend is registered: import 'tensorkiln' first.`);
+}
+
+/**
+ * The native handle behind a tensor. It stays the tensor's: do not release it, and retain it to outlive the tensor.
+ *
+ * @param tensor any float32, int32 or bool tensor
+ * @throws E_DISPOSED when the tensor has been disposed, E_DTYPE for string and complex64
+ */
+export function handleOf(tensor: Tensor): number {
+  const record = livingRecord(tensor, 'handleOf');
+  // Whoever holds the handle may write through it, which a host copy of the values would not see.
+  record.mirror = undefined;
+  return record.handle;
+}
+
+/**
+ * Wraps a native handle into a tensor of the current scope, which owns it from now on.
+ *
+ * @param handle handle of a buffer with as many elements as `shape`
+ * @param shape  shape of the tensor
+ * @param dtype  'float32', 'int32' or 'bool', matching the buffer's storage
+ */
+export function tensorFromHandle<R extends Rank = Rank>(handle: number, shape: readonly number[], dtype: DataType): Tensor<R> {
+  const backend = currentBackend();
+  return tensorFromInfo<R>(backend.adopt(handle, [...shape], dtype), backend);
+}
+
+/** A tensor of the current scope around a tensor info that a backend made. */
+export function tensorFromInfo<R extends Rank = Rank>(info: TensorInfo, backend: TensorkilnBackend): Tensor<R> {
+  return tf.engine().makeTensorFromTensorInfo(info, backend) as Tensor<R>;
+}
+
+/**
+ * Makes a variable the only tensor on its data, so that it can be updated in place, and returns its native handle.
+ *
+ * When the data is shared, as after `tf.variable(t)` with `t` alive, the other tensors move to a new handle on the same
+ * storage and the variable keeps the old one: plans that were recorded with the handle stay valid. The storage is copied
+ * by the first in-place op, so the others keep their values.
+ *
+ * @throws E_DISPOSED when the variable has been disposed, E_DTYPE for string and complex64
+ */
+export function makeUnique(variable: Variable): number {
+  const record = livingRecord(variable, 'makeUnique');
+  record.mirror = undefined;
+  if (record.refCount === 1) return record.handle;
+  const backend = currentBackend();
+  const handle = record.handle;
+  record.handle = backend.engine.alias(handle, 0, record.size);
+  const info = backend.adopt(handle, [...variable.shape], variable.dtype);
+  const carrier = tensorFromInfo(info, backend);
+  variable.assign(carrier);
+  carrier.dispose();
+  return handle;
+}
+
+function livingRecord(tensor: Tensor, place: string): TensorRecord {
+  if (tensor.isDisposed) {
+    throw new TensorkilnError('E_DISPOSED', `[${place}] the tensor of shape [${tensor.shape.join(', ')}] has been disposed.`);
+  }
+  const record = currentBackend().record(tensor);
+  if (record.handle === NO_HANDLE) storageOf(record.dtype, place);
+  return record;
+}
