@@ -8,3 +8,11 @@ export function allocate<T>(constructor: NumericArrayConstructor<T>, length: num
   const bytes = length * constructor.BYTES_PER_ELEMENT;
   return new constructor(bytes < SHARED_FROM_BYTES ? new ArrayBuffer(bytes) : new SharedArrayBuffer(bytes), 0, length);
 }
+
+/** The array itself when it lies in shared memory, else a copy that does. */
+export function shared<T extends Float64Array | Float32Array | Int32Array>(array: T): T {
+  if (array.buffer instanceof SharedArrayBuffer) return array;
+  const copy = new (array.constructor as NumericArrayConstructor<T>)(new SharedArrayBuffer(array.byteLength), 0, array.length);
+  copy.set(array);
+  return copy;
+}
