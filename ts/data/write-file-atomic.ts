@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { TensorkilnError } from '../errors.js';
+
+/**
+ * Writes a file whole or not at all: under a temporary name in the same folder, flushed to the disk, then renamed over the final name.
+ *
+ * @param path its folder must exist
+ * @throws E_IO with the system's reason; the temporary file is removed and an earlier file of that name is untouched
+ */
+export async function writeFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw new TensorkilnError('E_IO', `[write] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
+  }
+}
+
+/** Makes the rename itself durable. Windows cannot open a folder for that and does not need it. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
