@@ -1,0 +1,115 @@
+import { TensorkilnError } from '../errors.js';
+import { importOptional } from '../optional-package.js';
+
+/** Rows and what the model in memory makes of them; both row-major float32. */
+export interface OnnxProbe {
+  /** [rows, ...inputShape] */
+  readonly features: Float32Array;
+  /** [rows, ...outputShape] */
+  readonly outputs: Float32Array;
+}
+
+/** What checking an exported model found. A model that failed the check is an error, not a value. */
+export type OnnxVerification =
+  | {
+      readonly verified: true;
+      /** Rows compared. */
+      readonly rows: number;
+      /** Largest difference found in a row, relative to that row's largest magnitude. */
+      readonly largestError: number;
+    }
+  | { readonly verified: false; readonly reason: string };
+
+export interface VerifyOnnxOptions {
+  /** Shape of one row of the probe's features. */
+  readonly inputShape: readonly number[];
+  /** Allowed difference in a row, relative to the row's largest magnitude; default 1e-4, float32 sums in another order. */
+  readonly tolerance?: number;
+}
+
+const PACKAGE = 'onnxruntime-web';
+
+/**
+ * Runs an ONNX model with one input and one output in onnxruntime-web and compares it with known outputs row by row.
+ *
+ * @returns the largest error, or the reason why nothing could be checked: the optional package is absent
+ * @throws E_EXPORT when the runtime refuses the model, or a row differs by more than `tolerance` or is not finite where
+ *         the expected one is; E_SHAPE when the probe has no rows or does not fit `inputShape`
+ */
+export async function verifyOnnx(
+  bytes: Uint8Array,
+  probe: OnnxProbe,
+  options: VerifyOnnxOptions,
+): Promise<OnnxVerification> {
+  const rowSize = options.inputShape.reduce((product, size) => product * size, 1);
+  const rows = probe.features.length / rowSize;
+  if (!Number.isInteger(rows) || rows === 0 || probe.outputs.length === 0 || probe.outputs.length % rows !== 0) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[onnx] probe does not fit the model: expected rows of ${rowSize} features and as many rows of outputs, got ` +
+        `${probe.features.length} features and ${probe.outputs.length} outputs.`,
+    );
+  }
+  const runtime = await importOptional(PACKAGE, () => import('onnxruntime-web'));
+  if (runtime === undefined) {
+    return { verified: false, reason: `${PACKAGE} is not installed (npm install ${PACKAGE})` };
+  }
+  const actual = await runModel(runtime, bytes, probe.features, [rows, ...options.inputShape]);
+  const largestError = largestRowError(actual, probe.outputs, rows);
+  const tolerance = options.tolerance ?? 1e-4;
+  if (!(largestError <= tolerance)) {
+    throw new TensorkilnError(
+      'E_EXPORT',
+      `[onnx] the exported model differs from the model in memory: expected at most ${tolerance} of a row's largest ` +
+        `magnitude, got ${largestError} over ${rows} rows.`,
+    );
+  }
+  return { verified: true, rows, largestError };
+}
+
+type Runtime = typeof import('onnxruntime-web');
+
+async function runModel(runtime: Runtime, bytes: Uint8Array, features: Float32Array, dims: number[]): Promise<Float32Array> {
+  // One thread: more would start workers that outlive the check.
+  runtime.env.wasm.numThreads = 1;
+  try {
+    const session = await runtime.InferenceSession.create(bytes, { executionProviders: ['wasm'] });
+    try {
+      const [inputName] = session.inputNames;
+      const [outputName] = session.outputNames;
+      if (inputName === undefined || outputName === undefined) throw new Error('the model has no input or no output');
+      const outputs = await session.run({ [inputName]: new runtime.Tensor('float32', features, dims) });
+      const data = outputs[outputName]?.data;
+      if (!(data instanceof Float32Array)) throw new Error(`output '${outputName}' is not float32`);
+      return data;
+    } finally {
+      await session.release();
+    }
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new TensorkilnError('E_EXPORT', `[onnx] ${PACKAGE} cannot run the exported model: ${text}`, { cause: error });
+  }
+}
+
+/** Infinity where sizes differ or a value is not finite on one side only. */
+function largestRowError(actual: Float32Array, expected: Float32Array, rows: number): number {
+  if (actual.length !== expected.length) return Infinity;
+  const rowSize = expected.length / rows;
+  let largest = 0;
+  for (let start = 0; start < expected.length; start += rowSize) {
+    let magnitude = 0;
+    let difference = 0;
+    for (let i = start; i < start + rowSize; ++i) {
+      // Equal covers infinities; two NaN agree as well.
+      if (actual[i] === expected[i] || (Number.isNaN(actual[i]) && Number.isNaN(expected[i]))) continue;
+      const distance = Math.abs(actual[i]! - expected[i]!);
+      if (!Number.isFinite(distance)) return Infinity;
+      difference = Math.max(difference, distance);
+    }
+    for (let i = start; i < start + rowSize; ++i) {
+      if (Number.isFinite(expected[i])) magnitude = Math.max(magnitude, Math.abs(expected[i]!));
+    }
+    if (difference > 0) largest = Math.max(largest, difference / Math.max(magnitude, Number.MIN_VALUE));
+  }
+  return largest;
+}
