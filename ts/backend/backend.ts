@@ -63,6 +63,12 @@ export class TensorkilnBackend extends KernelBackend {
     return this.#find(info.dataId) ?? this.#fetch(info.dataId);
   }
 
+  /** The native handle behind a tensor whose data lives here; undefined for all others. Moves nothing. */
+  handleIfHere(info: TensorInfo): number | undefined {
+    const record = this.#find(info.dataId);
+    return record === undefined || record.handle === NO_HANDLE ? undefined : record.handle;
+  }
+
   /** The tensor as an operand of an op call, optionally seen with another shape of the same size. @throws E_DTYPE, E_DISPOSED */
   operand(info: TensorInfo, shape: readonly number[] = info.shape): Operand {
     const record = this.record(info);
