@@ -92,15 +92,6 @@ void sums(const Skinny& s, const float* x, const float* w, float* y, int64_t j0,
   for (; k < s.k; ++k) add_rows<Rows, 1>(s, x, w, y, k, j0, j1);
 }
 
-TK_INLINE float sum_lanes(VecF a) {
-  float lanes[kVecWidth];
-  store(lanes, a);
-  for (int width = kVecWidth / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] = lanes[i] + lanes[i + width];
-  }
-  return lanes[0];
-}
-
 template <int Rows, int Cols>
 TK_INLINE void dot_tile(const Skinny& s, const float* x, int64_t x_row, const float* w, float* y) {
   VecF sum[Rows][Cols];
