@@ -1,0 +1,145 @@
+#include "ops/common/gemm_blocks.h"
+
+TK_BEGIN_LEVEL
+namespace {
+
+constexpr int64_t kPackedFloats = 1 << 20;      // packed B of a super-block: 4 MB, a part of the last level of cache
+constexpr int64_t kSuperK = 1024;               // k of a super-block when B does not fit as a whole
+constexpr int64_t kUnitWork = 512 * 1024;       // multiply-adds of the smallest tile worth handing to a thread: some 10 us
+constexpr int64_t kUnitsPerThread = 4;          // evens out threads of unequal speed
+constexpr int64_t kMinTilePanels = 4;           // fewer would reload the panels of B too often
+
+struct BlockedPlan {
+  int64_t super_blocks;   // blocks of k per super-block
+  int64_t super_columns;  // columns per super-block
+};
+
+BlockedPlan plan_blocked(const BlockedProblem& problem) {
+  const int64_t padded_n = round_up(problem.n, kVecWidth);
+  if (problem.k.total() * padded_n <= kPackedFloats) return {problem.k.count(), padded_n};
+  BlockedPlan plan;
+  const int64_t block = problem.k.max_length();
+  plan.super_blocks = min64(problem.k.count(), max64(1, kSuperK / block));
+  // More columns when k is short, more of k when there are few columns.
+  const int64_t depth = plan.super_blocks * block;
+  plan.super_columns = min64(padded_n, max64(1, kPackedFloats / depth / kTileCols) * kTileCols);
+  if (plan.super_columns == padded_n) plan.super_blocks = min64(problem.k.count(), max64(1, kPackedFloats / (block * padded_n)));
+  return plan;
+}
+
+struct TileSizes {
+  int64_t panels, columns;
+};
+
+// Tiles tall enough to use B well, and enough of them for all threads.
+TileSizes choose_tiles(const BlockedProblem& problem, int64_t columns, int64_t depth, int threads) {
+  TileSizes tiles = {min64(problem.panels, kBlockPanels), columns};
+  if (threads == 1) return tiles;
+  const int64_t work = problem.panels * kTileRows * columns * depth;
+  const int64_t wanted = ceil_div(min64(work / kUnitWork, threads * kUnitsPerThread), problem.parts);
+  if (wanted <= 1) return tiles;
+  tiles.panels = min64(tiles.panels, max64(kMinTilePanels, ceil_div(problem.panels, wanted)));
+  const int64_t across = ceil_div(wanted, ceil_div(problem.panels, tiles.panels));
+  tiles.columns = min64(columns, round_up(ceil_div(columns, across), kTileCols));
+  return tiles;
+}
+
+}  // namespace
+
+KBlocks cut_k(int64_t segments, int64_t length) {
+  KBlocks k;
+  k.segments = segments;
+  k.length = length;
+  if (length > kBlockK + kBlockK / 4) {
+    k.pieces_per_segment = ceil_div(length, kBlockK);
+    k.piece_length = round_up(ceil_div(length, k.pieces_per_segment), 8);
+    k.pieces_per_segment = ceil_div(length, k.piece_length);
+  } else {
+    const int64_t blocks = ceil_div(segments * length, kBlockK + kBlockK / 4);
+    k.segments_per_block = ceil_div(segments, min64(blocks, segments));
+  }
+  return k;
+}
+
+int64_t blocked_workspace(const BlockedProblem& problem) {
+  const BlockedPlan plan = plan_blocked(problem);
+  return min64(plan.super_blocks * problem.k.max_length(), problem.k.total()) * plan.super_columns + kPackSlack;
+}
+
+void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& context) {
+  const BlockedPlan plan = plan_blocked(problem);
+  const KBlocks& k = problem.k;
+  for (int64_t first = 0; first < k.count(); first += plan.super_blocks) {
+    const int64_t last = min64(first + plan.super_blocks, k.count());
+    const int64_t k_first = k.begin(first), depth = k.end(last - 1) - k_first;
+    for (int64_t column = 0; column < problem.n; column += plan.super_columns) {
+      const int64_t columns = min64(plan.super_columns, problem.n - column);
+      const int64_t padded = round_up(columns, kVecWidth);
+      const int64_t panels = ceil_div(columns, kTileCols);
+
+      // Panels of one block lie side by side, blocks one after the other.
+      const int64_t panel_floats = k.max_length() * kTileCols;
+      context.parallel_for((last - first) * panels, max64(1, 64 * 1024 / panel_floats), [&](int64_t begin, int64_t end, int) {
+        for (int64_t unit = begin; unit < end; ++unit) {
+          const int64_t block = first + unit / panels, n0 = unit % panels * kTileCols;
+          const int64_t k0 = k.begin(block), k1 = k.end(block);
+          float* dst = packed_b + (k0 - k_first) * padded + n0 * (k1 - k0);
+          problem.pack_b(problem.self, k0, k1, column + n0, int(min64(kTileCols, columns - n0)), dst);
+        }
+      });
+
+      const TileSizes tiles = choose_tiles(problem, columns, depth, context.num_threads());
+      const int64_t down = ceil_div(problem.panels, tiles.panels), across = ceil_div(columns, tiles.columns);
+      context.parallel_for(problem.parts * down * across, 1, [&](int64_t begin, int64_t end, int thread) {
+        for (int64_t unit = begin; unit < end; ++unit) {
+          BlockedTile tile;
+          tile.thread = thread;
+          tile.part = unit / (down * across);
+          tile.panel0 = unit / across % down * tiles.panels;
+          tile.panel1 = min64(tile.panel0 + tiles.panels, problem.panels);
+          const int64_t n0 = unit % across * tiles.columns;
+          tile.n0 = column + n0;
+          tile.n1 = column + min64(n0 + tiles.columns, columns);
+          if (problem.begin_tile != nullptr) problem.begin_tile(problem.self, tile.panel0, tile.panel1, thread);
+          // The first block at or after `first` that belongs to the part.
+          const int64_t start = first + (tile.part - first % problem.parts + problem.parts) % problem.parts;
+          for (int64_t block = start; block < last; block += problem.parts) {
+            const int64_t k0 = k.begin(block);
+            tile.block = block;
+            tile.b = packed_b + (k0 - k_first) * padded + n0 * (k.end(block) - k0);
+            tile.accumulate = block >= problem.parts;
+            problem.compute(problem.self, tile);
+          }
+        }
+      });
+    }
+  }
+}
+
+int64_t choose_parts(int64_t panels, int64_t n, const KBlocks& k) {
+  constexpr int64_t kWantedTiles = 16;
+  const int64_t tiles = ceil_div(panels, kMinTilePanels) * ceil_div(n, 4 * kTileCols);
+  // Each part costs a pass over C, so it should hold at least four blocks.
+  return max64(1, min64(kWantedTiles / tiles, k.count() / 4));
+}
+
+void sum_parts(const float* parts, int64_t num_parts, int64_t size, float* c, CpuContext& context) {
+  context.parallel_for(size, 16 * 1024, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; i += kVecWidth) {
+      const int n = int(min64(kVecWidth, end - i));
+      const bool full = n == kVecWidth;
+      VecF sum = full ? load(parts + i) : load_part(parts + i, n);
+      for (int64_t p = 1; p < num_parts; ++p) {
+        const float* part = parts + p * size + i;
+        sum = sum + (full ? load(part) : load_part(part, n));
+      }
+      if (full) {
+        store(c + i, sum);
+      } else {
+        store_part(c + i, sum, n);
+      }
+    }
+  });
+}
+
+TK_END_LEVEL

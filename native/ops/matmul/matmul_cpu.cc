@@ -1,0 +1,42 @@
+#include "ops/matmul/matmul.h"
+
+#include "ops/common/gemm.h"
+
+TK_BEGIN_LEVEL
+namespace {
+
+// A [rows, cols] matrix stored row by row, or as its transpose.
+StridedMatrix strided(const float* data, bool transposed, int64_t rows, int64_t cols) {
+  if (transposed) return {data, 1, rows};
+  return {data, cols, 1};
+}
+
+GemmArgs read_args(const OpCall& call) {
+  const Operand &a = call[0], &b = call[1], &y = call[2];
+  const bool transpose_a = TK_INT(call, matmul, transpose_a) != 0, transpose_b = TK_INT(call, matmul, transpose_b) != 0;
+  TK_CHECK(a.rank == 3 && b.rank == 3 && y.rank == 3);
+  GemmArgs args;
+  args.batch = y.dims[0];
+  args.m = y.dims[1];
+  args.n = y.dims[2];
+  args.k = a.dims[transpose_a ? 1 : 2];
+  TK_CHECK_EQ(a.dims[transpose_a ? 2 : 1], args.m);
+  TK_CHECK_EQ(b.dims[transpose_b ? 2 : 1], args.k);
+  TK_CHECK_EQ(b.dims[transpose_b ? 1 : 2], args.n);
+  TK_CHECK(a.dims[0] == args.batch || a.dims[0] == 1);
+  TK_CHECK(b.dims[0] == args.batch || b.dims[0] == 1);
+  args.a = strided(a.f32(), transpose_a, args.m, args.k);
+  args.b = strided(b.f32(), transpose_b, args.k, args.n);
+  args.a_batch = a.dims[0] == 1 ? 0 : args.m * args.k;
+  args.b_batch = b.dims[0] == 1 ? 0 : args.k * args.n;
+  args.c = y.f32();
+  return args;
+}
+
+}  // namespace
+
+int64_t matmul_workspace(const OpCall& call, int num_threads) { return gemm_workspace(read_args(call), num_threads); }
+
+void matmul_cpu(const OpCall& call, CpuContext& context) { gemm(read_args(call), call.workspace, context); }
+
+TK_END_LEVEL
