@@ -43,7 +43,7 @@ export interface LayerJSON {
 
 /** Names taken by living variables may not repeat in tfjs-core, but two models may have equal paths. */
 function freeVariableName(path: string): string {
-  const taken = tf.engine().state.registeredVariables;
+  const taken = tf.engine().registeredVariables;
   if (!(path in taken)) return path;
   let suffix = 1;
   while (`${path}_${suffix}` in taken) ++suffix;
