@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   E_DEVICE: 'The device asked for is not available.',
   E_KERNEL: 'The backend has no such kernel.',
   E_DUPLICATE_TFJS: 'Two copies of @tensorflow/tfjs-core are loaded.',
+  E_DIVERGED: 'Training produced a loss that is not a finite number.',
   E_IO: 'A file or folder cannot be read or written.',
   E_EXPORT: 'A model cannot be expressed in the format asked for, or its export failed verification.',
   E_ABORTED: 'The operation was cancelled by its caller or by a signal.',

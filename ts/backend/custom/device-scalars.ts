@@ -1,0 +1,48 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Operand } from '../native/engine.js';
+import { storageOf } from '../record.js';
+import { makeUnique } from '../tensors.js';
+import { overwriteVariable } from './overwrite.js';
+
+/**
+ * A few named float32 numbers in device memory, such as a learning rate: ops read them when they run, so a recorded step
+ * follows every change without being recorded again.
+ *
+ * A change is ordered with the op calls around it: steps enqueued before see the old value. Changing a value inside a
+ * recorded step is refused (E_RECORDING), because a replay could not repeat it.
+ *
+ * @param names   names in the order of the buffer
+ * @param values  initial values by name
+ */
+export class DeviceScalars<Name extends string> {
+  readonly #names: readonly Name[];
+  /** What was set, as doubles: reading a value back gives the number that was written. */
+  readonly #values: number[];
+  readonly #variable: tf.Variable;
+
+  constructor(names: readonly Name[], values: Readonly<Record<Name, number>>) {
+    this.#names = names;
+    this.#values = names.map((name) => values[name]);
+    this.#variable = tf.tidy(() => tf.variable(tf.tensor(Float32Array.from(this.#values), [names.length], 'float32'), false));
+  }
+
+  get(name: Name): number {
+    return this.#values[this.#names.indexOf(name)] as number;
+  }
+
+  /** Replaces some values. @throws E_RECORDING inside a recorded step; nothing changes then */
+  set(values: Readonly<Partial<Record<Name, number>>>): void {
+    const next = this.#names.map((name, index) => values[name] ?? (this.#values[index] as number));
+    overwriteVariable(this.#variable, Float32Array.from(next));
+    this.#values.splice(0, next.length, ...next);
+  }
+
+  /** The buffer as an input of an op call. */
+  operand(): Operand {
+    return { handle: makeUnique(this.#variable), storage: storageOf('float32', 'device scalars'), shape: [this.#names.length] };
+  }
+
+  dispose(): void {
+    this.#variable.dispose();
+  }
+}

@@ -1,0 +1,24 @@
+/** Layers, models, losses. */
+export { Activation, type ActivationOptions } from './activation.js';
+export { activate, ACTIVATIONS, type ActivationName } from './activations.js';
+export { Conv2D, type Conv2DOptions } from './conv2d.js';
+export { Dense, type DenseOptions } from './dense.js';
+export type { LayerDescription, ModelDescription, WeightDescription } from './description.js';
+export { Dropout, type DropoutOptions } from './dropout.js';
+export { Flatten } from './flatten.js';
+export { INITIALIZERS, initialValues, type InitializerName } from './initializers.js';
+export {
+  Layer,
+  UnaryLayer,
+  type BuildOptions,
+  type CallOptions,
+  type LayerJSON,
+  type LayerOptions,
+  type Parameter,
+} from './layer.js';
+export { crossEntropy, meanSquaredError, type Loss } from './losses.js';
+export { AveragePooling2D, MaxPooling2D, type Pooling2DOptions } from './pooling2d.js';
+export { layerFromJSON, layerTypes, registerLayer, type LayerFactory } from './registry.js';
+export { modelFromJSON, Sequential, type ModelJSON, type SequentialOptions } from './sequential.js';
+export type { Shape } from './shape.js';
+export type { Padding, Pair } from './window.js';

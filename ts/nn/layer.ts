@@ -1,0 +1,397 @@
+/** The base of every layer: building, checked calls, named parameters, configuration, disposal. */
+import * as tf from '@tensorflow/tfjs-core';
+import { checkInteger, checkKeys, show } from '../arguments.js';
+import { overwriteVariable } from '../backend/custom/overwrite.js';
+import { RandomState } from '../backend/custom/random.js';
+import { TensorkilnError } from '../errors.js';
+import type { LayerDescription, WeightDescription } from './description.js';
+import { initialValues, type InitializerName } from './initializers.js';
+import { checkShape, formatBatchShape, isSameShape, type Shape } from './shape.js';
+
+/** Options every layer takes. */
+export interface LayerOptions {
+  /** Part of the parameters' paths; without one the container names the layer after its type. No slash. */
+  readonly name?: string;
+}
+
+export interface BuildOptions {
+  /** Path of the layer; parameters are named `path/parameter`. Default: the layer's name, nothing for a model. */
+  readonly path?: string;
+  /** Seed of initial values and dropout masks, an integer in [0, 2^53). Default 0. */
+  readonly seed?: number;
+}
+
+export interface CallOptions {
+  /** Whether the call is part of training: dropout drops only then. Default false. */
+  readonly training?: boolean;
+}
+
+/** A tensor a layer owns. `name` is unique in the model: the layer's path and the parameter's own name. */
+export interface Parameter {
+  readonly name: string;
+  readonly variable: tf.Variable;
+  /** Whether gradients change it; others are state that is only saved and restored. */
+  readonly trainable: boolean;
+}
+
+/** A layer as JSON: registered type, name and constructor options. */
+export interface LayerJSON {
+  readonly type: string;
+  readonly name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** Names taken by living variables may not repeat in tfjs-core, but two models may have equal paths. */
+function freeVariableName(path: string): string {
+  const taken = tf.engine().registeredVariables;
+  if (!(path in taken)) return path;
+  let suffix = 1;
+  while (`${path}_${suffix}` in taken) ++suffix;
+  return `${path}_${suffix}`;
+}
+
+/**
+ * A layer: constructor options are stored and validated, `build` creates parameters for given input shapes, `apply` computes.
+ *
+ * Shapes are those of one row, without the batch dimension. A layer may have any number of inputs and outputs; those with
+ * one of each derive from UnaryLayer. Layers inside a layer are declared by `addSublayer` and built, listed, saved and
+ * disposed with it.
+ *
+ * State saved in checkpoints: every parameter (trainable or not) and every random state.
+ */
+export abstract class Layer {
+  /** Registered name, as in descriptions and JSON files. */
+  abstract readonly type: string;
+
+  #name: string | undefined;
+  readonly #own = new Map<string, Parameter>();
+  readonly #randomStates = new Map<string, RandomState>();
+  readonly #sublayers: Layer[] = [];
+  #path: string | undefined;
+  #seed = 0;
+  #inputShapes: readonly Shape[] | undefined;
+  #outputShapes: readonly Shape[] | undefined;
+  #hasParent = false;
+  #isDisposed = false;
+
+  constructor(options: LayerOptions = {}) {
+    const { name } = options;
+    if (name !== undefined && (typeof name !== 'string' || name.length === 0 || name.includes('/'))) {
+      throw new TensorkilnError('E_CONFIG', `[layer] wrong name: expected a non-empty text without '/', got ${show(name)}.`);
+    }
+    this.#name = name;
+  }
+
+  /** Shapes of the outputs for checked shapes of the inputs; throws E_SHAPE (see `shapeError`) when they do not fit. */
+  protected abstract computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[];
+
+  /** Creates parameters and builds sublayers; `inputShapes` have passed computeOutputShapes. */
+  protected abstract createParameters(inputShapes: readonly Shape[]): void;
+
+  /** Computes the outputs [N, ...] from checked inputs [N, ...]. */
+  protected abstract forward(inputs: readonly tf.Tensor[], options: CallOptions): readonly tf.Tensor[];
+
+  /** Constructor options in camelCase, without the name: `new X({ name, ...getConfig() })` is the same layer, unbuilt. */
+  abstract getConfig(): Readonly<Record<string, unknown>>;
+
+  /** Name given to the constructor, or by the container, or the type. */
+  get name(): string {
+    return this.#name ?? this.type;
+  }
+
+  /** Whether the constructor or a container has named the layer. */
+  get isNamed(): boolean {
+    return this.#name !== undefined;
+  }
+
+  /** Path in the model: names from the top model, which itself is left out, joined by '/'. */
+  get path(): string {
+    return this.#path ?? this.name;
+  }
+
+  get isBuilt(): boolean {
+    return this.#inputShapes !== undefined;
+  }
+
+  /** Shapes of the inputs. @throws E_USAGE before `build` */
+  get inputShapes(): readonly Shape[] {
+    return this.#inputShapes ?? this.#failUnbuilt();
+  }
+
+  /** Shapes of the outputs. @throws E_USAGE before `build` */
+  get outputShapes(): readonly Shape[] {
+    return this.#outputShapes ?? this.#failUnbuilt();
+  }
+
+  /** dtype the layer's inputs must have. */
+  get inputDType(): 'float32' | 'int32' {
+    return 'float32';
+  }
+
+  /**
+   * Fixes the input shapes and creates the parameters. Building again with the same shapes changes nothing.
+   *
+   * @param inputShapes  one shape per input, without the batch dimension
+   * @throws E_SHAPE when the shapes do not fit the layer or differ from those it was built for
+   */
+  buildAll(inputShapes: readonly Shape[], options: BuildOptions = {}): void {
+    this.#checkAlive();
+    const shapes = inputShapes.map((shape) => checkShape(this.place, shape));
+    if (this.#inputShapes !== undefined) {
+      if (shapes.length === this.#inputShapes.length && shapes.every((shape, i) => isSameShape(shape, (this.#inputShapes as Shape[])[i] as Shape))) return;
+      throw this.shapeError('it is already built', this.#inputShapes.map(formatBatchShape).join(', '), shapes.map(formatBatchShape).join(', '));
+    }
+    const seed = checkInteger(this.place, 'seed', options.seed ?? 0, { min: 0 });
+    this.#path ??= options.path ?? this.defaultPath;
+    this.#seed = seed;
+    const outputShapes = this.computeOutputShapes(shapes).map((shape) => [...shape]);
+    try {
+      this.createParameters(shapes);
+    } catch (error) {
+      this.#releaseParameters();
+      throw error;
+    }
+    this.#inputShapes = shapes.map((shape) => [...shape]);
+    this.#outputShapes = outputShapes;
+  }
+
+  /**
+   * Computes the outputs.
+   *
+   * @param inputs   one tensor [N, ...inputShape] per input, of dtype `inputDType`
+   * @param options  `training`: default false
+   * @returns        one tensor [N, ...outputShape] per output
+   * @throws E_USAGE before `build`; E_SHAPE or E_DTYPE when an input does not fit; E_DISPOSED after `dispose`
+   */
+  apply(inputs: readonly tf.Tensor[], options: CallOptions = {}): readonly tf.Tensor[] {
+    this.#checkAlive();
+    const shapes = this.inputShapes;
+    if (inputs.length !== shapes.length) {
+      throw this.shapeError('wrong number of inputs', String(shapes.length), String(inputs.length));
+    }
+    inputs.forEach((input, index) => {
+      const shape = shapes[index] as Shape;
+      if (input.rank !== shape.length + 1 || !isSameShape(input.shape.slice(1), shape)) {
+        throw this.shapeError('wrong input shape', formatBatchShape(shape), `[${input.shape.join(', ')}]`);
+      }
+      if (input.dtype !== this.inputDType) {
+        throw new TensorkilnError('E_DTYPE', `[${this.place}] wrong input dtype: expected ${this.inputDType}, got ${input.dtype}.`);
+      }
+    });
+    return tf.tidy(() => this.forward(inputs, options) as tf.Tensor[]);
+  }
+
+  /** Own parameters, then those of the sublayers in order. */
+  parameters(): readonly Parameter[] {
+    return [...this.#own.values(), ...this.#sublayers.flatMap((layer) => layer.parameters())];
+  }
+
+  /** Trainable variables by name, as optimizers take them. */
+  trainableVariables(): Readonly<Record<string, tf.Variable>> {
+    return Object.fromEntries(this.parameters().flatMap(({ name, variable, trainable }) => (trainable ? [[name, variable]] : [])));
+  }
+
+  /** Random states by name: `path/name`. */
+  randomStates(): Readonly<Record<string, RandomState>> {
+    const own = [...this.#randomStates].map(([name, state]): [string, RandomState] => [`${this.path}/${name}`, state]);
+    return Object.fromEntries([...own, ...this.#sublayers.flatMap((layer) => Object.entries(layer.randomStates()))]);
+  }
+
+  /** Layers directly inside this one. */
+  get sublayers(): readonly Layer[] {
+    return this.#sublayers;
+  }
+
+  /** Number of elements of all parameters, and of the trainable ones. */
+  countParameters(): { total: number; trainable: number } {
+    const count = (list: readonly Parameter[]): number => list.reduce((sum, { variable }) => sum + variable.size, 0);
+    const all = this.parameters();
+    return { total: count(all), trainable: count(all.filter(({ trainable }) => trainable)) };
+  }
+
+  /** Copies of all parameters by name. Waits for the engine without blocking the event loop. */
+  async getWeights(): Promise<Record<string, WeightDescription>> {
+    this.inputShapes;
+    const entries = this.parameters().map(async ({ name, variable }): Promise<[string, WeightDescription]> => {
+      const data = await variable.data<'float32'>();
+      return [name, { shape: [...variable.shape], data }];
+    });
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  /**
+   * Replaces parameters by name; every variable stays the same object and recorded steps stay valid.
+   *
+   * @param weights  float32 data and shape for every parameter of the layer, no more and no fewer
+   * @throws E_DATA naming parameters that are missing or unknown; E_SHAPE where a shape differs. Nothing is changed then.
+   */
+  setWeights(weights: Readonly<Record<string, WeightDescription>>): void {
+    this.inputShapes;
+    const parameters = this.parameters();
+    const known = new Set(parameters.map(({ name }) => name));
+    const unknown = Object.keys(weights).filter((name) => !known.has(name));
+    const missing = [...known].filter((name) => !(name in weights));
+    if (unknown.length > 0 || missing.length > 0) {
+      throw new TensorkilnError('E_DATA', `[${this.place}] weights do not belong to this model: missing ${show(missing)}, unknown ${show(unknown)}.`);
+    }
+    for (const { name, variable } of parameters) {
+      const { shape, data } = weights[name] as WeightDescription;
+      if (!isSameShape(shape, variable.shape) || data.length !== variable.size) {
+        throw new TensorkilnError(
+          'E_SHAPE',
+          `[${this.place}] wrong shape of weight '${name}': expected [${variable.shape.join(', ')}] (${variable.size} values), got [${shape.join(', ')}] (${data.length} values).`,
+        );
+      }
+    }
+    for (const { name, variable } of parameters) overwriteVariable(variable, (weights[name] as WeightDescription).data);
+  }
+
+  toJSON(): LayerJSON {
+    return { type: this.type, name: this.name, config: this.getConfig() };
+  }
+
+  /** The layer as plain data with copies of its weights. Waits for the engine. @throws E_USAGE unless built with one input and one output */
+  describeLayer(): LayerDescription {
+    const [inputShape] = this.inputShapes;
+    const [outputShape] = this.outputShapes;
+    if (this.inputShapes.length !== 1 || this.outputShapes.length !== 1 || inputShape === undefined || outputShape === undefined) {
+      throw new TensorkilnError('E_USAGE', `[${this.place}] cannot be described: expected one input and one output, got ${this.inputShapes.length} and ${this.outputShapes.length}.`);
+    }
+    const prefix = `${this.path}/`;
+    const weights = this.parameters().map(({ name, variable }): [string, WeightDescription] => [
+      name.slice(prefix.length),
+      { shape: [...variable.shape], data: variable.dataSync<'float32'>() },
+    ]);
+    return { type: this.type, name: this.name, config: this.getConfig(), inputShape, outputShape, weights: Object.fromEntries(weights) };
+  }
+
+  /** Frees parameters and random states, sublayers included. The layer cannot be used afterwards; repeated calls do nothing. */
+  dispose(): void {
+    this.#releaseParameters();
+    this.#isDisposed = true;
+    for (const layer of this.#sublayers) layer.dispose();
+  }
+
+  /** How errors name the layer: type and path. */
+  protected get place(): string {
+    return this.path === this.type || this.path === '' ? this.type : `${this.type} '${this.path}'`;
+  }
+
+  protected shapeError(what: string, expected: string, got: string): TensorkilnError {
+    return new TensorkilnError('E_SHAPE', `[${this.place}] ${what}: expected ${expected}, got ${got}.`);
+  }
+
+  /** Creates a float32 variable named `path/name`. To be called from createParameters. */
+  protected addParameter(name: string, shape: Shape, initializer: InitializerName, options: { trainable?: boolean } = {}): tf.Variable {
+    const path = `${this.path}/${name}`;
+    const trainable = options.trainable ?? true;
+    const variable = tf.tidy(() => {
+      const values = initialValues(initializer, shape, { seed: this.#seed, stream: path });
+      return tf.variable(tf.tensor(values, [...shape], 'float32'), trainable, freeVariableName(path));
+    });
+    this.#own.set(name, { name: path, variable, trainable });
+    return variable;
+  }
+
+  /** Creates a random state of its own for this layer, seeded by the model's seed and the layer's path. To be called from createParameters. */
+  protected addRandomState(name: string): RandomState {
+    const state = new RandomState(this.#seed, { stream: `${this.path}/${name}` });
+    this.#randomStates.set(name, state);
+    return state;
+  }
+
+  /**
+   * Declares a layer inside this one, under a name; to be called from the constructor.
+   *
+   * @throws E_USAGE when the layer already belongs to a container
+   */
+  protected addSublayer(layer: Layer, name: string): void {
+    if (layer.#hasParent) throw new TensorkilnError('E_USAGE', `[${this.place}] layer '${name}' is already part of a model: make a new layer.`);
+    layer.#hasParent = true;
+    layer.#name = name;
+    this.#sublayers.push(layer);
+  }
+
+  /** Gives the sublayers their paths, so that errors name them in full; to be called before they compute shapes. */
+  protected nameSublayers(): void {
+    for (const layer of this.#sublayers) layer.#path = this.path === '' ? layer.name : `${this.path}/${layer.name}`;
+  }
+
+  /** Builds a declared sublayer with this layer's seed. To be called from createParameters, after nameSublayers. */
+  protected buildSublayer(layer: Layer, inputShapes: readonly Shape[]): void {
+    layer.buildAll(inputShapes, { seed: this.#seed });
+  }
+
+  /** Path of the layer when `build` names none. */
+  protected get defaultPath(): string {
+    return this.name;
+  }
+
+  #releaseParameters(): void {
+    for (const layer of this.#sublayers) layer.#releaseParameters();
+    for (const { variable } of this.#own.values()) variable.dispose();
+    for (const state of this.#randomStates.values()) state.dispose();
+    this.#own.clear();
+    this.#randomStates.clear();
+    this.#inputShapes = undefined;
+    this.#outputShapes = undefined;
+  }
+
+  #checkAlive(): void {
+    if (this.#isDisposed) throw new TensorkilnError('E_DISPOSED', `[${this.place}] has been disposed.`);
+  }
+
+  #failUnbuilt(): never {
+    this.#checkAlive();
+    throw new TensorkilnError('E_USAGE', `[${this.place}] is not built: call build(inputShape) first.`);
+  }
+}
+
+/** A layer with one input and one output. */
+export abstract class UnaryLayer extends Layer {
+  /** Shape of the output for the shape of the input. @throws E_SHAPE when it does not fit */
+  abstract computeOutputShape(inputShape: Shape): Shape;
+
+  /** Computes the output [N, ...] from a checked input [N, ...]. */
+  protected abstract transform(x: tf.Tensor, options: CallOptions): tf.Tensor;
+
+  /** Creates parameters for one input shape; a layer without parameters keeps this one. */
+  protected createUnaryParameters(_inputShape: Shape): void {}
+
+  get inputShape(): Shape {
+    return this.inputShapes[0] as Shape;
+  }
+
+  get outputShape(): Shape {
+    return this.outputShapes[0] as Shape;
+  }
+
+  /** As buildAll, for the one input. */
+  build(inputShape: Shape, options: BuildOptions = {}): void {
+    this.buildAll([inputShape], options);
+  }
+
+  /** As apply, for the one input and output: [N, ...inputShape] -> [N, ...outputShape]. */
+  call(x: tf.Tensor, options: CallOptions = {}): tf.Tensor {
+    return this.apply([x], options)[0] as tf.Tensor;
+  }
+
+  protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
+    const [shape] = inputShapes;
+    if (shape === undefined || inputShapes.length !== 1) throw this.shapeError('wrong number of inputs', '1', String(inputShapes.length));
+    return [this.computeOutputShape(shape)];
+  }
+
+  protected override createParameters(inputShapes: readonly Shape[]): void {
+    this.createUnaryParameters(inputShapes[0] as Shape);
+  }
+
+  protected override forward(inputs: readonly tf.Tensor[], options: CallOptions): readonly tf.Tensor[] {
+    return [this.transform(inputs[0] as tf.Tensor, options)];
+  }
+}
+
+/** Checks a layer's options object: no keys besides `name` and `keys`. @throws E_CONFIG */
+export function checkLayerOptions(type: string, options: unknown, keys: readonly string[]): void {
+  checkKeys(type, options, ['name', ...keys]);
+}
