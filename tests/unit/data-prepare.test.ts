@@ -1,0 +1,115 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_PREPROCESSING } from '../../ts/data/preprocessing-options.js';
+import { prepareData, type DataConfig, type DataEvent } from '../../ts/data/prepare.js';
+import { writeFileAtomic } from '../../ts/data/write-file-atomic.js';
+
+const PENGUINS: DataConfig = {
+  path: fileURLToPath(new URL('../../examples/penguins/penguins.csv', import.meta.url)),
+  target: 'species',
+  split: { train: 0.7, validation: 0.15, test: 0.15, stratify: true, seed: 1 },
+  preprocessing: DEFAULT_PREPROCESSING,
+};
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tensorkiln-prepare-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function withTable(text: string): DataConfig {
+  const path = join(folder, 'table.csv');
+  writeFileSync(path, text);
+  return { ...PENGUINS, path, target: 'y' };
+}
+
+describe('prepareData', () => {
+  it('prepares the penguins: 344 rows, three classes, ten features', async () => {
+    const events: DataEvent[] = [];
+    const data = await prepareData(PENGUINS, { onEvent: (event) => events.push(event) });
+    expect(data.classes).toEqual(['Adelie', 'Chinstrap', 'Gentoo']);
+    expect(data.counts).toMatchObject({ rows: 344, missingTarget: 0, train: 241, validation: 52, test: 51 });
+    expect(data.preprocessor.featureNames).toEqual([
+      'island=Biscoe',
+      'island=Dream',
+      'island=Torgersen',
+      'bill_length_mm',
+      'bill_depth_mm',
+      'flipper_length_mm',
+      'body_mass_g',
+      'sex=female',
+      'sex=male',
+      'year',
+    ]);
+    for (const part of ['train', 'validation', 'test'] as const) {
+      expect(data[part].features.length).toBe(data[part].size * 10);
+      expect(data[part].features.every(Number.isFinite)).toBe(true);
+      expect(data[part].targets.length).toBe(data[part].size);
+    }
+    // The file lists 152 Adelie, then 124 Gentoo, then 68 Chinstrap: targets must follow their rows.
+    expect(Array.from(data.test.targets)).toEqual(Array.from(data.split.test, (row) => (row < 152 ? 0 : row < 276 ? 2 : 1)));
+    expect(events.map((event) => event.type)).toEqual(['data_read', 'data_ready']);
+  });
+
+  it('scales the training part, and only it, to mean 0 and variance 1', async () => {
+    const { train } = await prepareData(PENGUINS);
+    const mass = Array.from({ length: train.size }, (_, row) => train.features[row * 10 + 6] ?? NaN);
+    const mean = mass.reduce((sum, value) => sum + value, 0) / mass.length;
+    const variance = mass.reduce((sum, value) => sum + (value - mean) ** 2, 0) / mass.length;
+    // float32 cells: each is off by up to 1e-7, and so are their means.
+    expect(mean).toBeCloseTo(0, 6);
+    expect(variance).toBeCloseTo(1, 6);
+  });
+
+  it('repeats itself bit for bit, with worker threads as without', async () => {
+    const inline = await prepareData(PENGUINS);
+    const pooled = await prepareData(PENGUINS, { poolFromCells: 0, threads: 2 });
+    expect(Array.from(pooled.train.features)).toEqual(Array.from(inline.train.features));
+    expect(pooled.split).toEqual(inline.split);
+  });
+
+  it('leaves rows without a target out, and says how many', async () => {
+    const rows = Array.from({ length: 40 }, (_, row) => `${row * row},${row % 8 === 0 ? 'NA' : row % 2}`);
+    const data = await prepareData(withTable(`x,y\n${rows.join('\n')}\n`));
+    expect(data.counts).toMatchObject({ rows: 40, missingTarget: 5 });
+    expect(data.train.size + data.validation.size + data.test.size).toBe(35);
+    expect(data.warnings).toEqual([expect.stringContaining('5 of 40 rows have no value in the target "y"')]);
+  });
+
+  it('takes 1 and 1.0 for one class and sorts numeric classes as numbers', async () => {
+    const labels = ['1', '1.0', '10', '2'];
+    const rows = Array.from({ length: 40 }, (_, row) => `${row * row},${labels[row % 4] ?? ''}`);
+    expect((await prepareData(withTable(`x,y\n${rows.join('\n')}\n`))).classes).toEqual(['1', '2', '10']);
+  });
+
+  it('warns of a class that a part has no row of, and refuses an empty part', async () => {
+    const rows = Array.from({ length: 40 }, (_, row) => `${row * row},${row === 3 ? 'rare' : row % 2}`);
+    const data = await prepareData(withTable(`x,y\n${rows.join('\n')}\n`));
+    expect(data.warnings).toContain('The test part has no row of class "rare".');
+    expect(data.warnings).not.toContain('The train part has no row of class "rare".');
+    await expect(prepareData(withTable('x,y\n1,a\n2,b\n'))).rejects.toMatchObject({ code: 'E_DATA', message: expect.stringContaining('too few rows') });
+  });
+});
+
+describe('writeFileAtomic', () => {
+  it('replaces a file whole and leaves nothing beside it', async () => {
+    const path = join(folder, 'atomic.txt');
+    await writeFileAtomic(path, 'first');
+    await writeFileAtomic(path, new TextEncoder().encode('second'));
+    expect(readFileSync(path, 'utf8')).toBe('second');
+    expect(readdirSync(folder).filter((name) => name.startsWith('atomic'))).toEqual(['atomic.txt']);
+  });
+
+  it('keeps the earlier file and removes the temporary one on failure', async () => {
+    const path = join(folder, 'occupied');
+    await writeFileAtomic(join(folder, 'other'), 'x');
+    mkdirSync(path);
+    await expect(writeFileAtomic(path, 'x')).rejects.toMatchObject({ code: 'E_IO', message: expect.stringContaining(path) });
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+});
