@@ -26,10 +26,10 @@ export function jobs() {
   return Number.isInteger(wanted) && wanted > 0 ? wanted : availableParallelism();
 }
 
-function buildEnvironment() {
+/** This process's environment with what ccache needs to find objects again in another checkout. */
+export function buildEnvironment() {
   return {
     ...process.env,
-    // Objects are the same in every checkout: with these ccache finds them wherever the package lies.
     CCACHE_BASEDIR: process.env.CCACHE_BASEDIR ?? ROOT.replace(/[\\/]$/, ''),
     CCACHE_NOHASHDIR: process.env.CCACHE_NOHASHDIR ?? '1',
   };
@@ -119,12 +119,12 @@ export async function buildWithGyp({ nodeGyp, python, compiler }) {
   const ccache = findProgram('ccache');
   const cxx = ccache === undefined ? compiler : `${ccache} ${compiler}`;
   const levels = process.arch === 'x64' ? 3 : 1;
-  // One archive per level, one for the engine and the module itself.
-  const steps =
-    sourcesOf('engine').length + sourcesOf('binding').length + levels * sourcesOf('level').length + levels + 2;
-  const args = [nodeGyp, 'rebuild', `--nodedir=${writeNodeDir()}`, `--python=${python}`, `--jobs=${jobs()}`];
-  await run(process.execPath, args, {
-    env: { ...buildEnvironment(), CXX: cxx, LINK: compiler },
-    progress: new BuildProgress(steps),
-  });
+  // One step per object, one for the module itself.
+  const steps = sourcesOf('engine').length + sourcesOf('binding').length + levels * sourcesOf('level').length + 1;
+  // Not `rebuild`: it would delete the headers and the log, which live in the same folder.
+  rmSync(BUILD_DIR, { recursive: true, force: true });
+  const common = [`--nodedir=${writeNodeDir()}`, `--python=${python}`];
+  const env = { ...buildEnvironment(), CXX: cxx, LINK: compiler };
+  await run(process.execPath, [nodeGyp, 'configure', ...common], { env });
+  await run(process.execPath, [nodeGyp, 'build', ...common, `--jobs=${jobs()}`], { env, progress: new BuildProgress(steps) });
 }

@@ -17,7 +17,10 @@ export function fingerprint(settings) {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   for (const setting of [version, process.platform, process.arch, ...settings]) hash.update(`${setting}\0`);
   for (const file of ['CMakeLists.txt', 'binding.gyp', ...filesUnder('native')]) {
-    hash.update(`${file}\0`).update(readFileSync(join(ROOT, file))).update('\0');
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(ROOT, file)))
+      .update('\0');
   }
   return hash.digest('hex');
 }

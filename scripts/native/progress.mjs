@@ -3,8 +3,9 @@
 // make:  [ 14%] Building CXX object CMakeFiles/tensorkiln_avx2.dir/native/ops/conv/conv2d_cpu.cc.o
 // ninja: [12/87] Building CXX object CMakeFiles/...
 // gyp:     CXX(target) Release/obj.target/tensorkiln_avx2/native/ops/conv/conv2d_cpu.o
-const CMAKE_STEP = /^\[\s*(?:(\d+)%|(\d+)\/(\d+))\]\s+(Building|Linking) \w+ (?:object|static library|shared library|executable) (\S+)/;
-const GYP_STEP = /^\s+(?:CXX|CC|AR|SOLINK_MODULE|SOLINK)\(target\) (\S+)/;
+const CMAKE_STEP =
+  /^\[\s*(?:(\d+)%|(\d+)\/(\d+))\]\s+(Building|Linking) \w+ (?:object|static library|shared library|executable) (\S+)/;
+const GYP_STEP = /^\s+(?:CXX|SOLINK_MODULE)\(target\) (\S+)/;
 
 /** Name of one step for people: source file and, where it tells something, the instruction-set level. */
 function stepName(path) {
@@ -74,7 +75,7 @@ export class BuildProgress {
   #show(name) {
     const text = `[${this.#done}/${this.#total}] ${name}`;
     if (this.#terminal) {
-      const width = Math.max(20, (this.#stream.columns ?? 80) - 1);
+      const width = Math.max(20, (this.#stream.columns || 80) - 1);
       this.#stream.write(`\r\x1b[K${text.slice(0, width)}`);
       return;
     }

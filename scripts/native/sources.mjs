@@ -12,12 +12,15 @@ export function filesUnder(folder) {
   if (!existsSync(start)) return [];
   return readdirSync(start, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => relative(ROOT, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join(posix.sep))
+    .map((entry) =>
+      relative(ROOT, join(entry.parentPath ?? entry.path, entry.name))
+        .split(sep)
+        .join(posix.sep),
+    )
     .sort();
 }
 
-const directly = (folder) =>
-  filesUnder(folder).filter((file) => file.endsWith('.cc') && posix.dirname(file) === folder);
+const directly = (folder) => filesUnder(folder).filter((file) => file.endsWith('.cc') && posix.dirname(file) === folder);
 
 /** One list per kind of target, as in CMakeLists.txt. */
 export function sourcesOf(kind) {

@@ -1,0 +1,39 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+const nodeGlobals = Object.fromEntries(
+  ['AbortController', 'Buffer', 'URL', 'clearTimeout', 'console', 'performance', 'process', 'setTimeout'].map((name) => [
+    name,
+    'readonly',
+  ]),
+);
+
+export default tseslint.config(
+  { ignores: ['build/', 'build-*/', 'dist/', 'runs/', 'coverage/', 'ts/export/proto/*_pb.ts', 'tests/fixtures/'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [...tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { project: './tsconfig.tests.json', tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      eqeqeq: 'error',
+      'prefer-const': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/prefer-readonly': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      // Numbers in messages are the rule here: shapes, counts, times.
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      // Index loops over typed arrays are the fast and clear form; noUncheckedIndexedAccess then asks for `!` on each element.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+    },
+  },
+  {
+    // Libraries print nothing; only the command line and the scripts do.
+    files: ['ts/**/*.ts'],
+    ignores: ['ts/cli/**'],
+    rules: { 'no-console': 'error' },
+  },
+  { files: ['**/*.{js,mjs}'], languageOptions: { globals: nodeGlobals } },
+);

@@ -1,0 +1,130 @@
+// Builds and runs the C++ tests (tests/native/*_test.cc), without Node and without the addon.
+//   node scripts/test-native.mjs [--sanitize] [--filter <text>] [NAME=VALUE ...]
+//     --sanitize   every test under AddressSanitizer and UndefinedBehaviorSanitizer, then those of stream, pool and allocator
+//                  under ThreadSanitizer
+//     --filter     only test programs whose name contains the text
+//     NAME=VALUE   definitions for CMake
+// Ends with one line `native: N passed, N failed (M checks)` over all programs; exit code 1 when anything failed.
+import { spawnSync } from 'node:child_process';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildEnvironment, jobs } from './native/builders.mjs';
+import { ROOT, filesUnder } from './native/sources.mjs';
+import { findToolchain, installLines } from './native/toolchain.mjs';
+
+/** The tests of what several threads share; the kernels below them see one range each and are left to AddressSanitizer. */
+const THREAD_TESTS = /^(stream|thread_pool|host_allocator|allocator|environment|plan)_test$/;
+// Best level and plain one: the others differ in vector width only, and a sanitizer build compiles every kernel per level.
+const SANITIZED_LEVELS = process.arch === 'x64' ? 'baseline;avx2' : '';
+
+const { values, positionals } = parseArgs({
+  options: { sanitize: { type: 'boolean', default: false }, filter: { type: 'string', default: '' } },
+  allowPositionals: true,
+});
+const totals = { passed: 0, failed: 0, checks: 0 };
+
+function testNames() {
+  return filesUnder('tests/native')
+    .filter((file) => file.endsWith('_test.cc'))
+    .map((file) => basename(file, '.cc'));
+}
+
+/** Configures and builds the programs; prints the tool's own output only when it fails. */
+function build(folder, names, definitions) {
+  const env = buildEnvironment();
+  const steps = [
+    ['-S', ROOT, '-B', folder, ...definitions.map((definition) => `-D${definition}`)],
+    ['--build', folder, '--parallel', String(jobs()), '--target', ...names],
+  ];
+  for (const args of steps) {
+    const { status, stdout, stderr, error } = spawnSync('cmake', args, {
+      cwd: ROOT,
+      env,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    });
+    if (error !== undefined) throw error;
+    if (status !== 0) {
+      console.error(
+        stdout
+          .split('\n')
+          .filter((line) => !/^\[|^--/.test(line))
+          .join('\n') + stderr,
+      );
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Runs one program and adds its closing line to the totals. A program that ends without one has crashed. */
+function runTest(folder, name, env) {
+  const started = performance.now();
+  const { status, signal, stdout, stderr, error } = spawnSync(join(folder, name), [], {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  if (error !== undefined) throw error;
+  const closing = /^native: (\d+) passed, (\d+) failed \((\d+) checks\)$/m.exec(stdout);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (closing !== null) {
+    totals.passed += Number(closing[1]);
+    totals.failed += Number(closing[2]);
+    totals.checks += Number(closing[3]);
+  }
+  if (status === 0 && closing !== null) {
+    console.log(`  ok      ${name}: ${closing[1]} tests, ${closing[3]} checks, ${seconds} s`);
+    return;
+  }
+  // A sanitizer ends the program with its own code after the tests have passed: that counts as one failure too.
+  if (closing === null || Number(closing[2]) === 0) totals.failed += 1;
+  console.log(`  FAILED  ${name} (${signal ?? `exit code ${status}`}, ${seconds} s)\n${stdout}${stderr}`);
+}
+
+function runAll({ title, folder, names, definitions, env = {} }) {
+  const started = performance.now();
+  console.log(`${title}: building ${names.length} programs`);
+  if (!build(folder, names, ['TENSORKILN_TESTS=ON', 'TENSORKILN_CHECK_OPS=ON', ...definitions, ...positionals])) {
+    console.log(`  FAILED  ${title}: does not build`);
+    totals.failed += 1;
+    return;
+  }
+  console.log(`  built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  for (const name of names) runTest(join(ROOT, folder), name, env);
+}
+
+if (findToolchain().cmake === undefined) {
+  console.error(`The native tests need CMake. Install with:\n${installLines().join('\n')}`);
+  process.exit(1);
+}
+const names = testNames().filter((name) => name.includes(values.filter));
+if (names.length === 0) {
+  console.error(`no native test matches '${values.filter}'`);
+  process.exit(1);
+}
+if (values.sanitize) {
+  const levels = SANITIZED_LEVELS === '' ? [] : [`TENSORKILN_LEVELS=${SANITIZED_LEVELS}`];
+  runAll({
+    title: 'AddressSanitizer, UndefinedBehaviorSanitizer',
+    folder: 'build-asan',
+    names,
+    definitions: ['TENSORKILN_SANITIZE=address,undefined', ...levels],
+    env: { ASAN_OPTIONS: 'detect_stack_use_after_return=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
+  });
+  const threadTests = names.filter((name) => THREAD_TESTS.test(name));
+  if (threadTests.length === 0 && values.filter === '') throw new Error('no test of stream, pool or allocator found');
+  if (threadTests.length > 0) {
+    runAll({
+      title: 'ThreadSanitizer',
+      folder: 'build-tsan',
+      names: threadTests,
+      definitions: ['TENSORKILN_SANITIZE=thread', ...levels],
+      env: { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' },
+    });
+  }
+} else {
+  runAll({ title: 'native tests', folder: 'build-tests', names, definitions: [] });
+}
+console.log(`native: ${totals.passed} passed, ${totals.failed} failed (${totals.checks} checks)`);
+process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;

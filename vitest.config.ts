@@ -1,0 +1,24 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * Groups by need: `unit` runs without the addon; `ops`, `plan` and `train` need it; `export` needs onnxruntime-web; `package`
+ * runs the compiled files in dist/; `long` is run by `npm run test:long` only.
+ */
+const groups = ['unit', 'ops', 'plan', 'train', 'export', 'package', 'long'] as const;
+
+export default defineConfig({
+  test: {
+    // The addon keeps threads and memory of its own: a process per file gives each test file a fresh one.
+    pool: 'forks',
+    reporters: ['default', './tests/support/reporter.ts'],
+    projects: groups.map((name) => ({
+      extends: true,
+      test: {
+        name,
+        include: [`tests/${name}/**/*.test.ts`],
+        testTimeout: name === 'long' ? 20 * 60_000 : 60_000,
+        hookTimeout: 60_000,
+      },
+    })),
+  },
+});
