@@ -15,6 +15,7 @@
 //   < <= > >= == !=             Mask; with NaN all are false except !=. i32: < > ==
 //   & | ! mask_bits             on Mask; bit i is lane i
 //   select(m, a, b)             m ? a : b per lane
+//   swap_lanes<D> first_lane    lane i gets lane i ^ D
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -93,28 +94,25 @@ TK_INLINE Mask is_nan(VecF a) { return a != a; }
 // 1 or 0 per lane.
 TK_INLINE VecI to_bool(Mask m) { return select(m, set1i(1), set1i(0)); }
 
-// Folds the lanes by halves, (0 with W/2, 1 with W/2 + 1, ...), always in this order. op: (T, T) -> T.
-template <class Op>
-TK_INLINE float fold_lanes(VecF a, const Op& op) {
-  float lanes[kVecWidth];
-  store(lanes, a);
-  for (int half = kVecWidth / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = op(lanes[i], lanes[i + half]);
-  return lanes[0];
+template <int Distance>
+TK_INLINE VecI swap_lanes(VecI a) {
+  return as_int(swap_lanes<Distance>(as_float(a)));
 }
-template <class Op>
-TK_INLINE int32_t fold_lanes(VecI a, const Op& op) {
-  int32_t lanes[kVecWidth];
-  store(lanes, a);
-  for (int half = kVecWidth / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = op(lanes[i], lanes[i + half]);
-  return lanes[0];
+
+// Folds all lanes into one value by halves, always in this order. op: commutative (Vec, Vec) -> Vec.
+template <class Vec, class Op>
+TK_INLINE auto fold_lanes(Vec a, const Op& op) {
+  if constexpr (kVecWidth >= 16) a = op(a, swap_lanes<8>(a));
+  if constexpr (kVecWidth >= 8) a = op(a, swap_lanes<4>(a));
+  if constexpr (kVecWidth >= 4) a = op(a, swap_lanes<2>(a));
+  if constexpr (kVecWidth >= 2) a = op(a, swap_lanes<1>(a));
+  return first_lane(a);
 }
 TK_INLINE float sum_lanes(VecF a) {
-  return fold_lanes(a, [](float x, float y) { return x + y; });
+  return fold_lanes(a, [](VecF x, VecF y) { return x + y; });
 }
 TK_INLINE float max_lanes(VecF a) {
-  return fold_lanes(a, [](float x, float y) { return x > y ? x : y; });
+  return fold_lanes(a, [](VecF x, VecF y) { return vmax(x, y); });
 }
 
 TK_END_LEVEL

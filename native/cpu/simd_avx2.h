@@ -101,4 +101,13 @@ TK_INLINE uint32_t mask_bits(Mask a) { return uint32_t(_mm256_movemask_ps(a.v));
 TK_INLINE VecF select(Mask m, VecF a, VecF b) { return {_mm256_blendv_ps(b.v, a.v, m.v)}; }
 TK_INLINE VecI select(Mask m, VecI a, VecI b) { return {_mm256_blendv_epi8(b.v, a.v, _mm256_castps_si256(m.v))}; }
 
+template <int Distance>
+TK_INLINE VecF swap_lanes(VecF a) {
+  if constexpr (Distance == 4) return {_mm256_permute2f128_ps(a.v, a.v, 1)};
+  if constexpr (Distance == 2) return {_mm256_permute_ps(a.v, 0x4E)};
+  if constexpr (Distance == 1) return {_mm256_permute_ps(a.v, 0xB1)};
+}
+TK_INLINE float first_lane(VecF a) { return _mm256_cvtss_f32(a.v); }
+TK_INLINE int32_t first_lane(VecI a) { return _mm_cvtsi128_si32(_mm256_castsi256_si128(a.v)); }
+
 TK_END_LEVEL

@@ -94,4 +94,14 @@ TK_INLINE uint32_t mask_bits(Mask a) { return a.v; }
 TK_INLINE VecF select(Mask m, VecF a, VecF b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
 TK_INLINE VecI select(Mask m, VecI a, VecI b) { return {_mm512_mask_blend_epi32(m.v, b.v, a.v)}; }
 
+template <int Distance>
+TK_INLINE VecF swap_lanes(VecF a) {
+  if constexpr (Distance == 8) return {_mm512_shuffle_f32x4(a.v, a.v, 0x4E)};
+  if constexpr (Distance == 4) return {_mm512_shuffle_f32x4(a.v, a.v, 0xB1)};
+  if constexpr (Distance == 2) return {_mm512_permute_ps(a.v, 0x4E)};
+  if constexpr (Distance == 1) return {_mm512_permute_ps(a.v, 0xB1)};
+}
+TK_INLINE float first_lane(VecF a) { return _mm512_cvtss_f32(a.v); }
+TK_INLINE int32_t first_lane(VecI a) { return _mm_cvtsi128_si32(_mm512_castsi512_si128(a.v)); }
+
 TK_END_LEVEL

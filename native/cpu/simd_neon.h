@@ -92,4 +92,12 @@ TK_INLINE uint32_t mask_bits(Mask a) {
 TK_INLINE VecF select(Mask m, VecF a, VecF b) { return {vbslq_f32(m.v, a.v, b.v)}; }
 TK_INLINE VecI select(Mask m, VecI a, VecI b) { return {vbslq_s32(m.v, a.v, b.v)}; }
 
+template <int Distance>
+TK_INLINE VecF swap_lanes(VecF a) {
+  if constexpr (Distance == 2) return {vextq_f32(a.v, a.v, 2)};
+  if constexpr (Distance == 1) return {vrev64q_f32(a.v)};
+}
+TK_INLINE float first_lane(VecF a) { return vgetq_lane_f32(a.v, 0); }
+TK_INLINE int32_t first_lane(VecI a) { return vgetq_lane_s32(a.v, 0); }
+
 TK_END_LEVEL

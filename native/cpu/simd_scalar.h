@@ -91,4 +91,11 @@ TK_INLINE uint32_t mask_bits(Mask a) { return a.v ? 1u : 0u; }
 TK_INLINE VecF select(Mask m, VecF a, VecF b) { return m.v ? a : b; }
 TK_INLINE VecI select(Mask m, VecI a, VecI b) { return m.v ? a : b; }
 
+template <int Distance>
+TK_INLINE VecF swap_lanes(VecF a) {
+  return a;
+}
+TK_INLINE float first_lane(VecF a) { return a.v; }
+TK_INLINE int32_t first_lane(VecI a) { return a.v; }
+
 TK_END_LEVEL

@@ -106,4 +106,12 @@ TK_INLINE VecF vceil(VecF a) {
 }
 TK_INLINE VecF vround(VecF a) { return keep_whole(a, to_float(to_int_round(a))); }
 
+template <int Distance>
+TK_INLINE VecF swap_lanes(VecF a) {
+  if constexpr (Distance == 2) return {_mm_shuffle_ps(a.v, a.v, 0x4E)};
+  if constexpr (Distance == 1) return {_mm_shuffle_ps(a.v, a.v, 0xB1)};
+}
+TK_INLINE float first_lane(VecF a) { return _mm_cvtss_f32(a.v); }
+TK_INLINE int32_t first_lane(VecI a) { return _mm_cvtsi128_si32(a.v); }
+
 TK_END_LEVEL

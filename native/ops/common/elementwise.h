@@ -6,13 +6,13 @@
 
 TK_BEGIN_LEVEL
 
-// Elements per unit of parallel work: some 20 us at 0.3 to 0.6 ns, 1 to 2 ns and 10 ns per element.
+// Elements per unit of parallel work: 10 to 30 us at 0.3 to 0.6 ns, 0.5 to 2 ns and 10 ns per element.
 constexpr int64_t kCheapGrain = 32768;
 constexpr int64_t kMathGrain = 16384;
 constexpr int64_t kLibmGrain = 2048;
 
 // Outputs from this size on are written past the caches: they would not be there any more when the next op reads them, and the
-// stores then cost no read of the old contents.
+// stores then cost no read of the old contents (64 MB bias add: 27 instead of 19 GB/s on one Zen 3 core).
 constexpr int64_t kStreamBytes = int64_t(16) << 20;
 
 TK_INLINE bool is_aligned(const void* p, int64_t bytes) { return reinterpret_cast<uintptr_t>(p) % uintptr_t(bytes) == 0; }
@@ -26,6 +26,8 @@ TK_INLINE VecI load_lanes_part(const uint8_t* p, int n) { return load_u8_part(p,
 TK_INLINE void store_lanes(float* p, VecF a) { store(p, a); }
 TK_INLINE void store_lanes(int32_t* p, VecI a) { store(p, a); }
 TK_INLINE void store_lanes(uint8_t* p, Mask a) { store_u8(p, to_bool(a)); }
+TK_INLINE void stream_lanes(float* p, VecF a) { stream_store(p, a); }
+TK_INLINE void stream_lanes(int32_t* p, VecI a) { stream_store(p, a); }
 TK_INLINE void store_lanes_part(float* p, VecF a, int n) { store_part(p, a, n); }
 TK_INLINE void store_lanes_part(int32_t* p, VecI a, int n) { store_part(p, a, n); }
 TK_INLINE void store_lanes_part(uint8_t* p, Mask a, int n) { store_u8_part(p, to_bool(a), n); }

@@ -60,11 +60,11 @@ TK_INLINE VecF vexp_flush(VecF x) {
 
 TK_INLINE VecF vexpm1(VecF x) {
   VecI n;
-  const VecF p = expm1_reduced(vmin(set1(90.0f), vmax(set1(-18.0f), x)), &n);
+  const VecF p = expm1_reduced(vmin(set1(89.0f), vmax(set1(-18.0f), x)), &n);
   // (p + 1) 2^n - 1 at half size: 2^128 is not a float.
   const VecF scale = power_of_two(n - set1i(1));
   const VecF half = fmadd(p, scale, scale - set1(0.5f));
-  return select(x == zero(), x, half + half);  // keeps -0
+  return select(vabs(x) < set1(2.98023224e-08f), x, half + half);  // keeps -0, and the last bit of denormals
 }
 
 // ln x for normal positive x times 2^(shift of *exponent already in it): x = m 2^e with m in [sqrt 1/2, sqrt 2).

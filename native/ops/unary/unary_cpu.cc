@@ -6,21 +6,26 @@
 TK_BEGIN_LEVEL
 namespace {
 
-// Applies the formula at `op` to n elements.
-using UnaryLoop = void (*)(const void* op, const void* x, void* y, int64_t n);
+// Applies the formula at `op` to n elements. stream: y is aligned to a vector and may be written past the caches.
+using UnaryLoop = void (*)(const void* op, const void* x, void* y, int64_t n, bool stream);
 
 template <class Op, class In, class Out>
-void map_vectors(const void* op_data, const void* x_data, void* y_data, int64_t n) {
+void map_vectors(const void* op_data, const void* x_data, void* y_data, int64_t n, bool stream) {
   const Op op = *static_cast<const Op*>(op_data);
   const In* x = static_cast<const In*>(x_data);
   Out* y = static_cast<Out*>(y_data);
   int64_t i = 0;
+  if constexpr (sizeof(Out) == 4) {
+    if (stream) {
+      for (; i + kVecWidth <= n; i += kVecWidth) stream_lanes(y + i, op.f(load_lanes(x + i)));
+    }
+  }
   for (; i + kVecWidth <= n; i += kVecWidth) store_lanes(y + i, op.f(load_lanes(x + i)));
   if (i < n) store_lanes_part(y + i, op.f(load_lanes_part(x + i, int(n - i))), int(n - i));
 }
 
 template <class Op>
-void map_bytes(const void*, const void* x_data, void* y_data, int64_t n) {
+void map_bytes(const void*, const void* x_data, void* y_data, int64_t n, bool) {
   const uint8_t* x = static_cast<const uint8_t*>(x_data);
   uint8_t* y = static_cast<uint8_t*>(y_data);
   for (int64_t i = 0; i < n; ++i) y[i] = Op::f(x[i]);
@@ -33,8 +38,11 @@ void run(const OpCall& call, CpuContext& context, UnaryLoop loop, const void* op
   const int64_t x_bytes = dtype_bytes(x.dtype), y_bytes = dtype_bytes(y.dtype);
   const char* from = static_cast<const char*>(x.data);
   char* to = static_cast<char*>(y.data);
+  // Units start at multiples of grain, so their addresses are as aligned as y's.
+  const bool stream = y_bytes == 4 && y.bytes() >= kStreamBytes && from != to && is_aligned(to, 64);
   context.parallel_for(y.size, grain, [&](int64_t begin, int64_t end, int) {
-    loop(op, from + begin * x_bytes, to + begin * y_bytes, end - begin);
+    loop(op, from + begin * x_bytes, to + begin * y_bytes, end - begin, stream);
+    if (stream) stream_fence();
   });
 }
 
