@@ -2,6 +2,17 @@
 #include "ops/layout/layout.h"
 
 TK_BEGIN_LEVEL
+namespace {
+
+// Values come as arguments: captured by reference, they might change with every store for all the compiler knows.
+TK_INLINE void range_f32(float* y, int64_t begin, int64_t end, double start, double step) {
+  for (int64_t i = begin; i < end; ++i) y[i] = float(start + double(i) * step);
+}
+TK_INLINE void range_i32(uint32_t* y, int64_t begin, int64_t end, uint32_t start, uint32_t step) {
+  for (int64_t i = begin; i < end; ++i) y[i] = start + uint32_t(i) * step;
+}
+
+}  // namespace
 
 void fill_cpu(const OpCall& call, CpuContext& context) {
   const Operand& y = call[0];
@@ -20,17 +31,14 @@ void range_cpu(const OpCall& call, CpuContext& context) {
   const Operand& y = call[0];
   const double start = TK_FLOAT(call, range, start), step = TK_FLOAT(call, range, step);
   if (y.dtype == DType::f32) {
-    float* out = y.f32();
-    context.parallel_for(y.size, move_grain(sizeof(float)), [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) out[i] = float(start + double(i) * step);
-    });
+    context.parallel_for(y.size, move_grain(sizeof(float)),
+                         [&](int64_t begin, int64_t end, int) { range_f32(y.f32(), begin, end, start, step); });
     return;
   }
   TK_CHECK(y.dtype == DType::i32);
-  uint32_t* out = static_cast<uint32_t*>(y.data);
   const uint32_t first = uint32_t(int64_t(start)), by = uint32_t(int64_t(step));
   context.parallel_for(y.size, move_grain(sizeof(int32_t)), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) out[i] = first + uint32_t(i) * by;
+    range_i32(static_cast<uint32_t*>(y.data), begin, end, first, by);
   });
 }
 
