@@ -8,6 +8,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { getEngine, loadedEngine, type Engine, type Operand, type OpRef } from './native/engine.js';
+import { assertSingleTfjs } from './tfjs.js';
 import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
 
 type BackendValues = backend_util.BackendValues;
@@ -49,7 +50,7 @@ export class TensorkilnBackend extends KernelBackend {
   /** The engine. @throws E_NATIVE_LOAD, E_NATIVE_VERSION, E_DISPOSED */
   get engine(): Engine {
     if (this.#disposed) throw new TensorkilnError('E_DISPOSED', `[${this.name}] this backend has been disposed.`);
-    return (this.#engine ??= getEngine());
+    return (this.#engine ??= this.#firstUse());
   }
 
   // --- what kernels use ---
@@ -248,6 +249,12 @@ export class TensorkilnBackend extends KernelBackend {
   }
 
   // --- data ids ---
+
+  /** A second copy of tfjs-core may have been loaded since the backend was registered. */
+  #firstUse(): Engine {
+    assertSingleTfjs();
+    return getEngine();
+  }
 
   #store(values: BackendValues, shape: readonly number[], dtype: DataType): TensorRecord {
     if (dtype === 'complex64') {

@@ -20,6 +20,8 @@ export interface OpRef {
 const declaredOps: OpRef[] = [];
 const NO_ATTRIBUTES: readonly number[] = [];
 const MAX_DIM = 0x7fffffff;
+/** Most dimensions a tensor of an op call may have; kMaxRank in native/core/op_call.h. */
+const MAX_RANK = 8;
 
 /** Names an op that this module is going to call. One the addon lacks is reported when the addon is loaded. */
 export function declareOp(name: string): OpRef {
@@ -107,6 +109,7 @@ export class Engine {
     for (let i = 0; i < operands.length; ++i) {
       const operand = operands[i] as Operand;
       const shape = operand.shape;
+      if (shape.length > MAX_RANK) throw rankError(op, shape);
       block[at] = operand.handle;
       block[at + 1] = operand.storage;
       block[at + 2] = shape.length;
@@ -227,6 +230,13 @@ export function loadedEngine(): Engine | undefined {
 /** Number of a storage dtype. */
 export function storageNumber(name: (typeof STORAGE_DTYPES)[number]): number {
   return STORAGE_DTYPES.indexOf(name);
+}
+
+function rankError(op: OpRef, shape: readonly number[]): TensorkilnError {
+  return new TensorkilnError(
+    'E_SHAPE',
+    `[${op.name}] takes tensors of up to ${String(MAX_RANK)} dimensions, got one of ${String(shape.length)}: [${shape.join(', ')}].`,
+  );
 }
 
 function arrayFor(storage: number, size: number): NumericArray {

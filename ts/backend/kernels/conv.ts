@@ -1,0 +1,153 @@
+/** 2-D convolution and its gradients. Images are [N, H, W, C] inside; [N, C, H, W] is transposed at the door. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorkilnBackend } from '../backend.js';
+import { declareOp } from '../native/engine.js';
+import {
+  convGeometry,
+  toChannelsLast,
+  TO_CHANNELS_FIRST,
+  TO_CHANNELS_LAST,
+  type Padding,
+  type Pair,
+  type Rounding,
+  type Shape4,
+} from '../shapes/conv.js';
+import { applyEpilogue } from './activation.js';
+import { assertNumeric, consume, kernel, type Kernel } from './kernel.js';
+import { transpose } from './layout.js';
+
+interface ConvAttrs {
+  strides: Pair;
+  pad: Padding;
+  dataFormat: 'NHWC' | 'NCHW';
+  dilations?: Pair;
+  dimRoundingMode?: Rounding;
+}
+
+const convOp = declareOp('conv2d');
+const inputGradOp = declareOp('conv2d_input_grad');
+const filterGradOp = declareOp('conv2d_filter_grad');
+
+function geometryOf(input: readonly number[], filter: readonly number[], attrs: ConvAttrs): ReturnType<typeof convGeometry> {
+  return convGeometry(input, filter, {
+    strides: attrs.strides,
+    dilations: attrs.dilations ?? 1,
+    pad: attrs.pad,
+    dimRoundingMode: attrs.dimRoundingMode,
+  });
+}
+
+/** Calls `body` with the image as [N, H, W, C]. */
+function withChannelsLast<Result>(
+  backend: TensorkilnBackend,
+  image: TensorInfo,
+  format: ConvAttrs['dataFormat'],
+  body: (image: TensorInfo) => Result,
+): Result {
+  if (format !== 'NCHW') return body(image);
+  return consume(backend, transpose(backend, image, TO_CHANNELS_LAST), body);
+}
+
+/** Turns a result [N, H, W, C] into the caller's format; gives it up when that makes a new one. */
+function toFormat(backend: TensorkilnBackend, image: TensorInfo, format: ConvAttrs['dataFormat']): TensorInfo {
+  return format !== 'NCHW' ? image : consume(backend, image, (last) => transpose(backend, last, TO_CHANNELS_FIRST));
+}
+
+/** The convolution itself, x and result [N, H, W, C]. */
+function convChannelsLast(backend: TensorkilnBackend, x: TensorInfo, filter: TensorInfo, attrs: ConvAttrs): TensorInfo {
+  const geometry = geometryOf(x.shape, filter.shape, attrs);
+  return backend.run(
+    convOp,
+    [backend.operand(x), backend.operand(filter)],
+    { shape: geometry.output, dtype: 'float32' },
+    geometry.ints,
+  );
+}
+
+function inputGrad(
+  backend: TensorkilnBackend,
+  dy: TensorInfo,
+  filter: TensorInfo,
+  attrs: ConvAttrs & { inputShape: Shape4 },
+): TensorInfo {
+  const shape = attrs.dataFormat === 'NCHW' ? toChannelsLast(attrs.inputShape) : attrs.inputShape;
+  const geometry = geometryOf(shape, filter.shape, attrs);
+  const dx = withChannelsLast(backend, dy, attrs.dataFormat, (last) =>
+    backend.run(
+      inputGradOp,
+      [backend.operand(last), backend.operand(filter)],
+      { shape: geometry.input, dtype: 'float32' },
+      geometry.ints,
+    ),
+  );
+  return toFormat(backend, dx, attrs.dataFormat);
+}
+
+function filterGrad(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  dy: TensorInfo,
+  attrs: ConvAttrs & { filterShape: Shape4 },
+): TensorInfo {
+  return withChannelsLast(backend, x, attrs.dataFormat, (xLast) =>
+    withChannelsLast(backend, dy, attrs.dataFormat, (dyLast) => {
+      const geometry = geometryOf(xLast.shape, attrs.filterShape, attrs);
+      return backend.run(
+        filterGradOp,
+        [backend.operand(xLast), backend.operand(dyLast)],
+        { shape: geometry.filter, dtype: 'float32' },
+        geometry.ints,
+      );
+    }),
+  );
+}
+
+export const convKernels: readonly Kernel[] = [
+  kernel<{ x: TensorInfo; filter: TensorInfo }, ConvAttrs>('Conv2D', ({ inputs, attrs, backend }) => {
+    assertNumeric([inputs.x, inputs.filter], 'conv2d');
+    const y = withChannelsLast(backend, inputs.x, attrs.dataFormat, (x) =>
+      convChannelsLast(backend, x, inputs.filter, attrs),
+    );
+    return toFormat(backend, y, attrs.dataFormat);
+  }),
+  kernel<{ dy: TensorInfo; filter: TensorInfo }, ConvAttrs & { inputShape: Shape4 }>(
+    'Conv2DBackpropInput',
+    ({ inputs, attrs, backend }) => {
+      assertNumeric([inputs.dy, inputs.filter], 'conv2dBackpropInput');
+      return inputGrad(backend, inputs.dy, inputs.filter, attrs);
+    },
+  ),
+  kernel<{ x: TensorInfo; dy: TensorInfo }, ConvAttrs & { filterShape: Shape4 }>(
+    'Conv2DBackpropFilter',
+    ({ inputs, attrs, backend }) => {
+      assertNumeric([inputs.x, inputs.dy], 'conv2dBackpropFilter');
+      return filterGrad(backend, inputs.x, inputs.dy, attrs);
+    },
+  ),
+  kernel<
+    { x: TensorInfo; filter: TensorInfo; bias?: TensorInfo; preluActivationWeights?: TensorInfo },
+    ConvAttrs & { activation?: string; leakyreluAlpha?: number }
+  >('FusedConv2D', ({ inputs, attrs, backend }) => {
+    assertNumeric([inputs.x, inputs.filter], 'conv2d');
+    // Bias and activation run with channels last, where a vector over channels broadcasts by itself; per-position
+    // weights of prelu come in the caller's format and are turned with the image.
+    const weights = inputs.preluActivationWeights;
+    const turnWeights = attrs.dataFormat === 'NCHW' && weights !== undefined && weights !== null && weights.shape.length >= 3;
+    const turned = turnWeights ? channelsLastWeights(backend, weights) : undefined;
+    const y = withChannelsLast(backend, inputs.x, attrs.dataFormat, (x) =>
+      applyEpilogue(backend, convChannelsLast(backend, x, inputs.filter, attrs), {
+        bias: inputs.bias,
+        activation: attrs.activation,
+        preluActivationWeights: turned ?? weights,
+        leakyreluAlpha: attrs.leakyreluAlpha,
+      }),
+    );
+    if (turned !== undefined) backend.disposeIntermediate(turned);
+    return toFormat(backend, y, attrs.dataFormat);
+  }),
+];
+
+/** Weights [C, H, W] or [1, C, H, W] as [.., H, W, C]. */
+function channelsLastWeights(backend: TensorkilnBackend, weights: TensorInfo): TensorInfo {
+  return transpose(backend, weights, weights.shape.length === 3 ? [1, 2, 0] : TO_CHANNELS_LAST);
+}

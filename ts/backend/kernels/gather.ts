@@ -1,0 +1,135 @@
+/** Kernels driven by indices. */
+import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorkilnBackend } from '../backend.js';
+import { TensorkilnError } from '../../errors.js';
+import { declareOp } from '../native/engine.js';
+import { concat, slice } from './layout.js';
+import { assertNumeric, consume, kernel, withDtype, type Kernel } from './kernel.js';
+
+const gatherOp = declareOp('gather');
+const segmentSumOp = declareOp('unsorted_segment_sum');
+const oneHotOp = declareOp('one_hot');
+
+/**
+ * Throws for a wrong index while the host still knows the values: small int32 tensors written from JavaScript. For others
+ * the kernel reports it and the error surfaces at the next synchronisation.
+ */
+function checkIndices(backend: TensorkilnBackend, indices: TensorInfo, limit: number, place: string): void {
+  const { mirror } = backend.record(indices);
+  if (mirror === undefined) return;
+  for (const index of mirror) {
+    if (index < 0 || index >= limit) {
+      throw new TensorkilnError(
+        'E_INDEX',
+        `[${place}] the index value ${String(index)} is not in [0, ${String(limit - 1)}].`,
+      );
+    }
+  }
+}
+
+function gather(
+  backend: TensorkilnBackend,
+  { x, indices }: { x: TensorInfo; indices: TensorInfo },
+  attrs: { axis: number; batchDims?: number },
+): TensorInfo {
+  assertNumeric([x, indices], 'gatherV2');
+  const axis = util.parseAxisParam(attrs.axis, x.shape)[0] as number;
+  checkIndices(backend, indices, x.shape[axis] as number, 'GatherV2');
+  const info = backend_util.segment_util.collectGatherOpShapeInfo(x as never, indices as never, axis, attrs.batchDims ?? 0);
+  const { batchSize, outerSize, dimSize, sliceSize } = info;
+  const perBatch = util.sizeFromShape(indices.shape) / batchSize;
+  const output = (shape: readonly number[]): { shape: readonly number[]; dtype: DataType; nativeShape: number[] } => ({
+    shape,
+    dtype: x.dtype,
+    nativeShape: [outerSize, perBatch, sliceSize],
+  });
+  return withDtype(backend, [indices], 'int32', ([whole]) => {
+    if (batchSize === 1) {
+      const operands = [
+        backend.operand(x, [outerSize, dimSize, sliceSize]),
+        backend.operand(whole as TensorInfo, [perBatch]),
+      ];
+      return backend.run(gatherOp, operands, output(info.outputShape));
+    }
+    return gatherBatches(backend, x, whole as TensorInfo, {
+      batches: batchSize,
+      rows: [outerSize, dimSize, sliceSize],
+      perBatch,
+      shape: info.outputShape,
+    });
+  });
+}
+
+/** Each batch gathers with its own indices. */
+function gatherBatches(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  indices: TensorInfo,
+  layout: { batches: number; rows: [number, number, number]; perBatch: number; shape: number[] },
+): TensorInfo {
+  const { batches, rows, perBatch, shape } = layout;
+  const [outer, n, inner] = rows;
+  const xs = backend.alias(x, [batches, outer * n * inner]);
+  const ids = backend.alias(indices, [batches, perBatch]);
+  const parts: TensorInfo[] = [];
+  for (let batch = 0; batch < batches; ++batch) {
+    const part = consume(backend, slice(backend, xs, [batch, 0], [1, outer * n * inner]), (data) =>
+      consume(backend, slice(backend, ids, [batch, 0], [1, perBatch]), (list) =>
+        backend.run(gatherOp, [backend.operand(data, rows), backend.operand(list, [perBatch])], {
+          shape: [1, outer * perBatch * inner],
+          dtype: x.dtype,
+          nativeShape: [outer, perBatch, inner],
+        }),
+      ),
+    );
+    parts.push(part);
+  }
+  const joined = concat(backend, parts, 0);
+  for (const temporary of [xs, ids, ...parts]) backend.disposeIntermediate(temporary);
+  return consume(backend, joined, (flat) => backend.alias(flat, shape));
+}
+
+export const gatherKernels: readonly Kernel[] = [
+  kernel<{ x: TensorInfo; indices: TensorInfo }, { axis: number; batchDims?: number }>(
+    'GatherV2',
+    ({ inputs, attrs, backend }) => gather(backend, inputs, attrs),
+  ),
+  kernel<{ x: TensorInfo; segmentIds: TensorInfo }, { numSegments: number }>(
+    'UnsortedSegmentSum',
+    ({ inputs, attrs, backend }) => {
+      const { x, segmentIds } = inputs;
+      assertNumeric([x, segmentIds], 'unsortedSegmentSum');
+      const n = segmentIds.shape[0] as number;
+      const inner = util.sizeFromShape(x.shape.slice(1));
+      const dtype = x.dtype === 'bool' ? 'int32' : x.dtype;
+      return withDtype(backend, [x], dtype, ([values]) =>
+        backend.run(segmentSumOp, [backend.operand(values as TensorInfo, [1, n, inner]), backend.operand(segmentIds)], {
+          shape: [attrs.numSegments, ...x.shape.slice(1)],
+          dtype,
+          nativeShape: [1, attrs.numSegments, inner],
+        }),
+      );
+    },
+  ),
+  kernel<{ indices: TensorInfo }, { depth: number; onValue: number; offValue: number; dtype?: DataType }>(
+    'OneHot',
+    ({ inputs, attrs, backend }) => {
+      const { indices } = inputs;
+      assertNumeric([indices], 'oneHot');
+      const count = util.sizeFromShape(indices.shape);
+      return withDtype(backend, [indices], 'int32', ([ids]) =>
+        backend.run(
+          oneHotOp,
+          [backend.operand(ids as TensorInfo, [count])],
+          {
+            shape: [...indices.shape, attrs.depth],
+            dtype: attrs.dtype ?? 'float32',
+            nativeShape: [count, attrs.depth],
+          },
+          [],
+          [attrs.onValue, attrs.offValue],
+        ),
+      );
+    },
+  ),
+];

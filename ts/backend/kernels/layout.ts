@@ -1,0 +1,244 @@
+/** Kernels that move elements: transpose, slices, joins, paddings, repetition. */
+import { backend_util, slice_util, util, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorkilnBackend } from '../backend.js';
+import { TensorkilnError } from '../../errors.js';
+import { declareOp } from '../native/engine.js';
+import { sameShape } from '../record.js';
+import { concatShape, contiguousOffset, paddedShape } from '../shapes/layout.js';
+import { splitAtAxis } from '../shapes/reduce.js';
+import { assertNumeric, consume, kernel, type Kernel } from './kernel.js';
+
+const transposeOp = declareOp('transpose');
+const sliceOp = declareOp('slice');
+const stridedSliceOp = declareOp('strided_slice');
+const concatOp = declareOp('concat');
+const padOp = declareOp('pad');
+const mirrorPadOp = declareOp('mirror_pad');
+const tileOp = declareOp('tile');
+const reverseOp = declareOp('reverse');
+/** Most tensors joined by one call, so that any number fits the argument block. */
+const CONCAT_LIMIT = 1024;
+
+/** y.shape[i] = x.shape[perm[i]]; shares storage when only axes of size 1 change places. */
+export function transpose(backend: TensorkilnBackend, x: TensorInfo, perm: readonly number[]): TensorInfo {
+  const shape = perm.map((axis) => x.shape[axis] as number);
+  const moving = perm.filter((axis) => x.shape[axis] !== 1);
+  if (moving.every((axis, i) => i === 0 || axis > (moving[i - 1] as number))) return backend.alias(x, shape);
+  return backend.run(transposeOp, [backend.operand(x)], { shape, dtype: x.dtype }, perm);
+}
+
+/** The part of x from `begin` with `size` elements per axis; shares storage when it is one run of elements. */
+export function slice(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  begin: readonly number[],
+  size: readonly number[],
+): TensorInfo {
+  const offset = contiguousOffset(x.shape, begin, size);
+  const isEmpty = size.includes(0);
+  if (offset !== undefined && !isEmpty) return backend.alias(x, size, offset);
+  return backend.run(sliceOp, [backend.operand(x)], { shape: size, dtype: x.dtype }, begin);
+}
+
+/** x repeated until it has `shape`; missing leading axes count as 1. */
+export function tileTo(backend: TensorkilnBackend, x: TensorInfo, shape: readonly number[]): TensorInfo {
+  const padded = [...shape.slice(0, shape.length - x.shape.length).map(() => 1), ...x.shape];
+  if (sameShape(padded, shape)) return backend.alias(x, shape);
+  return backend.run(tileOp, [backend.operand(x, padded)], { shape, dtype: x.dtype });
+}
+
+/** Tensors of one dtype joined along an axis, each seen as [outer, n, inner]. */
+export function concat(backend: TensorkilnBackend, tensors: readonly TensorInfo[], axis: number): TensorInfo {
+  const shape = concatShape(
+    tensors.map((tensor) => tensor.shape),
+    axis,
+  );
+  const [first] = tensors as [TensorInfo];
+  const filled = tensors.filter((tensor) => !tensor.shape.includes(0));
+  if (filled.length === 1) return backend.alias(filled[0] as TensorInfo, shape);
+  if (filled.length > CONCAT_LIMIT) {
+    const parts: TensorInfo[] = [];
+    for (let i = 0; i < filled.length; i += CONCAT_LIMIT) {
+      parts.push(concat(backend, filled.slice(i, i + CONCAT_LIMIT), axis));
+    }
+    const whole = concat(backend, parts, axis);
+    for (const part of parts) backend.disposeIntermediate(part);
+    return whole;
+  }
+  const members = filled.length === 0 ? tensors.slice(0, 1) : filled;
+  return backend.run(
+    concatOp,
+    members.map((tensor) => backend.operand(tensor, splitAtAxis(tensor.shape, axis))),
+    { shape, dtype: first.dtype, nativeShape: splitAtAxis(filled.length === 0 ? first.shape : shape, axis) },
+  );
+}
+
+/** Joins tensors of one shape along a new axis. */
+function pack(backend: TensorkilnBackend, tensors: readonly TensorInfo[], axis: number): TensorInfo {
+  const [first] = tensors as [TensorInfo];
+  for (const tensor of tensors) {
+    if (tensor.dtype !== first.dtype || !sameShape(tensor.shape, first.shape)) {
+      throw new TensorkilnError(
+        tensor.dtype === first.dtype ? 'E_SHAPE' : 'E_DTYPE',
+        `[stack] tensors must agree in shape and dtype: got ${first.dtype} [${first.shape.join(', ')}] and ${tensor.dtype} [${tensor.shape.join(', ')}].`,
+      );
+    }
+  }
+  const at = axis < 0 ? axis + first.shape.length + 1 : axis;
+  const expanded = [...first.shape.slice(0, at), 1, ...first.shape.slice(at)];
+  const views = tensors.map((tensor) => backend.alias(tensor, expanded));
+  const result = concat(backend, views, at);
+  for (const view of views) backend.disposeIntermediate(view);
+  return result;
+}
+
+/** The pieces of x along an axis, `sizes` elements each; all seen as [outer, n, inner]. */
+function split(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  axis: number,
+  sizes: readonly number[],
+): TensorInfo[] {
+  const [outer, n, inner] = splitAtAxis(x.shape, axis);
+  return consume(backend, backend.alias(x, [outer, n, inner]), (whole) => {
+    let start = 0;
+    return sizes.map((size) => {
+      const shape = x.shape.map((dim, i) => (i === axis ? size : dim));
+      const piece = slice(backend, whole, [0, start, 0], [outer, size, inner]);
+      start += size;
+      return consume(backend, piece, (flat) => backend.alias(flat, shape));
+    });
+  });
+}
+
+interface StridedSliceAttrs {
+  begin: number[];
+  end: number[];
+  strides: number[];
+  beginMask: number;
+  endMask: number;
+  ellipsisMask: number;
+  newAxisMask: number;
+  shrinkAxisMask: number;
+}
+
+function stridedSlice(backend: TensorkilnBackend, x: TensorInfo, attrs: StridedSliceAttrs): TensorInfo {
+  const info = slice_util.sliceInfo(
+    x.shape,
+    attrs.begin,
+    attrs.end,
+    attrs.strides,
+    attrs.beginMask,
+    attrs.endMask,
+    attrs.ellipsisMask,
+    attrs.newAxisMask,
+    attrs.shrinkAxisMask,
+  );
+  const shape = info.finalShape;
+  if (info.isIdentity) return backend.alias(x, shape);
+  if (info.sliceDim0 || info.isSimpleSlice) {
+    const size = slice_util.computeOutShape(info.begin, info.end, info.strides);
+    return consume(backend, slice(backend, x, info.begin, size), (piece) => backend.alias(piece, shape));
+  }
+  return backend.run(
+    stridedSliceOp,
+    [backend.operand(x)],
+    { shape, dtype: x.dtype, nativeShape: info.finalShapeSparse },
+    [...info.begin, ...info.strides],
+  );
+}
+
+function mirrorPad(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  paddings: [number, number][],
+  mode: 'reflect' | 'symmetric',
+): TensorInfo {
+  const shape = paddedShape(x.shape, paddings);
+  const reach = mode === 'symmetric' ? 0 : 1;
+  x.shape.forEach((dim, axis) => {
+    const [before, after] = paddings[axis] as [number, number];
+    if (Math.max(before, after) > dim - reach) {
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[mirrorPad] ${mode} padding of axis ${String(axis)} must not exceed ${String(dim - reach)}, got [${String(before)}, ${String(after)}].`,
+      );
+    }
+  });
+  const before = paddings.map(([first]) => first);
+  return backend.run(mirrorPadOp, [backend.operand(x)], { shape, dtype: x.dtype }, [
+    mode === 'symmetric' ? 1 : 0,
+    ...before,
+  ]);
+}
+
+interface OneInput {
+  x: TensorInfo;
+}
+
+export const layoutKernels: readonly Kernel[] = [
+  kernel<OneInput, { perm: number[] }>('Transpose', ({ inputs, attrs, backend }) => {
+    assertNumeric([inputs.x], 'transpose');
+    return transpose(backend, inputs.x, attrs.perm);
+  }),
+  kernel<OneInput, { begin: number | number[]; size: number | number[] }>('Slice', ({ inputs, attrs, backend }) => {
+    assertNumeric([inputs.x], 'slice');
+    const [begin, size] = slice_util.parseSliceParams(inputs.x as never, attrs.begin, attrs.size) as [number[], number[]];
+    slice_util.assertParamsValid(inputs.x, begin, size);
+    return slice(backend, inputs.x, begin, size);
+  }),
+  kernel<OneInput, StridedSliceAttrs>('StridedSlice', ({ inputs, attrs, backend }) => {
+    assertNumeric([inputs.x], 'stridedSlice');
+    return stridedSlice(backend, inputs.x, attrs);
+  }),
+  kernel<TensorInfo[], { axis: number }>('Concat', ({ inputs, attrs, backend }) => {
+    assertNumeric(inputs, 'concat');
+    const [first] = inputs as [TensorInfo];
+    return concat(backend, inputs, util.parseAxisParam(attrs.axis, first.shape)[0] as number);
+  }),
+  kernel<TensorInfo[], { axis: number }>('Pack', ({ inputs, attrs, backend }) => {
+    assertNumeric(inputs, 'stack');
+    return pack(backend, inputs, attrs.axis);
+  }),
+  kernel<{ value: TensorInfo }, { axis: number }>('Unpack', ({ inputs, attrs, backend }) => {
+    const { value } = inputs;
+    assertNumeric([value], 'unstack');
+    const axis = util.parseAxisParam(attrs.axis, value.shape)[0] as number;
+    const shape = value.shape.filter((_, i) => i !== axis);
+    const sizes = new Array<number>(value.shape[axis] as number).fill(1);
+    return split(backend, value, axis, sizes).map((piece) => consume(backend, piece, (flat) => backend.alias(flat, shape)));
+  }),
+  kernel<OneInput, { numOrSizeSplits: number | number[]; axis: number }>('SplitV', ({ inputs, attrs, backend }) => {
+    const { x } = inputs;
+    assertNumeric([x], 'split');
+    const axis = util.parseAxisParam(attrs.axis, x.shape)[0] as number;
+    return split(backend, x, axis, backend_util.prepareSplitSize(x as never, attrs.numOrSizeSplits, axis));
+  }),
+  kernel<OneInput, { paddings: [number, number][]; constantValue: number }>('PadV2', ({ inputs, attrs, backend }) => {
+    const { x } = inputs;
+    assertNumeric([x], 'pad');
+    const shape = paddedShape(x.shape, attrs.paddings);
+    const before = attrs.paddings.map(([first]) => first);
+    return backend.run(padOp, [backend.operand(x)], { shape, dtype: x.dtype }, before, [attrs.constantValue]);
+  }),
+  kernel<OneInput, { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }>(
+    'MirrorPad',
+    ({ inputs, attrs, backend }) => {
+      assertNumeric([inputs.x], 'mirrorPad');
+      return mirrorPad(backend, inputs.x, attrs.paddings, attrs.mode);
+    },
+  ),
+  kernel<OneInput, { reps: number[] }>('Tile', ({ inputs, attrs, backend }) => {
+    const { x } = inputs;
+    assertNumeric([x], 'tile');
+    const shape = x.shape.map((dim, axis) => dim * (attrs.reps[axis] as number));
+    return tileTo(backend, x, shape);
+  }),
+  kernel<OneInput, { dims: number | number[] }>('Reverse', ({ inputs, attrs, backend }) => {
+    const { x } = inputs;
+    assertNumeric([x], 'reverse');
+    const mask = util.parseAxisParam(attrs.dims, x.shape).reduce((bits, axis) => bits | (1 << axis), 0);
+    if (mask === 0) return backend.alias(x);
+    return backend.run(reverseOp, [backend.operand(x)], { shape: x.shape, dtype: x.dtype }, [mask]);
+  }),
+];

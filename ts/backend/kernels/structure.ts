@@ -1,0 +1,61 @@
+/** Kernels that compute nothing: identity, reshape, dtype, complex parts. */
+import { util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorkilnBackend } from '../backend.js';
+import { TensorkilnError } from '../../errors.js';
+import { fill } from './creation.js';
+import { cast, consume, kernel, type Kernel } from './kernel.js';
+
+function part(backend: TensorkilnBackend, x: TensorInfo, which: 'real' | 'imag'): TensorInfo {
+  const found = backend.record(x)[which];
+  if (found === undefined) throw new TensorkilnError('E_DTYPE', `[${which}] takes a complex64 tensor, got ${x.dtype}.`);
+  return backend.alias(found, x.shape);
+}
+
+function castKernel(backend: TensorkilnBackend, x: TensorInfo, dtype: DataType): TensorInfo {
+  if (x.dtype === dtype) return backend.alias(x);
+  if (dtype === 'complex64') {
+    return consume(backend, cast(backend, x, 'float32'), (real) =>
+      consume(backend, fill(backend, x.shape, 'float32', 0), (imag) => backend.complex(real, imag)),
+    );
+  }
+  if (x.dtype === 'complex64') return consume(backend, part(backend, x, 'real'), (real) => cast(backend, real, dtype));
+  return cast(backend, x, dtype);
+}
+
+function reshape(backend: TensorkilnBackend, x: TensorInfo, wanted: number[]): TensorInfo {
+  const size = util.sizeFromShape(x.shape);
+  const shape = util.inferFromImplicitShape(wanted, size);
+  if (util.sizeFromShape(shape) !== size) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[reshape] sizes differ: [${x.shape.join(', ')}] has ${String(size)} elements, [${wanted.join(', ')}] has ${String(util.sizeFromShape(shape))}.`,
+    );
+  }
+  return backend.alias(x, shape);
+}
+
+export const structureKernels: readonly Kernel[] = [
+  kernel<{ x: TensorInfo }>('Identity', ({ inputs, backend }) => backend.alias(inputs.x)),
+  kernel<{ x: TensorInfo }, { shape: number[] }>('Reshape', ({ inputs, attrs, backend }) =>
+    reshape(backend, inputs.x, attrs.shape),
+  ),
+  kernel<{ input: TensorInfo }, { dim: number }>('ExpandDims', ({ inputs, attrs, backend }) => {
+    const { shape } = inputs.input;
+    if (attrs.dim < -(shape.length + 1) || attrs.dim > shape.length) {
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[expandDims] axis must be in [${String(-(shape.length + 1))}, ${String(shape.length)}], got ${String(attrs.dim)}.`,
+      );
+    }
+    const at = attrs.dim < 0 ? attrs.dim + shape.length + 1 : attrs.dim;
+    return backend.alias(inputs.input, [...shape.slice(0, at), 1, ...shape.slice(at)]);
+  }),
+  kernel<{ x: TensorInfo }, { dtype: DataType }>('Cast', ({ inputs, attrs, backend }) =>
+    castKernel(backend, inputs.x, attrs.dtype),
+  ),
+  kernel<{ real: TensorInfo; imag: TensorInfo }>('Complex', ({ inputs, backend }) =>
+    backend.complex(inputs.real, inputs.imag),
+  ),
+  kernel<{ input: TensorInfo }>('Real', ({ inputs, backend }) => part(backend, inputs.input, 'real')),
+  kernel<{ input: TensorInfo }>('Imag', ({ inputs, backend }) => part(backend, inputs.input, 'imag')),
+];

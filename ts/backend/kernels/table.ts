@@ -1,0 +1,42 @@
+/** The kernel table: every family, registered for one backend name. */
+import { getKernel, registerKernel, type KernelFunc } from '@tensorflow/tfjs-core';
+import { binaryKernels } from './binary.js';
+import { convKernels } from './conv.js';
+import { creationKernels } from './creation.js';
+import { gatherKernels } from './gather.js';
+import type { Kernel } from './kernel.js';
+import { layoutKernels } from './layout.js';
+import { matmulKernels } from './matmul.js';
+import { poolKernels } from './pool.js';
+import { reduceKernels } from './reduce.js';
+import { softmaxKernels } from './softmax.js';
+import { structureKernels } from './structure.js';
+import { unaryKernels } from './unary.js';
+
+/** All kernels, in no particular order. A kernel of tfjs that is not here fails with its name and the backend's. */
+export const kernelTable: readonly Kernel[] = [
+  ...structureKernels,
+  ...creationKernels,
+  ...unaryKernels,
+  ...binaryKernels,
+  ...reduceKernels,
+  ...softmaxKernels,
+  ...matmulKernels,
+  ...convKernels,
+  ...poolKernels,
+  ...gatherKernels,
+  ...layoutKernels,
+];
+
+/**
+ * Registers the table for a backend; kernels registered already stay as they are.
+ *
+ * @param backendName name of the backend
+ * @param replacement runs instead of every kernel, for a backend that cannot be used and says so
+ */
+export function registerKernels(backendName: string, replacement?: KernelFunc): void {
+  for (const { name, run } of kernelTable) {
+    if (getKernel(name, backendName) != null) continue;
+    registerKernel({ kernelName: name, backendName, kernelFunc: replacement ?? (run as unknown as KernelFunc) });
+  }
+}

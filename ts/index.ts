@@ -1,0 +1,14 @@
+/**
+ * Tensorkiln: importing it registers the backend `tensorkiln-cpu` with tfjs-core and makes it the default.
+ *
+ * @example
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import 'tensorkiln';
+ * tf.matMul(a, b); // runs on the native engine
+ */
+import type {} from '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js';
+import './backend/register.js';
+
+export { ERROR_CODES, isTensorkilnError, TensorkilnError, type ErrorCode } from './errors.js';
+export { describeNative, type LoadAttempt, type NativeDescription } from './backend/native/load.js';
+export { TensorkilnBackend, type BackendMemory } from './backend/backend.js';
