@@ -44,7 +44,10 @@ describe('decideColumns', () => {
   });
 
   it('lets the configuration win', () => {
-    const { columns } = decideColumns([numbers({ name: 'id', distinct: 100 }), KEPT, TARGET], 'y', { id: 'categorical', kept: 'ignore' });
+    const { columns } = decideColumns([numbers({ name: 'id', distinct: 100 }), KEPT, TARGET], 'y', {
+      id: 'categorical',
+      kept: 'ignore',
+    });
     expect(columns.map(({ role, type }) => [role, type])).toEqual([
       ['feature', 'categorical'],
       ['ignored', 'numeric'],
@@ -67,8 +70,12 @@ describe('decideColumns', () => {
   });
 
   it('names the columns there are when one is absent', () => {
-    expect(() => decideColumns([KEPT, profile({ name: 'species' })], 'specis')).toThrow(/no column "specis": expected one of "kept", "species".*Did you mean "species"/);
-    expect(() => decideColumns([KEPT, TARGET], 'y', { kep: 'ignore' })).toThrow(/\[data.features\] no column "kep".*Did you mean "kept"/);
+    expect(() => decideColumns([KEPT, profile({ name: 'species' })], 'specis')).toThrow(
+      /no column "specis": expected one of "kept", "species".*Did you mean "species"/,
+    );
+    expect(() => decideColumns([KEPT, TARGET], 'y', { kep: 'ignore' })).toThrow(
+      /\[data.features\] no column "kep".*Did you mean "kept"/,
+    );
     expect(() => decideColumns([KEPT, TARGET], 'y', { y: 'ignore' })).toThrow(/"y" is the target/);
     expect(() => decideColumns([KEPT, TARGET], 'y', { kept: 'ignore' })).toThrow(/no feature column is left/);
   });

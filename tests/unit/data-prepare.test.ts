@@ -92,7 +92,10 @@ describe('prepareData', () => {
     const data = await prepareData(withTable(`x,y\n${rows.join('\n')}\n`));
     expect(data.warnings).toContain('The test part has no row of class "rare".');
     expect(data.warnings).not.toContain('The train part has no row of class "rare".');
-    await expect(prepareData(withTable('x,y\n1,a\n2,b\n'))).rejects.toMatchObject({ code: 'E_DATA', message: expect.stringContaining('too few rows') });
+    await expect(prepareData(withTable('x,y\n1,a\n2,b\n'))).rejects.toMatchObject({
+      code: 'E_DATA',
+      message: expect.stringContaining('too few rows'),
+    });
   });
 });
 

@@ -1,7 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MatrixFiller } from '../../ts/data/matrix-filler.js';
-import { DEFAULT_PREPROCESSING, type NumericImputation, type PreprocessingOptions } from '../../ts/data/preprocessing-options.js';
+import {
+  DEFAULT_PREPROCESSING,
+  type NumericImputation,
+  type PreprocessingOptions,
+} from '../../ts/data/preprocessing-options.js';
 import { Preprocessor } from '../../ts/data/preprocessor.js';
 import { categoricalColumn, numericColumn, Table } from '../../ts/data/table.js';
 
@@ -19,7 +23,15 @@ describe('numeric columns', () => {
     const table = new Table([numericColumn('x', VALUES)], 8);
     const fitted = Preprocessor.fit(table, all(8), options({ numericImputation }));
     // 1e-14: the sums are rounded in another order.
-    expect(fitted.columns).toEqual([{ kind: 'numeric', name: 'x', fill: expect.closeTo(fill, 13), mean: expect.closeTo(mean, 13), scale: expect.closeTo(scale, 13) }]);
+    expect(fitted.columns).toEqual([
+      {
+        kind: 'numeric',
+        name: 'x',
+        fill: expect.closeTo(fill, 13),
+        mean: expect.closeTo(mean, 13),
+        scale: expect.closeTo(scale, 13),
+      },
+    ]);
     const expected = VALUES.map((value) => Math.fround(((value ?? fill) - mean) / scale));
     // One unit in the last place of float32, about 6e-8 relative, where the float64 value lies at a rounding border.
     [...fitted.transform(table)].forEach((value, row) => expect(value).toBeCloseTo(expected[row] ?? NaN, 6));
@@ -53,7 +65,11 @@ describe('categorical columns', () => {
   });
 
   it('gives a missing cell a category of its own when a constant is asked for', () => {
-    const fitted = Preprocessor.fit(table, Int32Array.of(0, 1, 2, 3), options({ categoricalImputation: { constant: 'unknown' } }));
+    const fitted = Preprocessor.fit(
+      table,
+      Int32Array.of(0, 1, 2, 3),
+      options({ categoricalImputation: { constant: 'unknown' } }),
+    );
     expect(fitted.featureNames).toEqual(['c=a', 'c=b', 'c=unknown']);
     expect([...fitted.transform(table, Int32Array.of(2))]).toEqual([0, 0, 1]);
   });
@@ -69,7 +85,13 @@ const cell = fc.option(fc.double({ min: -1e6, max: 1e6, noNaN: true }));
 const text = fc.option(fc.constantFrom('red', 'green', 'blue', '=', ''));
 const randomTable = fc
   .array(fc.tuple(cell, text), { minLength: 4, maxLength: 60 })
-  .map((rows) => new Table([numericColumn('x', [1, ...rows.map(([x]) => x)]), categoricalColumn('c', ['red', ...rows.map(([, c]) => c)])], rows.length + 1));
+  .map(
+    (rows) =>
+      new Table(
+        [numericColumn('x', [1, ...rows.map(([x]) => x)]), categoricalColumn('c', ['red', ...rows.map(([, c]) => c)])],
+        rows.length + 1,
+      ),
+  );
 
 describe('Preprocessor', () => {
   it('learns nothing from rows outside the training part', () => {
@@ -80,7 +102,12 @@ describe('Preprocessor', () => {
           table.columns.map((column) =>
             column.kind === 'numeric'
               ? { ...column, values: column.values.map((value, row) => (row < training.length ? value : poison)) }
-              : categoricalColumn(column.name, Array.from(column.codes, (code, row) => (row < training.length ? (column.categories[code] ?? null) : 'poison'))),
+              : categoricalColumn(
+                  column.name,
+                  Array.from(column.codes, (code, row) =>
+                    row < training.length ? (column.categories[code] ?? null) : 'poison',
+                  ),
+                ),
           ),
           table.rowCount,
         );
@@ -104,8 +131,14 @@ describe('Preprocessor', () => {
     const size = 5_000;
     const table = new Table(
       [
-        numericColumn('x', Array.from({ length: size }, (_, row) => (row % 11 === 0 ? null : Math.sin(row)))),
-        categoricalColumn('c', Array.from({ length: size }, (_, row) => (row % 7 === 0 ? null : `k${row % 5}`))),
+        numericColumn(
+          'x',
+          Array.from({ length: size }, (_, row) => (row % 11 === 0 ? null : Math.sin(row))),
+        ),
+        categoricalColumn(
+          'c',
+          Array.from({ length: size }, (_, row) => (row % 7 === 0 ? null : `k${row % 5}`)),
+        ),
       ],
       size,
     );
@@ -127,8 +160,12 @@ describe('Preprocessor', () => {
     expect(() => Preprocessor.fit(table, Int32Array.of(0))).toThrow(/"x" has no value in the training part/);
     expect(() => Preprocessor.fit(table, Int32Array.of())).toThrow(expect.objectContaining({ code: 'E_DATA' }));
     const fitted = Preprocessor.fit(table, all(2));
-    expect(() => fitted.transform(new Table([categoricalColumn('x', ['a'])], 1))).toThrow(/"x" has another type.*expected numeric, got categorical/);
+    expect(() => fitted.transform(new Table([categoricalColumn('x', ['a'])], 1))).toThrow(
+      /"x" has another type.*expected numeric, got categorical/,
+    );
     expect(() => fitted.transform(new Table([numericColumn('xx', [1])], 1))).toThrow(/no column "x".*Did you mean "xx"/);
-    expect(() => Preprocessor.fromJSON({ ...fitted.toJSON(), version: 2 })).toThrow(expect.objectContaining({ code: 'E_DATA' }));
+    expect(() => Preprocessor.fromJSON({ ...fitted.toJSON(), version: 2 })).toThrow(
+      expect.objectContaining({ code: 'E_DATA' }),
+    );
   });
 });

@@ -19,7 +19,11 @@ function write(content: string | Uint8Array, name = 'table.csv'): string {
   return path;
 }
 
-async function readAll(content: string, kinds: Record<string, 'numeric' | 'categorical'>, options?: OpenTableOptions): Promise<readonly Column[]> {
+async function readAll(
+  content: string,
+  kinds: Record<string, 'numeric' | 'categorical'>,
+  options?: OpenTableOptions,
+): Promise<readonly Column[]> {
   const source = await openTable(write(content), options);
   try {
     return (await source.read(Object.entries(kinds).map(([name, kind]) => ({ name, kind })))).columns;
@@ -42,7 +46,12 @@ describe('openTable', () => {
     const text = 'x,c\n1, red\n-2.5e1 ,NA\nNaN,"a, ""b"""\n.5,?\nnull,NA \n';
     const [x, c] = await readAll(text, { x: 'numeric', c: 'categorical' });
     expect(x).toEqual({ kind: 'numeric', name: 'x', values: Float64Array.of(1, -25, NaN, 0.5, NaN) });
-    expect(c).toEqual({ kind: 'categorical', name: 'c', codes: Int32Array.of(1, -1, 0, -1, -1), categories: ['a, "b"', 'red'] });
+    expect(c).toEqual({
+      kind: 'categorical',
+      name: 'c',
+      codes: Int32Array.of(1, -1, 0, -1, -1),
+      categories: ['a, "b"', 'red'],
+    });
   });
 
   it.each([
@@ -91,8 +100,16 @@ describe('openTable', () => {
   it.each([
     ['an empty file', '', /the file is empty/],
     ['a header alone', 'a,b\n', /header line but no rows/],
-    ['a row with too few fields', 'a,b\n1,2\nsecret\n', /1 row is malformed \(line 3\): expected 2 fields as in the header, got 1 on line 3/],
-    ['rows of several wrong widths', 'a,b\n1,2,secret\n1,2\n3\n', /2 rows are malformed \(line 2, 4\): expected 2 fields.*got 3 on line 2/],
+    [
+      'a row with too few fields',
+      'a,b\n1,2\nsecret\n',
+      /1 row is malformed \(line 3\): expected 2 fields as in the header, got 1 on line 3/,
+    ],
+    [
+      'rows of several wrong widths',
+      'a,b\n1,2,secret\n1,2\n3\n',
+      /2 rows are malformed \(line 2, 4\): expected 2 fields.*got 3 on line 2/,
+    ],
     ['an open quote', 'a,b\n1,"secret\n2,3\n', /line 2.*closed quotes/],
     ['mixed line ends', 'a,b\r\n1,2\nsecret,4\r\n', /one kind of line end/],
     ['bytes that are not UTF-8', Buffer.from([97, 44, 98, 10, 49, 44, 0xff, 0xfe, 10]), /line 2.*UTF-8/],
@@ -107,7 +124,10 @@ describe('openTable', () => {
   });
 
   it('names a missing file, and a folder in place of a file', async () => {
-    await expect(openTable(join(folder, 'absent.csv'))).rejects.toMatchObject({ code: 'E_IO', message: expect.stringContaining('absent.csv: there is no such file') });
+    await expect(openTable(join(folder, 'absent.csv'))).rejects.toMatchObject({
+      code: 'E_IO',
+      message: expect.stringContaining('absent.csv: there is no such file'),
+    });
     await expect(openTable(folder)).rejects.toMatchObject({ code: 'E_IO', message: expect.stringContaining('is a folder') });
   });
 
@@ -119,7 +139,9 @@ describe('openTable', () => {
   });
 
   it('refuses a number beyond float64', async () => {
-    await expect(readAll('x\n1\n1e999\n', { x: 'numeric' })).rejects.toMatchObject({ message: expect.stringContaining('beyond the range') });
+    await expect(readAll('x\n1\n1e999\n', { x: 'numeric' })).rejects.toMatchObject({
+      message: expect.stringContaining('beyond the range'),
+    });
   });
 
   it('stops when told to', async () => {

@@ -62,7 +62,11 @@ describe('splitRows', () => {
   });
 
   it('rounds 152 + 68 + 124 rows at 70/15/15 by largest remainder', () => {
-    const rows = Int32Array.from([...new Array<number>(152).fill(0), ...new Array<number>(68).fill(1), ...new Array<number>(124).fill(2)]);
+    const rows = Int32Array.from([
+      ...new Array<number>(152).fill(0),
+      ...new Array<number>(68).fill(1),
+      ...new Array<number>(124).fill(2),
+    ]);
     const split = splitRows(rows, { ...SHARES, stratify: true, seed: 1 });
     // Quotas 106.4 47.6 86.8 | 22.8 10.2 18.6 | 22.8 10.2 18.6; totals 240.8 51.6 51.6, of which train and validation round up.
     expect([...countByClass(rows, split.train).values()]).toEqual([106, 48, 87]);
@@ -92,6 +96,8 @@ describe('splitRows', () => {
     { train: 1.2, validation: -0.1, test: -0.1 },
     { train: NaN, validation: 0.5, test: 0.5 },
   ])('refuses the shares %j', (share) => {
-    expect(() => splitRows(Int32Array.of(0, 1), { ...share, stratify: true, seed: 0 })).toThrow(expect.objectContaining({ code: 'E_USAGE' }));
+    expect(() => splitRows(Int32Array.of(0, 1), { ...share, stratify: true, seed: 0 })).toThrow(
+      expect.objectContaining({ code: 'E_USAGE' }),
+    );
   });
 });

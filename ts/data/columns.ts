@@ -39,25 +39,41 @@ const IDENTIFIER_NAME = /^(id|index|idx|row|unnamed.*|.*[_ -](id|index)|.*Id)$/;
  *
  * @throws E_DATA when the target or an overridden column is not in the table, the target cannot be a class label, or no feature is left
  */
-export function decideColumns(profiles: readonly ColumnProfile[], target: string, overrides: Readonly<Record<string, FeatureType>> = {}): ColumnDecisions {
+export function decideColumns(
+  profiles: readonly ColumnProfile[],
+  target: string,
+  overrides: Readonly<Record<string, FeatureType>> = {},
+): ColumnDecisions {
   const names = profiles.map((profile) => profile.name);
   for (const name of [target, ...Object.keys(overrides)]) {
     if (!names.includes(name)) throw missingColumn(name === target ? 'data.target' : 'data.features', name, names);
   }
   if (Object.hasOwn(overrides, target)) {
-    throw new TensorkilnError('E_DATA', `[data.features] "${target}" is the target: expected only feature columns under data.features.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[data.features] "${target}" is the target: expected only feature columns under data.features.`,
+    );
   }
   const warnings: string[] = [];
   const columns = profiles.map((profile): ColumnReport => {
     const base = { name: profile.name, missing: profile.missing, distinct: profile.distinct };
     if (profile.name === target) return { ...base, role: 'target', type: 'categorical', reason: checkTarget(profile) };
     const override = overrides[profile.name];
-    if (override === 'ignore') return { ...base, role: 'ignored', type: isNumeric(profile) ? 'numeric' : 'categorical', reason: 'ignored in the configuration' };
+    if (override === 'ignore')
+      return {
+        ...base,
+        role: 'ignored',
+        type: isNumeric(profile) ? 'numeric' : 'categorical',
+        reason: 'ignored in the configuration',
+      };
     if (override !== undefined) return { ...base, role: 'feature', type: override, reason: `${override} in the configuration` };
     return { ...base, ...infer(profile, warnings) };
   });
   if (!columns.some((column) => column.role === 'feature')) {
-    throw new TensorkilnError('E_DATA', `[data] no feature column is left beside the target "${target}". Name some under data.features.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[data] no feature column is left beside the target "${target}". Name some under data.features.`,
+    );
   }
   return { columns, warnings };
 }
@@ -80,7 +96,9 @@ function infer(profile: ColumnProfile, warnings: string[]): Pick<ColumnReport, '
     );
   }
   if (distinct > MAX_CATEGORIES) {
-    warnings.push(`Column "${name}" has ${distinct} categories and is ignored. To use it, set data.features.${name} to categorical.`);
+    warnings.push(
+      `Column "${name}" has ${distinct} categories and is ignored. To use it, set data.features.${name} to categorical.`,
+    );
     return { role: 'ignored', type, reason: `text with ${distinct} categories (limit ${MAX_CATEGORIES})` };
   }
   return { role: 'feature', type, reason: `text with ${distinct} categories` };
@@ -102,10 +120,17 @@ function checkTarget(profile: ColumnProfile): string {
   const { name, present, distinct } = profile;
   if (present === 0) throw new TensorkilnError('E_DATA', `[data.target] every cell of the target "${name}" is missing.`);
   if (distinct === 1) {
-    throw new TensorkilnError('E_DATA', `[data.target] the target "${name}" has one class only: expected at least two different values.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[data.target] the target "${name}" has one class only: expected at least two different values.`,
+    );
   }
   const fractions = isNumeric(profile) && profile.integers < present;
-  if (fractions || distinct > Math.max(MAX_CATEGORIES, present / 10) || (distinct === present && present >= MIN_ROWS_FOR_IDENTIFIER)) {
+  if (
+    fractions ||
+    distinct > Math.max(MAX_CATEGORIES, present / 10) ||
+    (distinct === present && present >= MIN_ROWS_FOR_IDENTIFIER)
+  ) {
     throw new TensorkilnError(
       'E_DATA',
       `[data.target] the target "${name}" is not a class label: expected few repeating values, got ${distinct} different ` +

@@ -20,7 +20,8 @@ const MAX_HEADER_BYTES = 1 << 20;
  */
 export async function readCsvHeader(path: string): Promise<CsvHeader> {
   const bytes = await readStart(path);
-  if (bytes.length === 0) throw new TensorkilnError('E_DATA', `[csv] ${path}: the file is empty: expected a header line with column names.`);
+  if (bytes.length === 0)
+    throw new TensorkilnError('E_DATA', `[csv] ${path}: the file is empty: expected a header line with column names.`);
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     throw new TensorkilnError('E_DATA', `[csv] ${path}: the file is UTF-16: expected UTF-8. Save it as "CSV UTF-8".`);
   }
@@ -64,7 +65,10 @@ function firstRecord(bytes: Uint8Array, path: string): string {
     else if (!quoted && (byte === 0x0a || byte === 0x0d)) break;
   }
   if (end === MAX_HEADER_BYTES || quoted) {
-    throw new TensorkilnError('E_DATA', `[csv] ${path}: no header line: expected column names in the first ${MAX_HEADER_BYTES} bytes, closed quotes.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[csv] ${path}: no header line: expected column names in the first ${MAX_HEADER_BYTES} bytes, closed quotes.`,
+    );
   }
   try {
     // TextDecoder drops a byte order mark.
@@ -120,7 +124,10 @@ function checkNames(names: readonly string[], path: string): void {
   names.forEach((name, index) => {
     const earlier = seen.get(name);
     if (earlier !== undefined) {
-      throw new TensorkilnError('E_DATA', `[csv] ${path}: columns ${earlier + 1} and ${index + 1} have the same name "${name}". Rename one.`);
+      throw new TensorkilnError(
+        'E_DATA',
+        `[csv] ${path}: columns ${earlier + 1} and ${index + 1} have the same name "${name}". Rename one.`,
+      );
     }
     seen.set(name, index);
   });

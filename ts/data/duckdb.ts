@@ -2,6 +2,7 @@ import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { TensorkilnError } from '../errors.js';
+import { importOptional } from '../optional-package.js';
 
 /** One in-memory DuckDB of its own, locked down: it installs nothing, loads nothing and its settings cannot be changed by a query. */
 export interface DuckDbSession {
@@ -57,15 +58,14 @@ export function sqlPath(path: string): string {
 }
 
 async function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
-  try {
-    return await import('@duckdb/node-api');
-  } catch (cause) {
+  const duckDb = await importOptional('@duckdb/node-api', () => import('@duckdb/node-api'));
+  if (duckDb === undefined) {
     throw new TensorkilnError(
       'E_DATA',
-      '[duckdb] reading tables needs the optional package @duckdb/node-api, which could not be loaded. Install it: npm install @duckdb/node-api',
-      { cause },
+      '[duckdb] reading tables needs the optional package @duckdb/node-api, which is not installed. Install it: npm install @duckdb/node-api',
     );
   }
+  return duckDb;
 }
 
 function defaultMemoryMib(): number {

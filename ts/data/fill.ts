@@ -33,7 +33,12 @@ export interface FillPlan {
  *
  * @param out [rows.length, plan.width], zero where not yet filled
  */
-export function fillRows(plan: FillPlan, rows: Int32Array, out: Float32Array, range: { readonly from: number; readonly to: number }): void {
+export function fillRows(
+  plan: FillPlan,
+  rows: Int32Array,
+  out: Float32Array,
+  range: { readonly from: number; readonly to: number },
+): void {
   const { width } = plan;
   for (const column of plan.columns) {
     if (column.kind === 'numeric') {

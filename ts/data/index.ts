@@ -18,7 +18,13 @@ export {
   type PreprocessingOptions,
   type Scaling,
 } from './preprocessing-options.js';
-export { Preprocessor, type ColumnEncoding, type NumericEncoding, type OneHotEncoding, type SavedPreprocessor } from './preprocessor.js';
+export {
+  Preprocessor,
+  type ColumnEncoding,
+  type NumericEncoding,
+  type OneHotEncoding,
+  type SavedPreprocessor,
+} from './preprocessor.js';
 export { SeededRandom } from './random.js';
 export {
   DEFAULT_NA_VALUES,

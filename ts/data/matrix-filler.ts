@@ -82,7 +82,11 @@ export class MatrixFiller {
 function workerPath(): string {
   const compiled = import.meta.url.endsWith('.ts') ? '../../dist/data/fill-worker.js' : './fill-worker.js';
   const path = fileURLToPath(new URL(compiled, import.meta.url));
-  if (!existsSync(path)) throw new TensorkilnError('E_INTERNAL', `[data] the worker ${path} is missing: build the package first (npm run build:ts).`);
+  if (!existsSync(path))
+    throw new TensorkilnError(
+      'E_INTERNAL',
+      `[data] the worker ${path} is missing: build the package first (npm run build:ts).`,
+    );
   return path;
 }
 

@@ -129,9 +129,11 @@ async function readColumns(
     const requests = features.map((column): ColumnRequest => ({ name: column.name, kind: column.type }));
     const read = await source.read([...requests, { name: config.target, kind: 'categorical' }]);
     const target = read.column(config.target);
-    if (target.kind !== 'categorical') throw new TensorkilnError('E_INTERNAL', '[data] the target was read with the wrong type.');
+    if (target.kind !== 'categorical')
+      throw new TensorkilnError('E_INTERNAL', '[data] the target was read with the wrong type.');
     const missingTarget = target.codes.reduce((count, code) => count + (code < 0 ? 1 : 0), 0);
-    if (missingTarget > 0) hooks.warn(`${missingTarget} of ${source.rowCount} rows have no value in the target "${target.name}" and are left out.`);
+    if (missingTarget > 0)
+      hooks.warn(`${missingTarget} of ${source.rowCount} rows have no value in the target "${target.name}" and are left out.`);
     const table = new Table(
       features.map((column) => read.column(column.name)),
       source.rowCount,
@@ -155,7 +157,11 @@ function mapParts(split: Split, map: (rows: Int32Array) => Int32Array): Split {
   return { train: map(split.train), validation: map(split.validation), test: map(split.test) };
 }
 
-function countRows(parts: Split, target: CategoricalColumn, file: { readonly rows: number; readonly missingTarget: number }): DataCounts {
+function countRows(
+  parts: Split,
+  target: CategoricalColumn,
+  file: { readonly rows: number; readonly missingTarget: number },
+): DataCounts {
   const perClass = target.categories.map((name) => ({ name, train: 0, validation: 0, test: 0 }));
   for (const part of ['train', 'validation', 'test'] as const) {
     for (const row of parts[part]) {

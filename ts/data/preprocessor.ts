@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { TensorkilnError } from '../errors.js';
 import { fillRows, type FillPlan, type NumericFill, type OneHotFill } from './fill.js';
-import { DEFAULT_PREPROCESSING, meanAndDeviation, noTrainingValue, numericFill, type PreprocessingOptions } from './preprocessing-options.js';
+import {
+  DEFAULT_PREPROCESSING,
+  meanAndDeviation,
+  noTrainingValue,
+  numericFill,
+  type PreprocessingOptions,
+} from './preprocessing-options.js';
 import type { CategoricalColumn, NumericColumn, Table } from './table.js';
 
 /** What was learned about a numeric column: a missing cell becomes `fill`, then (x - mean) / scale. */
@@ -58,9 +64,12 @@ export class Preprocessor {
    * @throws E_DATA when a column has no value among those rows
    */
   static fit(table: Table, rows: Int32Array, options: PreprocessingOptions = DEFAULT_PREPROCESSING): Preprocessor {
-    if (rows.length === 0) throw new TensorkilnError('E_DATA', '[preprocessing] no rows to fit on: expected at least one training row.');
+    if (rows.length === 0)
+      throw new TensorkilnError('E_DATA', '[preprocessing] no rows to fit on: expected at least one training row.');
     return new Preprocessor(
-      table.columns.map((column) => (column.kind === 'numeric' ? fitNumeric(column, rows, options) : fitOneHot(column, rows, options))),
+      table.columns.map((column) =>
+        column.kind === 'numeric' ? fitNumeric(column, rows, options) : fitOneHot(column, rows, options),
+      ),
     );
   }
 
@@ -68,7 +77,10 @@ export class Preprocessor {
   static fromJSON(json: unknown): Preprocessor {
     const parsed = savedPreprocessor.safeParse(json);
     if (!parsed.success) {
-      throw new TensorkilnError('E_DATA', `[preprocessing] not a saved preprocessor of version 1: ${z.prettifyError(parsed.error)}`);
+      throw new TensorkilnError(
+        'E_DATA',
+        `[preprocessing] not a saved preprocessor of version 1: ${z.prettifyError(parsed.error)}`,
+      );
     }
     return new Preprocessor(parsed.data.columns);
   }
@@ -89,7 +101,14 @@ export class Preprocessor {
       const column = table.column(encoding.name);
       if (encoding.kind === 'numeric') {
         if (column.kind !== 'numeric') throw wrongKind(encoding.name, 'numeric', column.kind);
-        columns.push({ kind: 'numeric', offset, values: column.values, fill: encoding.fill, shift: encoding.mean, scale: encoding.scale });
+        columns.push({
+          kind: 'numeric',
+          offset,
+          values: column.values,
+          fill: encoding.fill,
+          shift: encoding.mean,
+          scale: encoding.scale,
+        });
         offset += 1;
       } else {
         if (column.kind !== 'categorical') throw wrongKind(encoding.name, 'categorical', column.kind);
@@ -117,7 +136,11 @@ export class Preprocessor {
 
 function fitNumeric(column: NumericColumn, rows: Int32Array, options: PreprocessingOptions): NumericEncoding {
   const cells = Float64Array.from(rows, (row) => column.values[row] ?? NaN);
-  const fill = numericFill(column.name, cells.filter((value) => !Number.isNaN(value)), options.numericImputation);
+  const fill = numericFill(
+    column.name,
+    cells.filter((value) => !Number.isNaN(value)),
+    options.numericImputation,
+  );
   if (options.scaling === 'none') return { kind: 'numeric', name: column.name, fill, mean: 0, scale: 1 };
   const { mean, deviation } = meanAndDeviation(cells.map((value) => (Number.isNaN(value) ? fill : value)));
   return { kind: 'numeric', name: column.name, fill, mean, scale: deviation === 0 ? 1 : deviation };
@@ -132,7 +155,8 @@ function fitOneHot(column: CategoricalColumn, rows: Int32Array, options: Preproc
     else counts.set(category, (counts.get(category) ?? 0) + 1);
   }
   const imputation = options.categoricalImputation;
-  if (typeof imputation === 'object' && missing > 0) counts.set(imputation.constant, (counts.get(imputation.constant) ?? 0) + missing);
+  if (typeof imputation === 'object' && missing > 0)
+    counts.set(imputation.constant, (counts.get(imputation.constant) ?? 0) + missing);
   if (counts.size === 0) throw noTrainingValue(column.name);
   const categories = column.categories.filter((category) => counts.has(category));
   if (typeof imputation === 'object') {
@@ -145,5 +169,8 @@ function fitOneHot(column: CategoricalColumn, rows: Int32Array, options: Preproc
 }
 
 function wrongKind(name: string, expected: string, found: string): TensorkilnError {
-  return new TensorkilnError('E_DATA', `[preprocessing] column "${name}" has another type than in training: expected ${expected}, got ${found}.`);
+  return new TensorkilnError(
+    'E_DATA',
+    `[preprocessing] column "${name}" has another type than in training: expected ${expected}, got ${found}.`,
+  );
 }

@@ -14,7 +14,10 @@ export class SeededRandom {
 
   constructor(seed: number) {
     if (!Number.isSafeInteger(seed) || seed < 0) {
-      throw new TensorkilnError('E_USAGE', `[random] invalid seed: expected an integer from 0 to 2^53 - 1, got ${String(seed)}.`);
+      throw new TensorkilnError(
+        'E_USAGE',
+        `[random] invalid seed: expected an integer from 0 to 2^53 - 1, got ${String(seed)}.`,
+      );
     }
     this.#state = expandSeed(BigInt(seed));
   }

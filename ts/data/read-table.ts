@@ -101,11 +101,20 @@ async function rethrowAborted<T>(work: () => Promise<T>, signal: AbortSignal | u
   throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: signal?.reason });
 }
 
-async function loadCsv(session: DuckDbSession, path: string, delimiter: string, width: number, naValues: readonly string[]): Promise<void> {
+async function loadCsv(
+  session: DuckDbSession,
+  path: string,
+  delimiter: string,
+  width: number,
+  naValues: readonly string[],
+): Promise<void> {
   const indices = Array.from({ length: width }, (_, index) => index);
   const types = indices.map((index) => `'c${index}': 'VARCHAR'`).join(', ');
   const missing = `[${naValues.map((value) => sqlText(value.trim())).join(', ')}]::VARCHAR[]`;
-  const cells = indices.map((index) => `CASE WHEN list_contains(${missing}, trim(c${index}, ' \t')) THEN NULL ELSE trim(c${index}, ' \t') END AS c${index}`);
+  const cells = indices.map(
+    (index) =>
+      `CASE WHEN list_contains(${missing}, trim(c${index}, ' \t')) THEN NULL ELSE trim(c${index}, ' \t') END AS c${index}`,
+  );
   const reader =
     `read_csv(${sqlPath(path)}, auto_detect=false, header=true, delim=${sqlText(delimiter)}, quote='"', escape='"', ` +
     `compression='none', strict_mode=true, store_rejects=true, columns={${types}})`;
@@ -129,7 +138,9 @@ async function loadCsv(session: DuckDbSession, path: string, delimiter: string, 
 /** Turns what DuckDB refused into one error: how many rows, why the first was refused, and on which lines. */
 async function checkRejects(session: DuckDbSession, path: string, width: number): Promise<void> {
   const rows = (
-    await session.connection.runAndReadAll('SELECT line::DOUBLE, error_type::VARCHAR, error_message FROM reject_errors ORDER BY line, error_type')
+    await session.connection.runAndReadAll(
+      'SELECT line::DOUBLE, error_type::VARCHAR, error_message FROM reject_errors ORDER BY line, error_type',
+    )
   ).getRows();
   const first = rows[0];
   if (first === undefined) return;
@@ -138,7 +149,8 @@ async function checkRejects(session: DuckDbSession, path: string, width: number)
   const found = /Found: (\d+)/.exec(String(first[2]))?.[1];
   const type = String(first[1]);
   let reason = `expected closed quotes and UTF-8 text (${type.toLowerCase()})`;
-  if (type.includes('COLUMNS')) reason = `expected ${width} fields as in the header, got ${found ?? 'another number'} on line ${lines[0] ?? 1}`;
+  if (type.includes('COLUMNS'))
+    reason = `expected ${width} fields as in the header, got ${found ?? 'another number'} on line ${lines[0] ?? 1}`;
   else if (type === 'INVALID ENCODING') reason = `expected UTF-8 text. Save the file as "CSV UTF-8"`;
   const count = lines.length === 1 ? '1 row is' : `${lines.length} rows are`;
   throw new TensorkilnError('E_DATA', `[csv] ${path}: ${count} malformed (line ${shown}): ${reason}.`);
@@ -179,13 +191,21 @@ async function takeColumns(
   const sources = requests.map((request) => {
     const index = profiles.findIndex((profile) => profile.name === request.name);
     const profile = profiles[index];
-    if (profile === undefined) throw new TensorkilnError('E_INTERNAL', `[csv] column "${request.name}" was asked for but never read.`);
+    if (profile === undefined)
+      throw new TensorkilnError('E_INTERNAL', `[csv] column "${request.name}" was asked for but never read.`);
     return { request, profile, cell: `c${index}` };
   });
   for (const { request, profile, cell } of sources) {
     if (request.kind === 'numeric' && profile.numbers < profile.present) throw await notNumeric(session, path, profile, cell);
-    if (request.kind === 'numeric' && !(Math.abs(profile.minimum) < Infinity && Math.abs(profile.maximum) < Infinity) && profile.present > 0) {
-      throw new TensorkilnError('E_DATA', `[csv] ${path}: column "${profile.name}" holds a number beyond the range of 64-bit floats.`);
+    if (
+      request.kind === 'numeric' &&
+      !(Math.abs(profile.minimum) < Infinity && Math.abs(profile.maximum) < Infinity) &&
+      profile.present > 0
+    ) {
+      throw new TensorkilnError(
+        'E_DATA',
+        `[csv] ${path}: column "${profile.name}" holds a number beyond the range of 64-bit floats.`,
+      );
     }
   }
   const columns: Column[] = sources.map(({ request, profile }) =>
@@ -215,9 +235,16 @@ async function takeColumns(
   );
 }
 
-async function notNumeric(session: DuckDbSession, path: string, profile: ColumnProfile, cell: string): Promise<TensorkilnError> {
+async function notNumeric(
+  session: DuckDbSession,
+  path: string,
+  profile: ColumnProfile,
+  cell: string,
+): Promise<TensorkilnError> {
   const rows = (
-    await session.connection.runAndReadAll(`SELECT ${cell} FROM cells WHERE NOT regexp_full_match(${cell}, '${NUMBER_PATTERN}') LIMIT 1`)
+    await session.connection.runAndReadAll(
+      `SELECT ${cell} FROM cells WHERE NOT regexp_full_match(${cell}, '${NUMBER_PATTERN}') LIMIT 1`,
+    )
   ).getRows();
   return new TensorkilnError(
     'E_DATA',

@@ -1,4 +1,7 @@
-type NumericArrayConstructor<T> = { readonly BYTES_PER_ELEMENT: number; new (buffer: ArrayBufferLike, byteOffset: number, length: number): T };
+type NumericArrayConstructor<T> = {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): T;
+};
 
 /** Below this a copy costs less than what sharing saves. */
 const SHARED_FROM_BYTES = 1 << 16;

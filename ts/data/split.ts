@@ -50,7 +50,8 @@ export function splitRows(labels: Int32Array, options: SplitOptions): Split {
     });
   });
   const [train, validation, test] = parts.map((rows) => Int32Array.from(rows).sort());
-  if (train === undefined || validation === undefined || test === undefined) throw new TensorkilnError('E_INTERNAL', '[split] a part is lost.');
+  if (train === undefined || validation === undefined || test === undefined)
+    throw new TensorkilnError('E_INTERNAL', '[split] a part is lost.');
   return { train, validation, test };
 }
 
@@ -193,7 +194,10 @@ function augment(cells: readonly Cell[][], group: number, need: readonly number[
 
 /** Where a left-over unit of a class goes when training rows forced on tiny classes have upset the totals. */
 function openPart(row: readonly Cell[]): number {
-  const part = row.reduce((best, cell, index) => (cell.canRoundUp && cell.remainder > (row[best]?.remainder ?? 0) ? index : best), row.findIndex((cell) => cell.canRoundUp));
+  const part = row.reduce(
+    (best, cell, index) => (cell.canRoundUp && cell.remainder > (row[best]?.remainder ?? 0) ? index : best),
+    row.findIndex((cell) => cell.canRoundUp),
+  );
   row[part]?.roundUp();
   return part;
 }

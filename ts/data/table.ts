@@ -35,7 +35,10 @@ export class Table {
     for (const column of columns) {
       const length = columnLength(column);
       if (length !== rowCount) {
-        throw new TensorkilnError('E_DATA', `[table] column "${column.name}" has the wrong length: expected ${rowCount} rows, got ${length}.`);
+        throw new TensorkilnError(
+          'E_DATA',
+          `[table] column "${column.name}" has the wrong length: expected ${rowCount} rows, got ${length}.`,
+        );
       }
       if (byName.has(column.name)) throw new TensorkilnError('E_DATA', `[table] column name "${column.name}" comes twice.`);
       byName.set(column.name, column);
@@ -55,7 +58,10 @@ export class Table {
 
 /** The error for a column that is not there: it lists those that are, and the nearest. */
 export function missingColumn(place: string, name: string, present: readonly string[]): TensorkilnError {
-  const shown = present.slice(0, 20).map((other) => `"${other}"`).join(', ');
+  const shown = present
+    .slice(0, 20)
+    .map((other) => `"${other}"`)
+    .join(', ');
   const more = present.length > 20 ? ` and ${present.length - 20} more` : '';
   return new TensorkilnError(
     'E_DATA',

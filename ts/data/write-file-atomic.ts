@@ -23,7 +23,11 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
     await syncFolder(dirname(path));
   } catch (cause) {
     await rm(temporary, { force: true });
-    throw new TensorkilnError('E_IO', `[write] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
+    throw new TensorkilnError(
+      'E_IO',
+      `[write] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      { cause },
+    );
   }
 }
 

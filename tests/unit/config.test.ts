@@ -1,0 +1,218 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig, type LoadConfigOptions } from '../../ts/cli/config/load.js';
+import { configSchema, schemaAt, type TrainingConfig } from '../../ts/cli/config/schema.js';
+import { DEFAULT_NA_VALUES } from '../../ts/data/read-table.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tensorkiln-config-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const MINIMAL = 'data:\n  path: table.csv\n  target: y\n';
+
+function load(text: string, options?: LoadConfigOptions): Promise<TrainingConfig> {
+  const file = join(folder, 'config.yaml');
+  writeFileSync(file, text);
+  return loadConfig(file, options);
+}
+
+/** The message of the E_CONFIG error that loading ends in, the folder taken out. */
+async function message(text: string, options?: LoadConfigOptions): Promise<string> {
+  const error: unknown = await load(text, options).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toMatchObject({ code: 'E_CONFIG' });
+  return error instanceof Error ? error.message.replaceAll(`${folder}/`, '') : '';
+}
+
+describe('loadConfig', () => {
+  it('fills every default in', async () => {
+    expect(await load(MINIMAL)).toEqual({
+      data: { path: join(folder, 'table.csv'), target: 'y', na_values: DEFAULT_NA_VALUES, features: {} },
+      split: { train: 0.7, validation: 0.15, test: 0.15, stratify: true, seed: 0 },
+      preprocessing: { numeric_imputation: 'median', categorical_imputation: 'mode', scaling: 'standard' },
+      model: { architecture: 'mlp', hidden_units: [32], activation: 'relu', dropout: 0 },
+      training: {
+        batch_size: 'auto',
+        epochs: 100,
+        learning_rate: 0.001,
+        optimizer: 'adam',
+        weight_decay: 0,
+        early_stopping: { patience: 20, min_delta: 0 },
+        seed: 0,
+      },
+    });
+  });
+
+  it('keeps what is written and fills in the rest of a section', async () => {
+    const config = await load(
+      `${MINIMAL}  features: {year: categorical}\nsplit: {train: 0.6, validation: 0.2, test: 0.2}\ndevice: cuda:1\n`,
+    );
+    expect(config.data.features).toEqual({ year: 'categorical' });
+    expect(config.split).toEqual({ train: 0.6, validation: 0.2, test: 0.2, stratify: true, seed: 0 });
+    expect(config.device).toBe('cuda:1');
+  });
+
+  it('describes every key for messages', () => {
+    const undescribed: string[] = [];
+    const visit = (node: unknown, path: readonly string[]): void => {
+      if (schemaAt(path)?.description === undefined) undescribed.push(path.join('.'));
+      if (typeof node === 'object' && node !== null && !Array.isArray(node))
+        for (const [key, value] of Object.entries(node)) visit(value, [...path, key]);
+    };
+    visit(configSchema.parse({ data: { path: 'p', target: 't', features: { a: 'ignore' } }, output: 'o', device: 'cpu' }), []);
+    expect(undescribed).toEqual([]);
+  });
+});
+
+describe('a wrong configuration', () => {
+  it.each<[string, string, RegExp]>([
+    ['a YAML syntax error', 'data:\n  path: [a\n  target: y\n', /^\[config\] config\.yaml:3:\d+: YAML syntax error: /],
+    ['a bad indent', 'data:\n  path: a\n target: y\n', /^\[config\] config\.yaml:[23]:\d+: YAML syntax error: /],
+    ['a key twice', `${MINIMAL}  path: b\n`, /^\[config\] config\.yaml:4:3: YAML syntax error: Map keys must be unique/],
+    ['no mapping', 'just text\n', /^\[config\] config\.yaml: expected a mapping with a data section, got "just text"\.$/],
+    ['an empty file', '', /^\[config\] config\.yaml: expected a mapping with a data section, got an empty value\.$/],
+    [
+      'an unknown section',
+      `${MINIMAL}trainig: {epochs: 3}\n`,
+      /^\[config\] config\.yaml:4:1: unknown key trainig: expected data, .*Did you mean "training"\?$/,
+    ],
+    [
+      'an unknown key',
+      `${MINIMAL}training:\n  epoch: 3\n`,
+      /^\[config\] config\.yaml:5:3: unknown key training\.epoch: expected .*Did you mean "epochs"\?$/,
+    ],
+    [
+      'a key of another section',
+      `${MINIMAL}model:\n  batch_size: 3\n`,
+      /unknown key model\.batch_size: .*Did you mean "training\.batch_size"\?$/,
+    ],
+    [
+      'an unknown key far from all',
+      `${MINIMAL}zzzzzz: 1\n`,
+      /unknown key zzzzzz: expected data, split, preprocessing, model, training, output, device\.$/,
+    ],
+    [
+      'a wrong type',
+      `${MINIMAL}training:\n  epochs: many\n`,
+      /^\[config\] config\.yaml:5:11: wrong training\.epochs: expected an integer >= 1, got "many"\.$/,
+    ],
+    [
+      'batch 0',
+      `${MINIMAL}training: {batch_size: 0}\n`,
+      /^\[config\] config\.yaml:4:24: wrong training\.batch_size: expected an integer >= 1, or auto, got 0\.$/,
+    ],
+    ['a fractional batch', `${MINIMAL}training: {batch_size: 1.5}\n`, /wrong training\.batch_size: .*got 1\.5\.$/],
+    [
+      'a section that is a value',
+      `${MINIMAL}training: fast\n`,
+      /:4:11: wrong training: expected a section with batch_size, .*got "fast"\.$/,
+    ],
+    ['a section left empty', `${MINIMAL}training:\n`, /wrong training: expected a section.*got an empty value\.$/],
+    [
+      'a missing key',
+      'data:\n  path: a\n',
+      /^\[config\] config\.yaml:1:1: data\.target is missing: expected the name of a column, got nothing\.$/,
+    ],
+    [
+      'no data section',
+      'split: {seed: 1}\n',
+      /^\[config\] config\.yaml: data is missing: expected a section with path and target, got nothing\.$/,
+    ],
+    [
+      'a wrong choice',
+      `${MINIMAL}model: {activation: rellu}\n`,
+      /wrong model\.activation: expected one of linear, relu, .*got "rellu"\.$/,
+    ],
+    [
+      'a wrong list item',
+      `${MINIMAL}model: {hidden_units: [8, 0]}\n`,
+      /:4:27: wrong model\.hidden_units\.1: expected a list of layer sizes.*got 0\.$/,
+    ],
+    [
+      'a wrong feature type',
+      `${MINIMAL}  features: {a: number}\n`,
+      /:4:17: wrong data\.features\.a: expected numeric, categorical or ignore, got "number"\.$/,
+    ],
+    [
+      'a YAML null among na_values',
+      `${MINIMAL}  na_values: [NA, null]\n`,
+      /wrong data\.na_values\.1: expected a list of texts.*in quotes.*got an empty value\.$/,
+    ],
+    [
+      'shares beyond 1',
+      `${MINIMAL}split: {train: 0.8}\n`,
+      /:4:1: wrong split: expected train, validation and test to sum to 1, got 0\.8 \+ 0\.15 \+ 0\.15 = 1\.1\.$/,
+    ],
+    ['a wrong device', `${MINIMAL}device: gpu\n`, /wrong device: expected auto, cpu, cuda or cuda:<number>, got "gpu"\.$/],
+    [
+      'NaN',
+      `${MINIMAL}training: {learning_rate: .nan}\n`,
+      /wrong training\.learning_rate: expected a number above 0, got NaN\.$/,
+    ],
+  ])('%s is told with its place', async (_, text, expected) => {
+    expect(await message(text)).toMatch(expected);
+  });
+
+  it('lists every problem at once', async () => {
+    expect(await message(`${MINIMAL}training: {epochs: 0, batch_size: 0}\nmodle: 1\n`)).toMatch(
+      /^\[config\] 3 errors:\n(?=.*\n)[^]*config\.yaml:4:\d+: wrong training\.batch_size[^]*config\.yaml:5:1: unknown key modle/,
+    );
+  });
+
+  it('names a file that is not there', async () => {
+    await expect(loadConfig(join(folder, 'absent.yaml'))).rejects.toMatchObject({
+      code: 'E_CONFIG',
+      message: expect.stringMatching(/absent\.yaml: there is no such file/),
+    });
+  });
+});
+
+describe('overrides', () => {
+  it('take YAML values, later ones over earlier', async () => {
+    const config = await load(`${MINIMAL}model: {dropout: 0.5}\n`, {
+      set: [
+        'training.epochs=7',
+        'model.hidden_units=[4, 5]',
+        'model.dropout=0.1',
+        'model.dropout=0.2',
+        'preprocessing.numeric_imputation={constant: 0}',
+      ],
+    });
+    expect(config.training.epochs).toBe(7);
+    expect(config.model).toMatchObject({ hidden_units: [4, 5], dropout: 0.2 });
+    expect(config.preprocessing.numeric_imputation).toEqual({ constant: 0 });
+  });
+
+  it('reach columns whose names hold dots, and sections left empty', async () => {
+    const config = await load(`${MINIMAL}  features:\n`, { set: ['data.features.bill.length=ignore'] });
+    expect(config.data.features).toEqual({ 'bill.length': 'ignore' });
+  });
+
+  it('resolve paths against the working directory, the file its own against its folder', async () => {
+    expect((await load(`${MINIMAL}output: out\n`)).output).toBe(join(folder, 'out'));
+    const config = await load(`${MINIMAL}output: out\n`, { data: 'other.csv', output: 'elsewhere' });
+    expect(config.data.path).toBe(resolve('other.csv'));
+    expect(config.output).toBe(resolve('elsewhere'));
+    expect((await load(MINIMAL, { set: ['data.path=third.csv'] })).data.path).toBe(resolve('third.csv'));
+  });
+
+  it.each<[string, RegExp]>([
+    ['training.epoch=3', /^\[config\] --set training\.epoch=3: unknown key training\.epoch: .*Did you mean "epochs"\?$/],
+    ['training.batch_size=0', /^\[config\] --set training\.batch_size=0: wrong training\.batch_size: .*got 0\.$/],
+    ['training.epochs=', /wrong training\.epochs: .*got an empty value\.$/],
+    ['training.epochs', /expected key=value/],
+    ['=3', /expected key=value/],
+    ['data.path.x=3', /data\.path is a plain value: expected a section there/],
+    ['model.hidden_units=[1', /the value is not YAML/],
+  ])('refuse %s', async (set, expected) => {
+    expect(await message(MINIMAL, { set: [set] })).toMatch(expected);
+  });
+});
