@@ -1,0 +1,91 @@
+import { TensorkilnError } from '../errors.js';
+import { CHARTS_INSTALL_LINE, ChartRenderer, type Chart } from './report/chart-renderer.js';
+import { accuracyChart, lossChart } from './report/charts.js';
+import { html } from './report/html.js';
+import {
+  baselineSection,
+  classesSection,
+  curvesSection,
+  dataSection,
+  runSection,
+  tilesSection,
+  verdictSection,
+} from './report/sections.js';
+import { REPORT_STYLE } from './report/style.js';
+import type { LearningHistory, ReportInput } from './report/types.js';
+
+/**
+ * Renders a run as one HTML page that needs nothing else: no script, no font, no image, no request. It leads with a verdict
+ * in plain words, then shows baselines, learning curves, confusion matrix, classes, data and what repeats the run. It
+ * follows the reader's light or dark scheme and fits a phone. All text that comes from data or configuration is escaped;
+ * rows of the data are not in it.
+ *
+ * Charts are drawn by the optional package echarts; without it the page has its tables and says how to get the charts.
+ *
+ * @param input facts of the run; equal facts give an equal page
+ * @returns the page's text
+ */
+export async function renderReport(input: ReportInput): Promise<string> {
+  const renderer = await ChartRenderer.load();
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8" />
+<meta name="viewport" content="width=device-width, initial-scale=1" />
+<meta name="color-scheme" content="light dark" />
+<title>${input.title}</title>
+<style>${REPORT_STYLE}</style>
+</head>
+<body>
+<main>
+<header>
+  <div class="brand">Tensorkiln training report</div>
+  <h1>${input.title}</h1>
+  <p class="muted">${input.run.finishedAt}</p>
+</header>
+${verdictSection(input)}
+${tilesSection(input)}
+${baselineSection(input)}
+${curvesSection(input, renderer)}
+${classesSection(input, renderer)}
+${dataSection(input)}
+${runSection(input)}
+<footer>The test rows were used for nothing but the figures on this page. The interval is Wilson's; classes that never occur
+are left out of means over classes.</footer>
+</main>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+/**
+ * Draws the learning curves of a run as one SVG image: training and validation loss, and below it validation accuracy where
+ * it was measured. Colours can be set from outside through CSS variables (--tk-model, --tk-train, --tk-ink, ...).
+ *
+ * @param history at least one epoch
+ * @returns the text of an <svg> element that also stands alone as a file
+ * @throws E_DATA for a history without epochs; E_EXPORT when the optional package echarts is not installed
+ */
+export async function renderTrainingCurves(history: LearningHistory): Promise<string> {
+  if (history.epochs.length === 0) {
+    throw new TensorkilnError('E_DATA', '[report] no curves to draw: expected at least 1 epoch, got 0.');
+  }
+  const renderer = await ChartRenderer.load();
+  if (renderer === undefined) {
+    throw new TensorkilnError('E_EXPORT', `[report] charts need the optional package echarts: ${CHARTS_INSTALL_LINE}`);
+  }
+  const charts = [lossChart(history), accuracyChart(history)].filter((chart): chart is Chart => chart !== undefined);
+  const width = Math.max(...charts.map((chart) => chart.width));
+  const height = charts.reduce((total, chart) => total + chart.height, 0);
+  let top = 0;
+  const pictures = charts.map((chart) => {
+    const picture = html`<g transform="translate(0 ${top})">${renderer.render(chart)}</g>`;
+    top += chart.height;
+    return picture;
+  });
+  return html`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
+${pictures}
+</svg>
+`.text;
+}

@@ -1,0 +1,61 @@
+import type { BaselineResult } from '../baselines.js';
+import type { ClassificationMetrics } from '../metrics.js';
+
+/** What a report shows of one epoch; a training history's records have these fields and more. */
+export interface EpochPoint {
+  readonly epoch: number;
+  readonly trainLoss: number;
+  readonly validationLoss?: number;
+  readonly validationAccuracy?: number;
+  readonly seconds?: number;
+}
+
+/** What a report shows of a training run; a training history has these fields and more. */
+export interface LearningHistory {
+  readonly epochs: readonly EpochPoint[];
+  /** Epoch whose weights the judged model holds. */
+  readonly bestEpoch: number;
+  readonly stopReason: 'epochs' | 'early_stopping' | 'aborted';
+}
+
+/** One column of the source table. */
+export interface ReportColumn {
+  readonly name: string;
+  readonly role: 'target' | 'feature' | 'ignored';
+  readonly type: string;
+  /** Why it has this role, in words for people. */
+  readonly reason?: string;
+  readonly missing: number;
+  readonly distinct: number;
+}
+
+/** Everything that says how the model came to be. */
+export interface RunFacts {
+  /** When the run ended, ready to be shown. */
+  readonly finishedAt?: string;
+  /** The resolved configuration as text. */
+  readonly configText?: string;
+  readonly seeds: Readonly<Record<string, number>>;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Rows per part, e.g. { train, validation, test }. */
+  readonly rows: Readonly<Record<string, number>>;
+  /** Names of the model's inputs. */
+  readonly features: readonly string[];
+  /** Layers of the model, one per line. */
+  readonly modelSummary?: string;
+  /** Anything else worth a line: device, file, number of parameters. */
+  readonly details?: Readonly<Record<string, string>>;
+}
+
+export interface ReportInput {
+  readonly title: string;
+  readonly run: RunFacts;
+  readonly history: LearningHistory;
+  /** Metrics of the held-out test rows. */
+  readonly metrics: ClassificationMetrics;
+  /** Simple models judged on the same rows. */
+  readonly baselines: readonly BaselineResult[];
+  readonly columns?: readonly ReportColumn[];
+  /** Things about the data a reader should know. */
+  readonly warnings?: readonly string[];
+}
