@@ -33,7 +33,10 @@
       'target_name': 'tensorkiln',
       'sources': ['<!@(node scripts/native/sources.mjs binding)'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
-      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS'],
+      'defines': [
+        'NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'TENSORKILN_BUILD_TYPE="Release"',
+        'TENSORKILN_VERSION="<!(node -p "require(\'./package.json\').version")"',
+      ],
       'dependencies': ['tensorkiln_engine'],
       'conditions': [
         ['target_arch=="x64"', { 'dependencies': ['tensorkiln_baseline', 'tensorkiln_avx2', 'tensorkiln_avx512'] }],
