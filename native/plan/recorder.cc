@@ -28,7 +28,7 @@ Recorder::Recorder(Environment& environment) : environment_(environment) {
 }
 
 Recorder::~Recorder() {
-  environment_.set_observer(nullptr);
+  if (environment_.observer() == this) environment_.set_observer(nullptr);
   for (const PlanSlot& slot : slots_) {
     if (slot.kind == PlanSlot::Kind::capture || slot.kind == PlanSlot::Kind::constant) environment_.release(slot.handle);
   }
@@ -160,6 +160,7 @@ std::unique_ptr<Plan> Recorder::finish(const std::vector<HandleId>& arguments, c
     argument_slots.push_back(slot);
   }
   for (HandleId handle : outputs) output_slots.push_back(slot_of(handle));
+  environment_.set_observer(nullptr);
   drop_unused(argument_slots, output_slots);
   return std::make_unique<Plan>(environment_, std::exchange(slots_, {}), std::exchange(steps_, {}), std::move(argument_slots),
                                 std::move(output_slots));
