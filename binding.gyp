@@ -34,7 +34,7 @@
       'sources': ['<!@(node scripts/native/sources.mjs binding)'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': [
-        'NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'TENSORKILN_BUILD_TYPE="Release"',
+        'NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS', 'TENSORKILN_BUILD_TYPE="Release"',
         'TENSORKILN_VERSION="<!(node -p "require(\'./package.json\').version")"',
       ],
       'dependencies': ['tensorkiln_engine'],

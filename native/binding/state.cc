@@ -68,7 +68,11 @@ void State::post(uint64_t id, const Error* error) {
 void State::deliver(napi_env env, napi_value, void* context, void*) {
   if (env == nullptr) return;  // the environment is going away
   Napi::HandleScope scope(env);
-  static_cast<State*>(context)->settle_all(env);
+  try {
+    static_cast<State*>(context)->settle_all(env);
+  } catch (const Napi::Error&) {
+    // JavaScript is being terminated: nobody is left to hear of the rest.
+  }
 }
 
 void State::settle_all(Napi::Env env) {
