@@ -1,4 +1,4 @@
-// Compiles ts/ to dist/ and bundles the gradients that tfjs-core does not register in Node.
+// Bundles the gradients that tfjs-core does not register in Node, and compiles ts/ to dist/.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -15,8 +15,9 @@ function node(script, ...args) {
 /** Exits the process with the compiler's code when a step fails. */
 export async function buildTypeScript() {
   const started = performance.now();
-  node(createRequire(join(ROOT, 'package.json')).resolve('typescript/bin/tsc'), '--project', 'tsconfig.json');
+  // The compiler reads the declarations of the bundle, so the bundle comes first.
   node(join(ROOT, 'scripts', 'build-gradients.mjs'));
+  node(createRequire(join(ROOT, 'package.json')).resolve('typescript/bin/tsc'), '--project', 'tsconfig.json');
   const command = join(ROOT, 'dist', 'cli', 'main.js');
   if (existsSync(command)) chmodSync(command, 0o755);
   console.log(`tensorkiln: TypeScript compiled in ${((performance.now() - started) / 1000).toFixed(1)} s`);
