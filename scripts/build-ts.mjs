@@ -1,4 +1,4 @@
-// Compiles ts/ to dist/ and bundles the gradients that tfjs-core does not register in Node.
+// Bundles the gradients that tfjs-core does not register in Node, and compiles ts/ to dist/.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -15,7 +15,7 @@ function node(script, ...args) {
 /** Exits the process with the compiler's code when a step fails. */
 export async function buildTypeScript() {
   const started = performance.now();
-  // First the gradients: ts/ imports their declarations.
+  // The compiler reads the declarations of the bundle, so the bundle comes first.
   node(join(ROOT, 'scripts', 'build-gradients.mjs'));
   node(createRequire(join(ROOT, 'package.json')).resolve('typescript/bin/tsc'), '--project', 'tsconfig.json');
   const command = join(ROOT, 'dist', 'cli', 'main.js');
