@@ -1,0 +1,141 @@
+// Layers on the stock backend of tfjs-core: what they compute does not depend on ours.
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
+import { productOf, randomSource, randomValues } from '../support/describe-model.js';
+import { LAYER_CASES } from '../support/layer-cases.js';
+import { runReference } from '../support/reference-layers.js';
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+
+const failure = (code: string, ...words: string[]): Error =>
+  expect.objectContaining({ code, message: expect.stringMatching(new RegExp(words.map((word) => `(?=.*${word})`).join(''))) as string }) as Error;
+
+describe('forward', () => {
+  it.each(LAYER_CASES)('$name', ({ make, inputShape, outputShape }) => {
+    for (const rows of [1, 3]) {
+      const model = new Sequential({ layers: [make()], seed: 9 });
+      model.build(inputShape);
+      const values = randomValues(randomSource(rows), rows * productOf(inputShape), 3);
+      const x = tf.tensor(values, [rows, ...inputShape]);
+      const y = model.call(x);
+      expect(model.outputShape).toEqual(outputShape);
+      expect(y.shape).toEqual([rows, ...outputShape]);
+      const expected = runReference(model.describe(), values, rows);
+      const actual = y.dataSync();
+      // float32 sums of at most 75 products of size about 1: a few times 1e-6 apart from the double-precision reference.
+      actual.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-5 * Math.max(1, Math.abs(expected[i]!))));
+      x.dispose();
+      expect(y.isDisposed).toBe(false);
+      y.dispose();
+      model.dispose();
+    }
+  });
+
+  it('leaves no tensor behind', () => {
+    for (const { make, inputShape } of LAYER_CASES) {
+      const before = tf.memory().numTensors;
+      const layer = make();
+      layer.build(inputShape, { seed: 1 });
+      const x = tf.ones([2, ...inputShape]);
+      tf.dispose([layer.call(x), x]);
+      layer.dispose();
+      expect(tf.memory().numTensors, layer.type).toBe(before);
+    }
+  });
+});
+
+describe('parameters', () => {
+  it('are named by path, initialised by seed and path, and counted', () => {
+    const build = (seed: number): Sequential => {
+      const model = new Sequential({ layers: [new Dense({ units: 3 }), new Dense({ units: 2 }), new Dense({ units: 2, name: 'head' })], seed });
+      model.build([4]);
+      return model;
+    };
+    const [a, b, c] = [build(1), build(1), build(2)];
+    expect(a.parameters().map(({ name }) => name)).toEqual([
+      'dense/kernel',
+      'dense/bias',
+      'dense_1/kernel',
+      'dense_1/bias',
+      'head/kernel',
+      'head/bias',
+    ]);
+    const values = (model: Sequential, index: number): Float32Array => model.parameters()[index]!.variable.dataSync<'float32'>();
+    expect(values(a, 0)).toEqual(values(b, 0));
+    expect(values(a, 0)).not.toEqual(values(c, 0));
+    expect([...values(a, 1)]).toEqual([0, 0, 0]);
+    expect(a.countParameters()).toEqual({ total: 15 + 8 + 6, trainable: 29 });
+    // Two living models of equal paths have variables of different tfjs names.
+    expect(a.parameters()[0]!.variable.name).not.toBe(b.parameters()[0]!.variable.name);
+    for (const model of [a, b, c]) model.dispose();
+  });
+
+  it('are read by name', async () => {
+    const layer = new Dense({ units: 2 });
+    layer.build([3], { path: 'tower/first', seed: 5 });
+    const weights = await layer.getWeights();
+    expect(Object.keys(weights)).toEqual(['tower/first/kernel', 'tower/first/bias']);
+    expect(weights['tower/first/kernel']!.shape).toEqual([3, 2]);
+    expect(layer.describeLayer()).toMatchObject({ type: 'dense', name: 'dense', inputShape: [3], outputShape: [2] });
+    layer.dispose();
+  });
+});
+
+describe('wrong use', () => {
+  it('names layer, path, what was wanted and what came', () => {
+    const model = new Sequential({ layers: [new Sequential({ name: 'encoder', layers: [new Dense({ units: 3 }), new MaxPooling2D()] })] });
+    expect(() => model.build([4])).toThrow(failure('E_SHAPE', "max_pool2d 'encoder/max_pool2d'", 'expected \\[N, H, W, C\\], got \\[N, 3\\]'));
+    const dense = new Sequential({ layers: [new Dense({ units: 3 })] });
+    dense.build([4]);
+    expect(() => dense.call(tf.zeros([2, 5]))).toThrow(failure('E_SHAPE', 'sequential', 'expected \\[N, 4\\], got \\[2, 5\\]'));
+    expect(() => dense.call(tf.zeros([4]))).toThrow(failure('E_SHAPE', 'got \\[4\\]'));
+    expect(() => dense.call(tf.zeros([2, 4], 'int32'))).toThrow(failure('E_DTYPE', 'expected float32, got int32'));
+    expect(() => dense.build([5])).toThrow(failure('E_SHAPE', 'already built', 'expected \\[N, 4\\], got \\[N, 5\\]'));
+    dense.build([4]);
+    expect(() => dense.build([-1])).toThrow(failure('E_SHAPE', 'positive integers'));
+    dense.dispose();
+    expect(() => dense.call(tf.zeros([2, 4]))).toThrow(failure('E_DISPOSED', 'sequential'));
+  });
+
+  it('can be mended: a model that failed to build builds with the right shape', () => {
+    const model = new Sequential({ layers: [new Conv2D({ filters: 2, kernelSize: 3 }), new Flatten()] });
+    expect(() => model.build([2, 2, 1])).toThrow(failure('E_SHAPE', '\\[conv2d\\]', 'at least 3 x 3, got 2 x 2'));
+    model.build([4, 4, 1]);
+    expect(model.outputShape).toEqual([8]);
+    model.dispose();
+  });
+
+  it('asks to build first', () => {
+    expect(() => new Dense({ units: 1 }).call(tf.zeros([1, 1]))).toThrow(failure('E_USAGE', 'call build'));
+    expect(() => new Sequential({ layers: [new Flatten()] }).summary()).toThrow(failure('E_USAGE', 'call build'));
+  });
+
+  it.each([
+    ['units 0', () => new Dense({ units: 0 }), 'units', '>= 1', 'got 0'],
+    ['units 1.5', () => new Dense({ units: 1.5 }), 'units', 'got 1.5'],
+    ['unknown option', () => new Dense({ units: 1, unit: 2 } as never), "unknown option 'unit'"],
+    ['unknown activation', () => new Dense({ units: 1, activation: 'swish' as 'relu' }), "got 'swish'"],
+    ['three strides', () => new Conv2D({ filters: 1, kernelSize: 3, strides: [1, 1, 1] as never }), 'strides'],
+    ['strides and dilations', () => new Conv2D({ filters: 1, kernelSize: 3, strides: 2, dilations: 2 }), 'exclude'],
+    ['padding full', () => new MaxPooling2D({ padding: 'full' as 'same' }), "got 'full'"],
+    ['rate 1', () => new Dropout({ rate: 1 }), 'rate', '< 1', 'got 1'],
+    ['rate NaN', () => new Dropout({ rate: NaN }), 'got NaN'],
+    ['alpha of relu', () => new Activation({ activation: 'relu', alpha: 0.1 }), 'only leaky_relu'],
+    ['name with slash', () => new Flatten({ name: 'a/b' }), "without '/'"],
+    ['no layers', () => new Sequential({ layers: [] }), 'non-empty list'],
+    ['equal names', () => new Sequential({ layers: [new Flatten({ name: 'a' }), new Flatten({ name: 'a' })] }), "two layers are named 'a'"],
+  ] as const)('%s', (_, make, ...words) => {
+    expect(make).toThrow(failure('E_CONFIG', ...words));
+  });
+
+  it('refuses a layer that is already part of a model', () => {
+    const shared = new Flatten();
+    const first = new Sequential({ layers: [shared] });
+    expect(() => new Sequential({ layers: [shared] })).toThrow(failure('E_USAGE', 'already part'));
+    expect(first.layers).toHaveLength(1);
+  });
+});

@@ -1,0 +1,109 @@
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { crossEntropy, Dense, Dropout, Flatten, layerFromJSON, layerTypes, meanSquaredError, modelFromJSON, registerLayer, Sequential } from '../../ts/nn/index.js';
+import { LAYER_CASES } from '../support/layer-cases.js';
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+
+describe('JSON', () => {
+  it.each(LAYER_CASES)('$name survives a round trip', ({ make, inputShape, outputShape }) => {
+    const layer = make();
+    const copy = layerFromJSON(JSON.parse(JSON.stringify(layer.toJSON())));
+    expect(copy.toJSON()).toEqual(layer.toJSON());
+    copy.buildAll([inputShape]);
+    expect(copy.outputShapes).toEqual([outputShape]);
+    copy.dispose();
+  });
+
+  it('brings a model back, built, with equal initial weights', () => {
+    const model = new Sequential({ seed: 12, layers: [new Flatten(), new Dense({ units: 4, name: 'hidden' }), new Dropout({ rate: 0.2 })] });
+    expect(modelFromJSON(model.toJSON()).isBuilt).toBe(false);
+    model.build([2, 3]);
+    const copy = modelFromJSON(JSON.parse(JSON.stringify(model)));
+    expect(copy.toJSON()).toEqual(model.toJSON());
+    expect(copy.describe()).toEqual(model.describe());
+    expect(copy.summary()).toBe(model.summary());
+    model.dispose();
+    copy.dispose();
+  });
+
+  it.each([
+    ['no object', 3, /got undefined version undefined/],
+    ['another version', { format: 'tensorkiln-model', version: 2 }, /version 1, got 'tensorkiln-model' version 2/],
+    ['unknown type', { format: 'tensorkiln-model', version: 1, type: 'lstm', config: {} }, /unknown layer type.*got 'lstm'/],
+    ['not a model', { format: 'tensorkiln-model', version: 1, type: 'flatten', name: 'f', config: {} }, /expected type 'sequential', got 'flatten'/],
+    ['wrong option', { format: 'tensorkiln-model', version: 1, type: 'sequential', config: { layers: [{ type: 'dense', config: { units: '3' } }] } }, /units: expected an integer >= 1, got '3'/],
+    ['no config', { format: 'tensorkiln-model', version: 1, type: 'sequential', config: { layers: [{ type: 'dense' }] } }, /\[layers\[0\]\] wrong config/],
+    ['layers missing', { format: 'tensorkiln-model', version: 1, type: 'sequential', config: {} }, /wrong layers/],
+  ])('refuses %s', (_, json, message) => {
+    expect(() => modelFromJSON(json)).toThrow(expect.objectContaining({ code: 'E_CONFIG', message: expect.stringMatching(message) as string }) as Error);
+  });
+
+  it('knows a layer type once', () => {
+    const types = ['activation', 'avg_pool2d', 'conv2d', 'dense', 'dropout', 'flatten', 'max_pool2d', 'sequential'];
+    expect([...layerTypes()].sort()).toEqual(types);
+    expect(() => registerLayer('dense', () => new Flatten())).toThrow(/already registered/);
+  });
+});
+
+describe('summary', () => {
+  it('shows shapes and counts, nested layers by path', () => {
+    const model = new Sequential({
+      layers: [new Sequential({ name: 'encoder', layers: [new Flatten(), new Dense({ units: 1000 })] }), new Dense({ units: 10 })],
+    });
+    model.build([28, 28, 1]);
+    const lines = model.summary().split('\n');
+    const rule = '-'.repeat(50);
+    expect(lines).toEqual([
+      'Input [N, 28, 28, 1]',
+      rule,
+      'Layer            Type     Output shape  Parameters',
+      rule,
+      'encoder/flatten  flatten  [N, 784]               0',
+      'encoder/dense    dense    [N, 1000]        785,000',
+      'dense            dense    [N, 10]           10,010',
+      rule,
+      'Parameters: 795,010 (trainable 795,010)',
+    ]);
+    model.dispose();
+  });
+});
+
+describe('losses check targets before work starts', () => {
+  const rows = (targets: Int32Array | Float32Array, targetShape: readonly number[] = []): Parameters<typeof crossEntropy.check>[2] => ({
+    size: 2,
+    featureShape: [1],
+    features: new Float32Array(2),
+    targets,
+    targetShape,
+  });
+
+  it.each([
+    ['float targets', () => crossEntropy.check('fit', [3], rows(new Float32Array(2))), 'E_DTYPE', /expected class indices in an Int32Array, got a Float32Array/],
+    ['class too large', () => crossEntropy.check('fit', [3], rows(Int32Array.of(2, 3))), 'E_DATA', /row 1 .* expected 0 to 2, got 3/],
+    ['negative class', () => crossEntropy.check('fit', [3], rows(Int32Array.of(-1, 0))), 'E_DATA', /row 0 .* got -1/],
+    ['image output', () => crossEntropy.check('fit', [2, 2], rows(new Int32Array(2))), 'E_SHAPE', /expected logits \[N, C\], got \[N, 2, 2\]/],
+    ['two targets per row', () => crossEntropy.check('fit', [3], rows(new Int32Array(4), [2])), 'E_SHAPE', /one class index per row/],
+    ['int targets', () => meanSquaredError.check('fit', [1], rows(new Int32Array(2))), 'E_DTYPE', /expected a Float32Array/],
+    ['other width', () => meanSquaredError.check('fit', [3], rows(new Float32Array(4), [2])), 'E_SHAPE', /\[N, 3\], got \[N, 2\]/],
+    ['NaN target', () => meanSquaredError.check('fit', [2], rows(Float32Array.of(0, 1, 2, NaN), [2])), 'E_DATA', /row 1 is not a finite number/],
+  ] as const)('%s', (_, check, code, message) => {
+    expect(check).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error);
+  });
+
+  it('takes what fits', () => {
+    crossEntropy.check('fit', [3], rows(Int32Array.of(0, 2)));
+    meanSquaredError.check('fit', [1], rows(Float32Array.of(0.5, 2)));
+    meanSquaredError.check('fit', [2], rows(new Float32Array(4), [2]));
+  });
+
+  it('meanSquaredError averages the values of each row', () => {
+    const loss = meanSquaredError.rows(tf.tensor2d([1, 2, 3, 5], [2, 2]), tf.tensor2d([1, 0, 0, 1], [2, 2]));
+    expect([...loss.dataSync()]).toEqual([2, 12.5]);
+    const single = meanSquaredError.rows(tf.tensor2d([1, 4], [2, 1]), tf.tensor1d([3, 1]));
+    expect([...single.dataSync()]).toEqual([4, 9]);
+  });
+});
