@@ -15,10 +15,10 @@ const COLOURS = {
   muted: ['#100002', '#78716c'],
   line: ['#100003', '#e7e5e4'],
   model: ['#100004', '#0f766e'],
-  train: ['#100005', '#64748b'],
+  train: ['#100005', '#d08a1d'],
   wrong: ['#100006', '#c2410c'],
-  logistic: ['#100007', '#a8a29e'],
-  majority: ['#100008', '#d6d3d1'],
+  logistic: ['#100007', '#b89b7d'],
+  majority: ['#100008', '#d0ccc8'],
   onFill: ['#100009', '#ffffff'],
 } as const;
 
@@ -67,17 +67,23 @@ export class ChartRenderer {
     }
   }
 
-  /** Removes what only interaction needs, makes ids repeatable, puts in names and colours. */
+  /**
+   * Removes what only interaction needs, makes ids repeatable, puts in names and colours. Every pattern holds a quote or an
+   * angle bracket, which are escaped in the text of labels, so labels pass unchanged.
+   */
   #clean(svg: string, width: number, label: string): string {
     const id = `chart-${++this.#count}`;
+    const opening = `<svg role="img" aria-label="${escapeHtml(label)}" style="width:100%;max-width:${width}px;height:auto" `;
     const text = svg
-      .replace(/<svg /, `<svg role="img" aria-label="${escapeHtml(label)}" style="width:100%;max-width:${width}px;height:auto" `)
+      .replace(/<svg /, () => opening)
       .replaceAll(/ (?:xmlns:xlink|baseProfile|version)="[^"]*"/g, '')
       .replaceAll(/ (?:class|ecmeta_\w+)="[^"]*"/g, '')
       .replaceAll(/<style >[\s\S]*?<\/style>/g, '')
-      .replaceAll(/zr\d+-/g, `${id}-`);
+      .replaceAll(/="url\(#zr\d+-/g, `="url(#${id}-`)
+      .replaceAll(/ id="zr\d+-/g, ` id="${id}-`);
     return Object.entries(COLOURS).reduce(
-      (result, [name, [placeholder, fallback]]) => result.replaceAll(placeholder, `var(--tk-${cssName(name)}, ${fallback})`),
+      (result, [name, [placeholder, fallback]]) =>
+        result.replaceAll(`="${placeholder}"`, `="var(--tk-${cssName(name)}, ${fallback})"`),
       text,
     );
   }

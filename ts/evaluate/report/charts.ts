@@ -3,6 +3,7 @@ import type { CustomSeriesRenderItem, EChartsOption, XAXisComponentOption, YAXis
 import type { BaselineResult } from '../baselines.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import { colour, type Chart, type ColourName } from './chart-renderer.js';
+import { countOf } from './html.js';
 import type { LearningHistory } from './types.js';
 
 /** Above this many classes cells are too small to read; the report then lists the most frequent mistakes instead. */
@@ -12,8 +13,8 @@ export const MAX_BAR_CLASSES = 25;
 
 const FONT = 'system-ui, sans-serif';
 const FONT_SIZE = 13;
-/** Mean width of a character of this font. */
-const CHARACTER_WIDTH = 7.2;
+/** Mean width of a character of the wider system fonts at this size. */
+const CHARACTER_WIDTH = 7.6;
 const CURVE_SIZE = { width: 520, height: 300 } as const;
 
 function labelStyle(name: ColourName): { color: string; fontFamily: string; fontSize: number } {
@@ -34,7 +35,7 @@ const LEGEND = {
   icon: 'roundRect',
   itemWidth: 16,
   itemHeight: 4,
-  itemGap: 18,
+  itemGap: 26,
   textStyle: labelStyle('ink'),
 } as const;
 
@@ -51,7 +52,7 @@ export function lossChart(history: LearningHistory): Chart {
   if (epochs.some((point) => point.validationLoss !== undefined)) {
     curves.push({ name: 'validation loss', colour: 'model', values: epochs.map((point) => point.validationLoss) });
   }
-  return curveChart(history, curves, VALUE_AXIS, `Loss over ${epochs.length} epochs: ${curves.map((curve) => curve.name).join(' and ')}`);
+  return curveChart(history, curves, VALUE_AXIS, `Loss over ${countOf(epochs.length, 'epoch')}: ${curves.map((curve) => curve.name).join(' and ')}`);
 }
 
 /** Validation accuracy over the epochs; undefined when none was measured. */
@@ -67,7 +68,7 @@ export function accuracyChart(history: LearningHistory): Chart | undefined {
     axisLabel: { ...labelStyle('muted'), formatter: (value: number) => `${Math.round(100 * value)} %` },
   };
   const curve: Curve = { name: 'validation accuracy', colour: 'model', values };
-  return curveChart(history, [curve], axis, `Validation accuracy over ${history.epochs.length} epochs`);
+  return curveChart(history, [curve], axis, `Validation accuracy over ${countOf(history.epochs.length, 'epoch')}`);
 }
 
 function curveChart(history: LearningHistory, curves: readonly Curve[], yAxis: YAXisComponentOption, label: string): Chart {
@@ -92,6 +93,7 @@ function curveChart(history: LearningHistory, curves: readonly Curve[], yAxis: Y
     silent: true,
     // A single epoch is a dot, or nothing would be seen.
     showSymbol: epochs.length === 1,
+    symbol: 'circle',
     symbolSize: 7,
     sampling: 'lttb' as const,
     lineStyle: { color: colour(curve.colour), width: 2.2 },
@@ -220,7 +222,7 @@ export function classChart(metrics: ClassificationMetrics, baselines: readonly B
     })),
   ];
   const longest = Math.max(...shown.map((entry) => entry.name.length)) * CHARACTER_WIDTH;
-  const left = Math.min(140, Math.ceil(longest) + 16);
+  const left = Math.min(160, Math.ceil(longest) + 24);
   const barHeight = shown.length > 10 ? 8 : 15;
   const option: EChartsOption = {
     grid: { left, right: 52, top: 40, bottom: 30 },
@@ -238,7 +240,7 @@ export function classChart(metrics: ClassificationMetrics, baselines: readonly B
       data: shown.map((entry) => entry.name),
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { ...labelStyle('ink'), width: left - 10, overflow: 'truncate', interval: 0 },
+      axisLabel: { ...labelStyle('ink'), width: left - 26, overflow: 'truncate', interval: 0 },
     },
     series: sources.map((source) => ({
       type: 'bar' as const,

@@ -21,7 +21,7 @@ export function verdictSection(input: ReportInput): SafeHtml {
     <div>
       <div class="score">${formatPercent(metrics.accuracy)}</div>
       <p class="score-label">accuracy on ${countOf(metrics.rows, 'held-out row')}<br />
-        95 % interval ${formatPercent(low)} to ${formatPercent(high)}</p>
+        95\u00a0% interval ${formatPercent(low)} to ${formatPercent(high)}</p>
     </div>
     <div>
       <p class="headline">${verdict.headline}</p>
@@ -69,7 +69,7 @@ export function baselineSection(input: ReportInput): SafeHtml {
   ];
   return html`<h2>Against simple models</h2>
     <div class="card"><div class="scroll"><table class="compare">
-      <thead><tr><th></th><th>accuracy</th><th class="n">right rows</th><th class="n">balanced</th><th class="n">F1</th>
+      <thead><tr><th></th><th>accuracy</th><th class="n">right rows</th><th class="n wide">balanced</th><th class="n wide">F1</th>
         <th class="n">log loss</th></tr></thead>
       <tbody>
         ${rows.map(
@@ -78,8 +78,8 @@ export function baselineSection(input: ReportInput): SafeHtml {
             <td>${formatPercent(metrics.accuracy)}
               <span class="bar"><i style="width:${(100 * metrics.accuracy).toFixed(2)}%;--fill:var(--tk-${fill})"></i></span></td>
             <td class="n">${formatCount(rightRows(metrics))}</td>
-            <td class="n">${formatPercent(metrics.balancedAccuracy)}</td>
-            <td class="n">${formatPercent(metrics.macroF1)}</td>
+            <td class="n wide">${formatPercent(metrics.balancedAccuracy)}</td>
+            <td class="n wide">${formatPercent(metrics.macroF1)}</td>
             <td class="n">${formatLoss(metrics.logLoss)}</td>
           </tr>`,
         )}
@@ -113,12 +113,12 @@ export function classesSection(input: ReportInput, renderer: ChartRenderer | und
     </div>
     <div class="card" style="margin-top:16px"><div class="scroll"><table>
       <thead><tr><th>class</th><th class="n">precision</th><th class="n">recall</th><th class="n">F1</th><th class="n">test rows</th>
-        <th class="n">predicted</th></tr></thead>
+        <th class="n wide">predicted</th></tr></thead>
       <tbody>
         ${metrics.perClass.map(
           (entry) => html`<tr><td class="name">${entry.name}</td><td class="n">${formatPercent(entry.precision)}</td>
             <td class="n">${formatPercent(entry.recall)}</td><td class="n">${formatPercent(entry.f1)}</td>
-            <td class="n">${formatCount(entry.support)}</td><td class="n">${formatCount(entry.predicted)}</td></tr>`,
+            <td class="n">${formatCount(entry.support)}</td><td class="n wide">${formatCount(entry.predicted)}</td></tr>`,
         )}
       </tbody></table></div></div>`;
 }
@@ -141,7 +141,8 @@ function chartCard(title: string, chart: Chart, renderer: ChartRenderer | undefi
   return html`<div class="card"><h3>${title}</h3><figure>${picture}<figcaption>${caption}</figcaption></figure></div>`;
 }
 
-const PART_COLOURS = ['var(--tk-model)', 'var(--tk-train)', 'var(--ember)', 'var(--tk-logistic)'];
+/** As in the curves: training, validation; then test. */
+const PART_COLOURS = ['var(--tk-train)', 'var(--tk-model)', 'var(--ember)', 'var(--tk-logistic)'];
 
 /** Where the rows went, what each column was used for. */
 export function dataSection(input: ReportInput): SafeHtml {
@@ -189,7 +190,7 @@ function columnsCard(columns: NonNullable<ReportInput['columns']>): SafeHtml {
         (column) => html`<tr><td class="name">${column.name}</td>
           <td><span class="pill ${ROLE_TONES[column.role]}">${column.role}</span></td><td>${column.type}</td>
           <td class="n">${formatCount(column.missing)}</td><td class="n">${formatCount(column.distinct)}</td>
-          <td class="muted">${column.reason}</td></tr>`,
+          <td class="muted why">${column.reason}</td></tr>`,
       )}
     </tbody></table></div></div>`;
 }

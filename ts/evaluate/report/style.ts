@@ -2,13 +2,13 @@ import { SafeHtml } from './html.js';
 
 const LIGHT = `
   --paper: #faf9f7; --card: #ffffff; --tk-ink: #292524; --tk-muted: #78716c; --tk-line: #e7e5e4; --ember: #c2410c;
-  --tk-model: #0f766e; --tk-train: #64748b; --tk-wrong: #c2410c; --tk-logistic: #a8a29e; --tk-majority: #d6d3d1; --tk-on-fill: #ffffff;
+  --tk-model: #0f766e; --tk-train: #d08a1d; --tk-wrong: #c2410c; --tk-logistic: #b89b7d; --tk-majority: #d0ccc8; --tk-on-fill: #ffffff;
   --good: #0f766e; --good-soft: #e2f3f0; --warn: #a16207; --warn-soft: #fdf3d7; --bad: #b91c1c; --bad-soft: #fde8e6;
   --info: #57534e; --info-soft: #efedea; --shadow: 0 1px 2px rgb(41 37 36 / 6%), 0 4px 16px rgb(41 37 36 / 5%);`;
 
 const DARK = `
   --paper: #171412; --card: #211d1b; --tk-ink: #ece8e4; --tk-muted: #a39b94; --tk-line: #38322e; --ember: #fb8a4c;
-  --tk-model: #14a394; --tk-train: #8b9bb0; --tk-wrong: #ea6a2a; --tk-logistic: #847a72; --tk-majority: #57504b; --tk-on-fill: #ffffff;
+  --tk-model: #14a394; --tk-train: #e5a83b; --tk-wrong: #ea6a2a; --tk-logistic: #96795c; --tk-majority: #5f5853; --tk-on-fill: #ffffff;
   --good: #3ecfbe; --good-soft: #12322f; --warn: #eebf55; --warn-soft: #382c11; --bad: #f88379; --bad-soft: #3f1a17;
   --info: #b5aca4; --info-soft: #2d2825; --shadow: none;`;
 
@@ -27,7 +27,7 @@ p { margin: 0 0 10px; }
 .brand { color: var(--ember); font-size: .8rem; font-weight: 700; letter-spacing: .09em; text-transform: uppercase; }
 .muted { color: var(--tk-muted); }
 .card { background: var(--card); border: 1px solid var(--tk-line); border-radius: 14px; box-shadow: var(--shadow); padding: 20px; }
-.grid { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); align-items: start; }
+.grid { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 .verdict { display: grid; gap: 20px 36px; margin-top: 20px; grid-template-columns: minmax(190px, auto) 1fr; border-left: 6px solid var(--tone); }
 .score { font-size: clamp(2.7rem, 9vw, 3.7rem); font-weight: 700; line-height: 1; letter-spacing: -.04em; color: var(--tone); white-space: nowrap; }
 .score-label { margin: 8px 0 0; font-size: .85rem; color: var(--tk-muted); }
@@ -67,6 +67,6 @@ pre { margin: 10px 0 0; padding: 14px 16px; overflow-x: auto; border-radius: 10p
   font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 44px; font-size: .84rem; color: var(--tk-muted); }
 @media (max-width: 640px) { main { padding: 20px 14px 40px; } .card { padding: 16px; } .verdict { grid-template-columns: 1fr; } h2 { margin-top: 32px; }
-  .tile { padding: 12px 14px; } }
+  .tile { padding: 12px 14px; } .wide { display: none; } td.name { min-width: 128px; } td.why { min-width: 180px; } }
 @media print { body { background: #fff; } .card { box-shadow: none; break-inside: avoid; } }
 `);
