@@ -13,9 +13,16 @@ let passed = 0;
 let failed = 0;
 
 function run(command, args, cwd) {
-  const result = spawnSync(command, args, { cwd, encoding: 'utf8', shell: windows, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 });
+  const result = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    shell: windows,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 1 << 28,
+  });
   if (result.error !== undefined) throw result.error;
-  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${result.status}\n${result.stdout}${result.stderr}`);
+  if (result.status !== 0)
+    throw new Error(`${command} ${args.join(' ')} ended with ${result.status}\n${result.stdout}${result.stderr}`);
   return result.stdout;
 }
 
@@ -59,7 +66,14 @@ try {
       run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], ROOT);
       tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
       const files = run('tar', ['-tzf', join(folder, tarball)], folder).split('\n');
-      for (const wanted of ['dist/index.js', 'dist/cli/main.js', 'native/ops/ops.def', 'scripts/install.mjs', 'LICENSE', 'README.md']) {
+      for (const wanted of [
+        'dist/index.js',
+        'dist/cli/main.js',
+        'native/ops/ops.def',
+        'scripts/install.mjs',
+        'LICENSE',
+        'README.md',
+      ]) {
         if (!files.includes(`package/${wanted}`)) throw new Error(`the tarball lacks ${wanted}`);
       }
       const stray = files.filter((name) => /^package\/(tests|ts|build|node_modules|\.ci)\//.test(name));
@@ -68,7 +82,11 @@ try {
     step('npm install into an empty folder', () => {
       writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'smoke', private: true, type: 'module' }));
       const { version } = JSON.parse(readFileSync(join(ROOT, 'node_modules/@tensorflow/tfjs-core/package.json'), 'utf8'));
-      run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`, `@tensorflow/tfjs-core@${version}`], folder);
+      run(
+        'npm',
+        ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`, `@tensorflow/tfjs-core@${version}`],
+        folder,
+      );
     });
   if (ready) {
     step('a tfjs script runs on the addon', () => {
