@@ -8,9 +8,10 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
-import { BuildError, LOG_PATH, buildWithCmake, buildWithGyp, findNodeGyp } from './native/builders.mjs';
+import { LOG_PATH, buildWithCmake, buildWithGyp, findNodeGyp } from './native/builders.mjs';
 import { ADDON_PATH, fingerprint, forget, isUpToDate, remember } from './native/fingerprint.mjs';
 import { hasPlatformPackage, platformPackageName } from './native/platform-package.mjs';
+import { BuildError } from './native/run.mjs';
 import { ROOT } from './native/sources.mjs';
 import { findToolchain, installLines, missingTools } from './native/toolchain.mjs';
 

@@ -6,9 +6,11 @@
 //     NAME=VALUE   definitions for CMake
 // Ends with one line `native: N passed, N failed (M checks)` over all programs; exit code 1 when anything failed.
 import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildEnvironment, jobs } from './native/builders.mjs';
+import { BuildProgress } from './native/progress.mjs';
+import { BuildError, compileCommands, jobs, run } from './native/run.mjs';
 import { ROOT, filesUnder } from './native/sources.mjs';
 import { findToolchain, installLines } from './native/toolchain.mjs';
 
@@ -29,32 +31,27 @@ function testNames() {
     .map((file) => basename(file, '.cc'));
 }
 
-/** Configures and builds the programs; prints the tool's own output only when it fails. */
-function build(folder, names, definitions) {
-  const env = buildEnvironment();
-  const steps = [
-    ['-S', ROOT, '-B', folder, ...definitions.map((definition) => `-D${definition}`)],
-    ['--build', folder, '--parallel', String(jobs()), '--target', ...names],
-  ];
-  for (const args of steps) {
-    const { status, stdout, stderr, error } = spawnSync('cmake', args, {
-      cwd: ROOT,
-      env,
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
+/** Configures and builds the programs; prints what the tools said only when they fail. */
+async function build(folder, names, definitions) {
+  const logPath = join(folder, 'build.log');
+  rmSync(logPath, { force: true });
+  try {
+    await run('cmake', ['-S', ROOT, '-B', folder, ...definitions.map((definition) => `-D${definition}`)], { logPath });
+    await run('cmake', ['--build', folder, '--parallel', String(jobs()), '--target', ...names], {
+      logPath,
+      progress: new BuildProgress(compileCommands(folder)),
     });
-    if (error !== undefined) throw error;
-    if (status !== 0) {
-      console.error(
-        stdout
-          .split('\n')
-          .filter((line) => !/^\[|^--/.test(line))
-          .join('\n') + stderr,
-      );
-      return false;
-    }
+    return true;
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(
+      error.output
+        .split('\n')
+        .filter((line) => !/^\[|^--/.test(line))
+        .join('\n'),
+    );
+    return false;
   }
-  return true;
 }
 
 /** Runs one program and adds its closing line to the totals. A program that ends without one has crashed. */
@@ -82,10 +79,17 @@ function runTest(folder, name, env) {
   console.log(`  FAILED  ${name} (${signal ?? `exit code ${status}`}, ${seconds} s)\n${stdout}${stderr}`);
 }
 
-function runAll({ title, folder, names, definitions, env = {} }) {
+async function runAll({ title, folder, names, definitions, env = {} }) {
   const started = performance.now();
-  console.log(`${title}: building ${names.length} programs`);
-  if (!build(folder, names, ['TENSORKILN_TESTS=ON', 'TENSORKILN_CHECK_OPS=ON', ...definitions, ...positionals])) {
+  console.log(`${title}: building ${names.length} program${names.length === 1 ? '' : 's'}`);
+  if (
+    !(await build(join(ROOT, folder), names, [
+      'TENSORKILN_TESTS=ON',
+      'TENSORKILN_CHECK_OPS=ON',
+      ...definitions,
+      ...positionals,
+    ]))
+  ) {
     console.log(`  FAILED  ${title}: does not build`);
     totals.failed += 1;
     return;
@@ -105,7 +109,7 @@ if (names.length === 0) {
 }
 if (values.sanitize) {
   const levels = SANITIZED_LEVELS === '' ? [] : [`TENSORKILN_LEVELS=${SANITIZED_LEVELS}`];
-  runAll({
+  await runAll({
     title: 'AddressSanitizer, UndefinedBehaviorSanitizer',
     folder: 'build-asan',
     names,
@@ -115,7 +119,7 @@ if (values.sanitize) {
   const threadTests = names.filter((name) => THREAD_TESTS.test(name));
   if (threadTests.length === 0 && values.filter === '') throw new Error('no test of stream, pool or allocator found');
   if (threadTests.length > 0) {
-    runAll({
+    await runAll({
       title: 'ThreadSanitizer',
       folder: 'build-tsan',
       names: threadTests,
@@ -124,7 +128,7 @@ if (values.sanitize) {
     });
   }
 } else {
-  runAll({ title: 'native tests', folder: 'build-tests', names, definitions: [] });
+  await runAll({ title: 'native tests', folder: 'build-tests', names, definitions: [] });
 }
 console.log(`native: ${totals.passed} passed, ${totals.failed} failed (${totals.checks} checks)`);
 process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;

@@ -1,65 +1,15 @@
 // The two ways to build the addon: cmake-js over CMakeLists.txt, and node-gyp over binding.gyp where CMake is missing.
-import { spawn } from 'node:child_process';
-import { cpSync, createWriteStream, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BuildProgress } from './progress.mjs';
+import { buildEnvironment, compileCommands, jobs, run } from './run.mjs';
 import { ROOT, sourcesOf } from './sources.mjs';
 import { findProgram } from './toolchain.mjs';
 
 const require = createRequire(join(ROOT, 'package.json'));
 const BUILD_DIR = join(ROOT, 'build');
 export const LOG_PATH = join(BUILD_DIR, 'install.log');
-
-/** A build tool ended with an error; `output` holds what it printed. */
-export class BuildError extends Error {
-  constructor(message, output) {
-    super(message);
-    this.output = output;
-  }
-}
-
-/** How many compilers run at once: CMAKE_BUILD_PARALLEL_LEVEL when set, otherwise one per available core. */
-export function jobs() {
-  const wanted = Number(process.env.CMAKE_BUILD_PARALLEL_LEVEL);
-  return Number.isInteger(wanted) && wanted > 0 ? wanted : availableParallelism();
-}
-
-/** This process's environment with what ccache needs to find objects again in another checkout. */
-export function buildEnvironment() {
-  return {
-    ...process.env,
-    CCACHE_BASEDIR: process.env.CCACHE_BASEDIR ?? ROOT.replace(/[\\/]$/, ''),
-    CCACHE_NOHASHDIR: process.env.CCACHE_NOHASHDIR ?? '1',
-  };
-}
-
-/** Runs one command, adds its output to the log file and, when given, to a progress display. */
-function run(command, args, { env = buildEnvironment(), progress } = {}) {
-  return new Promise((resolve, reject) => {
-    mkdirSync(BUILD_DIR, { recursive: true });
-    const log = createWriteStream(LOG_PATH, { flags: 'a' });
-    log.write(`$ ${[command, ...args].join(' ')}\n`);
-    let output = '';
-    const child = spawn(command, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const take = (chunk) => {
-      const text = chunk.toString();
-      output += text;
-      log.write(text);
-      progress?.feed(text);
-    };
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      progress?.end();
-      log.end();
-      if (code === 0) resolve(output);
-      else reject(new BuildError(`${command} ended with ${signal ?? `exit code ${code}`}`, output));
-    });
-  });
-}
 
 /**
  * Builds through cmake-js; no header is downloaded, since the addon needs Node-API only.
@@ -70,10 +20,13 @@ export async function buildWithCmake({ definitions }) {
   const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js');
   const common = ['--directory', ROOT, '--parallel', String(jobs())];
   for (const definition of definitions) common.push(`--CD${definition}`);
-  await run(process.execPath, [cmakeJs, 'configure', ...common]);
-  const steps = JSON.parse(readFileSync(join(BUILD_DIR, 'compile_commands.json'), 'utf8')).length;
+  await run(process.execPath, [cmakeJs, 'configure', ...common], { logPath: LOG_PATH });
+  const steps = compileCommands(BUILD_DIR);
   // `build`, not `compile`: the latter answers a compile error by deleting everything and failing a second time.
-  await run(process.execPath, [cmakeJs, 'build', ...common], { progress: new BuildProgress(steps) });
+  await run(process.execPath, [cmakeJs, 'build', ...common], {
+    logPath: LOG_PATH,
+    progress: new BuildProgress(steps),
+  });
 }
 
 /** node-gyp: our own development dependency, or the copy npm brings and names to install scripts. */
@@ -125,6 +78,10 @@ export async function buildWithGyp({ nodeGyp, python, compiler }) {
   rmSync(BUILD_DIR, { recursive: true, force: true });
   const common = [`--nodedir=${writeNodeDir()}`, `--python=${python}`];
   const env = { ...buildEnvironment(), CXX: cxx, LINK: compiler };
-  await run(process.execPath, [nodeGyp, 'configure', ...common], { env });
-  await run(process.execPath, [nodeGyp, 'build', ...common, `--jobs=${jobs()}`], { env, progress: new BuildProgress(steps) });
+  const options = { env, logPath: LOG_PATH };
+  await run(process.execPath, [nodeGyp, 'configure', ...common], options);
+  await run(process.execPath, [nodeGyp, 'build', ...common, `--jobs=${jobs()}`], {
+    ...options,
+    progress: new BuildProgress(steps),
+  });
 }
