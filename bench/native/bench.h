@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -30,17 +31,32 @@ struct Timing {
   double median = 0, low = 0, high = 0;  // seconds: median, 10th and 90th percentile
 };
 
-// Seconds per call over `samples` samples of at least 10 ms each, after warm-up.
-inline Timing time_calls(const std::function<void()>& call, int samples = 15) {
-  using Clock = std::chrono::steady_clock;
+// Seconds on the processor where the system tells (what other processes take does not count), otherwise of the wall clock.
+inline double thread_seconds() {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+#else
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+#endif
+}
+inline double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Seconds per call over `samples` samples of at least 4 ms each, after warm-up. Work of one thread is measured by its processor
+// time, work of several by the wall clock.
+inline Timing time_calls(const std::function<void()>& call, int threads = 1, int samples = 25) {
+  const auto clock = threads == 1 ? thread_seconds : wall_seconds;
   const auto run = [&](int repeats) {
-    const auto start = Clock::now();
+    const double start = clock();
     for (int i = 0; i < repeats; ++i) call();
-    return std::chrono::duration<double>(Clock::now() - start).count();
+    return clock() - start;
   };
-  run(2);
+  run(1);
   int repeats = 1;
-  while (run(repeats) < 0.01 && repeats < (1 << 20)) repeats *= 2;
+  while (run(repeats) < 0.004 && repeats < (1 << 20)) repeats *= 2;
   std::vector<double> seconds;
   for (int i = 0; i < samples; ++i) seconds.push_back(run(repeats) / repeats);
   std::sort(seconds.begin(), seconds.end());
@@ -90,7 +106,7 @@ inline double peak_gflops() {
   if (loop == nullptr) return 0;
   float sink[512];
   double flops = 0;
-  const Timing timing = time_calls([&] { flops = loop(sink); });
+  const Timing timing = time_calls([&] { flops = loop(sink); }, 1, 9);
   return flops / timing.median / 1e9;
 }
 
@@ -112,7 +128,7 @@ class BenchOp {
     }
   }
 
-  Timing time(int threads, int samples = 15) {
+  Timing time(int threads, int samples = 25) {
     const tk::CpuOp& op = tk::cpu_ops(tk::active_level())[number_];
     tk::OpCall call;
     call.op = uint16_t(number_);
@@ -126,7 +142,7 @@ class BenchOp {
     tk::ThreadPool& pool = tk::ThreadPool::instance();
     pool.set_num_threads(std::max(threads, pool.num_threads()));
     pool.acquire();
-    const Timing timing = time_calls([&] { op.body(call, context); }, samples);
+    const Timing timing = time_calls([&] { op.body(call, context); }, threads, samples);
     pool.release();
     std::free(call.workspace);
     return timing;

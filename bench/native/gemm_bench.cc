@@ -30,9 +30,9 @@ const Case kCases[] = {
 
 int main(int argc, char** argv) {
   const char* wanted = argc > 1 ? argv[1] : "";
-  const double peak = tkbench::peak_gflops();
-  std::printf("level %s, peak of one thread %.1f GFLOP/s\n", tk::level_name(tk::active_level()), peak);
-  std::printf("%-26s %7s %10s %15s %9s %8s\n", "m x k x n", "threads", "median us", "10..90 % us", "GFLOP/s", "of peak");
+  std::printf("level %s; the peak of one thread is measured before each line; 1 thread: processor time, 2: wall clock\n",
+              tk::level_name(tk::active_level()));
+  std::printf("%-26s %7s %10s %18s %9s %8s %8s\n", "m x k x n", "threads", "median us", "10..90 % us", "GFLOP/s", "peak", "share");
   for (const Case& c : kCases) {
     if (std::strstr(c.name().c_str(), wanted) == nullptr) continue;
     tkbench::BenchOp op("matmul",
@@ -41,11 +41,12 @@ int main(int argc, char** argv) {
                          {c.batch, c.m, c.n}},
                         {c.transpose_a, c.transpose_b});
     for (int threads : {1, 2}) {
+      const double peak = tkbench::peak_gflops();
       const tkbench::Timing t = op.time(threads);
       const double gflops = 2.0 * double(c.batch * c.m * c.n * c.k) / t.median / 1e9;
-      std::printf("%-26s %7d %10.1f %7.1f..%-7.1f %8.1f", c.name().c_str(), threads, t.median * 1e6, t.low * 1e6, t.high * 1e6,
+      std::printf("%-26s %7d %10.1f %8.1f..%-8.1f %9.1f", c.name().c_str(), threads, t.median * 1e6, t.low * 1e6, t.high * 1e6,
                   gflops);
-      if (peak > 0) std::printf(" %7.1f%%", 100 * gflops / (peak * threads));
+      if (peak > 0) std::printf(" %8.1f %7.1f%%", peak * threads, 100 * gflops / (peak * threads));
       std::printf("\n");
     }
   }

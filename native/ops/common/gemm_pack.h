@@ -71,16 +71,22 @@ TK_INLINE void pack_b_panel(const StridedMatrix& b, int64_t k0, int64_t length, 
     if (cols == kTileCols) return pack_full_rows(src, b.row, length, dst);
     return pack_neighbours(src, b.row, cols, round_up(cols, kVecWidth), length, dst);
   }
+#if TK_SIMD_SCALAR
+  for (int64_t k = 0; k < length; ++k) {
+    for (int j = 0; j < cols; ++j) dst[k * cols + j] = src[k + j * b.col];
+  }
+#else
   switch ((cols - 1) / kVecWidth) {
     case 0: return pack_transposed<kVecWidth>(src, b.col, cols, length, dst);
     case 1: return pack_transposed<2 * kVecWidth>(src, b.col, cols, length, dst);
-#if TK_SIMD_AVX512 || TK_SIMD_NEON || TK_SIMD_SCALAR
+#if TK_SIMD_AVX512 || TK_SIMD_NEON
     case 2: return pack_transposed<3 * kVecWidth>(src, b.col, cols, length, dst);
 #endif
-#if TK_SIMD_NEON || TK_SIMD_SCALAR
+#if TK_SIMD_NEON
     case 3: return pack_transposed<4 * kVecWidth>(src, b.col, cols, length, dst);
 #endif
   }
+#endif
 }
 
 // A[m0, m0+rows) x [k0, k0+length) with rows <= kTileRows into one panel of width kTileRows.
