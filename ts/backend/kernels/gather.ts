@@ -99,14 +99,14 @@ export const gatherKernels: readonly Kernel[] = [
     ({ inputs, attrs, backend }) => {
       const { x, segmentIds } = inputs;
       assertNumeric([x, segmentIds], 'unsortedSegmentSum');
-      const n = segmentIds.shape[0] as number;
+      const n = x.shape[0] as number;
       const inner = util.sizeFromShape(x.shape.slice(1));
       const dtype = x.dtype === 'bool' ? 'int32' : x.dtype;
       return withDtype(backend, [x], dtype, ([values]) =>
-        backend.run(segmentSumOp, [backend.operand(values as TensorInfo, [1, n, inner]), backend.operand(segmentIds)], {
+        backend.run(segmentSumOp, [backend.operand(values as TensorInfo, [n, inner]), backend.operand(segmentIds, [n])], {
           shape: [attrs.numSegments, ...x.shape.slice(1)],
           dtype,
-          nativeShape: [1, attrs.numSegments, inner],
+          nativeShape: [attrs.numSegments, inner],
         }),
       );
     },
