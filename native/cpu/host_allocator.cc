@@ -19,7 +19,8 @@ namespace tk {
 namespace {
 
 constexpr int64_t kAlign = 64;
-constexpr int64_t kMapBytes = 1 << 20;       // from here on blocks are mapped, so that freeing returns them to the system
+constexpr int64_t kMapBytes = 1 << 17;       // from here on blocks are mapped, so that freeing returns them to the system
+constexpr int64_t kReuseSlackBytes = 1 << 20;
 constexpr int64_t kHugePage = 2 << 20;
 #if TENSORKILN_CHECK_OPS
 constexpr int64_t kGuardBytes = 64;
@@ -115,7 +116,7 @@ Block* HostAllocator::allocate(int64_t bytes) {
   if (bytes > int64_t(1) << 44) return nullptr;
   const int index = size_class(bytes, &capacity);
   // A large block may serve a request up to two classes smaller: 25 % slack instead of fresh pages.
-  const int last = capacity >= kMapBytes ? std::min(index + 2, kClasses - 1) : index;
+  const int last = capacity >= kReuseSlackBytes ? std::min(index + 2, kClasses - 1) : index;
   Block* block = nullptr;
   for (int i = index; i <= last && block == nullptr; ++i) {
     if (free_[i].empty()) continue;

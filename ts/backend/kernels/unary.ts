@@ -22,7 +22,6 @@ const SAME_DTYPE: readonly (readonly [string, string])[] = [
   ['Cosh', 'cosh'],
   ['Elu', 'elu'],
   ['Erf', 'erf'],
-  ['Exp', 'exp'],
   ['Expm1', 'expm1'],
   ['Floor', 'floor'],
   ['Log', 'log'],
@@ -45,6 +44,9 @@ const SAME_DTYPE: readonly (readonly [string, string])[] = [
   ['Tan', 'tan'],
   ['Tanh', 'tanh'],
 ];
+
+/** tfjs kernel -> op; the result is float32 whatever came in. */
+const FLOAT_RESULT: readonly (readonly [string, string])[] = [['Exp', 'exp']];
 
 /** tfjs kernel -> op; the result is bool. */
 const BOOL_RESULT: readonly (readonly [string, string])[] = [
@@ -83,15 +85,18 @@ export function leakyRelu(backend: TensorkilnBackend, x: TensorInfo, alpha: numb
   return inFloat(backend, leakyReluOp, x, 'float32', [alpha]);
 }
 
+function floatKernel([name, opName]: readonly [string, string], dtype: DataType): Kernel {
+  const op = declareOp(opName);
+  return kernel<UnaryInputs>(name, ({ inputs, backend }) => inFloat(backend, op, inputs.x, dtype));
+}
+
 export const unaryKernels: readonly Kernel[] = [
   ...SAME_DTYPE.map(([name, opName]) => {
     const op = declareOp(opName);
     return kernel<UnaryInputs>(name, ({ inputs, backend }) => unary(backend, op, inputs.x));
   }),
-  ...BOOL_RESULT.map(([name, opName]) => {
-    const op = declareOp(opName);
-    return kernel<UnaryInputs>(name, ({ inputs, backend }) => inFloat(backend, op, inputs.x, 'bool'));
-  }),
+  ...FLOAT_RESULT.map((row) => floatKernel(row, 'float32')),
+  ...BOOL_RESULT.map((row) => floatKernel(row, 'bool')),
   kernel<UnaryInputs, { alpha: number }>('LeakyRelu', ({ inputs, attrs, backend }) =>
     leakyRelu(backend, inputs.x, attrs.alpha),
   ),
