@@ -13,6 +13,7 @@ async function quietResidentMb() {
     await turn();
     await turn();
   }
+  await addon.settled();
   addon.trim();
   return process.memoryUsage.rss() / 2 ** 20;
 }
