@@ -2,8 +2,9 @@
 # Usage: level_symbols.sh <level> <object file>...
 #
 # Code of a level above the baseline must not define a symbol that the linker may merge with one from elsewhere: the surviving
-# copy could hold instructions the machine lacks. Such symbols are weak (W, V) or unique (u); they are harmless when their
-# mangled name contains the level's namespace, because then no other level defines them.
+# copy could hold instructions the machine lacks. Such symbols are weak functions (W) or unique ones (u); they are harmless when
+# their mangled name contains the level's namespace, because then no other level defines them. Weak data (V: type information,
+# unwind references) holds no instructions.
 set -eu
 level=$1
 shift
@@ -12,9 +13,10 @@ if [ $# -eq 0 ]; then
   echo "level_symbols: no object files for level $level" >&2
   exit 2
 fi
-# With "-P -A" each line is: file: name type value size. DW.ref.* are data words that unwind tables point to, not code.
-offenders=$(nm -P -A --defined-only "$@" | awk -v namespace="$namespace" '
-  $3 ~ /^[WVu]$/ && index($2, namespace) == 0 && $2 !~ /^DW\.ref\./ { print $1, $3, $2 }')
+# With "-P -A" each line is: file: name type value size.
+symbols=$(nm -P -A --defined-only "$@")
+offenders=$(printf '%s\n' "$symbols" | awk -v namespace="$namespace" '
+  $3 ~ /^[Wu]$/ && index($2, namespace) == 0 { print $1, $3, $2 }')
 if [ -n "$offenders" ]; then
   echo "level_symbols: shared symbols outside namespace tk::$level:" >&2
   if command -v c++filt >/dev/null 2>&1; then

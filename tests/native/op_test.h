@@ -26,17 +26,17 @@ class Tensor {
   }
   static Tensor f32(std::vector<int64_t> shape, const std::vector<float>& values) {
     Tensor t(tk::DType::f32, std::move(shape));
-    std::memcpy(t.data(), values.data(), size_t(t.bytes_));
+    if (t.bytes_ > 0) std::memcpy(t.data(), values.data(), size_t(t.bytes_));
     return t;
   }
   static Tensor i32(std::vector<int64_t> shape, const std::vector<int32_t>& values) {
     Tensor t(tk::DType::i32, std::move(shape));
-    std::memcpy(t.data(), values.data(), size_t(t.bytes_));
+    if (t.bytes_ > 0) std::memcpy(t.data(), values.data(), size_t(t.bytes_));
     return t;
   }
   static Tensor u8(std::vector<int64_t> shape, const std::vector<uint8_t>& values) {
     Tensor t(tk::DType::u8, std::move(shape));
-    std::memcpy(t.data(), values.data(), size_t(t.bytes_));
+    if (t.bytes_ > 0) std::memcpy(t.data(), values.data(), size_t(t.bytes_));
     return t;
   }
   // Normally distributed values from a fixed seed.

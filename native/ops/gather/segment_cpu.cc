@@ -12,7 +12,11 @@ TK_INLINE void add_row(T* __restrict y, const T* __restrict x, int64_t n) {
 template <class T>
 TK_INLINE void sum_part(const T* x, const int32_t* ids, int64_t k, int64_t inner, T* y, int64_t first, int64_t last, int64_t left,
                         int64_t right) {
-  for (int64_t s = first; s < last; ++s) std::memset(y + s * inner + left, 0, size_t(right - left) * sizeof(T));
+  if (right - left == inner) {
+    std::memset(y + first * inner, 0, size_t((last - first) * inner) * sizeof(T));
+  } else {
+    for (int64_t s = first; s < last; ++s) std::memset(y + s * inner + left, 0, size_t(right - left) * sizeof(T));
+  }
   for (int64_t i = 0; i < k; ++i) {
     const int64_t id = ids[i];
     if (id >= first && id < last) add_row(y + id * inner + left, x + i * inner + left, right - left);

@@ -6,7 +6,13 @@ namespace {
 
 // Values come as arguments: captured by reference, they might change with every store for all the compiler knows.
 TK_INLINE void range_f32(float* y, int64_t begin, int64_t end, double start, double step) {
-  for (int64_t i = begin; i < end; ++i) y[i] = float(start + double(i) * step);
+  // double(i) as an exact sum whose second part comes from 32 bits: AVX2 has no conversion from 64.
+  constexpr int64_t kPart = 1 << 20;
+  for (; begin < end; begin += kPart) {
+    const int n = int(end - begin < kPart ? end - begin : kPart);
+    const double base = double(begin);
+    for (int i = 0; i < n; ++i) y[begin + i] = float(start + (base + double(i)) * step);
+  }
 }
 TK_INLINE void range_i32(uint32_t* y, int64_t begin, int64_t end, uint32_t start, uint32_t step) {
   for (int64_t i = begin; i < end; ++i) y[i] = start + uint32_t(i) * step;
