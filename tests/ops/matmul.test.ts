@@ -7,6 +7,19 @@ type Shape = readonly number[];
 /** Products of numbers in [-2, 2): terms of up to 4. */
 const tolerance = (k: number): ReturnType<typeof summation> => summation(Math.max(k, 1), 4);
 
+/** [3, 5] times [5, 2]. */
+function multiply(a: readonly number[], b: readonly number[]): number[] {
+  const y: number[] = [];
+  for (let row = 0; row < 3; ++row) {
+    for (let col = 0; col < 2; ++col) {
+      let sum = 0;
+      for (let k = 0; k < 5; ++k) sum += a[5 * row + k]! * b[2 * k + col]!;
+      y.push(sum);
+    }
+  }
+  return y;
+}
+
 const PLAIN: readonly (readonly [a: Shape, b: Shape])[] = [
   [
     [1, 1],
@@ -53,10 +66,6 @@ const PLAIN: readonly (readonly [a: Shape, b: Shape])[] = [
     [4, 5, 2],
   ],
   [
-    [2, 1, 3, 5],
-    [1, 3, 5, 2],
-  ],
-  [
     [2, 3, 4, 5],
     [5, 6],
   ],
@@ -92,6 +101,20 @@ const cases: readonly OpCase[] = [
     run: (x, y) => tf.matMul(x!, y!),
     tolerance: tolerance(5),
     gradientOf: [0, 1],
+  },
+  {
+    // The stock backend cannot broadcast both batches, so the products are computed here, in double precision.
+    name: 'matMul of batches that both broadcast',
+    inputs: [{ shape: [2, 1, 3, 5] }, { shape: [1, 3, 5, 2] }],
+    run: (x, y) => tf.matMul(x!, y!),
+    tolerance: tolerance(5),
+    expected: (a, b) => {
+      const products: number[] = [];
+      for (let i = 0; i < 2; ++i) {
+        for (let j = 0; j < 3; ++j) products.push(...multiply(Array.from(a).slice(15 * i), Array.from(b).slice(10 * j)));
+      }
+      return products;
+    },
   },
   {
     name: 'matMul of int32',
