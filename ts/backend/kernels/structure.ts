@@ -1,7 +1,8 @@
 /** Kernels that compute nothing: identity, reshape, dtype, complex parts. */
-import { util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
+import { reshapedShape } from '../shapes/layout.js';
 import { fill } from './creation.js';
 import { cast, consume, kernel, type Kernel } from './kernel.js';
 
@@ -22,22 +23,10 @@ function castKernel(backend: TensorkilnBackend, x: TensorInfo, dtype: DataType):
   return cast(backend, x, dtype);
 }
 
-function reshape(backend: TensorkilnBackend, x: TensorInfo, wanted: number[]): TensorInfo {
-  const size = util.sizeFromShape(x.shape);
-  const shape = util.inferFromImplicitShape(wanted, size);
-  if (util.sizeFromShape(shape) !== size) {
-    throw new TensorkilnError(
-      'E_SHAPE',
-      `[reshape] sizes differ: [${x.shape.join(', ')}] has ${String(size)} elements, [${wanted.join(', ')}] has ${String(util.sizeFromShape(shape))}.`,
-    );
-  }
-  return backend.alias(x, shape);
-}
-
 export const structureKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo }>('Identity', ({ inputs, backend }) => backend.alias(inputs.x)),
   kernel<{ x: TensorInfo }, { shape: number[] }>('Reshape', ({ inputs, attrs, backend }) =>
-    reshape(backend, inputs.x, attrs.shape),
+    backend.alias(inputs.x, reshapedShape(inputs.x.shape, attrs.shape)),
   ),
   kernel<{ input: TensorInfo }, { dim: number }>('ExpandDims', ({ inputs, attrs, backend }) => {
     const { shape } = inputs.input;

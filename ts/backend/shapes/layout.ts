@@ -68,3 +68,23 @@ export function concatShape(shapes: readonly (readonly number[])[], axis: number
   }
   return result;
 }
+
+/**
+ * Fills in the one dimension given as -1 and checks the size.
+ *
+ * @throws E_SHAPE when more than one dimension is -1 or the sizes differ
+ */
+export function reshapedShape(shape: readonly number[], wanted: readonly number[]): number[] {
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  const known = wanted.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
+  const open = wanted.filter((dim) => dim === -1).length;
+  const result = wanted.map((dim) => (dim === -1 ? size / known : dim));
+  const fits = open === 0 ? known === size : open === 1 && known > 0 && size % known === 0;
+  if (!fits || result.some((dim) => dim < 0)) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[reshape] [${shape.join(', ')}] with ${String(size)} elements cannot become [${wanted.join(', ')}]: the sizes must match, with at most one -1.`,
+    );
+  }
+  return result;
+}
