@@ -18,7 +18,7 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return value.length > 8 ? `an array of ${value.length}` : `[${value.map(show).join(', ')}]`;
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
   if (typeof value === 'function') return 'a function';
-  if (typeof value === 'object' && value !== null) return `an object of type ${value.constructor?.name ?? 'Object'}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
   return String(value);
 }
 
@@ -47,7 +47,10 @@ function isInRange(value: number, range: NumberRange): boolean {
  */
 export function checkNumber(place: string, key: string, value: unknown, range: NumberRange = {}): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || !isInRange(value, range)) {
-    throw new TensorkilnError('E_CONFIG', `[${place}] wrong ${key}: expected a finite number${describeRange(range)}, got ${show(value)}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] wrong ${key}: expected a finite number${describeRange(range)}, got ${show(value)}.`,
+    );
   }
   return value;
 }
@@ -59,7 +62,10 @@ export function checkNumber(place: string, key: string, value: unknown, range: N
  */
 export function checkInteger(place: string, key: string, value: unknown, range: NumberRange = {}): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || !isInRange(value, range)) {
-    throw new TensorkilnError('E_CONFIG', `[${place}] wrong ${key}: expected an integer${describeRange(range)}, got ${show(value)}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] wrong ${key}: expected an integer${describeRange(range)}, got ${show(value)}.`,
+    );
   }
   return value;
 }
@@ -76,7 +82,10 @@ export function checkBoolean(place: string, key: string, value: unknown): boolea
 export function checkOneOf<T extends string>(place: string, key: string, value: unknown, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === value);
   if (found === undefined) {
-    throw new TensorkilnError('E_CONFIG', `[${place}] wrong ${key}: expected one of ${choices.join(', ')}, got ${show(value)}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] wrong ${key}: expected one of ${choices.join(', ')}, got ${show(value)}.`,
+    );
   }
   return found;
 }

@@ -19,7 +19,12 @@ export interface LayerCase {
   readonly outputShape: readonly number[];
 }
 
-const layer = (name: string, make: () => UnaryLayer, inputShape: readonly number[], outputShape: readonly number[]): LayerCase => ({
+const layer = (
+  name: string,
+  make: () => UnaryLayer,
+  inputShape: readonly number[],
+  outputShape: readonly number[],
+): LayerCase => ({
   name,
   make,
   inputShape,
@@ -34,16 +39,39 @@ export const LAYER_CASES: readonly LayerCase[] = [
   layer('conv2d', () => new Conv2D({ filters: 2, kernelSize: 3 }), [6, 5, 3], [4, 3, 2]),
   layer(
     'conv2d, same, uneven strides',
-    () => new Conv2D({ filters: 3, kernelSize: [3, 2], strides: [2, 1], padding: 'same', biasInitializer: 'ones', activation: 'relu' }),
+    () =>
+      new Conv2D({
+        filters: 3,
+        kernelSize: [3, 2],
+        strides: [2, 1],
+        padding: 'same',
+        biasInitializer: 'ones',
+        activation: 'relu',
+      }),
     [7, 6, 2],
     [4, 6, 3],
   ),
   layer('conv2d, dilated', () => new Conv2D({ filters: 2, kernelSize: 2, dilations: [2, 3] }), [6, 7, 1], [4, 4, 2]),
-  layer('conv2d, dilated, same, no bias', () => new Conv2D({ filters: 1, kernelSize: 3, dilations: 2, padding: 'same', useBias: false }), [5, 6, 2], [5, 6, 1]),
+  layer(
+    'conv2d, dilated, same, no bias',
+    () => new Conv2D({ filters: 1, kernelSize: 3, dilations: 2, padding: 'same', useBias: false }),
+    [5, 6, 2],
+    [5, 6, 1],
+  ),
   layer('max_pool2d', () => new MaxPooling2D(), [4, 6, 2], [2, 3, 2]),
-  layer('max_pool2d, same, overlapping', () => new MaxPooling2D({ poolSize: 3, strides: 2, padding: 'same' }), [5, 6, 3], [3, 3, 3]),
+  layer(
+    'max_pool2d, same, overlapping',
+    () => new MaxPooling2D({ poolSize: 3, strides: 2, padding: 'same' }),
+    [5, 6, 3],
+    [3, 3, 3],
+  ),
   layer('avg_pool2d', () => new AveragePooling2D({ poolSize: [2, 3] }), [4, 6, 2], [2, 2, 2]),
-  layer('avg_pool2d, same', () => new AveragePooling2D({ poolSize: 3, strides: [1, 2], padding: 'same' }), [4, 5, 2], [4, 3, 2]),
+  layer(
+    'avg_pool2d, same',
+    () => new AveragePooling2D({ poolSize: 3, strides: [1, 2], padding: 'same' }),
+    [4, 5, 2],
+    [4, 3, 2],
+  ),
   layer('flatten', () => new Flatten(), [2, 3, 2], [12]),
   layer('dropout', () => new Dropout({ rate: 0.4 }), [8], [8]),
   ...ACTIVATIONS.map((activation) => layer(`activation ${activation}`, () => new Activation({ activation }), [3, 5], [3, 5])),

@@ -68,7 +68,11 @@ export interface StepRun {
 }
 
 /** Runs `count` steps on four batches in turn, with a learning rate that changes at every step. */
-export async function runSteps(stepCase: StepCase, count: number, mode: { readonly isCompiled: boolean; readonly threads: number }): Promise<StepRun> {
+export async function runSteps(
+  stepCase: StepCase,
+  count: number,
+  mode: { readonly isCompiled: boolean; readonly threads: number },
+): Promise<StepRun> {
   getEngine().addon.setThreads(mode.threads);
   const { inputShape, rows, classes } = stepCase;
   const model = stepCase.makeModel();
@@ -79,7 +83,10 @@ export async function runSteps(stepCase: StepCase, count: number, mode: { readon
   const random = randomSource(7);
   const data = Array.from({ length: 4 }, (): [tf.Tensor, tf.Tensor] => [
     tf.tensor(randomValues(random, rows * productOf(inputShape)), [rows, ...inputShape]),
-    tf.tensor1d(Int32Array.from({ length: rows }, () => Math.floor(random() * classes)), 'int32'),
+    tf.tensor1d(
+      Int32Array.from({ length: rows }, () => Math.floor(random() * classes)),
+      'int32',
+    ),
   ]);
   const losses = new Float32Array(count);
   const window: Promise<void>[] = [];

@@ -53,17 +53,29 @@ describe.each(LAYER_CASES)('$name', (layerCase) => {
     const objective = (x: tf.Tensor): tf.Scalar => tf.sum(tf.mul(model.call(x), tf.tensor(weighting, [ROWS, ...outputShape])));
     const { description, weights } = inDoublePrecision(model.describe());
     const input = Float64Array.from(values);
-    const reference = (): number => runReference(description, input, ROWS).reduce((sum, value, i) => sum + value * weighting[i]!, 0);
+    const reference = (): number =>
+      runReference(description, input, ROWS).reduce((sum, value, i) => sum + value * weighting[i]!, 0);
     const check = (name: string, actual: Float32Array, expected: Float64Array): void => {
       // Sums of up to a few hundred products in float32; 1e-4 of the largest gradient is ten times what is seen.
       const tolerance = 1e-4 * Math.max(1, ...expected.map(Math.abs));
       expect(actual.length).toBe(expected.length);
-      actual.forEach((value, i) => expect(Math.abs(value - expected[i]!), `${name}[${i}]: ${value}, ${expected[i]}`).toBeLessThan(tolerance));
+      actual.forEach((value, i) =>
+        expect(Math.abs(value - expected[i]!), `${name}[${i}]: ${value}, ${expected[i]}`).toBeLessThan(tolerance),
+      );
     };
-    check('input', tf.grad(objective)(tf.tensor(values, [ROWS, ...inputShape])).dataSync<'float32'>(), numericGradient(input, reference));
+    check(
+      'input',
+      tf
+        .grad(objective)(tf.tensor(values, [ROWS, ...inputShape]))
+        .dataSync<'float32'>(),
+      numericGradient(input, reference),
+    );
     const parameters = model.parameters();
     if (parameters.length > 0) {
-      const { grads } = tf.variableGrads(() => objective(tf.tensor(values, [ROWS, ...inputShape])), parameters.map(({ variable }) => variable));
+      const { grads } = tf.variableGrads(
+        () => objective(tf.tensor(values, [ROWS, ...inputShape])),
+        parameters.map(({ variable }) => variable),
+      );
       for (const { name, variable } of parameters) {
         const path = name.split('/').slice(-2).join('/');
         check(name, grads[variable.name]!.dataSync<'float32'>(), numericGradient(weights.get(path)!, reference));
@@ -74,10 +86,14 @@ describe.each(LAYER_CASES)('$name', (layerCase) => {
 
   it('gives the same bits replayed as eager, dropout and gradients included', () => {
     const [eager, compiled] = [build(layerCase), build(layerCase)];
-    const run = (model: Sequential) => (x: tf.Tensor): tf.Tensor[] => {
-      const { value, grad } = tf.valueAndGrad((input: tf.Tensor) => tf.sum(tf.square(model.call(input, { training: true }))))(x);
-      return [value, grad, model.call(x)];
-    };
+    const run =
+      (model: Sequential) =>
+      (x: tf.Tensor): tf.Tensor[] => {
+        const { value, grad } = tf.valueAndGrad((input: tf.Tensor) => tf.sum(tf.square(model.call(input, { training: true }))))(
+          x,
+        );
+        return [value, grad, model.call(x)];
+      };
     const step = compile(run(compiled));
     for (let i = 0; i < 5; ++i) {
       const x = tf.tensor(randomValues(randomSource(100 + i), ROWS * productOf(inputShape), 2), [ROWS, ...inputShape]);
@@ -117,9 +133,9 @@ describe('setWeights', () => {
     expect(() => model.setWeights({ 'dense/bias': changed, 'dense/gain': changed })).toThrow(
       failure('E_DATA', /missing \['dense\/kernel'\], unknown \['dense\/gain'\]/),
     );
-    expect(() => model.setWeights({ 'dense/bias': changed, 'dense/kernel': { shape: [2, 3], data: new Float32Array(6) } })).toThrow(
-      failure('E_SHAPE', /'dense\/kernel': expected \[3, 2\]/),
-    );
+    expect(() =>
+      model.setWeights({ 'dense/bias': changed, 'dense/kernel': { shape: [2, 3], data: new Float32Array(6) } }),
+    ).toThrow(failure('E_SHAPE', /'dense\/kernel': expected \[3, 2\]/));
     expect(await model.getWeights()).toEqual(before);
     model.dispose();
   });

@@ -18,7 +18,8 @@ const fixture = JSON.parse(readFileSync(new URL('../fixtures/optimizers.json', i
 
 const OPTIMIZERS: Named<() => Optimizer> = {
   adam: () => new Adam({ learningRate: 0.01 }),
-  'adam with betas, epsilon and L2': () => new Adam({ learningRate: 0.02, beta1: 0.8, beta2: 0.95, epsilon: 1e-4, weightDecay: 0.1 }),
+  'adam with betas, epsilon and L2': () =>
+    new Adam({ learningRate: 0.02, beta1: 0.8, beta2: 0.95, epsilon: 1e-4, weightDecay: 0.1 }),
   adamw: () => new AdamW({ learningRate: 0.01 }),
   'adamw with strong decay': () => new AdamW({ learningRate: 0.05, beta1: 0.95, beta2: 0.99, weightDecay: 0.5 }),
   sgd: () => new SGD({ learningRate: 0.1 }),
@@ -32,20 +33,31 @@ const NAMES = Object.keys(fixture.shapes);
 const CASES = Object.keys(OPTIMIZERS);
 
 const makeVariables = (): Named<tf.Variable> =>
-  tf.tidy(() => Object.fromEntries(NAMES.map((name) => [name, tf.variable(tf.tensor(fixture.initial[name]!, fixture.shapes[name]!))])));
-const gradientsOf = (step: number): tf.Tensor[] => NAMES.map((name) => tf.tensor(fixture.gradients[step]![name]!, fixture.shapes[name]!));
+  tf.tidy(() =>
+    Object.fromEntries(NAMES.map((name) => [name, tf.variable(tf.tensor(fixture.initial[name]!, fixture.shapes[name]))])),
+  );
+const gradientsOf = (step: number): tf.Tensor[] =>
+  NAMES.map((name) => tf.tensor(fixture.gradients[step]![name]!, fixture.shapes[name]));
 const failure = (code: string, message: RegExp): Error =>
   expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
 
 /** Runs steps of the fixture from `first` on; the rate falls at step 10. */
-function run(optimizer: Optimizer, apply: (...gradients: tf.Tensor[]) => unknown, [first, last]: readonly [number, number]): void {
+function run(
+  optimizer: Optimizer,
+  apply: (...gradients: tf.Tensor[]) => unknown,
+  [first, last]: readonly [number, number],
+): void {
   for (let step = first; step < last; ++step) {
     if (step === 10) optimizer.learningRate *= 0.3;
-    tf.tidy(() => void apply(...gradientsOf(step)));
+    tf.tidy(() => {
+      apply(...gradientsOf(step));
+    });
   }
 }
-const applyTo = (optimizer: Optimizer) => (...gradients: tf.Tensor[]): void =>
-  optimizer.apply(Object.fromEntries(NAMES.map((name, i) => [name, gradients[i]!])));
+const applyTo =
+  (optimizer: Optimizer) =>
+  (...gradients: tf.Tensor[]): void =>
+    optimizer.apply(Object.fromEntries(NAMES.map((name, i) => [name, gradients[i]!])));
 
 describe.each(CASES)('%s', (name) => {
   it('follows PyTorch for 20 steps and replays with the same bits', () => {
@@ -75,7 +87,11 @@ describe.each(CASES)('%s', (name) => {
         expect(bitsOf(replayed[i]![p]!)).toEqual(bitsOf(values));
         const expected = fixture.cases[name]![i]![NAMES[p]!]!;
         // 20 float32 updates against float64, hyper-parameters rounded to float32: 20 roundings of half an ulp and 1e-7 of each step.
-        values.forEach((value, j) => expect(Math.abs(value - expected[j]!), `step ${i} ${NAMES[p]}[${j}]`).toBeLessThan(3e-6 * Math.max(1, Math.abs(expected[j]!))));
+        values.forEach((value, j) =>
+          expect(Math.abs(value - expected[j]!), `step ${i} ${NAMES[p]}[${j}]`).toBeLessThan(
+            3e-6 * Math.max(1, Math.abs(expected[j]!)),
+          ),
+        );
       }),
     );
   });
@@ -116,7 +132,7 @@ describe('value semantics', () => {
       return tf.sum(kernel);
     });
     const advance = (count: number): void => {
-      for (let i = 0; i < count; ++i) tf.tidy(() => void (isCompiled ? step : apply)(...gradientsOf(i % 7)));
+      for (let i = 0; i < count; ++i) tf.tidy(() => (isCompiled ? step : apply)(...gradientsOf(i % 7)));
     };
     advance(3);
     const before = kernel.dataSync().slice();
@@ -204,11 +220,15 @@ describe('wrong use', () => {
     const others = makeVariables();
     expect(() => optimizer.bind(others)).toThrow(failure('E_USAGE', /other parameters/));
     expect(() => optimizer.apply({ kernel: tf.zeros([3, 4]) })).toThrow(failure('E_USAGE', /no gradient for 'bias'/));
-    expect(() => optimizer.apply({ kernel: tf.zeros([4, 3]), bias: tf.zeros([5]) })).toThrow(failure('E_SHAPE', /expected float32 \[3, 4\], got float32 \[4, 3\]/));
+    expect(() => optimizer.apply({ kernel: tf.zeros([4, 3]), bias: tf.zeros([5]) })).toThrow(
+      failure('E_SHAPE', /expected float32 \[3, 4\], got float32 \[4, 3\]/),
+    );
     const state = await optimizer.getState();
     const slots = { ...state.slots, means: { kernel: state.slots.means!.kernel! } };
     expect(() => optimizer.setState({ ...state, type: 'sgd' })).toThrow(failure('E_DATA', /expected one of adam, got 'sgd'/));
-    expect(() => optimizer.setState({ ...state, slots })).toThrow(failure('E_DATA', /expected 2 tensors in slot 'means', got 1/));
+    expect(() => optimizer.setState({ ...state, slots })).toThrow(
+      failure('E_DATA', /expected 2 tensors in slot 'means', got 1/),
+    );
     expect(() => optimizer.setState({ ...state, step: -1 })).toThrow(failure('E_DATA', /step count/));
     expect(() => optimizer.setState({ ...state, scalars: { learningRate: 1 } })).toThrow(failure('E_CONFIG', /beta1/));
     expect(await optimizer.getState()).toEqual(state);

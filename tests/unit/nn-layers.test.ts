@@ -12,7 +12,10 @@ beforeAll(async () => {
 });
 
 const failure = (code: string, ...words: string[]): Error =>
-  expect.objectContaining({ code, message: expect.stringMatching(new RegExp(words.map((word) => `(?=.*${word})`).join(''))) as string }) as Error;
+  expect.objectContaining({
+    code,
+    message: expect.stringMatching(new RegExp(words.map((word) => `(?=.*${word})`).join(''))) as string,
+  }) as Error;
 
 describe('forward', () => {
   it.each(LAYER_CASES)('$name', ({ make, inputShape, outputShape }) => {
@@ -27,7 +30,9 @@ describe('forward', () => {
       const expected = runReference(model.describe(), values, rows);
       const actual = y.dataSync();
       // float32 sums of at most 75 products of size about 1: a few times 1e-6 apart from the double-precision reference.
-      actual.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-5 * Math.max(1, Math.abs(expected[i]!))));
+      actual.forEach((value, i) =>
+        expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-5 * Math.max(1, Math.abs(expected[i]!))),
+      );
       x.dispose();
       expect(y.isDisposed).toBe(false);
       y.dispose();
@@ -51,7 +56,10 @@ describe('forward', () => {
 describe('parameters', () => {
   it('are named by path, initialised by seed and path, and counted', () => {
     const build = (seed: number): Sequential => {
-      const model = new Sequential({ layers: [new Dense({ units: 3 }), new Dense({ units: 2 }), new Dense({ units: 2, name: 'head' })], seed });
+      const model = new Sequential({
+        layers: [new Dense({ units: 3 }), new Dense({ units: 2 }), new Dense({ units: 2, name: 'head' })],
+        seed,
+      });
       model.build([4]);
       return model;
     };
@@ -64,7 +72,8 @@ describe('parameters', () => {
       'head/kernel',
       'head/bias',
     ]);
-    const values = (model: Sequential, index: number): Float32Array => model.parameters()[index]!.variable.dataSync<'float32'>();
+    const values = (model: Sequential, index: number): Float32Array =>
+      model.parameters()[index]!.variable.dataSync<'float32'>();
     expect(values(a, 0)).toEqual(values(b, 0));
     expect(values(a, 0)).not.toEqual(values(c, 0));
     expect([...values(a, 1)]).toEqual([0, 0, 0]);
@@ -87,8 +96,12 @@ describe('parameters', () => {
 
 describe('wrong use', () => {
   it('names layer, path, what was wanted and what came', () => {
-    const model = new Sequential({ layers: [new Sequential({ name: 'encoder', layers: [new Dense({ units: 3 }), new MaxPooling2D()] })] });
-    expect(() => model.build([4])).toThrow(failure('E_SHAPE', "max_pool2d 'encoder/max_pool2d'", 'expected \\[N, H, W, C\\], got \\[N, 3\\]'));
+    const model = new Sequential({
+      layers: [new Sequential({ name: 'encoder', layers: [new Dense({ units: 3 }), new MaxPooling2D()] })],
+    });
+    expect(() => model.build([4])).toThrow(
+      failure('E_SHAPE', "max_pool2d 'encoder/max_pool2d'", 'expected \\[N, H, W, C\\], got \\[N, 3\\]'),
+    );
     const dense = new Sequential({ layers: [new Dense({ units: 3 })] });
     dense.build([4]);
     expect(() => dense.call(tf.zeros([2, 5]))).toThrow(failure('E_SHAPE', 'sequential', 'expected \\[N, 4\\], got \\[2, 5\\]'));
@@ -114,7 +127,7 @@ describe('wrong use', () => {
     expect(() => new Sequential({ layers: [new Flatten()] }).summary()).toThrow(failure('E_USAGE', 'call build'));
   });
 
-  it.each([
+  it.each<[string, () => unknown, ...string[]]>([
     ['units 0', () => new Dense({ units: 0 }), 'units', '>= 1', 'got 0'],
     ['units 1.5', () => new Dense({ units: 1.5 }), 'units', 'got 1.5'],
     ['unknown option', () => new Dense({ units: 1, unit: 2 } as never), "unknown option 'unit'"],
@@ -127,8 +140,12 @@ describe('wrong use', () => {
     ['alpha of relu', () => new Activation({ activation: 'relu', alpha: 0.1 }), 'only leaky_relu'],
     ['name with slash', () => new Flatten({ name: 'a/b' }), "without '/'"],
     ['no layers', () => new Sequential({ layers: [] }), 'non-empty list'],
-    ['equal names', () => new Sequential({ layers: [new Flatten({ name: 'a' }), new Flatten({ name: 'a' })] }), "two layers are named 'a'"],
-  ] as const)('%s', (_, make, ...words) => {
+    [
+      'equal names',
+      () => new Sequential({ layers: [new Flatten({ name: 'a' }), new Flatten({ name: 'a' })] }),
+      "two layers are named 'a'",
+    ],
+  ])('%s', (_, make, ...words) => {
     expect(make).toThrow(failure('E_CONFIG', ...words));
   });
 

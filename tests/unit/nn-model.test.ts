@@ -1,7 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { crossEntropy, Dense, Dropout, Flatten, layerFromJSON, layerTypes, meanSquaredError, modelFromJSON, registerLayer, Sequential } from '../../ts/nn/index.js';
+import {
+  crossEntropy,
+  Dense,
+  Dropout,
+  Flatten,
+  layerFromJSON,
+  layerTypes,
+  meanSquaredError,
+  modelFromJSON,
+  registerLayer,
+  Sequential,
+} from '../../ts/nn/index.js';
 import { LAYER_CASES } from '../support/layer-cases.js';
 
 beforeAll(async () => {
@@ -19,7 +30,10 @@ describe('JSON', () => {
   });
 
   it('brings a model back, built, with equal initial weights', () => {
-    const model = new Sequential({ seed: 12, layers: [new Flatten(), new Dense({ units: 4, name: 'hidden' }), new Dropout({ rate: 0.2 })] });
+    const model = new Sequential({
+      seed: 12,
+      layers: [new Flatten(), new Dense({ units: 4, name: 'hidden' }), new Dropout({ rate: 0.2 })],
+    });
     expect(modelFromJSON(model.toJSON()).isBuilt).toBe(false);
     model.build([2, 3]);
     const copy = modelFromJSON(JSON.parse(JSON.stringify(model)));
@@ -34,12 +48,31 @@ describe('JSON', () => {
     ['no object', 3, /got undefined version undefined/],
     ['another version', { format: 'tensorkiln-model', version: 2 }, /version 1, got 'tensorkiln-model' version 2/],
     ['unknown type', { format: 'tensorkiln-model', version: 1, type: 'lstm', config: {} }, /unknown layer type.*got 'lstm'/],
-    ['not a model', { format: 'tensorkiln-model', version: 1, type: 'flatten', name: 'f', config: {} }, /expected type 'sequential', got 'flatten'/],
-    ['wrong option', { format: 'tensorkiln-model', version: 1, type: 'sequential', config: { layers: [{ type: 'dense', config: { units: '3' } }] } }, /units: expected an integer >= 1, got '3'/],
-    ['no config', { format: 'tensorkiln-model', version: 1, type: 'sequential', config: { layers: [{ type: 'dense' }] } }, /\[layers\[0\]\] wrong config/],
+    [
+      'not a model',
+      { format: 'tensorkiln-model', version: 1, type: 'flatten', name: 'f', config: {} },
+      /expected type 'sequential', got 'flatten'/,
+    ],
+    [
+      'wrong option',
+      {
+        format: 'tensorkiln-model',
+        version: 1,
+        type: 'sequential',
+        config: { layers: [{ type: 'dense', config: { units: '3' } }] },
+      },
+      /units: expected an integer >= 1, got '3'/,
+    ],
+    [
+      'no config',
+      { format: 'tensorkiln-model', version: 1, type: 'sequential', config: { layers: [{ type: 'dense' }] } },
+      /\[layers\[0\]\] wrong config/,
+    ],
     ['layers missing', { format: 'tensorkiln-model', version: 1, type: 'sequential', config: {} }, /wrong layers/],
   ])('refuses %s', (_, json, message) => {
-    expect(() => modelFromJSON(json)).toThrow(expect.objectContaining({ code: 'E_CONFIG', message: expect.stringMatching(message) as string }) as Error);
+    expect(() => modelFromJSON(json)).toThrow(
+      expect.objectContaining({ code: 'E_CONFIG', message: expect.stringMatching(message) as string }) as Error,
+    );
   });
 
   it('knows a layer type once', () => {
@@ -52,7 +85,10 @@ describe('JSON', () => {
 describe('summary', () => {
   it('shows shapes and counts, nested layers by path', () => {
     const model = new Sequential({
-      layers: [new Sequential({ name: 'encoder', layers: [new Flatten(), new Dense({ units: 1000 })] }), new Dense({ units: 10 })],
+      layers: [
+        new Sequential({ name: 'encoder', layers: [new Flatten(), new Dense({ units: 1000 })] }),
+        new Dense({ units: 10 }),
+      ],
     });
     model.build([28, 28, 1]);
     const lines = model.summary().split('\n');
@@ -73,7 +109,10 @@ describe('summary', () => {
 });
 
 describe('losses check targets before work starts', () => {
-  const rows = (targets: Int32Array | Float32Array, targetShape: readonly number[] = []): Parameters<typeof crossEntropy.check>[2] => ({
+  const rows = (
+    targets: Int32Array | Float32Array,
+    targetShape: readonly number[] = [],
+  ): Parameters<typeof crossEntropy.check>[2] => ({
     size: 2,
     featureShape: [1],
     features: new Float32Array(2),
@@ -82,14 +121,44 @@ describe('losses check targets before work starts', () => {
   });
 
   it.each([
-    ['float targets', () => crossEntropy.check('fit', [3], rows(new Float32Array(2))), 'E_DTYPE', /expected class indices in an Int32Array, got a Float32Array/],
-    ['class too large', () => crossEntropy.check('fit', [3], rows(Int32Array.of(2, 3))), 'E_DATA', /row 1 .* expected 0 to 2, got 3/],
+    [
+      'float targets',
+      () => crossEntropy.check('fit', [3], rows(new Float32Array(2))),
+      'E_DTYPE',
+      /expected class indices in an Int32Array, got a Float32Array/,
+    ],
+    [
+      'class too large',
+      () => crossEntropy.check('fit', [3], rows(Int32Array.of(2, 3))),
+      'E_DATA',
+      /row 1 .* expected 0 to 2, got 3/,
+    ],
     ['negative class', () => crossEntropy.check('fit', [3], rows(Int32Array.of(-1, 0))), 'E_DATA', /row 0 .* got -1/],
-    ['image output', () => crossEntropy.check('fit', [2, 2], rows(new Int32Array(2))), 'E_SHAPE', /expected logits \[N, C\], got \[N, 2, 2\]/],
-    ['two targets per row', () => crossEntropy.check('fit', [3], rows(new Int32Array(4), [2])), 'E_SHAPE', /one class index per row/],
+    [
+      'image output',
+      () => crossEntropy.check('fit', [2, 2], rows(new Int32Array(2))),
+      'E_SHAPE',
+      /expected logits \[N, C\], got \[N, 2, 2\]/,
+    ],
+    [
+      'two targets per row',
+      () => crossEntropy.check('fit', [3], rows(new Int32Array(4), [2])),
+      'E_SHAPE',
+      /one class index per row/,
+    ],
     ['int targets', () => meanSquaredError.check('fit', [1], rows(new Int32Array(2))), 'E_DTYPE', /expected a Float32Array/],
-    ['other width', () => meanSquaredError.check('fit', [3], rows(new Float32Array(4), [2])), 'E_SHAPE', /\[N, 3\], got \[N, 2\]/],
-    ['NaN target', () => meanSquaredError.check('fit', [2], rows(Float32Array.of(0, 1, 2, NaN), [2])), 'E_DATA', /row 1 is not a finite number/],
+    [
+      'other width',
+      () => meanSquaredError.check('fit', [3], rows(new Float32Array(4), [2])),
+      'E_SHAPE',
+      /\[N, 3\], got \[N, 2\]/,
+    ],
+    [
+      'NaN target',
+      () => meanSquaredError.check('fit', [2], rows(Float32Array.of(0, 1, 2, NaN), [2])),
+      'E_DATA',
+      /row 1 is not a finite number/,
+    ],
   ] as const)('%s', (_, check, code, message) => {
     expect(check).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error);
   });

@@ -27,14 +27,20 @@ export class Activation extends UnaryLayer {
     super(options);
     this.#activation = checkOneOf('activation', 'activation', options.activation, ACTIVATIONS);
     if (options.alpha !== undefined && this.#activation !== 'leaky_relu') {
-      throw new TensorkilnError('E_CONFIG', `[activation] wrong alpha: only leaky_relu has one, got it with ${this.#activation}.`);
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[activation] wrong alpha: only leaky_relu has one, got it with ${this.#activation}.`,
+      );
     }
     this.#alpha =
-      this.#activation === 'leaky_relu' ? checkNumber('activation', 'alpha', options.alpha ?? DEFAULT_LEAKY_RELU_ALPHA, { min: 0 }) : undefined;
+      this.#activation === 'leaky_relu'
+        ? checkNumber('activation', 'alpha', options.alpha ?? DEFAULT_LEAKY_RELU_ALPHA, { min: 0 })
+        : undefined;
   }
 
   override computeOutputShape(inputShape: Shape): Shape {
-    if (this.#activation === 'softmax' && inputShape.length === 0) throw this.shapeError('wrong input shape', '[N, ..., C]', '[N]');
+    if (this.#activation === 'softmax' && inputShape.length === 0)
+      throw this.shapeError('wrong input shape', '[N, ..., C]', '[N]');
     return inputShape;
   }
 

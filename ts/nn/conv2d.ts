@@ -70,11 +70,19 @@ export class Conv2D extends UnaryLayer {
     this.#padding = checkOneOf('conv2d', 'padding', options.padding ?? 'valid', PADDINGS);
     this.#dilations = checkPair('conv2d', 'dilations', options.dilations ?? 1);
     if (Math.max(...this.#strides) > 1 && Math.max(...this.#dilations) > 1) {
-      throw new TensorkilnError('E_CONFIG', `[conv2d] strides and dilations exclude each other: got strides [${this.#strides.join(', ')}] and dilations [${this.#dilations.join(', ')}].`);
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[conv2d] strides and dilations exclude each other: got strides [${this.#strides.join(', ')}] and dilations [${this.#dilations.join(', ')}].`,
+      );
     }
     this.#activation = checkOneOf('conv2d', 'activation', options.activation ?? 'linear', ACTIVATIONS);
     this.#useBias = checkBoolean('conv2d', 'useBias', options.useBias ?? true);
-    this.#kernelInitializer = checkOneOf('conv2d', 'kernelInitializer', options.kernelInitializer ?? 'glorot_uniform', INITIALIZERS);
+    this.#kernelInitializer = checkOneOf(
+      'conv2d',
+      'kernelInitializer',
+      options.kernelInitializer ?? 'glorot_uniform',
+      INITIALIZERS,
+    );
     this.#biasInitializer = checkOneOf('conv2d', 'biasInitializer', options.biasInitializer ?? 'zeros', INITIALIZERS);
   }
 
@@ -99,7 +107,11 @@ export class Conv2D extends UnaryLayer {
   }
 
   protected override createUnaryParameters(inputShape: Shape): void {
-    this.#kernel = this.addParameter('kernel', [...this.#kernelSize, inputShape[2] as number, this.#filters], this.#kernelInitializer);
+    this.#kernel = this.addParameter(
+      'kernel',
+      [...this.#kernelSize, inputShape[2] as number, this.#filters],
+      this.#kernelInitializer,
+    );
     this.#bias = this.#useBias ? this.addParameter('bias', [this.#filters], this.#biasInitializer) : undefined;
   }
 

@@ -42,7 +42,12 @@ export class Dense extends UnaryLayer {
     this.#units = checkInteger('dense', 'units', options.units, { min: 1 });
     this.#activation = checkOneOf('dense', 'activation', options.activation ?? 'linear', ACTIVATIONS);
     this.#useBias = checkBoolean('dense', 'useBias', options.useBias ?? true);
-    this.#kernelInitializer = checkOneOf('dense', 'kernelInitializer', options.kernelInitializer ?? 'glorot_uniform', INITIALIZERS);
+    this.#kernelInitializer = checkOneOf(
+      'dense',
+      'kernelInitializer',
+      options.kernelInitializer ?? 'glorot_uniform',
+      INITIALIZERS,
+    );
     this.#biasInitializer = checkOneOf('dense', 'biasInitializer', options.biasInitializer ?? 'zeros', INITIALIZERS);
   }
 
@@ -58,7 +63,7 @@ export class Dense extends UnaryLayer {
 
   protected override transform(x: tf.Tensor): tf.Tensor {
     const rows = x.rank === 2 ? x : tf.reshape(x, [-1, x.shape.at(-1) as number]);
-    const product = tf.matMul(rows as tf.Tensor2D, this.#kernel as tf.Tensor as tf.Tensor2D);
+    const product = tf.matMul(rows, this.#kernel as tf.Tensor);
     const sum = this.#bias === undefined ? product : tf.add(product, this.#bias);
     const flat = this.#activation === 'linear' ? sum : activate(this.#activation, sum);
     return x.rank === 2 ? flat : tf.reshape(flat, [...x.shape.slice(0, -1), this.#units]);

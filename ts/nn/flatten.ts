@@ -17,7 +17,7 @@ export class Flatten extends UnaryLayer {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    return tf.reshape(x, [x.shape[0] as number, sizeOfShape(this.inputShape)]);
+    return tf.reshape(x, [x.shape[0], sizeOfShape(this.inputShape)]);
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {

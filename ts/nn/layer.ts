@@ -138,8 +138,16 @@ export abstract class Layer {
     this.#checkAlive();
     const shapes = inputShapes.map((shape) => checkShape(this.place, shape));
     if (this.#inputShapes !== undefined) {
-      if (shapes.length === this.#inputShapes.length && shapes.every((shape, i) => isSameShape(shape, (this.#inputShapes as Shape[])[i] as Shape))) return;
-      throw this.shapeError('it is already built', this.#inputShapes.map(formatBatchShape).join(', '), shapes.map(formatBatchShape).join(', '));
+      if (
+        shapes.length === this.#inputShapes.length &&
+        shapes.every((shape, i) => isSameShape(shape, (this.#inputShapes as Shape[])[i] as Shape))
+      )
+        return;
+      throw this.shapeError(
+        'it is already built',
+        this.#inputShapes.map(formatBatchShape).join(', '),
+        shapes.map(formatBatchShape).join(', '),
+      );
     }
     const seed = checkInteger(this.place, 'seed', options.seed ?? 0, { min: 0 });
     this.#path ??= options.path ?? this.defaultPath;
@@ -175,7 +183,10 @@ export abstract class Layer {
         throw this.shapeError('wrong input shape', formatBatchShape(shape), `[${input.shape.join(', ')}]`);
       }
       if (input.dtype !== this.inputDType) {
-        throw new TensorkilnError('E_DTYPE', `[${this.place}] wrong input dtype: expected ${this.inputDType}, got ${input.dtype}.`);
+        throw new TensorkilnError(
+          'E_DTYPE',
+          `[${this.place}] wrong input dtype: expected ${this.inputDType}, got ${input.dtype}.`,
+        );
       }
     });
     return tf.tidy(() => this.forward(inputs, options) as tf.Tensor[]);
@@ -188,7 +199,9 @@ export abstract class Layer {
 
   /** Trainable variables by name, as optimizers take them. */
   trainableVariables(): Readonly<Record<string, tf.Variable>> {
-    return Object.fromEntries(this.parameters().flatMap(({ name, variable, trainable }) => (trainable ? [[name, variable]] : [])));
+    return Object.fromEntries(
+      this.parameters().flatMap(({ name, variable, trainable }) => (trainable ? [[name, variable]] : [])),
+    );
   }
 
   /** Random states by name: `path/name`. */
@@ -211,7 +224,7 @@ export abstract class Layer {
 
   /** Copies of all parameters by name. Waits for the engine without blocking the event loop. */
   async getWeights(): Promise<Record<string, WeightDescription>> {
-    this.inputShapes;
+    this.#checkBuilt();
     const entries = this.parameters().map(async ({ name, variable }): Promise<[string, WeightDescription]> => {
       const data = await variable.data<'float32'>();
       return [name, { shape: [...variable.shape], data }];
@@ -226,13 +239,16 @@ export abstract class Layer {
    * @throws E_DATA naming parameters that are missing or unknown; E_SHAPE where a shape differs. Nothing is changed then.
    */
   setWeights(weights: Readonly<Record<string, WeightDescription>>): void {
-    this.inputShapes;
+    this.#checkBuilt();
     const parameters = this.parameters();
     const known = new Set(parameters.map(({ name }) => name));
     const unknown = Object.keys(weights).filter((name) => !known.has(name));
     const missing = [...known].filter((name) => !(name in weights));
     if (unknown.length > 0 || missing.length > 0) {
-      throw new TensorkilnError('E_DATA', `[${this.place}] weights do not belong to this model: missing ${show(missing)}, unknown ${show(unknown)}.`);
+      throw new TensorkilnError(
+        'E_DATA',
+        `[${this.place}] weights do not belong to this model: missing ${show(missing)}, unknown ${show(unknown)}.`,
+      );
     }
     for (const { name, variable } of parameters) {
       const { shape, data } = weights[name] as WeightDescription;
@@ -254,15 +270,30 @@ export abstract class Layer {
   describeLayer(): LayerDescription {
     const [inputShape] = this.inputShapes;
     const [outputShape] = this.outputShapes;
-    if (this.inputShapes.length !== 1 || this.outputShapes.length !== 1 || inputShape === undefined || outputShape === undefined) {
-      throw new TensorkilnError('E_USAGE', `[${this.place}] cannot be described: expected one input and one output, got ${this.inputShapes.length} and ${this.outputShapes.length}.`);
+    if (
+      this.inputShapes.length !== 1 ||
+      this.outputShapes.length !== 1 ||
+      inputShape === undefined ||
+      outputShape === undefined
+    ) {
+      throw new TensorkilnError(
+        'E_USAGE',
+        `[${this.place}] cannot be described: expected one input and one output, got ${this.inputShapes.length} and ${this.outputShapes.length}.`,
+      );
     }
     const prefix = `${this.path}/`;
     const weights = this.parameters().map(({ name, variable }): [string, WeightDescription] => [
       name.slice(prefix.length),
       { shape: [...variable.shape], data: variable.dataSync<'float32'>() },
     ]);
-    return { type: this.type, name: this.name, config: this.getConfig(), inputShape, outputShape, weights: Object.fromEntries(weights) };
+    return {
+      type: this.type,
+      name: this.name,
+      config: this.getConfig(),
+      inputShape,
+      outputShape,
+      weights: Object.fromEntries(weights),
+    };
   }
 
   /** Frees parameters and random states, sublayers included. The layer cannot be used afterwards; repeated calls do nothing. */
@@ -282,7 +313,12 @@ export abstract class Layer {
   }
 
   /** Creates a float32 variable named `path/name`. To be called from createParameters. */
-  protected addParameter(name: string, shape: Shape, initializer: InitializerName, options: { trainable?: boolean } = {}): tf.Variable {
+  protected addParameter(
+    name: string,
+    shape: Shape,
+    initializer: InitializerName,
+    options: { trainable?: boolean } = {},
+  ): tf.Variable {
     const path = `${this.path}/${name}`;
     const trainable = options.trainable ?? true;
     const variable = tf.tidy(() => {
@@ -306,7 +342,8 @@ export abstract class Layer {
    * @throws E_USAGE when the layer already belongs to a container
    */
   protected addSublayer(layer: Layer, name: string): void {
-    if (layer.#hasParent) throw new TensorkilnError('E_USAGE', `[${this.place}] layer '${name}' is already part of a model: make a new layer.`);
+    if (layer.#hasParent)
+      throw new TensorkilnError('E_USAGE', `[${this.place}] layer '${name}' is already part of a model: make a new layer.`);
     layer.#hasParent = true;
     layer.#name = name;
     this.#sublayers.push(layer);
@@ -341,6 +378,10 @@ export abstract class Layer {
     if (this.#isDisposed) throw new TensorkilnError('E_DISPOSED', `[${this.place}] has been disposed.`);
   }
 
+  #checkBuilt(): void {
+    if (this.#inputShapes === undefined) this.#failUnbuilt();
+  }
+
   #failUnbuilt(): never {
     this.#checkAlive();
     throw new TensorkilnError('E_USAGE', `[${this.place}] is not built: call build(inputShape) first.`);
@@ -356,7 +397,7 @@ export abstract class UnaryLayer extends Layer {
   protected abstract transform(x: tf.Tensor, options: CallOptions): tf.Tensor;
 
   /** Creates parameters for one input shape; a layer without parameters keeps this one. */
-  protected createUnaryParameters(_inputShape: Shape): void {}
+  protected createUnaryParameters?(inputShape: Shape): void;
 
   get inputShape(): Shape {
     return this.inputShapes[0] as Shape;
@@ -378,12 +419,13 @@ export abstract class UnaryLayer extends Layer {
 
   protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
     const [shape] = inputShapes;
-    if (shape === undefined || inputShapes.length !== 1) throw this.shapeError('wrong number of inputs', '1', String(inputShapes.length));
+    if (shape === undefined || inputShapes.length !== 1)
+      throw this.shapeError('wrong number of inputs', '1', String(inputShapes.length));
     return [this.computeOutputShape(shape)];
   }
 
   protected override createParameters(inputShapes: readonly Shape[]): void {
-    this.createUnaryParameters(inputShapes[0] as Shape);
+    this.createUnaryParameters?.(inputShapes[0] as Shape);
   }
 
   protected override forward(inputs: readonly tf.Tensor[], options: CallOptions): readonly tf.Tensor[] {

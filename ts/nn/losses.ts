@@ -40,17 +40,29 @@ export const crossEntropy: Loss = {
   check(place, outputShape, { targets, targetShape }) {
     const [classes] = outputShape;
     if (outputShape.length !== 1 || classes === undefined) {
-      throw new TensorkilnError('E_SHAPE', `[${place}] wrong model output for cross_entropy: expected logits [N, C], got ${formatBatchShape(outputShape)}.`);
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[${place}] wrong model output for cross_entropy: expected logits [N, C], got ${formatBatchShape(outputShape)}.`,
+      );
     }
     if (!(targets instanceof Int32Array)) {
-      throw new TensorkilnError('E_DTYPE', `[${place}] wrong targets for cross_entropy: expected class indices in an Int32Array, got a ${targets.constructor.name}.`);
+      throw new TensorkilnError(
+        'E_DTYPE',
+        `[${place}] wrong targets for cross_entropy: expected class indices in an Int32Array, got a ${targets.constructor.name}.`,
+      );
     }
     if (targetShape.length !== 0) {
-      throw new TensorkilnError('E_SHAPE', `[${place}] wrong target shape for cross_entropy: expected one class index per row, got ${formatBatchShape(targetShape)}.`);
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[${place}] wrong target shape for cross_entropy: expected one class index per row, got ${formatBatchShape(targetShape)}.`,
+      );
     }
     const row = targets.findIndex((target) => target < 0 || target >= classes);
     if (row >= 0) {
-      throw new TensorkilnError('E_DATA', `[${place}] target of row ${row} is no class of the model: expected 0 to ${classes - 1}, got ${targets[row]}.`);
+      throw new TensorkilnError(
+        'E_DATA',
+        `[${place}] target of row ${row} is no class of the model: expected 0 to ${classes - 1}, got ${targets[row]}.`,
+      );
     }
   },
 };
@@ -65,13 +77,16 @@ export const meanSquaredError: Loss = {
   isClassification: false,
   rows: (predictions, targets) =>
     tf.tidy(() => {
-      const rows = predictions.shape[0] as number;
+      const rows = predictions.shape[0];
       const errors = tf.squaredDifference(predictions, tf.reshape(targets, predictions.shape));
-      return tf.mean(tf.reshape(errors, [rows, predictions.size / Math.max(rows, 1)]), 1) as tf.Tensor1D;
+      return tf.mean<tf.Tensor1D>(tf.reshape(errors, [rows, predictions.size / Math.max(rows, 1)]), 1);
     }),
   check(place, outputShape, { targets, targetShape }) {
     if (!(targets instanceof Float32Array)) {
-      throw new TensorkilnError('E_DTYPE', `[${place}] wrong targets for mean_squared_error: expected a Float32Array, got a ${targets.constructor.name}.`);
+      throw new TensorkilnError(
+        'E_DTYPE',
+        `[${place}] wrong targets for mean_squared_error: expected a Float32Array, got a ${targets.constructor.name}.`,
+      );
     }
     const isScalar = targetShape.length === 0 && isSameShape(outputShape, [1]);
     if (!isScalar && !isSameShape(outputShape, targetShape)) {

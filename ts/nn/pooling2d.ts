@@ -34,10 +34,18 @@ abstract class Pooling2D extends UnaryLayer {
       throw this.shapeError('wrong input shape', '[N, H, W, C]', `[${['N', ...inputShape].join(', ')}]`);
     }
     const sizes = [height, width].map((size, axis) =>
-      windowPositions(size, { window: this.poolSize[axis] as number, stride: this.strides[axis] as number, padding: this.padding }),
+      windowPositions(size, {
+        window: this.poolSize[axis] as number,
+        stride: this.strides[axis] as number,
+        padding: this.padding,
+      }),
     );
     if (Math.min(...sizes) < 1) {
-      throw this.shapeError('the window does not fit into the image', `at least ${this.poolSize.join(' x ')}`, `${height} x ${width}`);
+      throw this.shapeError(
+        'the window does not fit into the image',
+        `at least ${this.poolSize.join(' x ')}`,
+        `${height} x ${width}`,
+      );
     }
     return [...sizes, channels];
   }

@@ -34,15 +34,21 @@ export function layerTypes(): readonly string[] {
  */
 export function layerFromJSON(json: unknown, place = 'layer'): Layer {
   if (typeof json !== 'object' || json === null) {
-    throw new TensorkilnError('E_CONFIG', `[${place}] wrong layer: expected an object with type, name and config, got ${show(json)}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] wrong layer: expected an object with type, name and config, got ${show(json)}.`,
+    );
   }
-  const { type, name, config } = json as Partial<LayerJSON>;
+  const { type, name, config } = json as Partial<Record<keyof LayerJSON, unknown>>;
   const factory = typeof type === 'string' ? factories.get(type) : undefined;
   if (factory === undefined) {
-    throw new TensorkilnError('E_CONFIG', `[${place}] unknown layer type: expected one of ${layerTypes().join(', ')}, got ${show(type)}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] unknown layer type: expected one of ${layerTypes().join(', ')}, got ${show(type)}.`,
+    );
   }
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new TensorkilnError('E_CONFIG', `[${place}] wrong config: expected an object of layer options, got ${show(config)}.`);
   }
-  return factory(name === undefined ? config : { ...config, name });
+  return factory(name === undefined ? { ...config } : { ...config, name });
 }

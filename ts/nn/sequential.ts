@@ -2,7 +2,14 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, show } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import type { ModelDescription } from './description.js';
-import { checkLayerOptions, UnaryLayer, type BuildOptions, type CallOptions, type LayerJSON, type LayerOptions } from './layer.js';
+import {
+  checkLayerOptions,
+  UnaryLayer,
+  type BuildOptions,
+  type CallOptions,
+  type LayerJSON,
+  type LayerOptions,
+} from './layer.js';
 import { layerFromJSON, registerLayer } from './registry.js';
 import type { Shape } from './shape.js';
 import { renderSummary } from './summary.js';
@@ -47,7 +54,10 @@ export class Sequential extends UnaryLayer {
     super(options);
     const { layers } = options;
     if (!Array.isArray(layers) || layers.length === 0 || !layers.every((layer) => layer instanceof UnaryLayer)) {
-      throw new TensorkilnError('E_CONFIG', `[sequential] wrong layers: expected a non-empty list of layers, got ${show(layers)}.`);
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[sequential] wrong layers: expected a non-empty list of layers, got ${show(layers)}.`,
+      );
     }
     this.#seed = checkInteger('sequential', 'seed', options.seed ?? 0, { min: 0 });
     this.#layers = [...options.layers];
@@ -95,7 +105,9 @@ export class Sequential extends UnaryLayer {
    * @throws E_USAGE before `build`
    */
   describe(): ModelDescription {
-    const layers = this.#layers.flatMap((layer) => (layer instanceof Sequential ? layer.describe().layers : [layer.describeLayer()]));
+    const layers = this.#layers.flatMap((layer) =>
+      layer instanceof Sequential ? layer.describe().layers : [layer.describeLayer()],
+    );
     return { inputShape: this.inputShape, outputShape: this.outputShape, layers };
   }
 
@@ -106,13 +118,19 @@ export class Sequential extends UnaryLayer {
 
   /** The whole model as JSON: read back by `modelFromJSON`. Weights are not part of it. */
   override toJSON(): ModelJSON {
-    return { format: 'tensorkiln-model', version: 1, ...super.toJSON(), ...(this.isBuilt ? { inputShape: this.inputShape } : {}) };
+    return {
+      format: 'tensorkiln-model',
+      version: 1,
+      ...super.toJSON(),
+      ...(this.isBuilt ? { inputShape: this.inputShape } : {}),
+    };
   }
 
   #nameLayers(): string[] {
     const given = this.#layers.filter((layer) => layer.isNamed).map((layer) => layer.name);
     const repeated = given.find((name, index) => given.indexOf(name) !== index);
-    if (repeated !== undefined) throw new TensorkilnError('E_CONFIG', `[sequential] two layers are named '${repeated}': names must differ.`);
+    if (repeated !== undefined)
+      throw new TensorkilnError('E_CONFIG', `[sequential] two layers are named '${repeated}': names must differ.`);
     const taken = new Set(given);
     return this.#layers.map((layer) => {
       if (layer.isNamed) return layer.name;
@@ -129,7 +147,14 @@ function sequentialFromConfig(config: Readonly<Record<string, unknown>>): Sequen
   if (!Array.isArray(layers)) {
     throw new TensorkilnError('E_CONFIG', `[sequential] wrong layers: expected a list of layers, got ${show(layers)}.`);
   }
-  const made = layers.map((json, index) => layerFromJSON(json, `layers[${index}]`) as UnaryLayer);
+  const made = layers.map((json, index) => {
+    const layer = layerFromJSON(json, `layers[${index}]`);
+    if (layer instanceof UnaryLayer) return layer;
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[layers[${index}]] a chain takes layers with one input and one output, got '${layer.type}'.`,
+    );
+  });
   return new Sequential({ ...config, layers: made });
 }
 

@@ -22,7 +22,10 @@ export function isSameShape(a: Shape, b: Shape): boolean {
 /** Checks that `shape` is a list of positive integers. @throws E_SHAPE naming place and value */
 export function checkShape(place: string, shape: unknown): Shape {
   if (!Array.isArray(shape) || !shape.every((dim) => Number.isSafeInteger(dim) && (dim as number) > 0)) {
-    throw new TensorkilnError('E_SHAPE', `[${place}] wrong shape: expected a list of positive integers without the batch dimension, got ${show(shape)}.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[${place}] wrong shape: expected a list of positive integers without the batch dimension, got ${show(shape)}.`,
+    );
   }
   return shape as Shape;
 }

@@ -29,8 +29,17 @@ abstract class AdamFamily extends Optimizer<AdamScalar> {
     super();
     this.type = type;
     checkKeys(type, options, ADAM_SCALARS);
-    const defaults: Record<AdamScalar, number> = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: defaultWeightDecay };
-    const entries = ADAM_SCALARS.map((name): [AdamScalar, number] => [name, this.checkScalar(name, options[name] ?? defaults[name])]);
+    const defaults: Record<AdamScalar, number> = {
+      learningRate: 1e-3,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: defaultWeightDecay,
+    };
+    const entries = ADAM_SCALARS.map((name): [AdamScalar, number] => [
+      name,
+      this.checkScalar(name, options[name] ?? defaults[name]),
+    ]);
     this.scalars = new DeviceScalars(ADAM_SCALARS, Object.fromEntries(entries) as Record<AdamScalar, number>);
   }
 

@@ -68,18 +68,29 @@ export abstract class Optimizer<Scalar extends string = string> {
     const parameters = Object.values(variables);
     if (this.#bound !== undefined) {
       const { names: oldNames, parameters: old } = this.#bound;
-      if (old.length === parameters.length && old.every((variable, i) => variable === parameters[i] && oldNames[i] === names[i])) return;
-      throw new TensorkilnError('E_USAGE', `[${this.type}] already belongs to other parameters: make a new optimizer for each model.`);
+      if (
+        old.length === parameters.length &&
+        old.every((variable, i) => variable === parameters[i] && oldNames[i] === names[i])
+      )
+        return;
+      throw new TensorkilnError(
+        'E_USAGE',
+        `[${this.type}] already belongs to other parameters: make a new optimizer for each model.`,
+      );
     }
-    if (names.length === 0) throw new TensorkilnError('E_USAGE', `[${this.type}] there is nothing to train: expected at least one variable.`);
+    if (names.length === 0)
+      throw new TensorkilnError('E_USAGE', `[${this.type}] there is nothing to train: expected at least one variable.`);
     names.forEach((name, index) => {
       const { dtype } = parameters[index] as tf.Variable;
-      if (dtype !== 'float32') throw new TensorkilnError('E_DTYPE', `[${this.type}] wrong dtype of '${name}': expected float32, got ${dtype}.`);
+      if (dtype !== 'float32')
+        throw new TensorkilnError('E_DTYPE', `[${this.type}] wrong dtype of '${name}': expected float32, got ${dtype}.`);
     });
     this.#bound = tf.tidy(() => ({
       names,
       parameters,
-      slots: Object.fromEntries(this.slotNames.map((slot) => [slot, parameters.map(({ shape }) => tf.variable(tf.zeros(shape), false))])),
+      slots: Object.fromEntries(
+        this.slotNames.map((slot) => [slot, parameters.map(({ shape }) => tf.variable(tf.zeros(shape), false))]),
+      ),
       step: tf.variable(tf.zeros([1], 'int32'), false),
     }));
   }
@@ -131,7 +142,10 @@ export abstract class Optimizer<Scalar extends string = string> {
     this.#checkAlive();
     for (const [name, value] of Object.entries(values)) {
       if (!this.scalarNames.includes(name as Scalar)) {
-        throw new TensorkilnError('E_CONFIG', `[${this.type}] unknown hyper-parameter '${name}': expected some of ${this.scalarNames.join(', ')}.`);
+        throw new TensorkilnError(
+          'E_CONFIG',
+          `[${this.type}] unknown hyper-parameter '${name}': expected some of ${this.scalarNames.join(', ')}.`,
+        );
       }
       this.checkScalar(name as Scalar, value);
     }
@@ -144,9 +158,14 @@ export abstract class Optimizer<Scalar extends string = string> {
     const scalars = Object.fromEntries(this.scalarNames.map((name) => [name, this.scalars.get(name)]));
     const read = async (variables: readonly tf.Variable[]): Promise<Record<string, SlotData>> => {
       const arrays = await Promise.all(variables.map((variable) => variable.data<'float32'>()));
-      return Object.fromEntries(names.map((name, i) => [name, { shape: [...(variables[i] as tf.Variable).shape], data: arrays[i] as Float32Array }]));
+      return Object.fromEntries(
+        names.map((name, i) => [name, { shape: [...(variables[i] as tf.Variable).shape], data: arrays[i] as Float32Array }]),
+      );
     };
-    const pending = Object.entries(slots).map(async ([slot, variables]): Promise<[string, Record<string, SlotData>]> => [slot, await read(variables)]);
+    const pending = Object.entries(slots).map(async ([slot, variables]): Promise<[string, Record<string, SlotData>]> => [
+      slot,
+      await read(variables),
+    ]);
     const [count, entries] = await Promise.all([step.data<'int32'>(), Promise.all(pending)]);
     return { type: this.type, scalars, step: count[0] as number, slots: Object.fromEntries(entries) };
   }
@@ -159,7 +178,8 @@ export abstract class Optimizer<Scalar extends string = string> {
    */
   setState(state: OptimizerState): void {
     const { names, slots, step, parameters } = this.#needBound();
-    if (state.type !== this.type) throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected one of ${this.type}, got ${show(state.type)}.`);
+    if (state.type !== this.type)
+      throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected one of ${this.type}, got ${show(state.type)}.`);
     if (!Number.isInteger(state.step) || state.step < 0 || state.step > 0x7fffffff) {
       throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected a step count, got ${show(state.step)}.`);
     }
@@ -167,14 +187,21 @@ export abstract class Optimizer<Scalar extends string = string> {
     for (const slot of this.slotNames) {
       const saved = state.slots[slot] ?? {};
       if (Object.keys(saved).length !== names.length) {
-        throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected ${names.length} tensors in slot '${slot}', got ${Object.keys(saved).length}.`);
+        throw new TensorkilnError(
+          'E_DATA',
+          `[${this.type}] wrong state: expected ${names.length} tensors in slot '${slot}', got ${Object.keys(saved).length}.`,
+        );
       }
       names.forEach((name, index) => {
         const { shape } = parameters[index] as tf.Variable;
         const entry = saved[name];
-        if (entry === undefined) throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: slot '${slot}' has nothing for '${name}'.`);
+        if (entry === undefined)
+          throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: slot '${slot}' has nothing for '${name}'.`);
         if (entry.shape.join() !== shape.join() || entry.data.length !== (parameters[index] as tf.Variable).size) {
-          throw new TensorkilnError('E_SHAPE', `[${this.type}] wrong state of '${name}': expected [${shape.join(', ')}], got [${entry.shape.join(', ')}].`);
+          throw new TensorkilnError(
+            'E_SHAPE',
+            `[${this.type}] wrong state of '${name}': expected [${shape.join(', ')}], got [${entry.shape.join(', ')}].`,
+          );
         }
       });
     }
@@ -199,7 +226,8 @@ export abstract class Optimizer<Scalar extends string = string> {
 
   #needBound(): Bound {
     this.#checkAlive();
-    if (this.#bound === undefined) throw new TensorkilnError('E_USAGE', `[${this.type}] is not bound: call bind(variables) first.`);
+    if (this.#bound === undefined)
+      throw new TensorkilnError('E_USAGE', `[${this.type}] is not bound: call bind(variables) first.`);
     return this.#bound;
   }
 

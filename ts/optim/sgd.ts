@@ -56,6 +56,13 @@ export class SGD extends Optimizer<SgdScalar> {
   protected override update({ parameters, slots }: BoundParameters, gradients: readonly tf.Tensor[]): void {
     const { scalars } = this;
     if (!this.#hasVelocity) sgdStep({ scalars, parameters, gradients });
-    else sgdMomentumStep({ scalars, parameters, gradients, velocities: slots.velocities as readonly tf.Variable[], nesterov: this.#isNesterov });
+    else
+      sgdMomentumStep({
+        scalars,
+        parameters,
+        gradients,
+        velocities: slots.velocities as readonly tf.Variable[],
+        nesterov: this.#isNesterov,
+      });
   }
 }

@@ -14,7 +14,10 @@ function sizeOf(shape: readonly number[]): number {
 }
 
 /** The order in which an epoch visits the rows: the data set's own, or a random one that depends on seed and epoch only. */
-export function epochOrder(size: number, shuffle: { readonly seed: number; readonly epoch: number } | undefined): Uint32Array | undefined {
+export function epochOrder(
+  size: number,
+  shuffle: { readonly seed: number; readonly epoch: number } | undefined,
+): Uint32Array | undefined {
   return shuffle === undefined ? undefined : new HostRandom(shuffle.seed, `shuffle/${shuffle.epoch}`).permutation(size);
 }
 

@@ -11,24 +11,37 @@ import type { EarlyStopping, FitOptions } from './trainer.js';
 /** Checks that tfjs-core's current backend is ours. @throws E_DEVICE naming the current one */
 export function checkBackend(place: string): void {
   if (!(tf.backend() instanceof TensorkilnBackend)) {
-    throw new TensorkilnError('E_DEVICE', `[${place}] training needs a Tensorkiln backend: the current one is '${tf.getBackend()}'. Call tf.setBackend('tensorkiln-cpu').`);
+    throw new TensorkilnError(
+      'E_DEVICE',
+      `[${place}] training needs a Tensorkiln backend: the current one is '${tf.getBackend()}'. Call tf.setBackend('tensorkiln-cpu').`,
+    );
   }
 }
 
 /** Checks that sizes and arrays of a data set agree and that it fits model and loss. @throws E_DATA, E_SHAPE, E_DTYPE */
 export function checkDataset(place: string, dataset: Dataset, model: UnaryLayer, loss: Loss): void {
   const { size, features, targets, featureShape, targetShape } = dataset;
-  if (!Number.isSafeInteger(size) || size < 1) throw new TensorkilnError('E_DATA', `[${place}] there are no rows: expected at least one, got size ${show(size)}.`);
+  if (!Number.isSafeInteger(size) || size < 1)
+    throw new TensorkilnError('E_DATA', `[${place}] there are no rows: expected at least one, got size ${show(size)}.`);
   const count = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, size);
   if (features.length !== count(featureShape)) {
-    throw new TensorkilnError('E_SHAPE', `[${place}] wrong number of features: expected ${count(featureShape)} values for ${size} rows of [${featureShape.join(', ')}], got ${features.length}.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[${place}] wrong number of features: expected ${count(featureShape)} values for ${size} rows of [${featureShape.join(', ')}], got ${features.length}.`,
+    );
   }
   if (targets.length !== count(targetShape)) {
-    throw new TensorkilnError('E_SHAPE', `[${place}] wrong number of targets: expected ${count(targetShape)} values for ${size} rows of [${targetShape.join(', ')}], got ${targets.length}.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[${place}] wrong number of targets: expected ${count(targetShape)} values for ${size} rows of [${targetShape.join(', ')}], got ${targets.length}.`,
+    );
   }
   const wanted = model.isBuilt ? model.inputShape : featureShape;
   if (wanted.join() !== featureShape.join()) {
-    throw new TensorkilnError('E_SHAPE', `[${place}] the features do not fit the model: expected [${wanted.join(', ')}], got [${featureShape.join(', ')}].`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[${place}] the features do not fit the model: expected [${wanted.join(', ')}], got [${featureShape.join(', ')}].`,
+    );
   }
   const outputShape = model.isBuilt ? model.outputShape : model.computeOutputShape(featureShape);
   loss.check(place, outputShape, dataset);

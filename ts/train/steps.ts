@@ -49,7 +49,9 @@ export function makeSteps(model: UnaryLayer, loss: Loss, optimizer: Optimizer, i
   const evaluate = (features: tf.Tensor, targets: tf.Tensor): tf.Tensor => {
     const predictions = model.call(features);
     const sum = tf.sum(loss.rows(predictions, targets));
-    const correct = loss.isClassification ? tf.sum(tf.cast(tf.equal(tf.argMax(predictions, -1), targets), 'float32')) : tf.zerosLike(sum);
+    const correct = loss.isClassification
+      ? tf.sum(tf.cast(tf.equal(tf.argMax(predictions, -1), targets), 'float32'))
+      : tf.zerosLike(sum);
     return tf.stack([sum, correct]);
   };
   return {

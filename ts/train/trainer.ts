@@ -153,10 +153,15 @@ export class Trainer {
     return this.#exclusively('predict', async () => {
       const batchSize = checkBatchSize('predict', options.batchSize ?? DEFAULT_BATCH_SIZE);
       const { inputShape, outputShape } = this.#model;
-      const [inputSize, outputSize] = [inputShape, outputShape].map((shape) => shape.reduce((product, dim) => product * dim, 1)) as [number, number];
+      const [inputSize, outputSize] = [inputShape, outputShape].map((shape) =>
+        shape.reduce((product, dim) => product * dim, 1),
+      ) as [number, number];
       const rows = features.length / inputSize;
       if (!Number.isInteger(rows)) {
-        throw new TensorkilnError('E_SHAPE', `[predict] wrong number of features: expected a multiple of ${inputSize} for rows of [${inputShape.join(', ')}], got ${features.length}.`);
+        throw new TensorkilnError(
+          'E_SHAPE',
+          `[predict] wrong number of features: expected a multiple of ${inputSize} for rows of [${inputShape.join(', ')}], got ${features.length}.`,
+        );
       }
       const result = new Float32Array(rows * outputSize);
       const pending: Promise<void>[] = [];
@@ -190,7 +195,8 @@ export class Trainer {
   async evaluate(dataset: Dataset, options: { readonly batchSize?: number } = {}): Promise<Evaluation> {
     return this.#exclusively('evaluate', async () => {
       const batchSize = checkBatchSize('evaluate', options.batchSize ?? DEFAULT_BATCH_SIZE);
-      this.#model.inputShape;
+      if (!this.#model.isBuilt)
+        throw new TensorkilnError('E_USAGE', '[evaluate] the model is not built: call build(inputShape) or fit first.');
       checkDataset('evaluate', dataset, this.#model, this.#loss);
       return (await this.#judge(dataset, batchSize)) as Evaluation;
     });
@@ -224,12 +230,16 @@ export class Trainer {
       const pass = await this.#trainEpoch(train, epoch, options).catch((error: unknown) => this.#takeBack(error, best));
       steps += pass.steps;
       const trainSeconds = (performance.now() - start) / 1000;
-      const judged = pass.isComplete && validation !== undefined ? await this.#judge(validation, Math.max(batchSize, DEFAULT_BATCH_SIZE), signal) : undefined;
+      const judged =
+        pass.isComplete && validation !== undefined
+          ? await this.#judge(validation, Math.max(batchSize, DEFAULT_BATCH_SIZE), signal)
+          : undefined;
       if (!pass.isComplete || (validation !== undefined && judged === undefined)) {
         stopReason = 'aborted';
         break;
       }
-      if (judged !== undefined && !Number.isFinite(judged.loss)) this.#takeBack(divergedError('validation loss', judged.loss, epoch), best);
+      if (judged !== undefined && !Number.isFinite(judged.loss))
+        this.#takeBack(divergedError('validation loss', judged.loss, epoch), best);
       const watched = judged?.loss ?? pass.meanLoss;
       const improved = watched < bestLoss - (bestLoss === Infinity ? 0 : (earlyStopping?.minDelta ?? 0));
       const record: EpochRecord = {
@@ -339,7 +349,8 @@ export class Trainer {
   /** Runs one call at a time: steps of two calls would mix their batches and epochs. */
   async #exclusively<T>(place: string, run: () => Promise<T>): Promise<T> {
     if (this.#isDisposed) throw new TensorkilnError('E_DISPOSED', `[${place}] the trainer has been disposed.`);
-    if (this.#isBusy) throw new TensorkilnError('E_USAGE', `[${place}] the trainer is busy: await the call that runs before starting another.`);
+    if (this.#isBusy)
+      throw new TensorkilnError('E_USAGE', `[${place}] the trainer is busy: await the call that runs before starting another.`);
     checkBackend(place);
     this.#isBusy = true;
     try {

@@ -22,7 +22,13 @@ export interface Conv2DDilatedOptions {
  */
 export function conv2dDilated(x: tf.Tensor4D, filter: tf.Tensor4D, options: Conv2DDilatedOptions): tf.Tensor4D {
   const [dilationHeight, dilationWidth] = options.dilations;
-  const { padInfo } = tf.backend_util.computeConv2DInfo(x.shape, filter.shape, 1, [dilationHeight, dilationWidth], options.padding);
+  const { padInfo } = tf.backend_util.computeConv2DInfo(
+    x.shape,
+    filter.shape,
+    1,
+    [dilationHeight, dilationWidth],
+    options.padding,
+  );
   const geometry = [1, 1, dilationHeight, dilationWidth, padInfo.top, padInfo.left];
   const run = tf.customGrad((...args) => {
     const [images, kernel, save] = args as unknown as [tf.Tensor4D, tf.Tensor4D, tf.GradSaveFunc];
@@ -33,11 +39,21 @@ export function conv2dDilated(x: tf.Tensor4D, filter: tf.Tensor4D, options: Conv
         const backend = currentBackend();
         const [savedImages, savedKernel] = saved as [tf.Tensor, tf.Tensor];
         const gradient = backend.operand(dy);
-        const dx = backend.run(INPUT_GRADIENT, [gradient, backend.operand(savedKernel)], { shape: x.shape, dtype: 'float32' }, geometry);
-        const dfilter = backend.run(FILTER_GRADIENT, [backend.operand(savedImages), gradient], { shape: filter.shape, dtype: 'float32' }, geometry);
+        const dx = backend.run(
+          INPUT_GRADIENT,
+          [gradient, backend.operand(savedKernel)],
+          { shape: x.shape, dtype: 'float32' },
+          geometry,
+        );
+        const dfilter = backend.run(
+          FILTER_GRADIENT,
+          [backend.operand(savedImages), gradient],
+          { shape: filter.shape, dtype: 'float32' },
+          geometry,
+        );
         return [tensorFromInfo(dx, backend), tensorFromInfo(dfilter, backend)];
       },
     };
   });
-  return run(x, filter) as tf.Tensor4D;
+  return run(x, filter);
 }

@@ -19,12 +19,19 @@ export const SGD_SCALARS = ['learningRate', 'momentum', 'weightDecay'] as const;
 export type SgdScalar = (typeof SGD_SCALARS)[number];
 
 function inPlace(variables: readonly tf.Variable[]): Operand[] {
-  return variables.map((variable) => ({ handle: makeUnique(variable), storage: storageOf(variable.dtype, 'optimizer'), shape: variable.shape }));
+  return variables.map((variable) => ({
+    handle: makeUnique(variable),
+    storage: storageOf(variable.dtype, 'optimizer'),
+    shape: variable.shape,
+  }));
 }
 
 function gradientOperands(parameters: readonly tf.Variable[], gradients: readonly tf.Tensor[]): Operand[] {
   if (parameters.length !== gradients.length) {
-    throw new TensorkilnError('E_SHAPE', `[optimizer] wrong number of gradients: expected ${parameters.length}, got ${gradients.length}.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[optimizer] wrong number of gradients: expected ${parameters.length}, got ${gradients.length}.`,
+    );
   }
   const backend = currentBackend();
   return gradients.map((gradient, index) => {

@@ -7,7 +7,10 @@ import { currentBackend, makeUnique } from '../tensors.js';
 /** Refuses a host write that a replay could not repeat. @throws E_RECORDING inside a recorded step */
 export function refuseWhileRecording(place: string): void {
   if (currentBackend().engine.addon.isRecording()) {
-    throw new TensorkilnError('E_RECORDING', `[${place}] values cannot be written inside a recorded step: write them between steps.`);
+    throw new TensorkilnError(
+      'E_RECORDING',
+      `[${place}] values cannot be written inside a recorded step: write them between steps.`,
+    );
   }
 }
 
@@ -21,7 +24,10 @@ export function refuseWhileRecording(place: string): void {
  */
 export function overwriteVariable(variable: tf.Variable, values: NumericArray): void {
   if (values.length !== variable.size) {
-    throw new TensorkilnError('E_SHAPE', `[overwriteVariable] wrong number of values: expected ${variable.size}, got ${values.length}.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[overwriteVariable] wrong number of values: expected ${variable.size}, got ${values.length}.`,
+    );
   }
   const handle = makeUnique(variable);
   refuseWhileRecording('overwriteVariable');

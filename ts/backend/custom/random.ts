@@ -18,7 +18,11 @@ export interface RandomStateData {
 }
 
 function isWordPair(value: unknown): value is readonly [number, number] {
-  return Array.isArray(value) && value.length === 2 && value.every((word) => Number.isInteger(word) && (word as number) >= 0 && (word as number) <= 0xffffffff);
+  return (
+    Array.isArray(value) &&
+    value.length === 2 &&
+    value.every((word) => Number.isInteger(word) && (word as number) >= 0 && (word as number) <= 0xffffffff)
+  );
 }
 
 /**
@@ -100,10 +104,16 @@ export function randomUniform(shape: readonly number[], random: RandomState, opt
   const min = checkNumber('randomUniform', 'min', options.min ?? 0);
   const max = checkNumber('randomUniform', 'max', options.max ?? (dtype === 'float32' ? 1 : undefined), { above: min });
   if (dtype === 'int32' && ((min | 0) !== min || (max | 0) !== max)) {
-    throw new TensorkilnError('E_CONFIG', `[randomUniform] wrong bounds: expected 32-bit integers for int32, got ${min} and ${max}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[randomUniform] wrong bounds: expected 32-bit integers for int32, got ${min} and ${max}.`,
+    );
   }
   const backend = currentBackend();
-  return tensorFromInfo(backend.run(UNIFORM, [randomOperand(random)], { shape: [...shape], dtype }, undefined, [min, max]), backend);
+  return tensorFromInfo(
+    backend.run(UNIFORM, [randomOperand(random)], { shape: [...shape], dtype }, undefined, [min, max]),
+    backend,
+  );
 }
 
 export interface RandomNormalOptions {
@@ -125,5 +135,8 @@ export function randomNormal(shape: readonly number[], random: RandomState, opti
   const mean = checkNumber('randomNormal', 'mean', options.mean ?? 0);
   const stddev = checkNumber('randomNormal', 'stddev', options.stddev ?? 1, { min: 0 });
   const backend = currentBackend();
-  return tensorFromInfo(backend.run(NORMAL, [randomOperand(random)], { shape: [...shape], dtype: 'float32' }, undefined, [mean, stddev]), backend);
+  return tensorFromInfo(
+    backend.run(NORMAL, [randomOperand(random)], { shape: [...shape], dtype: 'float32' }, undefined, [mean, stddev]),
+    backend,
+  );
 }

@@ -31,18 +31,22 @@ function shapeError(expected: string, logits: tf.Tensor, labels: tf.Tensor): Ten
 export function softmaxCrossEntropy(logits: tf.Tensor, labels: tf.Tensor): tf.Tensor1D {
   checkDType('softmaxCrossEntropy', 'logits', logits, ['float32']);
   checkDType('softmaxCrossEntropy', 'labels', labels, ['int32', 'float32']);
-  const [rows, classes] = logits.shape;
-  if (logits.rank !== 2 || rows === undefined || classes === undefined) throw shapeError('logits [N, C]', logits, labels);
+  if (logits.rank !== 2) throw shapeError('logits [N, C]', logits, labels);
+  const [rows, classes] = logits.shape as [number, number];
   const isSparse = labels.dtype === 'int32';
   const wanted = isSparse ? [rows] : [rows, classes];
-  if (labels.shape.join() !== wanted.join()) throw shapeError(`labels ${isSparse ? 'int32 [N]' : 'float32 [N, C]'}`, logits, labels);
+  if (labels.shape.join() !== wanted.join())
+    throw shapeError(`labels ${isSparse ? 'int32 [N]' : 'float32 [N, C]'}`, logits, labels);
   checkClasses(labels, classes);
   const run = tf.customGrad((...args) => {
     const [z, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
     const backend = currentBackend();
     save([z, labels]);
     return {
-      value: tensorFromInfo(backend.run(FORWARD, [backend.operand(z), backend.operand(labels)], { shape: [rows], dtype: 'float32' }), backend),
+      value: tensorFromInfo(
+        backend.run(FORWARD, [backend.operand(z), backend.operand(labels)], { shape: [rows], dtype: 'float32' }),
+        backend,
+      ),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const inputs = [...saved, dy].map((tensor) => backend.operand(tensor));
         return tensorFromInfo(backend.run(GRADIENT, inputs, { shape: [rows, classes], dtype: 'float32' }), backend);
@@ -57,6 +61,9 @@ function checkClasses(labels: tf.Tensor, classes: number): void {
   const { mirror } = currentBackend().record(labels);
   const row = mirror?.findIndex((label) => label < 0 || label >= classes) ?? -1;
   if (row >= 0) {
-    throw new TensorkilnError('E_INDEX', `[softmaxCrossEntropy] label ${mirror?.[row]} of row ${row} is no class: expected 0 to ${classes - 1}.`);
+    throw new TensorkilnError(
+      'E_INDEX',
+      `[softmaxCrossEntropy] label ${mirror?.[row]} of row ${row} is no class: expected 0 to ${classes - 1}.`,
+    );
   }
 }
