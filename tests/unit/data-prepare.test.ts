@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_PREPROCESSING } from '../../ts/data/preprocessing-options.js';
 import { prepareData, type DataConfig, type DataEvent } from '../../ts/data/prepare.js';
-import { writeFileAtomic } from '../../ts/data/write-file-atomic.js';
+import { writeFileAtomic } from '../../ts/write-file.js';
 
 const PENGUINS: DataConfig = {
   path: fileURLToPath(new URL('../../examples/penguins/penguins.csv', import.meta.url)),

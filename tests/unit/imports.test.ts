@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { filesUnder, textOf } from '../support/files.js';
 
 // Single files at the top of ts/ that every room may use.
-const SHARED = ['errors', 'arguments', 'optional-package'];
+const SHARED = ['errors', 'arguments', 'optional-package', 'write-file'];
 
 /** Rooms of ts/ from the bottom up: a room may import itself, the shared files and the levels below its own. */
 const LEVELS: readonly (readonly string[])[] = [

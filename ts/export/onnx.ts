@@ -15,7 +15,7 @@ import {
   type ValueInfoProtoSchema,
 } from './proto/onnx_pb.js';
 import { verifyOnnx, type OnnxProbe, type OnnxVerification } from './verify-onnx.js';
-import { writeFileWhole } from './write-file.js';
+import { writeFileAtomic } from '../write-file.js';
 
 /** Written into every file: what onnxruntime 1.12 and later read. */
 const IR_VERSION = 8n;
@@ -87,7 +87,7 @@ export async function exportOnnx(model: ModelDescription, options: OnnxExportOpt
     options.probe === undefined
       ? { verified: false, reason: 'no probe rows were given' }
       : await verifyOnnx(bytes, options.probe, { inputShape: model.inputShape });
-  if (options.path !== undefined) await writeFileWhole(options.path, bytes);
+  if (options.path !== undefined) await writeFileAtomic(options.path, bytes);
   return { bytes, verification };
 }
 

@@ -1,33 +1,39 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { TensorkilnError } from '../errors.js';
+import { TensorkilnError } from './errors.js';
 
 /**
  * Writes a file whole or not at all: under a temporary name in the same folder, flushed to the disk, then renamed over the final name.
  *
- * @param path its folder must exist
+ * @param path its folder is made if it is not there
  * @throws E_IO with the system's reason; the temporary file is removed and an earlier file of that name is untouched
  */
 export async function writeFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
+    await mkdir(dirname(path), { recursive: true });
     const file = await open(temporary, 'wx');
     try {
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
+      await writeAndSync(file, content);
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
     }
-    await rename(temporary, path);
     await syncFolder(dirname(path));
   } catch (cause) {
-    await rm(temporary, { force: true });
-    throw new TensorkilnError(
-      'E_IO',
-      `[write] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`,
-      { cause },
-    );
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TensorkilnError('E_IO', `[write] cannot write ${path}: ${reason}.`, { cause });
+  }
+}
+
+async function writeAndSync(file: FileHandle, content: string | Uint8Array): Promise<void> {
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,0 +1,49 @@
+import type { DataEvent } from '../data/index.js';
+import type { BaselineResult, ClassificationMetrics } from '../evaluate/index.js';
+import type { OnnxVerification } from '../export/index.js';
+import type { StopReason, TrainingEvent } from '../train/index.js';
+
+/** How a model fared, without the parts that only a report needs. */
+export interface Scores {
+  readonly rows: number;
+  readonly accuracy: number;
+  readonly balancedAccuracy: number;
+  readonly macroF1: number;
+  readonly logLoss: number;
+}
+
+/** Where a run's files lie; absolute. */
+export interface RunFiles {
+  readonly folder: string;
+  readonly config: string;
+  readonly metrics: string;
+  readonly history: string;
+  readonly report: string;
+  readonly model: string;
+  readonly preprocessing: string;
+  readonly log: string;
+}
+
+/** What a run ends with. */
+export interface RunResult {
+  readonly stopReason: StopReason;
+  readonly bestEpoch: number;
+  readonly test: Scores;
+  readonly validation: Scores;
+  readonly baselines: readonly (Scores & { readonly name: BaselineResult['name'] })[];
+  readonly verification: OnnxVerification;
+  readonly files: RunFiles;
+}
+
+/** Everything a run tells, in order: run_start, data_*, the trainer's events, evaluated, run_end. */
+export type RunEvent =
+  | { readonly type: 'run_start'; readonly version: string; readonly device: string; readonly output: string }
+  | DataEvent
+  | TrainingEvent
+  | { readonly type: 'evaluated'; readonly test: ClassificationMetrics; readonly baselines: readonly BaselineResult[] }
+  | { readonly type: 'run_end'; readonly result: RunResult };
+
+export function scoresOf(metrics: ClassificationMetrics): Scores {
+  const { rows, accuracy, balancedAccuracy, macroF1, logLoss } = metrics;
+  return { rows, accuracy, balancedAccuracy, macroF1, logLoss };
+}

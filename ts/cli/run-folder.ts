@@ -1,0 +1,52 @@
+import { access, constants, mkdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { TensorkilnError } from '../errors.js';
+import { writeFileAtomic } from '../write-file.js';
+import type { RunFiles } from './run-events.js';
+
+/** `runs/<name>-<UTC date>-<time>` below the working directory, with a number behind it when that is taken. */
+export function defaultFolder(name: string, now: Date): string {
+  const stamp = now.toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  const base = resolve('runs', `${name}-${stamp}`);
+  let folder = base;
+  for (let number = 2; existsSync(folder); number++) folder = `${base}-${number}`;
+  return folder;
+}
+
+/** The names of a run's files. */
+export function runFiles(folder: string): RunFiles {
+  return {
+    folder,
+    config: join(folder, 'config.resolved.yaml'),
+    metrics: join(folder, 'metrics.json'),
+    history: join(folder, 'training_history.json'),
+    report: join(folder, 'report.html'),
+    model: join(folder, 'export', 'model.onnx'),
+    preprocessing: join(folder, 'export', 'preprocessing.json'),
+    log: join(folder, 'log.jsonl'),
+  };
+}
+
+/**
+ * Makes the folder and proves that files can be written there, before any work is done for them.
+ *
+ * @throws E_IO naming the folder and the system's reason
+ */
+export async function createRunFolder(files: RunFiles): Promise<void> {
+  try {
+    await mkdir(join(files.folder, 'export'), { recursive: true });
+    await access(files.folder, constants.W_OK);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TensorkilnError(
+      'E_IO',
+      `[output] cannot write to ${files.folder}: ${reason}. Choose another folder with --output.`,
+      { cause },
+    );
+  }
+  // Permissions do not tell of read-only or full disks; writing does.
+  const probe = join(files.folder, '.write-test');
+  await writeFileAtomic(probe, 'x');
+  await rm(probe);
+}

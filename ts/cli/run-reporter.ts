@@ -1,0 +1,139 @@
+import { relative } from 'node:path';
+import { styleText } from 'node:util';
+import type { TrainingHistory } from '../train/index.js';
+import { errorCodeOf } from './failure.js';
+import type { Output } from './output.js';
+import { formatLoss, formatPercent, ProgressLine } from './progress-line.js';
+import type { RunEvent, RunResult, Scores } from './run-events.js';
+import { withSnakeKeys } from './snake-case.js';
+
+/** Shows a run's events to someone. */
+export interface RunReporter {
+  event(event: RunEvent): void;
+  /** A line that is no event, such as what a signal does. */
+  notice(text: string): void;
+  /** Told before the error is described on stderr. */
+  failure(error: unknown): void;
+}
+
+const BASELINE_LABELS = { logistic: 'logistic regression', majority: 'majority class' } as const;
+
+/** For people: a few lines, and the held-out result beside its baselines at the end. */
+export class TextReporter implements RunReporter {
+  readonly #output: Output;
+  #progress: ProgressLine | undefined;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  event(event: RunEvent): void {
+    switch (event.type) {
+      case 'run_start':
+        return;
+      case 'data_read':
+        return this.#line(`Read ${relativePath(event.path)}: ${event.rows} rows, ${event.columns} columns`);
+      case 'data_warning':
+        return this.#line(`${this.#style('yellow', 'Note:')} ${event.message}`);
+      case 'data_ready': {
+        const { train, validation, test, perClass } = event.counts;
+        return this.#line(
+          `${perClass.length} classes, ${event.features} features; rows: ${train} training, ${validation} validation, ${test} held out`,
+        );
+      }
+      case 'start':
+        this.#progress = new ProgressLine(this.#output, event.epochs);
+        return this.#line(
+          `Training ${event.parameters} parameters, ${event.stepsPerEpoch} steps an epoch, at most ${event.epochs} epochs`,
+        );
+      case 'epoch':
+        return this.#progress?.epoch(event.record);
+      case 'end':
+        return this.#line(describeEnd(event.history));
+      case 'run_end':
+        return this.#result(event.result);
+      case 'step':
+      case 'evaluated':
+        return;
+    }
+  }
+
+  notice(text: string): void {
+    this.#line(text);
+  }
+
+  failure(): void {
+    this.#progress?.clear();
+  }
+
+  #line(text: string): void {
+    this.#progress?.clear();
+    this.#output.line(text);
+  }
+
+  #result({ test, baselines, verification, files }: RunResult): void {
+    const rows: readonly (readonly [string, Scores])[] = [
+      ['this model', test],
+      ...baselines.map((baseline) => [BASELINE_LABELS[baseline.name], baseline] as const),
+    ];
+    const width = Math.max(...rows.map(([label]) => label.length));
+    this.#line('');
+    this.#line(this.#style('bold', `Held-out result on ${test.rows} rows`));
+    this.#line(`  ${''.padEnd(width)}  accuracy  balanced  log loss`);
+    rows.forEach(([label, scores], index) => {
+      const cells = [formatPercent(scores.accuracy), formatPercent(scores.balancedAccuracy), formatLoss(scores.logLoss)];
+      const line = `  ${label.padEnd(width)}${cells.map((cell) => cell.padStart(10)).join('')}`;
+      this.#line(index === 0 ? this.#style('bold', line) : line);
+    });
+    this.#line('');
+    const check = verification.verified
+      ? `verified in onnxruntime on ${verification.rows} rows`
+      : `not verified: ${verification.reason}`;
+    this.#line(`Model: ${relativePath(files.model)} (${check})`);
+    this.#line(`Open: ${relativePath(files.report)}`);
+  }
+
+  #style(format: 'bold' | 'yellow', text: string): string {
+    return this.#output.hasColors ? styleText(format, text) : text;
+  }
+}
+
+/** For programs: one JSON object a line, keys in snake_case; single steps are left out. */
+export class JsonReporter implements RunReporter {
+  readonly #output: Output;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  event(event: RunEvent): void {
+    if (event.type !== 'step') this.#output.line(JSON.stringify(withSnakeKeys(event)));
+  }
+
+  notice(text: string): void {
+    this.#output.line(JSON.stringify({ type: 'notice', message: text }));
+  }
+
+  failure(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#output.line(JSON.stringify({ type: 'error', code: errorCodeOf(error), message }));
+  }
+}
+
+function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string {
+  const best = bestEpoch === 0 ? 'no epoch was complete' : `weights of epoch ${bestEpoch}, the best on validation rows`;
+  switch (stopReason) {
+    case 'epochs':
+      return `Trained all ${epochs.length} epochs; ${best}`;
+    case 'early_stopping':
+      return `Stopped early after epoch ${epochs.length}; ${best}`;
+    case 'aborted':
+      return `Stopped by a signal after epoch ${epochs.length}; ${best}`;
+  }
+}
+
+/** Relative to the working directory where that is shorter to read. */
+function relativePath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith('..') ? path : short;
+}
