@@ -28,9 +28,9 @@ export interface LogisticOptions {
 /** Up to here the system of a Newton step, the square of this many entries, is solved in well under a second. */
 const MAX_NEWTON_PARAMETERS = 300;
 /** Multiply-adds of one Newton step over all rows, about a second's worth. */
-const MAX_NEWTON_WORK = 1e9;
+const MAX_NEWTON_WORK = 4e8;
 /** Multiply-adds of all gradient steps together; about a minute. */
-const MAX_FIRST_ORDER_WORK = 5e10;
+const MAX_FIRST_ORDER_WORK = 2e10;
 const DEFAULT_ITERATIONS = 100;
 
 /**
