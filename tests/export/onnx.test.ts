@@ -22,19 +22,7 @@ const TOLERANCE = 1e-5;
 const VECTOR = [5];
 const IMAGE = [7, 6, 3];
 
-const ACTIVATIONS = [
-  'linear',
-  'relu',
-  'relu6',
-  'elu',
-  'selu',
-  'leaky_relu',
-  'sigmoid',
-  'tanh',
-  'softmax',
-  'softplus',
-  'gelu',
-];
+const ACTIVATIONS = ['linear', 'relu', 'relu6', 'elu', 'selu', 'leaky_relu', 'sigmoid', 'tanh', 'softmax', 'softplus', 'gelu'];
 
 function conv(outputShape: number[], kernelShape: number[], config: Record<string, unknown>): LayerSketch {
   return {
@@ -53,41 +41,81 @@ const CASES: [string, number[], LayerSketch[]][] = [
   ['dense', VECTOR, [dense(5, 4)]],
   ['dense without bias', VECTOR, [{ type: 'dense', weightShapes: { kernel: [5, 4] }, outputShape: [4] }]],
   ['dense over the last axis', [3, 5], [{ type: 'dense', weightShapes: { kernel: [5, 2], bias: [2] }, outputShape: [3, 2] }]],
-  ['dense over the channels of an image', IMAGE, [
-    conv([7, 6, 4], [3, 3, 3, 4], { padding: 'same' }),
-    { type: 'dense', weightShapes: { kernel: [4, 2] }, outputShape: [7, 6, 2] },
-  ]],
+  [
+    'dense over the channels of an image',
+    IMAGE,
+    [
+      conv([7, 6, 4], [3, 3, 3, 4], { padding: 'same' }),
+      { type: 'dense', weightShapes: { kernel: [4, 2] }, outputShape: [7, 6, 2] },
+    ],
+  ],
   ['conv2d valid', IMAGE, [conv([5, 5, 4], [3, 2, 3, 4], { padding: 'valid', activation: 'relu' })]],
   ['conv2d same, even kernel: odd padding at bottom and right', IMAGE, [conv([7, 6, 4], [2, 4, 3, 4], { padding: 'same' })]],
-  ['conv2d same with strides: one row more at the bottom', [8, 6, 3], [conv([4, 3, 2], [3, 3, 3, 2], { padding: 'same', strides: [2, 2] })]],
+  [
+    'conv2d same with strides: one row more at the bottom',
+    [8, 6, 3],
+    [conv([4, 3, 2], [3, 3, 3, 2], { padding: 'same', strides: [2, 2] })],
+  ],
   ['conv2d valid with unequal strides', IMAGE, [conv([3, 2, 2], [3, 2, 3, 2], { padding: 'valid', strides: [2, 3] })]],
   ['conv2d same, dilated', IMAGE, [conv([7, 6, 2], [3, 2, 3, 2], { padding: 'same', dilations: [2, 3] })]],
   ['conv2d one number for both axes', IMAGE, [conv([3, 2, 2], [3, 3, 3, 2], { kernelSize: 3, strides: 2 })]],
-  ['conv2d without bias', IMAGE, [{ type: 'conv2d', config: { kernelSize: [1, 1] }, weightShapes: { kernel: [1, 1, 3, 2] }, outputShape: [7, 6, 2] }]],
+  [
+    'conv2d without bias',
+    IMAGE,
+    [{ type: 'conv2d', config: { kernelSize: [1, 1] }, weightShapes: { kernel: [1, 1, 3, 2] }, outputShape: [7, 6, 2] }],
+  ],
   ['max_pool2d valid', IMAGE, [{ type: 'max_pool2d', config: { poolSize: [2, 2], padding: 'valid' }, outputShape: [3, 3, 3] }]],
-  ['max_pool2d same, overlapping', IMAGE, [{ type: 'max_pool2d', config: { poolSize: [3, 2], strides: [2, 1], padding: 'same' }, outputShape: [4, 6, 3] }]],
-  ['avg_pool2d valid', IMAGE, [{ type: 'avg_pool2d', config: { poolSize: [2, 3], strides: [1, 2], padding: 'valid' }, outputShape: [6, 2, 3] }]],
-  ['avg_pool2d same: padding does not count', IMAGE, [{ type: 'avg_pool2d', config: { poolSize: [3, 4], strides: [2, 2], padding: 'same' }, outputShape: [4, 3, 3] }]],
+  [
+    'max_pool2d same, overlapping',
+    IMAGE,
+    [{ type: 'max_pool2d', config: { poolSize: [3, 2], strides: [2, 1], padding: 'same' }, outputShape: [4, 6, 3] }],
+  ],
+  [
+    'avg_pool2d valid',
+    IMAGE,
+    [{ type: 'avg_pool2d', config: { poolSize: [2, 3], strides: [1, 2], padding: 'valid' }, outputShape: [6, 2, 3] }],
+  ],
+  [
+    'avg_pool2d same: padding does not count',
+    IMAGE,
+    [{ type: 'avg_pool2d', config: { poolSize: [3, 4], strides: [2, 2], padding: 'same' }, outputShape: [4, 3, 3] }],
+  ],
   ['flatten of an image', IMAGE, [{ type: 'flatten', outputShape: [126] }]],
-  ['flatten behind a convolution, channels last', IMAGE, [conv([5, 4, 2], [3, 3, 3, 2], {}), { type: 'flatten', outputShape: [40] }, dense(40, 3)]],
+  [
+    'flatten behind a convolution, channels last',
+    IMAGE,
+    [conv([5, 4, 2], [3, 3, 3, 2], {}), { type: 'flatten', outputShape: [40] }, dense(40, 3)],
+  ],
   ['dropout', VECTOR, [{ type: 'dropout', config: { rate: 0.5 }, outputShape: VECTOR }]],
-  ['a small LeNet', [12, 12, 1], [
-    conv([12, 12, 4], [5, 5, 1, 4], { padding: 'same', activation: 'relu' }),
-    { type: 'max_pool2d', config: { poolSize: [2, 2] }, outputShape: [6, 6, 4] },
-    conv([2, 2, 6], [5, 5, 4, 6], { activation: 'tanh' }),
-    { type: 'avg_pool2d', config: { poolSize: [2, 2] }, outputShape: [1, 1, 6] },
-    { type: 'flatten', outputShape: [6] },
-    { type: 'dropout', config: { rate: 0.25 }, outputShape: [6] },
-    dense(6, 5, { activation: 'gelu' }),
-    dense(5, 3, { activation: 'softmax' }),
-  ]],
+  [
+    'a small LeNet',
+    [12, 12, 1],
+    [
+      conv([12, 12, 4], [5, 5, 1, 4], { padding: 'same', activation: 'relu' }),
+      { type: 'max_pool2d', config: { poolSize: [2, 2] }, outputShape: [6, 6, 4] },
+      conv([2, 2, 6], [5, 5, 4, 6], { activation: 'tanh' }),
+      { type: 'avg_pool2d', config: { poolSize: [2, 2] }, outputShape: [1, 1, 6] },
+      { type: 'flatten', outputShape: [6] },
+      { type: 'dropout', config: { rate: 0.25 }, outputShape: [6] },
+      dense(6, 5, { activation: 'gelu' }),
+      dense(5, 3, { activation: 'softmax' }),
+    ],
+  ],
   ...ACTIVATIONS.map((activation): [string, number[], LayerSketch[]] => [
     `activation ${activation}`,
     VECTOR,
     [{ type: 'activation', config: { activation }, outputShape: VECTOR }],
   ]),
-  ['activation elu with alpha', VECTOR, [{ type: 'activation', config: { activation: 'elu', alpha: 0.3 }, outputShape: VECTOR }]],
-  ['activation leaky_relu with alpha', VECTOR, [{ type: 'activation', config: { activation: 'leaky_relu', alpha: 0.05 }, outputShape: VECTOR }]],
+  [
+    'activation elu with alpha',
+    VECTOR,
+    [{ type: 'activation', config: { activation: 'elu', alpha: 0.3 }, outputShape: VECTOR }],
+  ],
+  [
+    'activation leaky_relu with alpha',
+    VECTOR,
+    [{ type: 'activation', config: { activation: 'leaky_relu', alpha: 0.05 }, outputShape: VECTOR }],
+  ],
   ['softmax over the channels of a convolution', IMAGE, [conv([5, 4, 3], [3, 3, 3, 3], { activation: 'softmax' })]],
   ['softmax as a layer on an image', IMAGE, [{ type: 'activation', config: { activation: 'softmax' }, outputShape: IMAGE }]],
   ['an image through and out: channels last on both sides', IMAGE, [conv([7, 6, 2], [1, 1, 3, 2], {})]],
@@ -167,7 +195,14 @@ describe('the exported file', () => {
 
   it('reads a weight that is a view into a larger array', async () => {
     const whole = Float32Array.of(9, 9, 1, 2, 9);
-    const layer = { type: 'dense', name: 'd', config: {}, inputShape: [1], outputShape: [2], weights: { kernel: { shape: [1, 2], data: whole.subarray(2, 4) } } };
+    const layer = {
+      type: 'dense',
+      name: 'd',
+      config: {},
+      inputShape: [1],
+      outputShape: [2],
+      weights: { kernel: { shape: [1, 2], data: whole.subarray(2, 4) } },
+    };
     const output = await runOnnx(buildOnnx({ inputShape: [1], outputShape: [2], layers: [layer] }), Float32Array.of(3), [1, 1]);
     expect([...(output.data as Float32Array)]).toEqual([3, 6]);
   });
@@ -202,20 +237,71 @@ describe('the exported file', () => {
 
 describe('buildOnnx refuses', () => {
   const refusals: [string, () => ModelDescription, RegExp][] = [
-    ['an unknown layer type', () => describeModel(VECTOR, [{ type: 'lstm', outputShape: [5] }]), /'lstm_0' \(lstm\): this layer type cannot be expressed/],
+    [
+      'an unknown layer type',
+      () => describeModel(VECTOR, [{ type: 'lstm', outputShape: [5] }]),
+      /'lstm_0' \(lstm\): this layer type cannot be expressed/,
+    ],
     ['a type named like an object member', () => describeModel(VECTOR, [{ type: 'toString', outputShape: [5] }]), /toString/],
-    ['an unknown activation', () => describeModel(VECTOR, [dense(5, 2, { activation: 'mish' })]), /'dense_0' .*activation "mish" cannot be expressed/],
-    ['an unknown padding', () => describeModel(IMAGE, [conv([5, 4, 2], [3, 3, 3, 2], { padding: 'full' })]), /padding must be 'same' or 'valid', got "full"/],
-    ['a stride of zero', () => describeModel(IMAGE, [conv([5, 4, 2], [3, 3, 3, 2], { strides: [0, 1] })]), /strides must be a positive integer/],
-    ['a missing kernel size', () => describeModel(IMAGE, [conv([5, 4, 2], [3, 3, 3, 2], { kernelSize: undefined })]), /kernelSize must be/],
-    ['a missing weight', () => describeModel(VECTOR, [{ type: 'dense', outputShape: [2] }]), /weight 'kernel' is missing: expected shape \[5,2\]/],
-    ['a weight of the wrong shape', () => describeModel(VECTOR, [{ ...dense(4, 2), outputShape: [2] }]), /weight 'kernel' has the wrong size: expected \[5,2\], got \[4,2\]/],
-    ['an output shape that the options do not give', () => describeModel(IMAGE, [conv([7, 6, 2], [3, 3, 3, 2], {})]), /give output shape \[5,4,2\], its description says \[7,6,2\]/],
+    [
+      'an unknown activation',
+      () => describeModel(VECTOR, [dense(5, 2, { activation: 'mish' })]),
+      /'dense_0' .*activation "mish" cannot be expressed/,
+    ],
+    [
+      'an unknown padding',
+      () => describeModel(IMAGE, [conv([5, 4, 2], [3, 3, 3, 2], { padding: 'full' })]),
+      /padding must be 'same' or 'valid', got "full"/,
+    ],
+    [
+      'a stride of zero',
+      () => describeModel(IMAGE, [conv([5, 4, 2], [3, 3, 3, 2], { strides: [0, 1] })]),
+      /strides must be a positive integer/,
+    ],
+    [
+      'a missing kernel size',
+      () => describeModel(IMAGE, [conv([5, 4, 2], [3, 3, 3, 2], { kernelSize: undefined })]),
+      /kernelSize must be/,
+    ],
+    [
+      'a missing weight',
+      () => describeModel(VECTOR, [{ type: 'dense', outputShape: [2] }]),
+      /weight 'kernel' is missing: expected shape \[5,2\]/,
+    ],
+    [
+      'a weight of the wrong shape',
+      () => describeModel(VECTOR, [{ ...dense(4, 2), outputShape: [2] }]),
+      /weight 'kernel' has the wrong size: expected \[5,2\], got \[4,2\]/,
+    ],
+    [
+      'an output shape that the options do not give',
+      () => describeModel(IMAGE, [conv([7, 6, 2], [3, 3, 3, 2], {})]),
+      /give output shape \[5,4,2\], its description says \[7,6,2\]/,
+    ],
     ['a convolution of rows', () => describeModel(VECTOR, [conv([5, 4, 2], [3, 3, 3, 2], {})]), /needs an image/],
-    ['a window larger than the image', () => describeModel([2, 2, 1], [conv([1, 1, 1], [3, 3, 1, 1], {})]), /larger than the image/],
-    ['layers that do not meet', () => { const model = describeModel(VECTOR, [dense(5, 2)]); return { ...model, inputShape: [6] }; }, /does not follow from what comes before it, \[6\]/],
-    ['an alpha that is no number', () => describeModel(VECTOR, [dense(5, 2, { activation: 'elu', alpha: 'x' })]), /alpha must be a finite number/],
-    ['a model output that the layers do not give', () => ({ ...describeModel(VECTOR, [dense(5, 2)]), outputShape: [3] }), /layers give output shape \[2\], the model says \[3\]/],
+    [
+      'a window larger than the image',
+      () => describeModel([2, 2, 1], [conv([1, 1, 1], [3, 3, 1, 1], {})]),
+      /larger than the image/,
+    ],
+    [
+      'layers that do not meet',
+      () => {
+        const model = describeModel(VECTOR, [dense(5, 2)]);
+        return { ...model, inputShape: [6] };
+      },
+      /does not follow from what comes before it, \[6\]/,
+    ],
+    [
+      'an alpha that is no number',
+      () => describeModel(VECTOR, [dense(5, 2, { activation: 'elu', alpha: 'x' })]),
+      /alpha must be a finite number/,
+    ],
+    [
+      'a model output that the layers do not give',
+      () => ({ ...describeModel(VECTOR, [dense(5, 2)]), outputShape: [3] }),
+      /layers give output shape \[2\], the model says \[3\]/,
+    ],
   ];
   for (const [name, make, message] of refusals) {
     it(name, () => {
@@ -282,8 +368,12 @@ describe('verification and writing', () => {
 
   it('refuses a probe that does not fit and bytes that are no model', async () => {
     const bytes = buildOnnx(model);
-    await expect(verifyOnnx(bytes, { features: features.subarray(1), outputs }, { inputShape: VECTOR })).rejects.toMatchObject({ code: 'E_SHAPE' });
-    await expect(verifyOnnx(bytes, { features, outputs: outputs.subarray(1) }, { inputShape: VECTOR })).rejects.toMatchObject({ code: 'E_SHAPE' });
+    await expect(verifyOnnx(bytes, { features: features.subarray(1), outputs }, { inputShape: VECTOR })).rejects.toMatchObject({
+      code: 'E_SHAPE',
+    });
+    await expect(verifyOnnx(bytes, { features, outputs: outputs.subarray(1) }, { inputShape: VECTOR })).rejects.toMatchObject({
+      code: 'E_SHAPE',
+    });
     await expect(verifyOnnx(Uint8Array.of(1, 2, 3), { features, outputs }, { inputShape: VECTOR })).rejects.toMatchObject({
       code: 'E_EXPORT',
       message: expect.stringMatching(/onnxruntime-web cannot run the exported model/),
@@ -304,7 +394,9 @@ describe('importOptional', () => {
   it('gives undefined for a package that is not installed and passes other failures on', async () => {
     const missing = 'tensorkiln-no-such-package';
     // Vitest replaces import() by its own loader; Node's error is made here as Node words it.
-    const notFound = Object.assign(new Error(`Cannot find package '${missing}' imported from here`), { code: 'ERR_MODULE_NOT_FOUND' });
+    const notFound = Object.assign(new Error(`Cannot find package '${missing}' imported from here`), {
+      code: 'ERR_MODULE_NOT_FOUND',
+    });
     expect(await importOptional(missing, () => Promise.reject(notFound))).toBeUndefined();
     await expect(importOptional('another', () => Promise.reject(notFound))).rejects.toBe(notFound);
     const broken = new Error('broken');

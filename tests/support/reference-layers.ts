@@ -7,7 +7,9 @@ export function runReference(model: ModelDescription, features: ArrayLike<number
   let values = Float64Array.from(features);
   for (const layer of model.layers) {
     const rowSize = productOf(layer.inputShape);
-    const results = Array.from({ length: rows }, (_, row) => runLayer(layer, values.subarray(row * rowSize, (row + 1) * rowSize)));
+    const results = Array.from({ length: rows }, (_, row) =>
+      runLayer(layer, values.subarray(row * rowSize, (row + 1) * rowSize)),
+    );
     values = Float64Array.from(results.flatMap((result) => [...result]));
   }
   return values;

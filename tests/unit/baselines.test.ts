@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { Dataset } from '../../ts/data/dataset.js';
 import { logisticBaseline, majorityBaseline } from '../../ts/evaluate/baselines.js';
 import { fitLogistic, predictLogistic } from '../../ts/evaluate/logistic.js';
+import { TurnTaker } from '../../ts/evaluate/turn-taker.js';
 import { randomSource, randomValues } from '../support/describe-model.js';
 
 const fixture = JSON.parse(readFileSync(new URL('../fixtures/baselines.json', import.meta.url), 'utf8')) as {
@@ -30,17 +31,20 @@ function dataset(features: ArrayLike<number>, labels: ArrayLike<number>, numFeat
 
 const train = dataset(fixture.trainFeatures, fixture.trainLabels, 4);
 const test = dataset(fixture.testFeatures, fixture.testLabels, 4);
+const turns = new TurnTaker('test');
 const problem = { features: train.features, labels: train.targets, rows: train.size, numFeatures: 4, numClasses: 3, l2: 1 };
 
 describe('majorityBaseline', () => {
   it('says the most frequent class with the shares of the training rows', () => {
-    const { metrics, description } = majorityBaseline(
-      dataset([0, 0, 0, 0], [1, 1, 0, 1], 1),
-      dataset([0, 0], [1, 0], 1),
-      ['no', 'yes'],
-    );
+    const { metrics, description } = majorityBaseline(dataset([0, 0, 0, 0], [1, 1, 0, 1], 1), dataset([0, 0], [1, 0], 1), [
+      'no',
+      'yes',
+    ]);
     expect(metrics.accuracy).toBe(0.5);
-    expect(metrics.confusion).toEqual([[0, 1], [0, 1]]);
+    expect(metrics.confusion).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
     expect(metrics.logLoss).toBeCloseTo(-(Math.log(0.75) + Math.log(0.25)) / 2, 12);
     expect(description).toContain('"yes"');
   });
@@ -68,25 +72,25 @@ describe('logisticBaseline', () => {
   });
 
   it('gives the probabilities of scikit-learn', async () => {
-    const { weights } = await fitLogistic(problem, { method: 'newton', maxIterations: 100 });
-    const probabilities = predictLogistic(weights, test.features.subarray(0, 40), 4, 3);
+    const { weights } = await fitLogistic(problem, { method: 'newton', maxIterations: 100, turns });
+    const probabilities = await predictLogistic(weights, { ...problem, features: test.features.subarray(0, 40) }, turns);
     expect(probabilities.length).toBe(fixture.probabilities.length);
     fixture.probabilities.forEach((value, i) => expect(probabilities[i]).toBeCloseTo(value, 6));
   });
 
   it('reaches the same optimum by gradients alone', async () => {
-    const newton = await fitLogistic(problem, { method: 'newton', maxIterations: 100 });
-    const gradients = await fitLogistic(problem, { method: 'lbfgs', maxIterations: 500 });
+    const newton = await fitLogistic(problem, { method: 'newton', maxIterations: 100, turns });
+    const gradients = await fitLogistic(problem, { method: 'lbfgs', maxIterations: 500, turns });
     expect(gradients.converged).toBe(true);
-    const a = predictLogistic(newton.weights, test.features, 4, 3);
-    const b = predictLogistic(gradients.weights, test.features, 4, 3);
+    const a = await predictLogistic(newton.weights, { ...problem, features: test.features }, turns);
+    const b = await predictLogistic(gradients.weights, { ...problem, features: test.features }, turns);
     // A gradient below 1e-4 with a curvature of l2 / rows leaves probabilities within a hundredth.
     a.forEach((value, i) => expect(Math.abs(value - b[i]!)).toBeLessThan(0.01));
   });
 
   it('repeats bit for bit', async () => {
-    const first = await fitLogistic(problem, { method: 'newton', maxIterations: 100 });
-    const second = await fitLogistic(problem, { method: 'newton', maxIterations: 100 });
+    const first = await fitLogistic(problem, { method: 'newton', maxIterations: 100, turns });
+    const second = await fitLogistic(problem, { method: 'newton', maxIterations: 100, turns });
     expect(second.weights).toEqual(first.weights);
   });
 
@@ -116,7 +120,11 @@ describe('logisticBaseline', () => {
   it('lets the event loop turn and stops when aborted', async () => {
     const rows = 20000;
     const random = randomSource(12);
-    const big = dataset(randomValues(random, rows * 20), Array.from({ length: rows }, (_, row) => row % 4), 20);
+    const big = dataset(
+      randomValues(random, rows * 20),
+      Array.from({ length: rows }, (_, row) => row % 4),
+      20,
+    );
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), 50);
     const started = performance.now();
@@ -132,7 +140,14 @@ describe('logisticBaseline', () => {
     ['no test rows', train, dataset([], [], 4), {}, 'E_DATA', /test part has no rows/],
     ['a class out of range', train, dataset([0, 0, 0, 0], [3], 4), {}, 'E_INDEX', /test row 0 .*from 0 to 2, got 3/],
     ['rows of another width', train, dataset([0, 0], [0], 2), {}, 'E_SHAPE', /expected 1 x 4, got 2/],
-    ['a feature that is not finite', train, dataset([0, 0, Number.NaN, 0], [0], 4), {}, 'E_DATA', /feature 2 of test row 0 is not finite/],
+    [
+      'a feature that is not finite',
+      train,
+      dataset([0, 0, Number.NaN, 0], [0], 4),
+      {},
+      'E_DATA',
+      /feature 2 of test row 0 is not finite/,
+    ],
     ['regression targets', { ...train, targetShape: [1] }, test, {}, 'E_DATA', /no class indices/],
     ['no penalty', train, test, { l2: 0 }, 'E_CONFIG', /l2 is wrong.*got 0/],
   ];

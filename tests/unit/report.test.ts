@@ -177,7 +177,11 @@ describe('renderReport', () => {
   it('lists mistakes instead of cells for very many classes and keeps the page small', async () => {
     const classes = Array.from({ length: 60 }, (_, k) => `class ${k}`);
     const labels = Array.from({ length: 600 }, (_, i) => i % 60);
-    const metrics = metricsOf(labels, labels.map((label, i) => (i < 30 ? 59 : label)), classes);
+    const metrics = metricsOf(
+      labels,
+      labels.map((label, i) => (i < 30 ? 59 : label)),
+      classes,
+    );
     const page = await renderReport(inputOf({ metrics, baselines: [] }));
     expect(textOf(page)).toContain('Most frequent mistakes');
     expect(textOf(page)).toContain('The 25 weakest of 60 classes');
@@ -228,8 +232,14 @@ describe('judge', () => {
   });
 
   it('says so when a baseline is level or ahead', () => {
-    expect(judged(4, [baseline('logistic', 4)])).toMatchObject({ tone: 'warn', headline: expect.stringContaining('level with the logistic baseline') });
-    expect(judged(5, [baseline('logistic', 4)])).toMatchObject({ tone: 'warn', headline: expect.stringContaining('does not beat the logistic baseline') });
+    expect(judged(4, [baseline('logistic', 4)])).toMatchObject({
+      tone: 'warn',
+      headline: expect.stringContaining('level with the logistic baseline'),
+    });
+    expect(judged(5, [baseline('logistic', 4)])).toMatchObject({
+      tone: 'warn',
+      headline: expect.stringContaining('does not beat the logistic baseline'),
+    });
     const far = judged(90, [baseline('majority', 80), baseline('logistic', 4)]);
     expect(far.tone).toBe('bad');
     expect(far.headline).toContain('does not beat the majority and logistic baselines');
@@ -237,12 +247,63 @@ describe('judge', () => {
   });
 
   const curves: [string, LearningHistory, RegExp][] = [
-    ['validation loss that rises again', historyOf([{ trainLoss: 1, validationLoss: 0.5 }, { trainLoss: 0.2, validationLoss: 0.8 }], { bestEpoch: 1 }), /^Overfitting began after epoch 1: validation loss rose by 60\.0/],
-    ['a gap between the curves', historyOf([{ trainLoss: 1, validationLoss: 1.2 }, { trainLoss: 0.1, validationLoss: 0.9 }]), /^Overfitting: validation loss 0\.9000 against training loss 0\.1000/],
-    ['curves that still fall', historyOf([{ trainLoss: 1, validationLoss: 1 }, { trainLoss: 0.5, validationLoss: 0.6 }], { stopReason: 'epochs' }), /still falling at the last epoch, 2/],
-    ['curves that lie together', historyOf([{ trainLoss: 1, validationLoss: 1 }, { trainLoss: 0.5, validationLoss: 0.6 }]), /^No sign of overfitting/],
-    ['tiny losses far apart', historyOf([{ trainLoss: 0.5, validationLoss: 0.5 }, { trainLoss: 0.001, validationLoss: 0.01 }]), /^No sign of overfitting/],
-    ['a run stopped by hand', historyOf([{ trainLoss: 1, validationLoss: 1 }, { trainLoss: 0.9, validationLoss: 0.9 }], { stopReason: 'aborted' }), /stopped by hand after epoch 2/],
+    [
+      'validation loss that rises again',
+      historyOf(
+        [
+          { trainLoss: 1, validationLoss: 0.5 },
+          { trainLoss: 0.2, validationLoss: 0.8 },
+        ],
+        { bestEpoch: 1 },
+      ),
+      /^Overfitting began after epoch 1: validation loss rose by 60\.0/,
+    ],
+    [
+      'a gap between the curves',
+      historyOf([
+        { trainLoss: 1, validationLoss: 1.2 },
+        { trainLoss: 0.1, validationLoss: 0.9 },
+      ]),
+      /^Overfitting: validation loss 0\.9000 against training loss 0\.1000/,
+    ],
+    [
+      'curves that still fall',
+      historyOf(
+        [
+          { trainLoss: 1, validationLoss: 1 },
+          { trainLoss: 0.5, validationLoss: 0.6 },
+        ],
+        { stopReason: 'epochs' },
+      ),
+      /still falling at the last epoch, 2/,
+    ],
+    [
+      'curves that lie together',
+      historyOf([
+        { trainLoss: 1, validationLoss: 1 },
+        { trainLoss: 0.5, validationLoss: 0.6 },
+      ]),
+      /^No sign of overfitting/,
+    ],
+    [
+      'tiny losses far apart',
+      historyOf([
+        { trainLoss: 0.5, validationLoss: 0.5 },
+        { trainLoss: 0.001, validationLoss: 0.01 },
+      ]),
+      /^No sign of overfitting/,
+    ],
+    [
+      'a run stopped by hand',
+      historyOf(
+        [
+          { trainLoss: 1, validationLoss: 1 },
+          { trainLoss: 0.9, validationLoss: 0.9 },
+        ],
+        { stopReason: 'aborted' },
+      ),
+      /stopped by hand after epoch 2/,
+    ],
     ['no validation rows', historyOf([{ trainLoss: 1 }]), /Without validation rows/],
     ['no epoch', historyOf([]), /No epoch was completed/],
   ];

@@ -1,6 +1,6 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 
-import { TensorkilnError } from '../errors.js';
+import type { TurnTaker } from './turn-taker.js';
 
 /** Rows for a linear model: features [rows, numFeatures] row-major, labels in [0, numClasses). */
 export interface LinearProblem {
@@ -25,19 +25,15 @@ export interface LinearFit {
 export interface FitOptions {
   readonly maxIterations: number;
   readonly method: 'newton' | 'lbfgs';
-  readonly signal?: AbortSignal | undefined;
+  readonly turns: TurnTaker;
 }
 
 /** The gradient of the mean loss is called zero below this; weights then agree with the optimum to about six digits. */
 const GRADIENT_TOLERANCE = 1e-8;
 /** L-BFGS crawls near the optimum; a judge of models does not need more than this. */
 const FIRST_ORDER_TOLERANCE = 1e-4;
-/** Rows whose share of the Hessian is summed at once; bounds the scratch memory. */
-const BLOCK_ROWS = 256;
 /** Multiply-adds between two looks at the clock, about a millisecond's worth. */
 const WORK_PER_LOOK = 1e6;
-/** The event loop gets a turn at least this often. */
-const SLICE_MS = 10;
 /** Pairs of steps L-BFGS remembers (Nocedal and Wright recommend 3 to 20). */
 const LBFGS_MEMORY = 10;
 /** Share of the predicted decrease a step must reach (Nocedal and Wright, section 3.1). */
@@ -49,41 +45,49 @@ const MAX_HALVINGS = 40;
  *
  * 'newton' solves the full Newton system by Cholesky (iteratively reweighted least squares): a handful of steps to the
  * optimum. 'lbfgs' needs only gradients, so its memory grows with the parameters and not their square. Both start from zero,
- * use float64 and sum in a fixed order, so results repeat. The event loop gets a turn about every 10 ms.
+ * use float64 and sum in a fixed order, so results repeat.
  *
- * @throws E_ABORTED when `signal` fires
+ * @throws E_ABORTED when the signal of `turns` fires
  * @source Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, section 4.4.1; Nocedal and Wright, Numerical
  *         Optimization, algorithms 3.1 and 7.4
  */
 export async function fitLogistic(problem: LinearProblem, options: FitOptions): Promise<LinearFit> {
-  const objective = new LogisticObjective(problem, options.signal);
+  const objective = new LogisticObjective(problem, options.turns);
   return options.method === 'newton' ? fitNewton(objective, options) : fitLbfgs(objective, options);
 }
 
 /** Class probabilities of rows under fitted weights: [rows, numClasses]. */
-export function predictLogistic(
+export async function predictLogistic(
   weights: Float64Array,
-  features: Float32Array,
-  numFeatures: number,
-  numClasses: number,
-): Float64Array {
-  const rows = features.length / numFeatures;
-  const probabilities = new Float64Array(rows * numClasses);
-  for (let row = 0; row < rows; ++row) {
+  rows: Pick<LinearProblem, 'features' | 'numFeatures' | 'numClasses'>,
+  turns: TurnTaker,
+): Promise<Float64Array> {
+  const { features, numFeatures, numClasses } = rows;
+  const count = features.length / numFeatures;
+  const probabilities = new Float64Array(count * numClasses);
+  const rowsPerLook = Math.ceil(WORK_PER_LOOK / weights.length);
+  for (let row = 0; row < count; ++row) {
+    if (row % rowsPerLook === 0) await turns.look();
     const scores = probabilities.subarray(row * numClasses, (row + 1) * numClasses);
-    scoreRow(weights, features.subarray(row * numFeatures, (row + 1) * numFeatures), scores);
+    scoreRow(weights, features, row * numFeatures, numFeatures, scores);
     softmaxInPlace(scores);
   }
   return probabilities;
 }
 
-/** scores[k] = weights[k] . [x, 1] */
-function scoreRow(weights: Float64Array, x: Float32Array, scores: Float64Array): void {
-  const width = x.length + 1;
+/** scores[k] = weights[k] . [x, 1], where x starts at `start` in `features`. */
+function scoreRow(
+  weights: Float64Array,
+  features: Float32Array,
+  start: number,
+  numFeatures: number,
+  scores: Float64Array,
+): void {
+  let w = 0;
   for (let k = 0; k < scores.length; ++k) {
-    let sum = weights[k * width + x.length]!;
-    for (let i = 0; i < x.length; ++i) sum += weights[k * width + i]! * x[i]!;
-    scores[k] = sum;
+    let sum = 0;
+    for (let i = 0; i < numFeatures; ++i) sum += weights[w++]! * features[start + i]!;
+    scores[k] = sum + weights[w++]!;
   }
 }
 
@@ -103,16 +107,15 @@ interface Evaluation {
   readonly gradient: Float64Array;
 }
 
-/** Loss, gradient and Hessian of the mean penalised cross-entropy, computed block by block so that others get a turn. */
+/** Loss, gradient and Hessian of the mean penalised cross-entropy. */
 class LogisticObjective {
   readonly size: number;
   readonly #problem: LinearProblem;
-  readonly #signal: AbortSignal | undefined;
-  #sliceStart = performance.now();
+  readonly #turns: TurnTaker;
 
-  constructor(problem: LinearProblem, signal: AbortSignal | undefined) {
+  constructor(problem: LinearProblem, turns: TurnTaker) {
     this.#problem = problem;
-    this.#signal = signal;
+    this.#turns = turns;
     this.size = problem.numClasses * (problem.numFeatures + 1);
   }
 
@@ -121,20 +124,21 @@ class LogisticObjective {
     const width = numFeatures + 1;
     const gradient = new Float64Array(this.size);
     const scores = new Float64Array(numClasses);
-    const rowsPerLook = Math.ceil(WORK_PER_LOOK / this.size);
+    const rowsPerLook = Math.ceil(WORK_PER_LOOK / (2 * this.size));
     let loss = 0;
     for (let row = 0; row < rows; ++row) {
-      if (row % rowsPerLook === 0) await this.#yieldWhenDue();
-      const x = features.subarray(row * numFeatures, (row + 1) * numFeatures);
+      if (row % rowsPerLook === 0) await this.#turns.look();
+      const start = row * numFeatures;
       const label = labels[row]!;
-      scoreRow(weights, x, scores);
+      scoreRow(weights, features, start, numFeatures, scores);
       const labelScore = scores[label]!;
       loss += softmaxInPlace(scores) - labelScore;
       scores[label]! -= 1;
+      let g = 0;
       for (let k = 0; k < numClasses; ++k) {
         const residual = scores[k]!;
-        for (let i = 0; i < numFeatures; ++i) gradient[k * width + i]! += residual * x[i]!;
-        gradient[k * width + numFeatures]! += residual;
+        for (let i = 0; i < numFeatures; ++i) gradient[g++]! += residual * features[start + i]!;
+        gradient[g++]! += residual;
       }
     }
     for (let j = 0; j < this.size; ++j) {
@@ -150,75 +154,52 @@ class LogisticObjective {
    * singular; a unit of curvature in that direction makes it definite and leaves the steps as they are.
    */
   async hessian(weights: Float64Array): Promise<Matrix> {
-    const { features, rows, numFeatures, numClasses, l2 } = this.#problem;
+    const { numFeatures, rows, l2 } = this.#problem;
+    const { size } = this;
     const width = numFeatures + 1;
-    const hessian = Matrix.zeros(this.size, this.size);
-    for (let start = 0; start < rows; start += BLOCK_ROWS) {
-      const end = Math.min(start + BLOCK_ROWS, rows);
-      const block = features.subarray(start * numFeatures, end * numFeatures);
-      const probabilities = predictLogistic(weights, block, numFeatures, numClasses);
-      const x = withOnes(block, end - start, numFeatures);
-      const transposed = x.transpose();
+    const sums = await this.#sumCurvature(weights);
+    const isBias = (j: number): boolean => j % width === numFeatures;
+    return new Matrix(
+      Array.from({ length: size }, (_, i) =>
+        Array.from({ length: size }, (__, j) => {
+          const data = i >= j ? sums[i * size + j]! : sums[j * size + i]!;
+          if (isBias(i)) return data / rows + (isBias(j) ? 1 : 0);
+          return (data + (i === j ? l2 : 0)) / rows;
+        }),
+      ),
+    );
+  }
+
+  /**
+   * Sum over rows of p_k (delta_kl - p_l) [x, 1][x, 1]^T for classes k >= l, laid out as the Hessian. Only what lies on and
+   * below its diagonal is filled: the blocks k > l whole, the blocks k = l in their lower half.
+   */
+  async #sumCurvature(weights: Float64Array): Promise<Float64Array> {
+    const { features, rows, numFeatures, numClasses } = this.#problem;
+    const { size } = this;
+    const width = numFeatures + 1;
+    const sums = new Float64Array(size * size);
+    const p = new Float64Array(numClasses);
+    const x = new Float64Array(width).fill(1);
+    const rowsPerLook = Math.ceil((2 * WORK_PER_LOOK) / size ** 2);
+    for (let row = 0; row < rows; ++row) {
+      if (row % rowsPerLook === 0) await this.#turns.look();
+      scoreRow(weights, features, row * numFeatures, numFeatures, p);
+      softmaxInPlace(p);
+      for (let i = 0; i < numFeatures; ++i) x[i] = features[row * numFeatures + i]!;
       for (let k = 0; k < numClasses; ++k) {
         for (let l = 0; l <= k; ++l) {
-          await this.#yieldWhenDue();
-          const scaled = scaleRows(x, (row) => {
-            const p = probabilities[row * numClasses + k]!;
-            return k === l ? p * (1 - p) : -p * probabilities[row * numClasses + l]!;
-          });
-          addBlock(hessian, transposed.mmul(scaled), k * width, l * width);
+          const curvature = p[k]! * ((k === l ? 1 : 0) - p[l]!);
+          for (let i = 0; i < width; ++i) {
+            const scaled = curvature * x[i]!;
+            const target = (k * width + i) * size + l * width;
+            const end = k === l ? i + 1 : width;
+            for (let j = 0; j < end; ++j) sums[target + j]! += scaled * x[j]!;
+          }
         }
       }
     }
-    mirrorLower(hessian);
-    hessian.div(rows);
-    for (let j = 0; j < this.size; ++j) {
-      if (j % width !== numFeatures) hessian.set(j, j, hessian.get(j, j) + l2 / rows);
-    }
-    for (let k = numFeatures; k < this.size; k += width) {
-      for (let l = numFeatures; l < this.size; l += width) hessian.set(k, l, hessian.get(k, l) + 1);
-    }
-    return hessian;
-  }
-
-  async #yieldWhenDue(): Promise<void> {
-    if (performance.now() - this.#sliceStart > SLICE_MS) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      this.#sliceStart = performance.now();
-    }
-    if (this.#signal?.aborted === true) {
-      throw new TensorkilnError('E_ABORTED', '[logistic] fitting was cancelled.', { cause: this.#signal.reason });
-    }
-  }
-}
-
-/** [x, 1] as a matrix. */
-function withOnes(block: Float32Array, rows: number, numFeatures: number): Matrix {
-  const x = Matrix.ones(rows, numFeatures + 1);
-  for (let row = 0; row < rows; ++row) {
-    for (let i = 0; i < numFeatures; ++i) x.set(row, i, block[row * numFeatures + i]!);
-  }
-  return x;
-}
-
-function scaleRows(x: Matrix, factor: (row: number) => number): Matrix {
-  const scaled = x.clone();
-  for (let row = 0; row < x.rows; ++row) scaled.mulRow(row, factor(row));
-  return scaled;
-}
-
-function addBlock(target: Matrix, block: Matrix, rowStart: number, columnStart: number): void {
-  for (let i = 0; i < block.rows; ++i) {
-    for (let j = 0; j < block.columns; ++j) {
-      target.set(rowStart + i, columnStart + j, target.get(rowStart + i, columnStart + j) + block.get(i, j));
-    }
-  }
-}
-
-/** Copies the part below the diagonal to above it. */
-function mirrorLower(target: Matrix): void {
-  for (let i = 0; i < target.rows; ++i) {
-    for (let j = 0; j < i; ++j) target.set(j, i, target.get(i, j));
+    return sums;
   }
 }
 
@@ -229,7 +210,12 @@ async function fitNewton(objective: LogisticObjective, options: FitOptions): Pro
     if (largestMagnitude(current.gradient) <= GRADIENT_TOLERANCE) return finish('newton', weights, iteration, true);
     const cholesky = new CholeskyDecomposition(await objective.hessian(weights));
     const step = cholesky.solve(Matrix.columnVector(current.gradient)).to1DArray();
-    const next = await searchLine(objective, weights, current, Float64Array.from(step, (value) => -value));
+    const next = await searchLine(
+      objective,
+      weights,
+      current,
+      Float64Array.from(step, (value) => -value),
+    );
     if (next === undefined) return finish('newton', weights, iteration, false);
     ({ weights, evaluation: current } = next);
   }

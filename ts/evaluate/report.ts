@@ -28,34 +28,32 @@ import type { LearningHistory, ReportInput } from './report/types.js';
 export async function renderReport(input: ReportInput): Promise<string> {
   const renderer = await ChartRenderer.load();
   const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8" />
-<meta name="viewport" content="width=device-width, initial-scale=1" />
-<meta name="color-scheme" content="light dark" />
-<title>${input.title}</title>
-<style>${REPORT_STYLE}</style>
-</head>
-<body>
-<main>
-<header>
-  <div class="brand">Tensorkiln training report</div>
-  <h1>${input.title}</h1>
-  <p class="muted">${input.run.finishedAt}</p>
-</header>
-${verdictSection(input)}
-${tilesSection(input)}
-${baselineSection(input)}
-${curvesSection(input, renderer)}
-${classesSection(input, renderer)}
-${dataSection(input)}
-${runSection(input)}
-<footer>The test rows were used for nothing but the figures on this page. The interval is Wilson's; classes that never occur
-are left out of means over classes.</footer>
-</main>
-</body>
-</html>
-`;
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${input.title}</title>
+        <style>
+          ${REPORT_STYLE}
+        </style>
+      </head>
+      <body>
+        <main>
+          <header>
+            <div class="brand">Tensorkiln training report</div>
+            <h1>${input.title}</h1>
+            <p class="muted">${input.run.finishedAt}</p>
+          </header>
+          ${verdictSection(input)} ${tilesSection(input)} ${baselineSection(input)} ${curvesSection(input, renderer)}
+          ${classesSection(input, renderer)} ${dataSection(input)} ${runSection(input)}
+          <footer>
+            The test rows were used for nothing but the figures on this page. The interval is Wilson's; classes that never occur
+            are left out of means over classes.
+          </footer>
+        </main>
+      </body>
+    </html> `;
   return page.text;
 }
 
@@ -85,7 +83,6 @@ export async function renderTrainingCurves(history: LearningHistory): Promise<st
     return picture;
   });
   return html`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
-${pictures}
-</svg>
-`.text;
+    ${pictures}
+  </svg> `.text;
 }

@@ -52,7 +52,8 @@ function writeDense(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDesc
   const rows = graph.toRows(input, layer.name);
   const inputSize = rows.shape.at(-1);
   const units = layer.outputShape.at(-1);
-  if (inputSize === undefined || units === undefined) throw layerError(layer, 'needs an input of rank 1 or more, got a scalar.');
+  if (inputSize === undefined || units === undefined)
+    throw layerError(layer, 'needs an input of rank 1 or more, got a scalar.');
   const kernel = graph.addConstant(`${layer.name}/kernel`, readWeight(layer, 'kernel', [inputSize, units]));
   const bias =
     layer.weights['bias'] === undefined

@@ -36,11 +36,7 @@ const PACKAGE = 'onnxruntime-web';
  * @throws E_EXPORT when the runtime refuses the model, or a row differs by more than `tolerance` or is not finite where
  *         the expected one is; E_SHAPE when the probe has no rows or does not fit `inputShape`
  */
-export async function verifyOnnx(
-  bytes: Uint8Array,
-  probe: OnnxProbe,
-  options: VerifyOnnxOptions,
-): Promise<OnnxVerification> {
+export async function verifyOnnx(bytes: Uint8Array, probe: OnnxProbe, options: VerifyOnnxOptions): Promise<OnnxVerification> {
   const rowSize = options.inputShape.reduce((product, size) => product * size, 1);
   const rows = probe.features.length / rowSize;
   if (!Number.isInteger(rows) || rows === 0 || probe.outputs.length === 0 || probe.outputs.length % rows !== 0) {

@@ -52,7 +52,12 @@ export function lossChart(history: LearningHistory): Chart {
   if (epochs.some((point) => point.validationLoss !== undefined)) {
     curves.push({ name: 'validation loss', colour: 'model', values: epochs.map((point) => point.validationLoss) });
   }
-  return curveChart(history, curves, VALUE_AXIS, `Loss over ${countOf(epochs.length, 'epoch')}: ${curves.map((curve) => curve.name).join(' and ')}`);
+  return curveChart(
+    history,
+    curves,
+    VALUE_AXIS,
+    `Loss over ${countOf(epochs.length, 'epoch')}: ${curves.map((curve) => curve.name).join(' and ')}`,
+  );
 }
 
 /** Validation accuracy over the epochs; undefined when none was measured. */
@@ -102,7 +107,7 @@ function curveChart(history: LearningHistory, curves: readonly Curve[], yAxis: Y
     ...(i === 0 && epochs.length > 1 ? { markLine: bestEpochLine(bestEpoch, last) } : {}),
   }));
   const option: EChartsOption = {
-    grid: { left: 50, right: 18, top: 56, bottom: 46 },
+    grid: { left: 56, right: 18, top: 56, bottom: 46 },
     legend: LEGEND,
     xAxis,
     yAxis,
@@ -151,7 +156,13 @@ export function confusionChart(metrics: ClassificationMetrics): Chart {
     // Even one mistake among thousands must be seen, hence a floor.
     const opacity = count === 0 ? 0 : 0.16 + 0.84 * share;
     const gap = cell > 30 ? 2 : 0.5;
-    const shape = { x: x - cell / 2 + gap, y: y - cell / 2 + gap, width: cell - 2 * gap, height: cell - 2 * gap, r: cell > 30 ? 6 : 1 };
+    const shape = {
+      x: x - cell / 2 + gap,
+      y: y - cell / 2 + gap,
+      width: cell - 2 * gap,
+      height: cell - 2 * gap,
+      r: cell > 30 ? 6 : 1,
+    };
     const fill = count === 0 ? colour('line') : colour(row === column ? 'model' : 'wrong');
     return {
       type: 'group',
@@ -183,7 +194,12 @@ export function confusionChart(metrics: ClassificationMetrics): Chart {
     nameLocation: 'middle' as const,
     nameTextStyle: labelStyle('muted'),
   };
-  const axisLabel = { ...labelStyle('ink'), interval: 0, fontSize: Math.min(FONT_SIZE, Math.max(8, cell - 4)), overflow: 'truncate' as const };
+  const axisLabel = {
+    ...labelStyle('ink'),
+    interval: 0,
+    fontSize: Math.min(FONT_SIZE, Math.max(8, cell - 4)),
+    overflow: 'truncate' as const,
+  };
   const option: EChartsOption = {
     grid: { left, top: 4, width: cell * number, height: cell * number },
     xAxis: {

@@ -20,14 +20,19 @@ export function verdictSection(input: ReportInput): SafeHtml {
   return html`<section class="card verdict ${verdict.tone}">
     <div>
       <div class="score">${formatPercent(metrics.accuracy)}</div>
-      <p class="score-label">accuracy on ${countOf(metrics.rows, 'held-out row')}<br />
-        95\u00a0% interval ${formatPercent(low)} to ${formatPercent(high)}</p>
+      <p class="score-label">
+        accuracy on ${countOf(metrics.rows, 'held-out row')}<br />
+        95 % interval ${formatPercent(low)} to ${formatPercent(high)}
+      </p>
     </div>
     <div>
       <p class="headline">${verdict.headline}</p>
       <ul class="notes">
         ${verdict.notes.map(
-          (note) => html`<li><span class="mark ${note.tone}" aria-hidden="true">${MARKS[note.tone]}</span><span>${note.text}</span></li>`,
+          (note) =>
+            html`<li>
+              <span class="mark ${note.tone}" aria-hidden="true">${MARKS[note.tone]}</span><span>${note.text}</span>
+            </li>`,
         )}
       </ul>
     </div>
@@ -68,22 +73,40 @@ export function baselineSection(input: ReportInput): SafeHtml {
     })),
   ];
   return html`<h2>Against simple models</h2>
-    <div class="card"><div class="scroll"><table class="compare">
-      <thead><tr><th></th><th>accuracy</th><th class="n">right rows</th><th class="n wide">balanced</th><th class="n wide">F1</th>
-        <th class="n">log loss</th></tr></thead>
-      <tbody>
-        ${rows.map(
-          ({ name, description, metrics, fill }, i) => html`<tr class="${i === 0 ? 'ours' : ''}">
-            <td class="name">${name}<small>${description}</small></td>
-            <td>${formatPercent(metrics.accuracy)}
-              <span class="bar"><i style="width:${(100 * metrics.accuracy).toFixed(2)}%;--fill:var(--tk-${fill})"></i></span></td>
-            <td class="n">${formatCount(rightRows(metrics))}</td>
-            <td class="n wide">${formatPercent(metrics.balancedAccuracy)}</td>
-            <td class="n wide">${formatPercent(metrics.macroF1)}</td>
-            <td class="n">${formatLoss(metrics.logLoss)}</td>
-          </tr>`,
-        )}
-      </tbody></table></div></div>`;
+    <div class="card">
+      <div class="scroll">
+        <table class="compare">
+          <thead>
+            <tr>
+              <th></th>
+              <th>accuracy</th>
+              <th class="n wide">right rows</th>
+              <th class="n wide">balanced</th>
+              <th class="n wide">F1</th>
+              <th class="n">log loss</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${rows.map(
+              ({ name, description, metrics, fill }, i) =>
+                html`<tr class="${i === 0 ? 'ours' : ''}">
+                  <td class="name">${name}<small>${description}</small></td>
+                  <td>
+                    ${formatPercent(metrics.accuracy)}
+                    <span class="bar"
+                      ><i style="width:${(100 * metrics.accuracy).toFixed(2)}%;--fill:var(--tk-${fill})"></i
+                    ></span>
+                  </td>
+                  <td class="n wide">${formatCount(rightRows(metrics))}</td>
+                  <td class="n wide">${formatPercent(metrics.balancedAccuracy)}</td>
+                  <td class="n wide">${formatPercent(metrics.macroF1)}</td>
+                  <td class="n">${formatLoss(metrics.logLoss)}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </div>`;
 }
 
 /** Learning curves side by side. */
@@ -103,34 +126,76 @@ export function classesSection(input: ReportInput, renderer: ChartRenderer | und
   const { metrics, baselines } = input;
   const matrix =
     metrics.classes.length <= MAX_HEAT_MAP_CLASSES
-      ? chartCard('Confusion matrix', confusionChart(metrics), renderer, 'Rows of the test part; off the diagonal are the mistakes.')
+      ? chartCard(
+          'Confusion matrix',
+          confusionChart(metrics),
+          renderer,
+          'Rows of the test part; off the diagonal are the mistakes.',
+        )
       : mistakesCard(metrics);
-  const note = metrics.classes.length > MAX_BAR_CLASSES ? `The ${MAX_BAR_CLASSES} weakest of ${metrics.classes.length} classes.` : '';
+  const note =
+    metrics.classes.length > MAX_BAR_CLASSES ? `The ${MAX_BAR_CLASSES} weakest of ${metrics.classes.length} classes.` : '';
   return html`<h2>Class by class</h2>
     <div class="grid">
       ${matrix}
       ${chartCard('F1 score per class', classChart(metrics, baselines), renderer, `F1 joins precision and recall. ${note}`)}
     </div>
-    <div class="card" style="margin-top:16px"><div class="scroll"><table>
-      <thead><tr><th>class</th><th class="n">precision</th><th class="n">recall</th><th class="n">F1</th><th class="n">test rows</th>
-        <th class="n wide">predicted</th></tr></thead>
-      <tbody>
-        ${metrics.perClass.map(
-          (entry) => html`<tr><td class="name">${entry.name}</td><td class="n">${formatPercent(entry.precision)}</td>
-            <td class="n">${formatPercent(entry.recall)}</td><td class="n">${formatPercent(entry.f1)}</td>
-            <td class="n">${formatCount(entry.support)}</td><td class="n wide">${formatCount(entry.predicted)}</td></tr>`,
-        )}
-      </tbody></table></div></div>`;
+    <div class="card" style="margin-top:16px">
+      <div class="scroll">
+        <table>
+          <thead>
+            <tr>
+              <th>class</th>
+              <th class="n">precision</th>
+              <th class="n">recall</th>
+              <th class="n">F1</th>
+              <th class="n">test rows</th>
+              <th class="n wide">predicted</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${metrics.perClass.map(
+              (entry) =>
+                html`<tr>
+                  <td class="name">${entry.name}</td>
+                  <td class="n">${formatPercent(entry.precision)}</td>
+                  <td class="n">${formatPercent(entry.recall)}</td>
+                  <td class="n">${formatPercent(entry.f1)}</td>
+                  <td class="n">${formatCount(entry.support)}</td>
+                  <td class="n wide">${formatCount(entry.predicted)}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </div>`;
 }
 
 function mistakesCard(metrics: ClassificationMetrics): SafeHtml {
-  return html`<div class="card"><h3>Most frequent mistakes</h3><div class="scroll"><table>
-    <thead><tr><th>true class</th><th>taken for</th><th class="n">rows</th></tr></thead>
-    <tbody>
-      ${mostFrequentMistakes(metrics, 15).map(
-        (mistake) => html`<tr><td class="name">${mistake.truth}</td><td>${mistake.predicted}</td><td class="n">${formatCount(mistake.count)}</td></tr>`,
-      )}
-    </tbody></table></div></div>`;
+  return html`<div class="card">
+    <h3>Most frequent mistakes</h3>
+    <div class="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th>true class</th>
+            <th>taken for</th>
+            <th class="n">rows</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${mostFrequentMistakes(metrics, 15).map(
+            (mistake) =>
+              html`<tr>
+                <td class="name">${mistake.truth}</td>
+                <td>${mistake.predicted}</td>
+                <td class="n">${formatCount(mistake.count)}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  </div>`;
 }
 
 function chartCard(title: string, chart: Chart, renderer: ChartRenderer | undefined, caption: string): SafeHtml {
@@ -138,7 +203,13 @@ function chartCard(title: string, chart: Chart, renderer: ChartRenderer | undefi
     renderer === undefined
       ? html`<p class="muted">This chart needs the optional package echarts: <code>${CHARTS_INSTALL_LINE}</code></p>`
       : renderer.render(chart);
-  return html`<div class="card"><h3>${title}</h3><figure>${picture}<figcaption>${caption}</figcaption></figure></div>`;
+  return html`<div class="card">
+    <h3>${title}</h3>
+    <figure>
+      ${picture}
+      <figcaption>${caption}</figcaption>
+    </figure>
+  </div>`;
 }
 
 /** As in the curves: training, validation; then test. */
@@ -147,26 +218,41 @@ const PART_COLOURS = ['var(--tk-train)', 'var(--tk-model)', 'var(--ember)', 'var
 /** Where the rows went, what each column was used for. */
 export function dataSection(input: ReportInput): SafeHtml {
   const { run, columns = [], warnings = [] } = input;
-  const parts = Object.entries(run.rows).map(([name, count], i) => ({ name, count, fill: PART_COLOURS[i % PART_COLOURS.length]! }));
+  const parts = Object.entries(run.rows).map(([name, count], i) => ({
+    name,
+    count,
+    fill: PART_COLOURS[i % PART_COLOURS.length]!,
+  }));
   const total = parts.reduce((sum, part) => sum + part.count, 0);
   return html`<h2>The data</h2>
     <div class="grid">
-      <div class="card"><h3>${countOf(total, 'row')}</h3>
-        <div class="split" aria-hidden="true">${parts.map((part) => html`<i style="flex:${part.count};background:${part.fill}"></i>`)}</div>
-        <table><tbody>
-          ${parts.map(
-            (part) => html`<tr><td><span class="key" style="background:${part.fill}"></span>${part.name}</td>
-              <td class="n">${formatCount(part.count)}</td><td class="n muted">${formatPercent(part.count / Math.max(1, total))}</td></tr>`,
-          )}
-        </tbody></table>
+      <div class="card">
+        <h3>${countOf(total, 'row')}</h3>
+        <div class="split" aria-hidden="true">
+          ${parts.map((part) => html`<i style="flex:${part.count};background:${part.fill}"></i>`)}
+        </div>
+        <table>
+          <tbody>
+            ${parts.map(
+              (part) =>
+                html`<tr>
+                  <td><span class="key" style="background:${part.fill}"></span>${part.name}</td>
+                  <td class="n">${formatCount(part.count)}</td>
+                  <td class="n muted">${formatPercent(part.count / Math.max(1, total))}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
       </div>
-      <div class="card"><h3>${countOf(run.features.length, 'model input')}</h3>
-        <ul class="chips">${run.features.slice(0, MAX_CHIPS).map((name) => html`<li>${name}</li>`)}
-          ${run.features.length > MAX_CHIPS ? html`<li>and ${formatCount(run.features.length - MAX_CHIPS)} more</li>` : undefined}</ul>
+      <div class="card">
+        <h3>${countOf(run.features.length, 'model input')}</h3>
+        <ul class="chips">
+          ${run.features.slice(0, MAX_CHIPS).map((name) => html`<li>${name}</li>`)}
+          ${run.features.length > MAX_CHIPS ? html`<li>and ${formatCount(run.features.length - MAX_CHIPS)} more</li>` : undefined}
+        </ul>
       </div>
     </div>
-    ${warnings.length === 0 ? undefined : warningsCard(warnings)}
-    ${columns.length === 0 ? undefined : columnsCard(columns)}`;
+    ${warnings.length === 0 ? undefined : warningsCard(warnings)} ${columns.length === 0 ? undefined : columnsCard(columns)}`;
 }
 
 const MAX_CHIPS = 60;
@@ -177,22 +263,44 @@ const ROLE_TONES: Readonly<Record<NonNullable<ReportInput['columns']>[number]['r
 };
 
 function warningsCard(warnings: readonly string[]): SafeHtml {
-  return html`<div class="card" style="margin-top:16px"><h3>To look at</h3><ul class="notes">
-    ${warnings.map((text) => html`<li><span class="mark warn" aria-hidden="true">!</span><span>${text}</span></li>`)}
-  </ul></div>`;
+  return html`<div class="card" style="margin-top:16px">
+    <h3>To look at</h3>
+    <ul class="notes">
+      ${warnings.map((text) => html`<li><span class="mark warn" aria-hidden="true">!</span><span>${text}</span></li>`)}
+    </ul>
+  </div>`;
 }
 
 function columnsCard(columns: NonNullable<ReportInput['columns']>): SafeHtml {
-  return html`<div class="card" style="margin-top:16px"><div class="scroll"><table>
-    <thead><tr><th>column</th><th>role</th><th>type</th><th class="n">missing</th><th class="n">distinct</th><th>why</th></tr></thead>
-    <tbody>
-      ${columns.map(
-        (column) => html`<tr><td class="name">${column.name}</td>
-          <td><span class="pill ${ROLE_TONES[column.role]}">${column.role}</span></td><td>${column.type}</td>
-          <td class="n">${formatCount(column.missing)}</td><td class="n">${formatCount(column.distinct)}</td>
-          <td class="muted why">${column.reason}</td></tr>`,
-      )}
-    </tbody></table></div></div>`;
+  return html`<div class="card" style="margin-top:16px">
+    <div class="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th>column</th>
+            <th>role</th>
+            <th>type</th>
+            <th class="n">missing</th>
+            <th class="n">distinct</th>
+            <th>why</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${columns.map(
+            (column) =>
+              html`<tr>
+                <td class="name">${column.name}</td>
+                <td><span class="pill ${ROLE_TONES[column.role]}">${column.role}</span></td>
+                <td>${column.type}</td>
+                <td class="n">${formatCount(column.missing)}</td>
+                <td class="n">${formatCount(column.distinct)}</td>
+                <td class="muted why">${column.reason}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  </div>`;
 }
 
 /** What is needed to repeat the run. */
@@ -205,11 +313,22 @@ export function runSection(input: ReportInput): SafeHtml {
   ];
   return html`<h2>The run</h2>
     <div class="card">
-      <dl>${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+      <dl>
+        ${facts.map(
+          ([name, value]) =>
+            html`<dt>${name}</dt>
+              <dd>${value}</dd>`,
+        )}
+      </dl>
       ${textDetails('Model', run.modelSummary)} ${textDetails('Configuration', run.configText)}
     </div>`;
 }
 
 function textDetails(title: string, text: string | undefined): SafeHtml | undefined {
-  return text === undefined ? undefined : html`<details><summary>${title}</summary><pre>${text}</pre></details>`;
+  return text === undefined
+    ? undefined
+    : html`<details>
+        <summary>${title}</summary>
+        <pre>${text}</pre>
+      </details>`;
 }

@@ -67,6 +67,6 @@ pre { margin: 10px 0 0; padding: 14px 16px; overflow-x: auto; border-radius: 10p
   font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 44px; font-size: .84rem; color: var(--tk-muted); }
 @media (max-width: 640px) { main { padding: 20px 14px 40px; } .card { padding: 16px; } .verdict { grid-template-columns: 1fr; } h2 { margin-top: 32px; }
-  .tile { padding: 12px 14px; } .wide { display: none; } td.name { min-width: 128px; } td.why { min-width: 180px; } }
+  .tile { padding: 12px 14px; } .wide { display: none; } th, td { padding-right: 10px; } td.name { min-width: 134px; } td.why { min-width: 180px; } }
 @media print { body { background: #fff; } .card { box-shadow: none; break-inside: avoid; } }
 `);
