@@ -8,15 +8,10 @@
 namespace tk {
 namespace TK_LEVEL {
 
-#ifdef TENSORKILN_PARTIAL
-#define TK_WEAK __attribute__((weak))
-#else
-#define TK_WEAK
-#endif
 #define TK_WORKSPACE_none(name)
-#define TK_WORKSPACE_own(name) TK_WEAK int64_t name##_workspace(const OpCall&, int);
+#define TK_WORKSPACE_own(name) int64_t name##_workspace(const OpCall&, int);
 #define TK_OP(name, operands, ints, floats, dtypes, kind, cost, workspace) \
-  TK_WEAK void name##_cpu(const OpCall&, CpuContext&);                             \
+  void name##_cpu(const OpCall&, CpuContext&);                             \
   TK_WORKSPACE_##workspace(name)
 #include "ops/ops.def"
 #undef TK_WORKSPACE_none
