@@ -114,7 +114,9 @@ inline int64_t call_op(const Run& run, const char* name, std::initializer_list<T
                        std::vector<double> floats = {}) {
   const int number = tk::find_op(name);
   if (number < 0) throw std::runtime_error(std::string("no op ") + name);
-  const tk::CpuOp& op = tk::cpu_ops(run.level)[number];
+  const tk::CpuOp* const ops = tk::cpu_ops(run.level);
+  if (ops == nullptr) throw std::runtime_error(std::string("no level ") + tk::level_name(run.level));
+  const tk::CpuOp& op = ops[number];
   if (op.body == nullptr) throw std::runtime_error(std::string("no body for ") + name);
   std::vector<tk::Operand> operands;
   for (Tensor* tensor : tensors) operands.push_back(tensor->operand());
