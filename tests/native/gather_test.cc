@@ -70,7 +70,8 @@ void check_segment_sum(int64_t k, int64_t n, const std::vector<int64_t>& inner_s
     CHECK(tktest::call_op(run, "unsorted_segment_sum", {&x, &id, &y}) == INT64_MIN);
     CHECK(tktest::call_op(run, "unsorted_segment_sum", {&xi, &id, &yi}) == INT64_MIN);
     bool same = true;
-    for (int64_t i = 0; i < y.size(); ++i) same = same && y.f()[i] == expected[size_t(i)] && uint32_t(yi.i()[i]) == expected_i[size_t(i)];
+    for (int64_t i = 0; i < y.size(); ++i)
+      same = same && y.f()[i] == expected[size_t(i)] && uint32_t(yi.i()[i]) == expected_i[size_t(i)];
     CHECK(same);
   }
 }
@@ -99,8 +100,7 @@ TEST(gather_reports_and_clamps) {
         Tensor index = Tensor::i32({3}, {1, bad, 2}), y(tk::DType::f32, {1, 3, inner});
         CHECK(tktest::call_op(run, "gather", {&x, &index, &y}) == bad);
         const int64_t rows[] = {1, bad < 0 ? 0 : 3, 2};
-        for (int64_t j = 0; j < 3; ++j)
-          CHECK(std::memcmp(y.f() + j * inner, x.f() + rows[j] * inner, size_t(inner) * 4) == 0);
+        for (int64_t j = 0; j < 3; ++j) CHECK(std::memcmp(y.f() + j * inner, x.f() + rows[j] * inner, size_t(inner) * 4) == 0);
       }
     }
     Tensor empty(tk::DType::i32, {2, 0, 3}), index = Tensor::i32({2}, {0, 5}), y(tk::DType::i32, {2, 2, 3});
@@ -142,7 +142,8 @@ TEST(one_hot_shapes) {
       for (int64_t depth : {0, 1, 2, 7, 33}) {
         std::vector<int32_t> indices = random_indices(k, int32_t(depth) + 4, 3);
         for (int32_t& index : indices) index -= 2;
-        Tensor index = Tensor::i32({k}, indices), f(tk::DType::f32, {k, depth}), i(tk::DType::i32, {k, depth}), b(tk::DType::u8, {k, depth});
+        Tensor index = Tensor::i32({k}, indices), f(tk::DType::f32, {k, depth}), i(tk::DType::i32, {k, depth}),
+               b(tk::DType::u8, {k, depth});
         CHECK(tktest::call_op(run, "one_hot", {&index, &f}, {}, {1.5, -0.25}) == INT64_MIN);
         CHECK(tktest::call_op(run, "one_hot", {&index, &i}, {}, {-3, 9}) == INT64_MIN);
         CHECK(tktest::call_op(run, "one_hot", {&index, &b}, {}, {1, 0}) == INT64_MIN);
@@ -162,7 +163,8 @@ TEST(one_hot_shapes) {
 
 TEST(wrong_geometry_is_refused) {
   const Run run = tktest::runs().back();
-  Tensor x = Tensor::random({1, 4, 3}, 1), index = Tensor::i32({2}, {0, 1}), y(tk::DType::f32, {1, 3, 3}), flat(tk::DType::f32, {5});
+  Tensor x = Tensor::random({1, 4, 3}, 1), index = Tensor::i32({2}, {0, 1}), y(tk::DType::f32, {1, 3, 3}),
+         flat(tk::DType::f32, {5});
   CHECK_THROWS(tktest::call_op(run, "gather", {&x, &index, &y}), "E_INTERNAL");
   CHECK_THROWS(tktest::call_op(run, "unsorted_segment_sum", {&x, &index, &y}), "E_INTERNAL");
   CHECK_THROWS(tktest::call_op(run, "one_hot", {&index, &flat}, {}, {1, 0}), "E_INTERNAL");

@@ -43,7 +43,8 @@ constexpr tk::DType kDTypes[] = {tk::DType::f32, tk::DType::i32, tk::DType::u8};
 
 // source(index of y) gives the position in x, or -1 for `pad_value`.
 void check_moves(const char* op, const Shape& x_shape, const Shape& y_shape, const std::vector<int64_t>& ints,
-                 const std::function<int64_t(const Index&)>& source, double pad_value = 0, const std::vector<double>& floats = {}) {
+                 const std::function<int64_t(const Index&)>& source, double pad_value = 0,
+                 const std::vector<double>& floats = {}) {
   for (tk::DType dtype : kDTypes) {
     Tensor x = numbered(dtype, x_shape), expected(dtype, y_shape);
     Index index(y_shape.size(), 0);
@@ -119,16 +120,15 @@ void check_tile(const Shape& x, const Shape& y) {
 void check_pad(const Shape& x, const std::vector<int64_t>& before, const std::vector<int64_t>& after, double value) {
   Shape y = x;
   for (size_t d = 0; d < x.size(); ++d) y[d] += before[d] + after[d];
-  check_moves(
-      "pad", x, y, before,
-      [&](Index i) {
-        for (size_t d = 0; d < x.size(); ++d) {
-          i[d] -= before[d];
-          if (i[d] < 0 || i[d] >= x[d]) return int64_t(-1);
-        }
-        return flat(x, i);
-      },
-      value, {value});
+  check_moves("pad", x, y, before,
+              [&](Index i) {
+                for (size_t d = 0; d < x.size(); ++d) {
+                  i[d] -= before[d];
+                  if (i[d] < 0 || i[d] >= x[d]) return int64_t(-1);
+                }
+                return flat(x, i);
+              },
+              value, {value});
 }
 
 void check_mirror(const Shape& x, const std::vector<int64_t>& before, const std::vector<int64_t>& after, bool symmetric) {

@@ -8,7 +8,8 @@
 set -eu
 level=$1
 shift
-namespace="2tk${#level}${level}"
+# tk::<level> in a mangled name; the compiler abbreviates a tk it has spelled before to S_, S0_, ...
+namespace="(2tk|S[0-9A-Z]*_)${#level}${level}"
 if [ $# -eq 0 ]; then
   echo "level_symbols: no object files for level $level" >&2
   exit 2
@@ -16,7 +17,7 @@ fi
 # With "-P -A" each line is: file: name type value size.
 symbols=$(nm -P -A --defined-only "$@")
 offenders=$(printf '%s\n' "$symbols" | awk -v namespace="$namespace" '
-  $3 ~ /^[Wu]$/ && index($2, namespace) == 0 { print $1, $3, $2 }')
+  $3 ~ /^[Wu]$/ && $2 !~ namespace { print $1, $3, $2 }')
 if [ -n "$offenders" ]; then
   echo "level_symbols: shared symbols outside namespace tk::$level:" >&2
   if command -v c++filt >/dev/null 2>&1; then

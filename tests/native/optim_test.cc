@@ -52,8 +52,10 @@ void check_adam(double decay, bool decoupled, const double* param, const double*
     for (int t = 1; t <= kSteps; ++t) {
       if (t == 5) hyper.f()[0] = kRate / 2;
       g.set([&](int64_t i) { return gradient(i, t); });
-      tktest::call_op(run, "adam", {&hyper, &step, &p.a, &p.b, &p.c, &g.a, &g.b, &g.c, &first.a, &first.b, &first.c, &second.a,
-                                    &second.b, &second.c}, {decoupled ? 1 : 0});
+      tktest::call_op(
+          run, "adam",
+          {&hyper, &step, &p.a, &p.b, &p.c, &g.a, &g.b, &g.c, &first.a, &first.b, &first.c, &second.a, &second.b, &second.c},
+          {decoupled ? 1 : 0});
     }
     CHECK(step.i()[0] == kSteps);
     p.check(param, kTolerance);
@@ -139,7 +141,8 @@ TEST(adam_over_many_tensors) {
           const double decayed = p0[k]->f()[i] * (1 - double(0.02f) * double(0.3f));
           const double corrected = mi / (1 - std::pow(beta1, 5)), root = std::sqrt(vi / (1 - std::pow(beta2, 5)));
           const double expected = decayed - double(0.02f) * corrected / (root + double(1e-3f));
-          worst = std::max({worst, std::fabs(p[k]->f()[i] - expected), std::fabs(m[k]->f()[i] - mi), std::fabs(v[k]->f()[i] - vi)});
+          worst =
+              std::max({worst, std::fabs(p[k]->f()[i] - expected), std::fabs(m[k]->f()[i] - mi), std::fabs(v[k]->f()[i] - vi)});
         }
       }
       CHECK(worst < 4e-6);  // values up to 16; three roundings in f32 at 1e-6 each
@@ -178,10 +181,12 @@ TEST(momentum_over_many_tensors) {
 TEST(position_does_not_matter) {
   for (const Run& run : tktest::runs()) {
     for (int64_t shift = 0; shift < 19; ++shift) {
-      Tensor hyper = Tensor::f32({5}, {0.01f, 0.9f, 0.999f, 1e-8f, 0.1f}), step = Tensor::i32({1}, {0}), step1 = Tensor::i32({1}, {0});
+      Tensor hyper = Tensor::f32({5}, {0.01f, 0.9f, 0.999f, 1e-8f, 0.1f}), step = Tensor::i32({1}, {0}),
+             step1 = Tensor::i32({1}, {0});
       Tensor p = Tensor::random({shift + 1}, 5), g = Tensor::random({shift + 1}, 6), m = Tensor::random({shift + 1}, 7);
       Tensor v = Tensor::f32({shift + 1}, std::vector<float>(size_t(shift) + 1, 0.3f));
-      Tensor p1 = Tensor::f32({1}, {p.f()[shift]}), g1 = Tensor::f32({1}, {g.f()[shift]}), m1 = Tensor::f32({1}, {m.f()[shift]});
+      Tensor p1 = Tensor::f32({1}, {p.f()[shift]}), g1 = Tensor::f32({1}, {g.f()[shift]}),
+             m1 = Tensor::f32({1}, {m.f()[shift]});
       Tensor v1 = Tensor::f32({1}, {0.3f});
       tktest::call_op(run, "adam", {&hyper, &step, &p, &g, &m, &v}, {0});
       tktest::call_op(run, "adam", {&hyper, &step1, &p1, &g1, &m1, &v1}, {0});
@@ -204,8 +209,10 @@ TEST(first_adam_step_is_the_rate) {
 
 TEST(no_decay_leaves_an_infinite_parameter_alone) {
   for (const Run& run : tktest::runs()) {
-    Tensor hyper5 = Tensor::f32({5}, {0.1f, 0.9f, 0.999f, 1e-8f, 0}), step = Tensor::i32({1}, {0}), hyper3 = Tensor::f32({3}, {0.1f, 0, 0});
-    Tensor p = Tensor::f32({2}, {INFINITY, NAN}), g = Tensor::f32({2}, {1, 1}), m = Tensor::f32({2}, {0, 0}), v = Tensor::f32({2}, {0, 0});
+    Tensor hyper5 = Tensor::f32({5}, {0.1f, 0.9f, 0.999f, 1e-8f, 0}), step = Tensor::i32({1}, {0}),
+           hyper3 = Tensor::f32({3}, {0.1f, 0, 0});
+    Tensor p = Tensor::f32({2}, {INFINITY, NAN}), g = Tensor::f32({2}, {1, 1}), m = Tensor::f32({2}, {0, 0}),
+           v = Tensor::f32({2}, {0, 0});
     tktest::call_op(run, "adam", {&hyper5, &step, &p, &g, &m, &v}, {0});
     CHECK(p.f()[0] == INFINITY && std::isnan(p.f()[1]) && std::isfinite(m.f()[0]) && std::isfinite(v.f()[1]));
     tktest::call_op(run, "sgd_momentum", {&hyper3, &p, &g, &v}, {0});
@@ -215,7 +222,8 @@ TEST(no_decay_leaves_an_infinite_parameter_alone) {
 
 TEST(unequal_groups_are_refused) {
   const Run run = tktest::runs().back();
-  Tensor hyper = Tensor::f32({3}, {0.1f, 0, 0}), p = Tensor::random({4}, 1), g = Tensor::random({5}, 2), small = Tensor::f32({2}, {1, 2});
+  Tensor hyper = Tensor::f32({3}, {0.1f, 0, 0}), p = Tensor::random({4}, 1), g = Tensor::random({5}, 2),
+         small = Tensor::f32({2}, {1, 2});
   CHECK_THROWS(tktest::call_op(run, "sgd", {&hyper, &p, &g}), "E_INTERNAL");
   CHECK_THROWS(tktest::call_op(run, "sgd", {&small, &p, &p}), "E_INTERNAL");
 }

@@ -73,8 +73,12 @@ TEST(philox_known_answers) {
   };
   const Answer answers[] = {
       {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-      {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+      {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+       {0xffffffff, 0xffffffff},
+       {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xa4093822, 0x299f31d0},
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (const Answer& answer : answers) {
     uint32_t out[4];
@@ -102,7 +106,8 @@ TEST(words_match_the_definition) {
 
 TEST(a_call_goes_on_where_the_last_one_stopped) {
   const Run run = tktest::runs().back();
-  Tensor once = make_state(1, 2, 7), twice = make_state(1, 2, 7), all(tk::DType::f32, {24}), a(tk::DType::f32, {16}), b(tk::DType::f32, {8});
+  Tensor once = make_state(1, 2, 7), twice = make_state(1, 2, 7), all(tk::DType::f32, {24}), a(tk::DType::f32, {16}),
+         b(tk::DType::f32, {8});
   tktest::call_op(run, "random_normal", {&once, &all}, {}, {0, 1});
   tktest::call_op(run, "random_normal", {&twice, &a}, {}, {0, 1});
   tktest::call_op(run, "random_normal", {&twice, &b}, {}, {0, 1});
@@ -243,7 +248,8 @@ TEST(dropout_keeps_and_scales) {
   for (const Run& run : tktest::runs()) {
     for (double rate : {0.0, 0.1, 0.5, 0.9}) {
       const int64_t n = 100003;
-      Tensor x = Tensor::random({n}, 3), state = make_state(kKey[0], kKey[1], 11), y(tk::DType::f32, {n}), saved(tk::DType::i32, {4});
+      Tensor x = Tensor::random({n}, 3), state = make_state(kKey[0], kKey[1], 11), y(tk::DType::f32, {n}),
+             saved(tk::DType::i32, {4});
       tktest::call_op(run, "dropout", {&x, &state, &y, &saved}, {}, {rate});
       int64_t kept = 0;
       bool same = true;
@@ -290,7 +296,8 @@ TEST(dropout_drops_infinity_and_nan) {
 }
 TEST(wrong_parameters_are_refused) {
   const Run run = tktest::runs().back();
-  Tensor state = make_state(1, 2, 3), f(tk::DType::f32, {8}), i(tk::DType::i32, {8}), x = Tensor::random({8}, 1), saved(tk::DType::i32, {4});
+  Tensor state = make_state(1, 2, 3), f(tk::DType::f32, {8}), i(tk::DType::i32, {8}), x = Tensor::random({8}, 1),
+         saved(tk::DType::i32, {4});
   CHECK_THROWS(tktest::call_op(run, "random_uniform", {&state, &f}, {}, {1, 0}), "E_INTERNAL");
   CHECK_THROWS(tktest::call_op(run, "random_uniform", {&state, &f}, {}, {0, INFINITY}), "E_INTERNAL");
   CHECK_THROWS(tktest::call_op(run, "random_uniform", {&state, &i}, {}, {3, 3}), "E_INTERNAL");

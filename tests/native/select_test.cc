@@ -36,7 +36,8 @@ Tensor filled(tk::DType dtype, const Shape& shape, uint32_t seed) {
 
 void check_select(const Shape& condition_shape, const Shape& a_shape, const Shape& b_shape, const Shape& y_shape) {
   Tensor condition = filled(tk::DType::u8, condition_shape, 1);
-  for (int64_t i = 0; i < condition.size(); ++i) condition.b()[i] = condition.b()[i] % 2 ? condition.b()[i] : 0;  // any non-zero byte is true
+  for (int64_t i = 0; i < condition.size(); ++i)
+    condition.b()[i] = condition.b()[i] % 2 ? condition.b()[i] : 0;  // any non-zero byte is true
   for (tk::DType dtype : {tk::DType::f32, tk::DType::i32, tk::DType::u8}) {
     const size_t element = size_t(tk::dtype_bytes(dtype));
     Tensor a = filled(dtype, a_shape, 2), b = filled(dtype, b_shape, 3), expected(dtype, y_shape);
@@ -78,7 +79,8 @@ TEST(select_broadcasts) {
 TEST(select_in_place) {
   for (const Run& run : tktest::runs()) {
     for (bool first : {true, false}) {
-      Tensor condition = filled(tk::DType::u8, {1, 1001}, 5), a = filled(tk::DType::i32, {3, 1001}, 6), b = filled(tk::DType::i32, {3, 1001}, 7);
+      Tensor condition = filled(tk::DType::u8, {1, 1001}, 5), a = filled(tk::DType::i32, {3, 1001}, 6),
+             b = filled(tk::DType::i32, {3, 1001}, 7);
       Tensor y(tk::DType::i32, {3, 1001});
       for (int64_t i = 0; i < 1001; ++i) condition.b()[i] &= 1;
       tktest::call_op(run, "select", {&condition, &a, &b, &y});

@@ -41,8 +41,8 @@ void gather_cpu(const OpCall& call, CpuContext& context) {
       const int64_t count = k - j < end - begin ? k - j : end - begin;
       const char* source = from + outer * n * run;
       if (run == 4) {
-        gather_elements(reinterpret_cast<const uint32_t*>(source), indices.i32() + j,
-                        reinterpret_cast<uint32_t*>(to) + begin, count, n, context);
+        gather_elements(reinterpret_cast<const uint32_t*>(source), indices.i32() + j, reinterpret_cast<uint32_t*>(to) + begin,
+                        count, n, context);
       } else if (run == 1) {
         gather_elements(reinterpret_cast<const uint8_t*>(source), indices.i32() + j, reinterpret_cast<uint8_t*>(to) + begin,
                         count, n, context);

@@ -10,8 +10,8 @@ TK_INLINE void add_row(T* __restrict y, const T* __restrict x, int64_t n) {
 
 // Sums into segments [first, last), columns [left, right): reads all ids, adds the rows of its own segments in order.
 template <class T>
-TK_INLINE void sum_part(const T* x, const int32_t* ids, int64_t k, int64_t inner, T* y, int64_t first, int64_t last, int64_t left,
-                        int64_t right) {
+TK_INLINE void sum_part(const T* x, const int32_t* ids, int64_t k, int64_t inner, T* y, int64_t first, int64_t last,
+                        int64_t left, int64_t right) {
   if (right - left == inner) {
     std::memset(y + first * inner, 0, size_t((last - first) * inner) * sizeof(T));
   } else {
@@ -27,7 +27,7 @@ TK_INLINE void sum_part(const T* x, const int32_t* ids, int64_t k, int64_t inner
 // units there are changes nothing in the result.
 template <class T>
 void sum_segments(const T* x, const int32_t* ids, int64_t k, T* y, int64_t n, int64_t inner, CpuContext& context) {
-  constexpr int64_t kColumns = 64;        // at least one full cache line of 4-byte elements, so that units share none
+  constexpr int64_t kColumns = 64;          // at least one full cache line of 4-byte elements, so that units share none
   constexpr int64_t kParallelWork = 32768;  // elements; below, waking a thread costs more than it saves
   const int64_t threads = k * inner + n * inner < kParallelWork ? 1 : context.num_threads();
   const int64_t segment_parts = threads < n ? threads : n;

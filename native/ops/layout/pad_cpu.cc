@@ -43,7 +43,8 @@ void pad_elements(const PaddedAxes& axes, const T* x, T* y, int64_t size, T valu
         stride *= axes.x[d];
       }
       const int64_t count = columns - column < end - begin ? columns - column : end - begin;
-      pad_row(y + begin - column, inside ? x + offset : nullptr, axes.before[last], axes.x[last], column, column + count, value);
+      pad_row(y + begin - column, inside ? x + offset : nullptr, axes.before[last], axes.x[last], column, column + count,
+              value);
       begin += count;
       column = 0;
     }

@@ -16,10 +16,10 @@ double power(double base, int32_t exponent) {
 
 struct AdamFactors {
   float one_minus_beta1, beta2, one_minus_beta2, epsilon;
-  float step_size;           // learning rate / (1 - beta1^t)
-  float inverse_root;        // 1 / sqrt(1 - beta2^t)
-  float gradient_decay;      // weight decay added to the gradient
-  float parameter_factor;    // 1 - learning rate * weight decay, when decoupled
+  float step_size;         // learning rate / (1 - beta1^t)
+  float inverse_root;      // 1 / sqrt(1 - beta2^t)
+  float gradient_decay;    // weight decay added to the gradient
+  float parameter_factor;  // 1 - learning rate * weight decay, when decoupled
 };
 
 AdamFactors adam_factors(const float* hyper, int32_t t, bool decoupled) {

@@ -1,6 +1,6 @@
 // Optimizer steps. One call updates all parameters of a group in a single pass over memory, in place. Hyper-parameters and the
-// step count are operands in device memory, so a recorded call can be replayed while they change. Members of a starred group have
-// equal shapes across groups (param[i], grad[i], ...); sizes may differ between members and may be 0.
+// step count are operands in device memory, so a recorded call can be replayed while they change. Members of a starred group
+// have equal shapes across groups (param[i], grad[i], ...); sizes may differ between members and may be 0.
 //
 // Elements are independent: the result does not depend on threads. NaN and infinity in a gradient reach the parameter.
 #pragma once

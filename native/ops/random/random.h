@@ -1,10 +1,10 @@
 // Random ops. Every number is a pure function of the state and its position, so results do not depend on threads, on the
 // instruction set, or on the device.
 //
-// state, saved_state i32[4] = {key_lo, key_hi, counter_lo, counter_hi}. Element i of a call comes from Philox 4x32-10 under that
-// key (Salmon et al. 2011), block counter + i/4 (64 bits, wraps), word i%4; the two upper counter words are zero. A call over n
-// elements ends by adding ceil(n/4) to the counter in `state`, so that a replayed call goes on where the last one stopped.
-// Formulas: ops/common/philox.h. Outputs may have any shape; none of them may alias `state`.
+// state, saved_state i32[4] = {key_lo, key_hi, counter_lo, counter_hi}. Element i of a call comes from Philox 4x32-10 under
+// that key (Salmon et al. 2011), block counter + i/4 (64 bits, wraps), word i%4; the two upper counter words are zero. A call
+// over n elements ends by adding ceil(n/4) to the counter in `state`, so that a replayed call goes on where the last one
+// stopped. Formulas: ops/common/philox.h. Outputs may have any shape; none of them may alias `state`.
 #pragma once
 #include "cpu/kernel.h"
 
