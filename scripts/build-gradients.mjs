@@ -24,7 +24,9 @@ const collector = `
   export const getGlobalTensorClass = () => ({ prototype: chainedMethods });
 `;
 
-const collected = new Set(['registerGradient', 'getGlobalTensorClass']);
+// Chained methods are set on the class that this function returns; everyone else only asks whether something is a tensor.
+const tensorClass = 'getGlobalTensorClass';
+const isChainedOp = (file) => file.includes('/public/chained_ops/');
 
 // Internal modules whose exports are reached in another way than by their own name.
 const special = {
@@ -51,9 +53,18 @@ function redirectImports(source, file) {
     }
     const names = clause.replace(/[{}]/g, '').split(',').map((name) => name.trim());
     if (utilModules.has(target)) return utilStatement(names, file);
-    const source = (name) => (collected.has(name) ? 'collector' : importedName(name) in publicApi ? core : specifier);
-    return names.map((name) => `import { ${name} } from '${source(name)}';`).join(' ');
+    return names.map((name) => importStatement(name, specifier, file)).join(' ');
   });
+}
+
+function importStatement(name, specifier, file) {
+  if (name === 'registerGradient') return `import { registerGradient } from 'collector';`;
+  if (name === tensorClass) {
+    return isChainedOp(file)
+      ? `import { ${tensorClass} } from 'collector';`
+      : `import { Tensor as TensorClass } from '${core}'; const ${tensorClass} = () => TensorClass;`;
+  }
+  return `import { ${name} } from '${importedName(name) in publicApi ? core : specifier}';`;
 }
 
 function utilStatement(names, file) {
