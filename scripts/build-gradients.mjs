@@ -14,7 +14,8 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(path.join(root, 'package.json'));
 const core = '@tensorflow/tfjs-core';
 const publicApi = require(core);
-const distribution = path.join(path.dirname(require.resolve(`${core}/package.json`)), 'dist');
+const forward = (file) => file.replaceAll('\\', '/');
+const distribution = forward(path.join(path.dirname(require.resolve(`${core}/package.json`)), 'dist'));
 const outDir = path.join(root, 'dist', 'backend');
 
 const collector = `
@@ -24,7 +25,9 @@ const collector = `
   export const getGlobalTensorClass = () => ({ prototype: chainedMethods });
 `;
 
-const collected = new Set(['registerGradient', 'getGlobalTensorClass']);
+// Chained methods are set on the class that this function returns; everyone else only asks whether something is a tensor.
+const tensorClass = 'getGlobalTensorClass';
+const isChainedOp = (file) => file.includes('/public/chained_ops/');
 
 // Internal modules whose exports are reached in another way than by their own name.
 const special = {
@@ -41,9 +44,9 @@ const importLine = /^import\s+(.+?)\s+from\s+'(\.[^']+)';$/gm;
 
 /** Import statements of one internal module with public names taken from the loaded tfjs-core. */
 function redirectImports(source, file) {
-  const folder = path.dirname(file);
+  const folder = path.posix.dirname(file);
   return source.replace(importLine, (statement, clause, specifier) => {
-    const target = path.posix.relative(distribution, path.join(folder, specifier)) + '.js';
+    const target = path.posix.relative(distribution, path.posix.join(folder, specifier)) + '.js';
     if (target in special) return statement;
     if (clause.startsWith('* as ')) {
       const name = clause.slice('* as '.length);
@@ -51,9 +54,18 @@ function redirectImports(source, file) {
     }
     const names = clause.replace(/[{}]/g, '').split(',').map((name) => name.trim());
     if (utilModules.has(target)) return utilStatement(names, file);
-    const source = (name) => (collected.has(name) ? 'collector' : importedName(name) in publicApi ? core : specifier);
-    return names.map((name) => `import { ${name} } from '${source(name)}';`).join(' ');
+    return names.map((name) => importStatement(name, specifier, file)).join(' ');
   });
+}
+
+function importStatement(name, specifier, file) {
+  if (name === 'registerGradient') return `import { registerGradient } from 'collector';`;
+  if (name === tensorClass) {
+    return isChainedOp(file)
+      ? `import { ${tensorClass} } from 'collector';`
+      : `import { Tensor as TensorClass } from '${core}'; const ${tensorClass} = () => TensorClass;`;
+  }
+  return `import { ${name} } from '${importedName(name) in publicApi ? core : specifier}';`;
 }
 
 function utilStatement(names, file) {
@@ -78,10 +90,11 @@ const plugin = {
     context.onResolve({ filter: /^collector$/ }, () => ({ path: 'collector', namespace: 'collector' }));
     context.onLoad({ filter: /.*/, namespace: 'collector' }, () => ({ contents: collector, resolveDir: root }));
     context.onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: core, external: true }));
-    context.onLoad({ filter: /tfjs-core[\\/]dist[\\/].*\.js$/ }, ({ path: file }) => {
-      const relative = path.relative(distribution, file).replaceAll('\\', '/');
-      const contents = special[relative] ?? redirectImports(readFileSync(file, 'utf8').replace(/\n\/\/# sourceMappingURL=.*/, ''), file);
-      return { contents, loader: 'js', resolveDir: path.dirname(file) };
+    context.onLoad({ filter: /tfjs-core[\\/]dist[\\/].*\.js$/ }, (loaded) => {
+      const file = forward(loaded.path);
+      const source = readFileSync(file, 'utf8').replace(/\n\/\/# sourceMappingURL=.*/, '');
+      const contents = special[path.posix.relative(distribution, file)] ?? redirectImports(source, file);
+      return { contents, loader: 'js', resolveDir: path.dirname(loaded.path) };
     });
   },
 };

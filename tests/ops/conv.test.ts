@@ -104,7 +104,8 @@ const fused: readonly OpCase[] = (['NHWC', 'NCHW'] as const).flatMap((dataFormat
       { shape: dataFormat === 'NHWC' ? [2, 6, 5, 3] : [2, 3, 6, 5] },
       { shape: [3, 3, 3, 4] },
       { shape: [4] },
-      { shape: dataFormat === 'NHWC' ? [4, 3, 4] : [4, 4, 3] },
+      // tfjs-core accepts only a vector of weights with channels first.
+      { shape: dataFormat === 'NHWC' ? [4, 3, 4] : [4] },
     ],
     run: (x?: tf.Tensor, filter?: tf.Tensor, bias?: tf.Tensor, alpha?: tf.Tensor) =>
       tf.fused.conv2d({

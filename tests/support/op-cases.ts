@@ -51,7 +51,7 @@ export function summation(terms: number, magnitude: number): Tolerance {
 
 /** Registers one test per case. */
 export function testOps(cases: readonly OpCase[]): void {
-  for (const opCase of cases) it(opCase.name, async () => checkCase(opCase));
+  for (const opCase of cases) it(opCase.name, () => checkCase(opCase));
 }
 
 export type HostArray = Float32Array | Int32Array | Uint8Array;
@@ -92,7 +92,11 @@ function read(result: tf.Tensor | tf.Tensor[]): HostResult[] {
 }
 
 function runOnce(opCase: OpCase, arrays: readonly HostArray[]): HostResult[] {
-  return tf.tidy(() => read(opCase.run(...tensorsOf(opCase.inputs, arrays))));
+  let results: HostResult[] = [];
+  tf.tidy(() => {
+    results = read(opCase.run(...tensorsOf(opCase.inputs, arrays)));
+  });
+  return results;
 }
 
 async function checkCase(opCase: OpCase): Promise<void> {
@@ -148,6 +152,12 @@ function expectSameBits(actual: HostResult, expected: HostResult, place: string)
   expect(Buffer.compare(bytes(actual), bytes(expected)), `${place}: bits`).toBe(0);
 }
 
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; ++i) sum += a[i]! * b[i]!;
+  return sum;
+}
+
 /** Step of the central difference: large enough that float32 rounding of results (2^-24) stays below the tolerance. */
 const DIFFERENCE_STEP = 2 ** -7;
 /**
@@ -159,12 +169,12 @@ const GRADIENT_TOLERANCE = 3e-3;
 /** Compares the derivative along random directions with a central difference. */
 function checkGradient(opCase: OpCase, arrays: readonly HostArray[], input: number): void {
   const random = randomSource(97 + input);
-  const [shape] = [opCase.inputs[input]!.shape];
+  const { shape } = opCase.inputs[input]!;
   const weightsFor: number[][] = [];
   const weighted = (inputs: readonly HostArray[]): number =>
     runOnce(opCase, inputs).reduce((sum, { values }, index) => {
       const weights = (weightsFor[index] ??= Array.from(values, () => 2 * random() - 1));
-      return sum + values.reduce((partial: number, value: number, i: number) => partial + value * weights[i]!, 0);
+      return sum + dot(values, weights);
     }, 0);
   weighted(arrays);
   const gradient = tf.tidy(() => {
@@ -186,8 +196,8 @@ function checkGradient(opCase: OpCase, arrays: readonly HostArray[], input: numb
         index === input ? Float32Array.from(array, (value, i) => value + sign * DIFFERENCE_STEP * direction[i]!) : array,
       );
     const numeric = (weighted(moved(1)) - weighted(moved(-1))) / (2 * DIFFERENCE_STEP);
-    const analytic = gradient.reduce((sum: number, value: number, i: number) => sum + value * direction[i]!, 0);
-    const scale = Math.sqrt(gradient.reduce((sum: number, value: number) => sum + value * value, 0));
+    const analytic = dot(gradient, direction);
+    const scale = Math.sqrt(dot(gradient, gradient));
     expect(Math.abs(numeric - analytic), `gradient of input ${input}: ${analytic} and ${numeric}`).toBeLessThanOrEqual(
       GRADIENT_TOLERANCE * Math.max(scale, 1),
     );

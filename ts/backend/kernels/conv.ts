@@ -129,25 +129,16 @@ export const convKernels: readonly Kernel[] = [
     ConvAttrs & { activation?: string; leakyreluAlpha?: number }
   >('FusedConv2D', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.x, inputs.filter], 'conv2d');
-    // Bias and activation run with channels last, where a vector over channels broadcasts by itself; per-position
-    // weights of prelu come in the caller's format and are turned with the image.
-    const weights = inputs.preluActivationWeights;
-    const turnWeights = attrs.dataFormat === 'NCHW' && weights !== undefined && weights !== null && weights.shape.length >= 3;
-    const turned = turnWeights ? channelsLastWeights(backend, weights) : undefined;
+    // Bias and activation run with channels last, where a vector over channels broadcasts by itself. With channels first
+    // tfjs-core passes nothing else than scalars and vectors.
     const y = withChannelsLast(backend, inputs.x, attrs.dataFormat, (x) =>
       applyEpilogue(backend, convChannelsLast(backend, x, inputs.filter, attrs), {
         bias: inputs.bias,
         activation: attrs.activation,
-        preluActivationWeights: turned ?? weights,
+        preluActivationWeights: inputs.preluActivationWeights,
         leakyreluAlpha: attrs.leakyreluAlpha,
       }),
     );
-    if (turned !== undefined) backend.disposeIntermediate(turned);
     return toFormat(backend, y, attrs.dataFormat);
   }),
 ];
-
-/** Weights [C, H, W] or [1, C, H, W] as [.., H, W, C]. */
-function channelsLastWeights(backend: TensorkilnBackend, weights: TensorInfo): TensorInfo {
-  return transpose(backend, weights, weights.shape.length === 3 ? [1, 2, 0] : TO_CHANNELS_LAST);
-}
