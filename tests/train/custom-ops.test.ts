@@ -198,11 +198,11 @@ describe('dropout', () => {
 
   it('keeps no tensor but the result', () => {
     const state = new RandomState(2);
-    const x = tf.ones([64]);
+    const [x, dy] = [tf.ones([64]), tf.ones([64])];
     const before = tf.memory().numTensors;
-    const { value, grad } = tf.valueAndGrad((input: tf.Tensor) => dropout(input, 0.5, state))(x, tf.ones([64]));
+    const { value, grad } = tf.valueAndGrad((input: tf.Tensor) => dropout(input, 0.5, state))(x, dy);
     expect(tf.memory().numTensors).toBe(before + 2);
-    tf.dispose([value, grad, x]);
+    tf.dispose([value, grad, x, dy]);
     state.dispose();
   });
 });

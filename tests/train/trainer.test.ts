@@ -312,6 +312,20 @@ describe('resources', () => {
     model.dispose();
   });
 
+  it('a timer can abort steps so small that nothing has to be waited for', async () => {
+    const { trainer, model, optimizer } = setUp();
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      controller.abort();
+    }, 30);
+    const { stopReason } = await trainer.fit(XOR, { epochs: 100_000, batchSize: 4, signal: controller.signal });
+    clearTimeout(timer);
+    expect(stopReason).toBe('aborted');
+    trainer.dispose();
+    optimizer.dispose();
+    model.dispose();
+  });
+
   it('an error thrown by a listener rejects fit and leaves the trainer usable', async () => {
     const { trainer, model, optimizer } = setUp();
     const data = spirals(40, 1);

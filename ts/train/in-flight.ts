@@ -1,5 +1,9 @@
 /** Results of enqueued steps that are still on their way. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type * as tf from '@tensorflow/tfjs-core';
+
+/** Longest time that results may keep coming in without a turn of the event loop. */
+const MAX_TURN_MS = 4;
 
 interface Pending<T> {
   readonly value: Promise<ArrayLike<number>>;
@@ -8,12 +12,14 @@ interface Pending<T> {
 
 /**
  * Reads back small tensors in the order they were pushed and keeps at most `limit` steps ahead of the engine, so that the queue
- * stays short and the event loop is never blocked.
+ * stays short. Results of small steps are there at once, and awaiting them never leaves the microtask queue: so the event
+ * loop also gets a turn every few milliseconds.
  */
 export class InFlight<T> {
   readonly #pending: Pending<T>[] = [];
   readonly #limit: number;
   readonly #onValue: (values: ArrayLike<number>, tag: T) => void;
+  #lastTurn = performance.now();
 
   /** @param onValue  called with each result, oldest first */
   constructor(limit: number, onValue: (values: ArrayLike<number>, tag: T) => void) {
@@ -29,6 +35,9 @@ export class InFlight<T> {
     tensor.dispose();
     this.#pending.push({ value, tag });
     while (this.#pending.length > this.#limit) await this.#takeOldest();
+    if (performance.now() - this.#lastTurn < MAX_TURN_MS) return;
+    await nextTurn();
+    this.#lastTurn = performance.now();
   }
 
   /** Waits for everything pushed so far. */
@@ -36,7 +45,7 @@ export class InFlight<T> {
     while (this.#pending.length > 0) await this.#takeOldest();
   }
 
-  /** Waits for the engine to finish what is open and forgets the values; errors of steps were or will be reported elsewhere. */
+  /** Waits for the engine to finish what is open, forgetting values and errors: for a caller that is already failing or done. */
   async abandon(): Promise<void> {
     await Promise.allSettled(this.#pending.splice(0).map(({ value }) => value));
   }

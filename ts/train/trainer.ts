@@ -164,22 +164,24 @@ export class Trainer {
         );
       }
       const result = new Float32Array(rows * outputSize);
-      const pending: Promise<void>[] = [];
+      const inFlight = new InFlight<number>(STEPS_IN_FLIGHT, (values, start) => {
+        result.set(values, start);
+      });
       try {
         for (let start = 0; start < rows; start += batchSize) {
           const end = Math.min(start + batchSize, rows);
           const x = tf.tensor(features.subarray(start * inputSize, end * inputSize), [end - start, ...inputShape], 'float32');
+          let y: tf.Tensor;
           try {
-            const y = this.#steps.predict(x);
-            pending.push(y.data<'float32'>().then((values) => result.set(values, start * outputSize)));
-            y.dispose();
+            y = this.#steps.predict(x);
           } finally {
             x.dispose();
           }
-          if (pending.length > STEPS_IN_FLIGHT) await pending.shift();
+          await inFlight.push(y, start * outputSize);
         }
+        await inFlight.drain();
       } finally {
-        await Promise.all(pending);
+        await inFlight.abandon();
       }
       return result;
     });
