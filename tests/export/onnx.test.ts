@@ -306,16 +306,16 @@ describe('buildOnnx refuses', () => {
   for (const [name, make, message] of refusals) {
     it(name, () => {
       const call = (): unknown => buildOnnx(make());
-      expect(call).toThrowError(message);
-      expect(call).toThrowError(expect.objectContaining({ code: 'E_EXPORT' }));
+      expect(call).toThrow(message);
+      expect(call).toThrow(expect.objectContaining({ code: 'E_EXPORT' }));
     });
   }
 
   it('wrong options', () => {
     const model = describeModel(VECTOR, [dense(5, 2)]);
-    expect(() => buildOnnx(model, { classes: ['a'] })).toThrowError(/expected 2 for shape \[2\], got 1/);
-    expect(() => buildOnnx(model, { inputName: 'x', outputName: 'x' })).toThrowError(/input and output need different ones/);
-    expect(() => buildOnnx(model, { modelName: '' })).toThrowError(/must not be empty/);
+    expect(() => buildOnnx(model, { classes: ['a'] })).toThrow(/expected 2 for shape \[2\], got 1/);
+    expect(() => buildOnnx(model, { inputName: 'x', outputName: 'x' })).toThrow(/input and output need different ones/);
+    expect(() => buildOnnx(model, { modelName: '' })).toThrow(/must not be empty/);
   });
 });
 
@@ -397,7 +397,7 @@ describe('importOptional', () => {
     const notFound = Object.assign(new Error(`Cannot find package '${missing}' imported from here`), {
       code: 'ERR_MODULE_NOT_FOUND',
     });
-    expect(await importOptional(missing, () => Promise.reject(notFound))).toBeUndefined();
+    await expect(importOptional(missing, () => Promise.reject(notFound))).resolves.toBeUndefined();
     await expect(importOptional('another', () => Promise.reject(notFound))).rejects.toBe(notFound);
     const broken = new Error('broken');
     await expect(importOptional(missing, () => Promise.reject(broken))).rejects.toBe(broken);

@@ -22,7 +22,7 @@ export function verdictSection(input: ReportInput): SafeHtml {
       <div class="score">${formatPercent(metrics.accuracy)}</div>
       <p class="score-label">
         accuracy on ${countOf(metrics.rows, 'held-out row')}<br />
-        95 % interval ${formatPercent(low)} to ${formatPercent(high)}
+        95&nbsp;% interval ${formatPercent(low)} to ${formatPercent(high)}
       </p>
     </div>
     <div>
