@@ -9,7 +9,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildOnnx, exportOnnx } from '../../ts/export/onnx.js';
 import { ModelProtoSchema, type ModelProto } from '../../ts/export/proto/onnx_pb.js';
 import { verifyOnnx } from '../../ts/export/verify-onnx.js';
-import { importOptional } from '../../ts/optional-package.js';
 import type { ModelDescription } from '../../ts/nn/description.js';
 import { describeModel, productOf, randomSource, randomValues, type LayerSketch } from '../support/describe-model.js';
 import { runReference } from '../support/reference-layers.js';
@@ -387,20 +386,5 @@ describe('verification and writing', () => {
       code: 'E_IO',
       message: expect.stringContaining(join(path, 'model.onnx')),
     });
-  });
-});
-
-describe('importOptional', () => {
-  it('gives undefined for a package that is not installed and passes other failures on', async () => {
-    const missing = 'tensorkiln-no-such-package';
-    // Vitest replaces import() by its own loader; Node's error is made here as Node words it.
-    const notFound = Object.assign(new Error(`Cannot find package '${missing}' imported from here`), {
-      code: 'ERR_MODULE_NOT_FOUND',
-    });
-    await expect(importOptional(missing, () => Promise.reject(notFound))).resolves.toBeUndefined();
-    await expect(importOptional('another', () => Promise.reject(notFound))).rejects.toBe(notFound);
-    const broken = new Error('broken');
-    await expect(importOptional(missing, () => Promise.reject(broken))).rejects.toBe(broken);
-    expect(await importOptional('onnxruntime-web', () => import('onnxruntime-web'))).toBeDefined();
   });
 });
