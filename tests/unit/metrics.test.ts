@@ -85,8 +85,8 @@ describe('evaluateClassification refuses', () => {
   for (const [name, probabilities, labels, names, code, message] of refusals) {
     it(name, () => {
       const call = (): unknown => evaluateClassification(probabilities, labels, names);
-      expect(call).toThrowError(message);
-      expect(call).toThrowError(expect.objectContaining({ code }));
+      expect(call).toThrow(message);
+      expect(call).toThrow(expect.objectContaining({ code }));
     });
   }
 });

@@ -54,13 +54,12 @@ function writeGelu(graph: OnnxGraphBuilder, node: string, input: GraphValue): st
  */
 export function writeActivation(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
   const activation = layer.config['activation'] ?? 'linear';
-  const write = typeof activation === 'string' && Object.hasOwn(ACTIVATIONS, activation) ? ACTIVATIONS[activation] : undefined;
-  if (write === undefined) {
+  if (typeof activation !== 'string' || !Object.hasOwn(ACTIVATIONS, activation)) {
     throw layerError(
       layer,
       `activation ${JSON.stringify(activation)} cannot be expressed in ONNX: expected one of ${ONNX_ACTIVATIONS.join(', ')}.`,
     );
   }
-  const node = graph.reserveName(`${layer.name}/${String(activation)}`);
-  return { ...input, name: write(graph, node, input, layer) };
+  const node = graph.reserveName(`${layer.name}/${activation}`);
+  return { ...input, name: ACTIVATIONS[activation]!(graph, node, input, layer) };
 }

@@ -3,7 +3,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { WeightDescription } from '../nn/description.js';
 import {
   AttributeProto_AttributeType,
-  AttributeProtoSchema,
+  type AttributeProtoSchema,
   NodeProtoSchema,
   TensorProto_DataType,
   TensorProtoSchema,

@@ -4,6 +4,7 @@ import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 
 import { TensorkilnError } from '../errors.js';
 import type { ModelDescription } from '../nn/description.js';
+import { writeFileAtomic } from '../write-file.js';
 import { OnnxGraphBuilder, type GraphValue } from './onnx-graph.js';
 import { isSameShape, writeLayer } from './onnx-layers.js';
 import {
@@ -15,7 +16,6 @@ import {
   type ValueInfoProtoSchema,
 } from './proto/onnx_pb.js';
 import { verifyOnnx, type OnnxProbe, type OnnxVerification } from './verify-onnx.js';
-import { writeFileAtomic } from '../write-file.js';
 
 /** Written into every file: what onnxruntime 1.12 and later read. */
 const IR_VERSION = 8n;

@@ -22,7 +22,7 @@ export function verdictSection(input: ReportInput): SafeHtml {
       <div class="score">${formatPercent(metrics.accuracy)}</div>
       <p class="score-label">
         accuracy on ${countOf(metrics.rows, 'held-out row')}<br />
-        95 % interval ${formatPercent(low)} to ${formatPercent(high)}
+        95&nbsp;% interval ${formatPercent(low)} to ${formatPercent(high)}
       </p>
     </div>
     <div>
@@ -279,10 +279,10 @@ function columnsCard(columns: NonNullable<ReportInput['columns']>): SafeHtml {
           <tr>
             <th>column</th>
             <th>role</th>
-            <th>type</th>
+            <th class="wide">type</th>
             <th class="n">missing</th>
             <th class="n">distinct</th>
-            <th>why</th>
+            <th style="padding-left:12px">why</th>
           </tr>
         </thead>
         <tbody>
@@ -291,7 +291,7 @@ function columnsCard(columns: NonNullable<ReportInput['columns']>): SafeHtml {
               html`<tr>
                 <td class="name">${column.name}</td>
                 <td><span class="pill ${ROLE_TONES[column.role]}">${column.role}</span></td>
-                <td>${column.type}</td>
+                <td class="wide">${column.type}</td>
                 <td class="n">${formatCount(column.missing)}</td>
                 <td class="n">${formatCount(column.distinct)}</td>
                 <td class="muted why">${column.reason}</td>

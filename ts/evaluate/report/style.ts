@@ -49,7 +49,7 @@ table { width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-
 th { padding: 6px 14px 8px 0; color: var(--tk-muted); font-size: .8rem; font-weight: 600; text-align: left; white-space: nowrap; vertical-align: bottom; }
 td { padding: 8px 14px 8px 0; border-top: 1px solid var(--tk-line); vertical-align: top; }
 th:last-child, td:last-child { padding-right: 0; } th.n, td.n { text-align: right; white-space: nowrap; }
-td.name { font-weight: 600; min-width: 110px; overflow-wrap: anywhere; } td small { display: block; font-weight: 400; color: var(--tk-muted); }
+td.why { padding-left: 12px; } td.name { font-weight: 600; min-width: 110px; overflow-wrap: anywhere; } td small { display: block; font-weight: 400; color: var(--tk-muted); }
 tr.ours td { background: linear-gradient(var(--good-soft), var(--good-soft)); } tr.ours td:first-child { border-radius: 8px 0 0 8px; }
 tr.ours td:last-child { border-radius: 0 8px 8px 0; } .compare td:first-child, .compare th:first-child { padding-left: 10px; }
 .compare td:last-child, .compare th:last-child { padding-right: 10px; }
@@ -67,6 +67,6 @@ pre { margin: 10px 0 0; padding: 14px 16px; overflow-x: auto; border-radius: 10p
   font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 44px; font-size: .84rem; color: var(--tk-muted); }
 @media (max-width: 640px) { main { padding: 20px 14px 40px; } .card { padding: 16px; } .verdict { grid-template-columns: 1fr; } h2 { margin-top: 32px; }
-  .tile { padding: 12px 14px; } .wide { display: none; } th, td { padding-right: 10px; } td.name { min-width: 134px; } td.why { min-width: 180px; } }
+  .tile { padding: 12px 14px; } .wide { display: none; } th, td { padding-right: 10px; } td.name { min-width: 92px; } .compare td.name { min-width: 134px; } td.why { min-width: 180px; } }
 @media print { body { background: #fff; } .card { box-shadow: none; break-inside: avoid; } }
 `);

@@ -1,0 +1,58 @@
+/** Every layer of ts/nn through its own description: the exporter must read the options as the layers write them. */
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import { beforeAll, expect, it } from 'vitest';
+
+import { exportOnnx } from '../../ts/export/onnx.js';
+import { ACTIVATIONS, Conv2D, Dense, Dropout, Flatten, layerTypes, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
+import { productOf, randomSource, randomValues } from '../support/describe-model.js';
+import { LAYER_CASES } from '../support/layer-cases.js';
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+
+/** Builds a model, lets it predict a batch, and exports it with that batch as the probe. */
+async function largestErrorOf(model: Sequential, inputShape: readonly number[], rows: number): Promise<number> {
+  model.build(inputShape);
+  const features = randomValues(randomSource(rows), rows * productOf(inputShape), 3);
+  const outputs = tf.tidy(() => model.call(tf.tensor(features, [rows, ...inputShape])).dataSync<'float32'>());
+  const { verification } = await exportOnnx(model.describe(), { probe: { features, outputs } });
+  model.dispose();
+  if (!verification.verified) throw new Error(verification.reason);
+  expect(verification.rows).toBe(rows);
+  return verification.largestError;
+}
+
+// Both sides compute in float32, in another order of sums.
+const TOLERANCE = 1e-5;
+
+it.each(LAYER_CASES)('$name gives the same outputs in onnxruntime', async ({ make, inputShape }) => {
+  expect(await largestErrorOf(new Sequential({ layers: [make()] }), inputShape, 3)).toBeLessThan(TOLERANCE);
+});
+
+it('covers every registered layer type and activation', () => {
+  const covered = new Set(
+    LAYER_CASES.flatMap(({ make }) => {
+      const layer = make();
+      return [layer.type, layer.getConfig()['activation']];
+    }),
+  );
+  for (const name of [...layerTypes(), ...ACTIVATIONS]) expect(covered).toContain(name);
+});
+
+it('carries a small convolutional network over', async () => {
+  const model = new Sequential({
+    seed: 5,
+    layers: [
+      new Conv2D({ filters: 4, kernelSize: 5, padding: 'same', activation: 'relu' }),
+      new MaxPooling2D({ poolSize: 2 }),
+      new Conv2D({ filters: 8, kernelSize: 3, strides: 2, padding: 'same', activation: 'elu' }),
+      new Flatten(),
+      new Dense({ units: 16, activation: 'relu' }),
+      new Dropout({ rate: 0.5 }),
+      new Dense({ units: 10 }),
+    ],
+  });
+  expect(await largestErrorOf(model, [13, 12, 1], 7)).toBeLessThan(TOLERANCE);
+});
