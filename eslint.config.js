@@ -2,10 +2,20 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 const nodeGlobals = Object.fromEntries(
-  ['AbortController', 'Buffer', 'URL', 'clearTimeout', 'console', 'performance', 'process', 'setTimeout'].map((name) => [
-    name,
-    'readonly',
-  ]),
+  [
+    'AbortController',
+    'setImmediate',
+    'WeakRef',
+    'FinalizationRegistry',
+    'gc',
+    'Buffer',
+    'URL',
+    'clearTimeout',
+    'console',
+    'performance',
+    'process',
+    'setTimeout',
+  ].map((name) => [name, 'readonly']),
 );
 
 export default tseslint.config(
@@ -16,7 +26,14 @@ export default tseslint.config(
     extends: [...tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { project: './tsconfig.tests.json', tsconfigRootDir: import.meta.dirname } },
     rules: {
-      eqeqeq: 'error',
+      // `== null` is the short form for null or undefined; tfjs-core uses both.
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-unused-expressions': ['error', { allowShortCircuit: true, allowTernary: true }],
+      // The typings of tfjs-core declare as present what may be absent, and a check is not wrong for being careful.
+      '@typescript-eslint/no-unnecessary-condition': 'off',
+      // A cast to a narrower layer or benchmark class is checked by hand where it stands.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       'prefer-const': 'error',
       '@typescript-eslint/consistent-type-imports': [
         'error',
@@ -42,7 +59,7 @@ export default tseslint.config(
   {
     // expect.stringContaining and its kind are typed `any`.
     files: ['tests/**/*.ts'],
-    rules: { '@typescript-eslint/no-unsafe-assignment': 'off' },
+    rules: { '@typescript-eslint/no-unsafe-assignment': 'off', '@typescript-eslint/no-confusing-void-expression': 'off' },
   },
   { files: ['**/*.{js,mjs}'], languageOptions: { globals: nodeGlobals } },
 );

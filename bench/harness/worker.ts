@@ -43,7 +43,7 @@ function measure(name: string, run: () => void): readonly number[] {
   let samples: readonly number[] = [];
   suite.add(name, run, { minSamples: 20, maxTime: 3, initCount: 3 });
   suite.on('cycle', (event: Benchmark.Event) => {
-    const { error, stats } = event.target as Benchmark & { error?: Error };
+    const { error, stats } = event.target as unknown as Benchmark & { error?: Error };
     if (error !== undefined) throw error;
     samples = stats?.sample ?? [];
   });

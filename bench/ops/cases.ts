@@ -75,7 +75,7 @@ const adam: BenchmarkCase = {
     const values = (seed: number): Tfjs.Tensor[] =>
       shapes.map((shape, i) => tf.tensor(fixedValues(tf.util.sizeFromShape(shape), seed + i), shape));
     const variables = Object.fromEntries(values(10).map((value, i) => [`p${i}`, tf.variable(value, true, `p${i}`)]));
-    const gradients = Object.fromEntries(values(30).map((value, i) => [`p${i}`, value]));
+    const gradients = Object.fromEntries(values(30).map((value, i) => [`p${i}`, value as Tfjs.Variable]));
     const step = await adamStep(tf, subject, variables, gradients);
     return {
       run: (): Float32Array => {
@@ -92,7 +92,7 @@ async function adamStep(
   tf: typeof Tfjs,
   subject: 'tensorkiln' | 'stock',
   variables: Record<string, Tfjs.Variable>,
-  gradients: Record<string, Tfjs.Tensor>,
+  gradients: Record<string, Tfjs.Variable>,
 ): Promise<() => void> {
   if (subject === 'stock') {
     const optimizer = tf.train.adam(1e-3, 0.9, 0.999, 1e-8);

@@ -4,7 +4,7 @@
 // ninja: [12/87] Building CXX object CMakeFiles/...
 // gyp:     CXX(target) Release/obj.target/tensorkiln_avx2/native/ops/conv/conv2d_cpu.o
 const CMAKE_STEP =
-  /^\[\s*(?:(\d+)%|(\d+)\/(\d+))\]\s+(Building|Linking) \w+ (?:object|static library|shared library|executable) (\S+)/;
+  /^\[\s*(?:\d+%|(\d+)\/(\d+))\]\s+(Building|Linking) \w+ (?:object|static library|shared library|executable) (\S+)/;
 const GYP_STEP = /^\s+(?:CXX|SOLINK_MODULE)\(target\) (\S+)/;
 
 /** Name of one step for people: source file and, where it tells something, the instruction-set level. */
@@ -54,13 +54,13 @@ export class BuildProgress {
   #line(line) {
     const cmake = CMAKE_STEP.exec(line);
     if (cmake !== null) {
-      const [, percent, step, steps, , path] = cmake;
+      const [, step, steps, , path] = cmake;
       if (step !== undefined) {
         this.#done = Number(step);
         this.#total = Number(steps);
       } else {
-        // make numbers nothing: count, and skip ahead by its percentage where earlier files were up to date.
-        this.#done = Math.min(this.#total, Math.max(this.#done + 1, Math.floor((Number(percent) * this.#total) / 100)));
+        // make gives a percentage of something else; counting shows how many files were really compiled.
+        this.#done = Math.min(this.#total, this.#done + 1);
       }
       this.#show(stepName(path));
       return;
@@ -80,7 +80,11 @@ export class BuildProgress {
       return;
     }
     const every = Math.max(1, Math.floor(this.#total / 10));
-    if (this.#done === 1 || this.#done === this.#total || this.#done - this.#lastShown >= every) {
+    if (
+      this.#done === 1 ||
+      (this.#done === this.#total && this.#lastShown !== this.#done) ||
+      this.#done - this.#lastShown >= every
+    ) {
       this.#lastShown = this.#done;
       this.#stream.write(`${text}\n`);
     }
