@@ -6,7 +6,7 @@ TK_BEGIN_LEVEL
 namespace {
 
 constexpr int64_t kDirectRows = 8 * kTileRows;      // with fewer rows of A, packing B costs more than it saves
-constexpr int64_t kDirectFloats = 8 * 1024;         // a B of at most 32 KB is in cache anyway
+constexpr int64_t kDirectFloats = 4 * 1024;         // a B of at most 16 KB stays in L1 as it is
 constexpr int64_t kDirectColumns = 4 * kTileCols;   // with fewer columns of B, packing A costs more than it saves
 constexpr int64_t kSerialWork = 2 * 1024 * 1024;    // multiply-adds of a product that one thread does alone, given others
 constexpr int64_t kSerialBatchWork = 32 << 20;      // the same when the batch is large

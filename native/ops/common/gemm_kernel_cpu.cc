@@ -3,6 +3,17 @@
 TK_BEGIN_LEVEL
 namespace {
 
+// Fetches the tile of C while k runs: otherwise each store waits for its line when C is larger than the caches.
+template <int Rows, int Vecs>
+TK_INLINE void prefetch_tile([[maybe_unused]] const TileOut& out) {
+#if defined(__GNUC__)
+  constexpr int kLine = 16;  // floats
+  TK_UNROLL for (int i = 0; i < Rows; ++i) {
+    for (int j = 0; j < Vecs * kVecWidth; j += kLine) __builtin_prefetch(out.c[i] + out.c_offset + j, 1);
+  }
+#endif
+}
+
 template <int Rows, int Vecs>
 struct Accumulators {
   VecF v[Rows][Vecs];
@@ -51,6 +62,7 @@ template <int Rows, int Vecs>
 void row_kernel(const RowTile& tile, const TileOut& out) {
   Accumulators<Rows, Vecs> acc;
   acc.clear();
+  prefetch_tile<Rows, Vecs>(out);
   const float* b = tile.b;
   const int64_t length = tile.length, b_stride = tile.b_stride;
   for (int64_t s = 0; s < tile.num_segments; ++s) {
@@ -65,6 +77,7 @@ template <int Rows, int Vecs>
 void column_kernel(const ColumnTile& tile, const TileOut& out) {
   Accumulators<Rows, Vecs> acc;
   acc.clear();
+  prefetch_tile<Rows, Vecs>(out);
   const int64_t a_stride = tile.a_stride, b_stride = tile.b_stride;
   for (int64_t s = 0; s < tile.num_segments; ++s) {
     const ColumnSegment& segment = tile.segments[s];
