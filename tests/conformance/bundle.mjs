@@ -1,8 +1,8 @@
 // Bundles tfjs-core's own specs with the compiled backend, so that both share one copy of tfjs-core.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -27,9 +27,13 @@ import ${JSON.stringify(join(CORE, 'register_all_gradients.js'))};
 import ${JSON.stringify(join(CORE, 'public/chained_ops/register_all_chained_ops.js'))};
 import ${JSON.stringify(join(ROOT, 'dist/index.js'))};
 import { setTestEnvs } from ${JSON.stringify(join(CORE, 'jasmine_util.js'))};
+import { env } from ${JSON.stringify(join(CORE, 'environment.js'))};
 setTestEnvs([{ name: 'tensorkiln-cpu', backendName: 'tensorkiln-cpu', flags: {}, isDataSync: true }]);
 require(${JSON.stringify(join(CORE, 'tests.js'))});
+const platform = env().platformName;
+env().platformName = 'browser';
 ${BROWSER_MARKED.map((name) => `require(${JSON.stringify(join(CORE, `${name}.js`))});`).join('\n')}
+env().platformName = platform;
 `,
   );
   const outfile = join(folder, 'specs.cjs');
@@ -42,14 +46,18 @@ ${BROWSER_MARKED.map((name) => `require(${JSON.stringify(join(CORE, `${name}.js`
     target: 'node20',
     ignoreAnnotations: true,
     logLevel: 'error',
-    define: { 'import.meta.url': '__moduleUrl' },
-    banner: { js: `const __moduleUrl = ${JSON.stringify(new URL(`file://${join(ROOT, 'dist/index.js')}`).href)};` },
     plugins: [
       {
         name: 'one-tfjs-core',
         setup(context) {
           context.onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: join(CORE, 'index.js') }));
           context.onResolve({ filter: /tfjs-gradients\.js$/ }, () => ({ path: 'registered above', namespace: 'none' }));
+          // In a bundle of one CommonJS file the modules would no longer know where they are.
+          context.onLoad({ filter: /[\\/]dist[\\/].*\.js$/, namespace: 'file' }, ({ path }) =>
+            path.startsWith(join(ROOT, 'dist'))
+              ? { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)) }
+              : undefined,
+          );
           context.onLoad({ filter: /.*/, namespace: 'none' }, () => ({
             contents: 'export const gradientConfigs = []; export const chainedMethods = {};',
           }));

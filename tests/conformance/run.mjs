@@ -1,4 +1,5 @@
-// Runs the bundled specs on the backend `tensorkiln-cpu` in this process and prints one line of JSON with the results.
+// Runs the bundled specs on the backend `tensorkiln-cpu` in this process and prints one line of JSON with the results:
+// { passed, failed: [{ name, messages }], skipped: [name] }. An argument limits the run to specs whose full name contains it.
 import { createRequire } from 'node:module';
 import { bundleSpecs } from './bundle.mjs';
 
@@ -16,13 +17,18 @@ for (const name of ['log', 'warn', 'info', 'error']) console[name] = () => {};
 require(specs);
 
 const results = { passed: 0, failed: [], skipped: [] };
-env.configure({ random: false, failSpecWithNoExpectations: false });
+const wanted = process.argv[2] ?? '';
+env.configure({
+  random: false,
+  failSpecWithNoExpectations: false,
+  specFilter: (spec) => spec.getFullName().includes(wanted),
+});
 env.addReporter({
   specDone(result) {
     if (result.status === 'passed') results.passed++;
     else if (result.status === 'failed')
       results.failed.push({ name: result.fullName, messages: result.failedExpectations.map(({ message }) => message.slice(0, 300)) });
-    else results.skipped.push(result.fullName);
+    else if (result.status !== 'excluded') results.skipped.push(result.fullName);
   },
 });
 await env.execute();
