@@ -1,4 +1,5 @@
-// Conversions of the 16-bit storage dtypes. IEEE 754 binary16 and bfloat16; rounding to nearest even; NaN stays NaN.
+// Conversions of the 16-bit storage dtypes. IEEE 754 binary16 and bfloat16; rounding to nearest even; a NaN becomes quiet and
+// keeps its leading payload bits, as the F16C instructions do it.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -28,7 +29,8 @@ TK_INLINE uint16_t f32_to_bf16(float x) {
 TK_INLINE float f16_to_f32(uint16_t h) {
   const uint32_t sign = uint32_t(h & 0x8000u) << 16;
   const uint32_t magnitude = h & 0x7fffu;
-  if (magnitude >= 0x7c00u) return bits_float(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
+  if (magnitude > 0x7c00u) return bits_float(sign | 0x7fc00000u | magnitude << 13);
+  if (magnitude == 0x7c00u) return bits_float(sign | 0x7f800000u);
   // Scaling by 2^112 moves the exponent bias from 15 to 127 and normalises subnormal numbers exactly.
   return bits_float(sign | float_bits(bits_float(magnitude << 13) * bits_float(uint32_t(127 + 112) << 23)));
 }
@@ -36,7 +38,7 @@ TK_INLINE uint16_t f32_to_f16(float x) {
   const uint32_t bits = float_bits(x);
   const uint32_t sign = bits >> 16 & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return uint16_t(sign | 0x7e00u);
+  if (magnitude > 0x7f800000u) return uint16_t(sign | 0x7e00u | (magnitude >> 13 & 0x1ffu));
   if (magnitude >= 0x477ff000u) return uint16_t(sign | 0x7c00u);  // rounds to 65536 or beyond
   if (magnitude < 0x38800000u) {
     // Below 2^-14: adding 0.5 rounds to a multiple of 2^-24, which then stands in the low mantissa bits.

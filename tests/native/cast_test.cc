@@ -128,4 +128,28 @@ TEST(same_dtype_copies_and_in_place_works) {
   }
 }
 
+// Vector code and the code for the rest give a NaN the same bits: made quiet, leading payload bits kept.
+TEST(nan_bits_do_not_depend_on_position) {
+  const int64_t n = 19;
+  for (const Run& run : runs()) {
+    Tensor x(DType::f32, {n}), half(DType::f16, {n}), back(DType::f32, {n});
+    const uint32_t signalling = 0xFF8A6001u;  // payload 0x0A6001; its 10 leading bits with the quiet bit set: 0x253
+    for (int64_t i = 0; i < n; ++i) std::memcpy(x.f() + i, &signalling, 4);
+    call_op(run, "cast", {&x, &half});
+    for (int64_t i = 0; i < n; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, half.b() + 2 * i, 2);
+      CHECK(bits == 0xFE53);
+      const uint16_t signalling_half = 0xFC53;
+      std::memcpy(half.b() + 2 * i, &signalling_half, 2);
+    }
+    call_op(run, "cast", {&half, &back});
+    for (int64_t i = 0; i < n; ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, back.f() + i, 4);
+      CHECK(bits == 0xFFCA6000u);
+    }
+  }
+}
+
 TEST_MAIN
