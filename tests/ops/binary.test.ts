@@ -91,7 +91,7 @@ function cases(row: Row, kind: 'arithmetic' | 'comparison'): OpCase[] {
   const make = (name: string, a: InputSpec, b: InputSpec, more: Partial<OpCase> = {}): OpCase => ({
     name: `${row.name} ${name}`,
     inputs: [a, b],
-    run: (x, y) => row.run(x!, y!),
+    run: (x, y) => row.run(x, y),
     tolerance: row.tolerance ?? EXACT,
     ...more,
   });
@@ -101,7 +101,8 @@ function cases(row: Row, kind: 'arithmetic' | 'comparison'): OpCase[] {
   if (row.smooth === true) {
     const both = { gradientOf: [0, 1] };
     list.push(make('gradient', { shape: [3, 5], ...row.a }, { shape: [3, 5], ...row.b }, both));
-    if (row.broadcastGradient !== false) list.push(make('gradient of broadcast inputs', { shape: [3, 1, 4], ...row.a }, { shape: [5, 1], ...row.b }, both));
+    if (row.broadcastGradient !== false)
+      list.push(make('gradient of broadcast inputs', { shape: [3, 1, 4], ...row.a }, { shape: [5, 1], ...row.b }, both));
   }
   if (row.int32 === true || kind === 'comparison') {
     list.push(make('int32', { shape: [4, 9], ...INT32 }, { shape: [9], ...INT32 }));
@@ -135,7 +136,7 @@ const others: readonly OpCase[] = [
       { shape: [12], dtype: 'int32', low: -4, high: 5 },
       { shape: [12], dtype: 'int32', low: 0, high: 5 },
     ],
-    run: (a, b) => tf.pow(a!, b!),
+    run: (a, b) => tf.pow(a, b),
   },
   ...(['logicalAnd', 'logicalOr', 'logicalXor'] as const).map((name) => ({
     name,
@@ -166,12 +167,12 @@ const others: readonly OpCase[] = [
   {
     name: 'where of int32 and float32',
     inputs: [{ shape: [9], ...BOOL }, { shape: [9], dtype: 'int32' }, { shape: [9] }],
-    run: (c, a, b) => tf.where(c!, a!, b!),
+    run: (c, a, b) => tf.where(c, a, b),
   },
   {
     name: 'eluGrad',
     inputs: [{ shape: [3, 11] }, { shape: [3, 11] }],
-    run: (dy, y) => tf.engine().runKernel('EluGrad', { dy: dy!, y: y! }),
+    run: (dy, y) => tf.engine().runKernel('EluGrad', { dy: dy, y: y }),
     // The reference rounds once, ours after y + 1 and after the product.
     tolerance: { relative: 3e-7, absolute: 0 },
   },

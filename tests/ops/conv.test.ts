@@ -21,7 +21,16 @@ const GEOMETRIES: readonly Geometry[] = [
   { input: [1, 8, 9, 2], filter: [3, 3, 2, 4], strides: [2, 2], pad: 'same' },
   { input: [1, 9, 8, 2], filter: [5, 3, 2, 4], strides: [2, 3] },
   { input: [1, 8, 8, 2], filter: [3, 3, 2, 4], pad: 1 },
-  { input: [1, 6, 7, 2], filter: [3, 3, 2, 3], pad: [[0, 0], [1, 2], [0, 1], [0, 0]] },
+  {
+    input: [1, 6, 7, 2],
+    filter: [3, 3, 2, 3],
+    pad: [
+      [0, 0],
+      [1, 2],
+      [0, 1],
+      [0, 0],
+    ],
+  },
   { input: [3, 14, 14, 1], filter: [5, 5, 1, 8], pad: 'same' },
   { input: [1, 12, 12, 16], filter: [3, 3, 16, 17] },
   { input: [0, 5, 5, 2], filter: [3, 3, 2, 2] },
@@ -82,7 +91,9 @@ const backprop: readonly OpCase[] = (['NHWC', 'NCHW'] as const).flatMap((dataFor
       name: `Conv2DBackpropInput ${dataFormat}`,
       inputs: [{ shape: dyShape }, { shape: [3, 3, 3, 4] }],
       run: (dy?: tf.Tensor, filter?: tf.Tensor) =>
-        tf.engine().runKernel('Conv2DBackpropInput', { dy: dy!, filter: filter! }, { ...attrs, inputShape }) as unknown as tf.Tensor,
+        tf
+          .engine()
+          .runKernel('Conv2DBackpropInput', { dy: dy!, filter: filter! }, { ...attrs, inputShape }) as unknown as tf.Tensor,
       tolerance: summation(36, 4),
     },
     {
@@ -91,7 +102,11 @@ const backprop: readonly OpCase[] = (['NHWC', 'NCHW'] as const).flatMap((dataFor
       run: (x?: tf.Tensor, dy?: tf.Tensor) =>
         tf
           .engine()
-          .runKernel('Conv2DBackpropFilter', { x: x!, dy: dy! }, { ...attrs, filterShape: [3, 3, 3, 4] }) as unknown as tf.Tensor,
+          .runKernel(
+            'Conv2DBackpropFilter',
+            { x: x!, dy: dy! },
+            { ...attrs, filterShape: [3, 3, 3, 4] },
+          ) as unknown as tf.Tensor,
       tolerance: summation(18, 4),
     },
   ];
@@ -170,9 +185,7 @@ const poolExtras: readonly OpCase[] = [
     name: 'MaxPoolGrad gives ties to the first',
     inputs: [{ shape: [1, 2, 2, 1] }, { shape: [1, 4, 4, 1], values: [1, 1, 0, 2, 1, 1, 2, 0] }],
     run: (dy, x) =>
-      tf
-        .engine()
-        .runKernel('MaxPoolGrad', { dy: dy!, input: x!, output: dy! }, { filterSize: 2, strides: 2, pad: 'valid' }) as unknown as tf.Tensor,
+      tf.engine().runKernel('MaxPoolGrad', { dy: dy, input: x, output: dy }, { filterSize: 2, strides: 2, pad: 'valid' }),
   },
 ];
 

@@ -12,51 +12,153 @@ interface Row {
 }
 
 const rows: readonly Row[] = [
-  { name: 'transpose 2-D', shapes: [[3, 5]], run: (x) => tf.transpose(x!) },
-  { name: 'transpose large', shapes: [[257, 129]], run: (x) => tf.transpose(x!) },
-  { name: 'transpose to channels first', shapes: [[2, 3, 4, 5]], run: (x) => tf.transpose(x!, [0, 3, 1, 2]) },
-  { name: 'transpose of heads', shapes: [[2, 3, 4, 5]], run: (x) => tf.transpose(x!, [0, 2, 1, 3]) },
-  { name: 'transpose of unit axes', shapes: [[1, 3, 1, 5]], run: (x) => tf.transpose(x!, [2, 1, 0, 3]) },
-  { name: 'transpose 6-D', shapes: [[2, 1, 3, 2, 2, 3]], run: (x) => tf.transpose(x!, [5, 3, 1, 0, 4, 2]) },
-  { name: 'transpose empty', shapes: [[0, 3]], run: (x) => tf.transpose(x!) },
-  { name: 'slice rows', shapes: [[6, 4]], run: (x) => tf.slice(x!, [2, 0], [3, 4]) },
-  { name: 'slice one row', shapes: [[6, 4, 2]], run: (x) => tf.slice(x!, [2, 1, 0], [1, 2, 2]) },
-  { name: 'slice columns', shapes: [[6, 4]], run: (x) => tf.slice(x!, [0, 1], [6, 2]) },
-  { name: 'slice inside', shapes: [[5, 6, 7]], run: (x) => tf.slice(x!, [1, 2, 3], [2, -1, 3]) },
-  { name: 'slice of nothing', shapes: [[5, 6]], run: (x) => tf.slice(x!, [5, 0], [0, 6]) },
-  { name: 'stridedSlice', shapes: [[7, 9]], run: (x) => tf.stridedSlice(x!, [1, 0], [7, 9], [2, 3]) },
-  { name: 'stridedSlice backwards', shapes: [[7, 9]], run: (x) => tf.stridedSlice(x!, [-1, 8], [0, 1], [-2, -3]) },
-  { name: 'stridedSlice with masks', shapes: [[3, 4, 5]], run: (x) => tf.stridedSlice(x!, [1, 1], [2, 3], [1, 1], 0, 2, 0, 0, 1) },
-  { name: 'stridedSlice of rows', shapes: [[7, 3]], run: (x) => tf.stridedSlice(x!, [2], [5], [1]) },
-  { name: 'concat rows', shapes: [[2, 3], [4, 3], [1, 3]], run: (...xs) => tf.concat(xs, 0) },
-  { name: 'concat columns', shapes: [[2, 3], [2, 1]], run: (...xs) => tf.concat(xs, 1) },
-  { name: 'concat with an empty tensor', shapes: [[2, 0], [2, 3], [2, 2]], run: (...xs) => tf.concat(xs, -1) },
-  { name: 'concat of one that is not empty', shapes: [[2, 0], [2, 3]], run: (...xs) => tf.concat(xs, 1) },
-  { name: 'concat of empty tensors', shapes: [[0, 3], [0, 2]], run: (...xs) => tf.concat(xs, 1) },
-  { name: 'stack first', shapes: [[2, 3], [2, 3]], run: (...xs) => tf.stack(xs, 0) },
-  { name: 'stack last', shapes: [[2, 3], [2, 3], [2, 3]], run: (...xs) => tf.stack(xs, -1) },
+  { name: 'transpose 2-D', shapes: [[3, 5]], run: (x) => tf.transpose(x) },
+  { name: 'transpose large', shapes: [[257, 129]], run: (x) => tf.transpose(x) },
+  { name: 'transpose to channels first', shapes: [[2, 3, 4, 5]], run: (x) => tf.transpose(x, [0, 3, 1, 2]) },
+  { name: 'transpose of heads', shapes: [[2, 3, 4, 5]], run: (x) => tf.transpose(x, [0, 2, 1, 3]) },
+  { name: 'transpose of unit axes', shapes: [[1, 3, 1, 5]], run: (x) => tf.transpose(x, [2, 1, 0, 3]) },
+  { name: 'transpose 6-D', shapes: [[2, 1, 3, 2, 2, 3]], run: (x) => tf.transpose(x, [5, 3, 1, 0, 4, 2]) },
+  { name: 'transpose empty', shapes: [[0, 3]], run: (x) => tf.transpose(x) },
+  { name: 'slice rows', shapes: [[6, 4]], run: (x) => tf.slice(x, [2, 0], [3, 4]) },
+  { name: 'slice one row', shapes: [[6, 4, 2]], run: (x) => tf.slice(x, [2, 1, 0], [1, 2, 2]) },
+  { name: 'slice columns', shapes: [[6, 4]], run: (x) => tf.slice(x, [0, 1], [6, 2]) },
+  { name: 'slice inside', shapes: [[5, 6, 7]], run: (x) => tf.slice(x, [1, 2, 3], [2, -1, 3]) },
+  { name: 'slice of nothing', shapes: [[5, 6]], run: (x) => tf.slice(x, [5, 0], [0, 6]) },
+  { name: 'stridedSlice', shapes: [[7, 9]], run: (x) => tf.stridedSlice(x, [1, 0], [7, 9], [2, 3]) },
+  { name: 'stridedSlice backwards', shapes: [[7, 9]], run: (x) => tf.stridedSlice(x, [-1, 8], [0, 1], [-2, -3]) },
+  {
+    name: 'stridedSlice with masks',
+    shapes: [[3, 4, 5]],
+    run: (x) => tf.stridedSlice(x, [1, 1], [2, 3], [1, 1], 0, 2, 0, 0, 1),
+  },
+  { name: 'stridedSlice of rows', shapes: [[7, 3]], run: (x) => tf.stridedSlice(x, [2], [5], [1]) },
+  {
+    name: 'concat rows',
+    shapes: [
+      [2, 3],
+      [4, 3],
+      [1, 3],
+    ],
+    run: (...xs) => tf.concat(xs, 0),
+  },
+  {
+    name: 'concat columns',
+    shapes: [
+      [2, 3],
+      [2, 1],
+    ],
+    run: (...xs) => tf.concat(xs, 1),
+  },
+  {
+    name: 'concat with an empty tensor',
+    shapes: [
+      [2, 0],
+      [2, 3],
+      [2, 2],
+    ],
+    run: (...xs) => tf.concat(xs, -1),
+  },
+  {
+    name: 'concat of one that is not empty',
+    shapes: [
+      [2, 0],
+      [2, 3],
+    ],
+    run: (...xs) => tf.concat(xs, 1),
+  },
+  {
+    name: 'concat of empty tensors',
+    shapes: [
+      [0, 3],
+      [0, 2],
+    ],
+    run: (...xs) => tf.concat(xs, 1),
+  },
+  {
+    name: 'stack first',
+    shapes: [
+      [2, 3],
+      [2, 3],
+    ],
+    run: (...xs) => tf.stack(xs, 0),
+  },
+  {
+    name: 'stack last',
+    shapes: [
+      [2, 3],
+      [2, 3],
+      [2, 3],
+    ],
+    run: (...xs) => tf.stack(xs, -1),
+  },
   { name: 'stack of one', shapes: [[2, 3]], run: (...xs) => tf.stack(xs, 1) },
-  { name: 'unstack first', shapes: [[3, 4]], run: (x) => tf.unstack(x!, 0) },
-  { name: 'unstack middle', shapes: [[3, 4, 2]], run: (x) => tf.unstack(x!, 1) },
-  { name: 'split evenly', shapes: [[6, 4]], run: (x) => tf.split(x!, 3, 0) },
-  { name: 'split by sizes', shapes: [[3, 6, 2]], run: (x) => tf.split(x!, [1, -1, 3], 1) },
-  { name: 'tile', shapes: [[2, 3]], run: (x) => tf.tile(x!, [3, 2]) },
-  { name: 'tile nothing', shapes: [[2, 3]], run: (x) => tf.tile(x!, [1, 1]) },
-  { name: 'broadcastTo', shapes: [[3, 1]], run: (x) => tf.broadcastTo(x!, [2, 3, 4]) },
-  { name: 'reverse first', shapes: [[4, 3, 2]], run: (x) => tf.reverse(x!, 0) },
-  { name: 'reverse two', shapes: [[4, 3, 2]], run: (x) => tf.reverse(x!, [0, -1]) },
-  { name: 'reverse scalar', shapes: [[]], run: (x) => tf.reverse(x!) },
-  { name: 'reshape', shapes: [[4, 6]], run: (x) => tf.reshape(x!, [2, -1, 3]) },
-  { name: 'expandDims', shapes: [[4, 6]], run: (x) => tf.expandDims(x!, -2) },
-  { name: 'squeeze', shapes: [[4, 1, 6]], run: (x) => tf.squeeze(x!) },
-  { name: 'clone', shapes: [[4, 6]], run: (x) => tf.clone(x!) },
+  { name: 'unstack first', shapes: [[3, 4]], run: (x) => tf.unstack(x, 0) },
+  { name: 'unstack middle', shapes: [[3, 4, 2]], run: (x) => tf.unstack(x, 1) },
+  { name: 'split evenly', shapes: [[6, 4]], run: (x) => tf.split(x, 3, 0) },
+  { name: 'split by sizes', shapes: [[3, 6, 2]], run: (x) => tf.split(x, [1, -1, 3], 1) },
+  { name: 'tile', shapes: [[2, 3]], run: (x) => tf.tile(x, [3, 2]) },
+  { name: 'tile nothing', shapes: [[2, 3]], run: (x) => tf.tile(x, [1, 1]) },
+  { name: 'broadcastTo', shapes: [[3, 1]], run: (x) => tf.broadcastTo(x, [2, 3, 4]) },
+  { name: 'reverse first', shapes: [[4, 3, 2]], run: (x) => tf.reverse(x, 0) },
+  { name: 'reverse two', shapes: [[4, 3, 2]], run: (x) => tf.reverse(x, [0, -1]) },
+  { name: 'reverse scalar', shapes: [[]], run: (x) => tf.reverse(x) },
+  { name: 'reshape', shapes: [[4, 6]], run: (x) => tf.reshape(x, [2, -1, 3]) },
+  { name: 'expandDims', shapes: [[4, 6]], run: (x) => tf.expandDims(x, -2) },
+  { name: 'squeeze', shapes: [[4, 1, 6]], run: (x) => tf.squeeze(x) },
+  { name: 'clone', shapes: [[4, 6]], run: (x) => tf.clone(x) },
 ];
 
 const numeric: readonly Row[] = [
-  { name: 'pad', shapes: [[3, 4]], run: (x) => tf.pad(x!, [[1, 2], [0, 3]], 1) },
-  { name: 'pad 4-D', shapes: [[1, 2, 3, 2]], run: (x) => tf.pad(x!, [[0, 0], [1, 1], [2, 0], [0, 0]]) },
-  { name: 'mirrorPad reflect', shapes: [[3, 4]], run: (x) => tf.mirrorPad(x!, [[2, 1], [3, 0]], 'reflect') },
-  { name: 'mirrorPad symmetric', shapes: [[3, 4]], run: (x) => tf.mirrorPad(x!, [[3, 1], [4, 2]], 'symmetric') },
+  {
+    name: 'pad',
+    shapes: [[3, 4]],
+    run: (x) =>
+      tf.pad(
+        x,
+        [
+          [1, 2],
+          [0, 3],
+        ],
+        1,
+      ),
+  },
+  {
+    name: 'pad 4-D',
+    shapes: [[1, 2, 3, 2]],
+    run: (x) =>
+      tf.pad(x, [
+        [0, 0],
+        [1, 1],
+        [2, 0],
+        [0, 0],
+      ]),
+  },
+  {
+    name: 'mirrorPad reflect',
+    shapes: [[3, 4]],
+    run: (x) =>
+      tf.mirrorPad(
+        x,
+        [
+          [2, 1],
+          [3, 0],
+        ],
+        'reflect',
+      ),
+  },
+  {
+    name: 'mirrorPad symmetric',
+    shapes: [[3, 4]],
+    run: (x) =>
+      tf.mirrorPad(
+        x,
+        [
+          [3, 1],
+          [4, 2],
+        ],
+        'symmetric',
+      ),
+  },
 ];
 
 /** Layout ops are linear, so each gradient check covers the backward kernels that tfjs composes. */
@@ -97,13 +199,21 @@ const creation: readonly OpCase[] = [
     name: 'complex parts',
     inputs: [{ shape: [2, 3] }, { shape: [2, 3] }],
     run: (re, im) => {
-      const z = tf.reshape(tf.complex(re!, im!), [3, 2]);
-      return [tf.real(z), tf.imag(z), tf.real(tf.clone(z)), tf.real(tf.onesLike(z)), tf.imag(tf.zerosLike(z)), tf.cast(z, 'float32')];
+      const z = tf.reshape(tf.complex(re, im), [3, 2]);
+      return [
+        tf.real(z),
+        tf.imag(z),
+        tf.real(tf.clone(z)),
+        tf.real(tf.onesLike(z)),
+        tf.imag(tf.zerosLike(z)),
+        tf.cast(z, 'float32'),
+      ];
     },
   },
 ];
 
-describe('layout', () => testOps([...rows.flatMap((row) => cases(row, DTYPES)), ...numeric.flatMap((row) => cases(row, ['float32', 'int32']))]));
+describe('layout', () =>
+  testOps([...rows.flatMap((row) => cases(row, DTYPES)), ...numeric.flatMap((row) => cases(row, ['float32', 'int32']))]));
 describe('casts', () => testOps(conversions));
 describe('creation', () => testOps(creation));
 
@@ -113,7 +223,16 @@ describe('layout of wrong input', () => {
       const x = tf.ones([2, 3]);
       expect(() => tf.reshape(x, [4, 2])).toThrow(/\[2, 3\].*\[4, 2\]/);
       expect(() => tf.concat([x, tf.ones([3, 2])], 0)).toThrow();
-      expect(() => tf.mirrorPad(x, [[2, 0], [0, 0]], 'reflect')).toThrow(/\b1\b/);
+      expect(() =>
+        tf.mirrorPad(
+          x,
+          [
+            [2, 0],
+            [0, 0],
+          ],
+          'reflect',
+        ),
+      ).toThrow(/\b1\b/);
       expect(() => tf.expandDims(x, 4)).toThrow(/[Aa]xis/);
     });
   });

@@ -98,7 +98,7 @@ const cases: readonly OpCase[] = [
   {
     name: 'matMul gradient of a batch',
     inputs: [{ shape: [4, 3, 5] }, { shape: [4, 5, 2] }],
-    run: (x, y) => tf.matMul(x!, y!),
+    run: (x, y) => tf.matMul(x, y),
     tolerance: tolerance(5),
     gradientOf: [0, 1],
   },
@@ -106,7 +106,7 @@ const cases: readonly OpCase[] = [
     // The stock backend cannot broadcast both batches, so the products are computed here, in double precision.
     name: 'matMul of batches that both broadcast',
     inputs: [{ shape: [2, 1, 3, 5] }, { shape: [1, 3, 5, 2] }],
-    run: (x, y) => tf.matMul(x!, y!),
+    run: (x, y) => tf.matMul(x, y),
     tolerance: tolerance(5),
     expected: (a, b) => {
       const products: number[] = [];
@@ -122,7 +122,7 @@ const cases: readonly OpCase[] = [
       { shape: [4, 6], dtype: 'int32' },
       { shape: [6, 3], dtype: 'int32' },
     ],
-    run: (x, y) => tf.matMul(x!, y!),
+    run: (x, y) => tf.matMul(x, y),
   },
   ...(['linear', 'relu', 'relu6', 'elu', 'sigmoid', 'prelu', 'leakyrelu'] as const).map((activation) => ({
     name: `fused matMul with bias and ${activation}`,

@@ -223,7 +223,9 @@ describe('a recorded step', () => {
       return y;
     });
     const x = tf.ones([2]);
-    expect(() => step(x)).toThrow(expect.objectContaining({ code: 'E_RECORDING', message: expect.stringContaining('dataSync') }));
+    expect(() => step(x)).toThrow(
+      expect.objectContaining({ code: 'E_RECORDING', message: expect.stringContaining('dataSync') }),
+    );
     // The recording has been given up; the engine goes on.
     expect([...tf.add(x, 1).dataSync()]).toEqual([2, 2]);
     x.dispose();
@@ -236,7 +238,9 @@ describe('a recorded step', () => {
     await tf.setBackend(OURS);
     const step = compile((x: tf.Tensor) => tf.add(x, foreign));
     const x = tf.ones([2]);
-    expect(() => step(x)).toThrow(expect.objectContaining({ code: 'E_RECORDING', message: expect.stringContaining('backend') }));
+    expect(() => step(x)).toThrow(
+      expect.objectContaining({ code: 'E_RECORDING', message: expect.stringContaining('backend') }),
+    );
     tf.dispose([x, foreign]);
     step.dispose();
   });
@@ -251,15 +255,25 @@ describe('wrong use', () => {
   });
 
   it('of a kernel that does not exist names kernel and backend', () => {
-    expect(() => tf.tidy(() => tf.image.resizeBilinear(tf.ones<tf.Rank.R4>([1, 2, 2, 1]), [4, 4]))).toThrow(/'ResizeBilinear'.*'tensorkiln-cpu'/);
+    expect(() => tf.tidy(() => tf.image.resizeBilinear(tf.ones<tf.Rank.R4>([1, 2, 2, 1]), [4, 4]))).toThrow(
+      /'ResizeBilinear'.*'tensorkiln-cpu'/,
+    );
   });
 
   it.each([
     ['too many values', () => backend().write(new Float32Array(3), [2], 'float32'), 'E_SHAPE'],
-    ['a fraction as dimension', () => tf.engine().runKernel('Fill', {}, { shape: [2.5], value: 1, dtype: 'float32' }), 'E_SHAPE'],
+    [
+      'a fraction as dimension',
+      () => tf.engine().runKernel('Fill', {}, { shape: [2.5], value: 1, dtype: 'float32' }),
+      'E_SHAPE',
+    ],
     ['more elements than can be counted', () => tf.fill([2 ** 30, 2 ** 30], 1), 'E_SHAPE'],
     ['a dimension beyond int32', () => tf.fill([2 ** 31], 1), 'E_SHAPE'],
-    ['nine dimensions', () => tf.engine().runKernel('Fill', {}, { shape: new Array(9).fill(1), value: 1, dtype: 'float32' }), 'E_SHAPE'],
+    [
+      'nine dimensions',
+      () => tf.engine().runKernel('Fill', {}, { shape: new Array(9).fill(1), value: 1, dtype: 'float32' }),
+      'E_SHAPE',
+    ],
     ['a string tensor', () => tf.tidy(() => tf.engine().runKernel('Neg', { x: tf.tensor1d(['a']) })), 'E_DTYPE'],
   ])('with %s', (_, use, code) => {
     const before = backend().numDataIds();

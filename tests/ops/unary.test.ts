@@ -55,7 +55,13 @@ const rows: readonly Row[] = [
   { name: 'tan', run: tf.tan, tolerance: FUNCTION, low: -1.2, high: 1.2, smooth: true },
   { name: 'tanh', run: tf.tanh, tolerance: FUNCTION, smooth: true },
   // The slope is a float32 here and a double there.
-  { name: 'leakyRelu', run: (x) => tf.leakyRelu(x, 0.3), tolerance: { relative: 2 ** -22, absolute: 0 }, low: 0.1, smooth: true },
+  {
+    name: 'leakyRelu',
+    run: (x) => tf.leakyRelu(x, 0.3),
+    tolerance: { relative: 2 ** -22, absolute: 0 },
+    low: 0.1,
+    smooth: true,
+  },
   { name: 'clipByValue', run: (x) => tf.clipByValue(x, -0.5, 1.25), tolerance: EXACT, int32: true },
   { name: 'logicalNot', run: (x) => tf.logicalNot(tf.cast(x, 'bool')), tolerance: EXACT },
 ];
@@ -70,7 +76,7 @@ function cases({ name, run, tolerance, low, high, smooth, int32 }: Row): OpCase[
   const make = (suffix: string, input: InputSpec, more: Partial<OpCase> = {}): OpCase => ({
     name: `${name} ${suffix}`,
     inputs: [input],
-    run: (x) => run(x!),
+    run: (x) => run(x),
     tolerance,
     ...more,
   });

@@ -50,7 +50,15 @@ describe('the addon', () => {
     const { imported, report } = await use({ TENSORKILN_ADDON: path.join(folder, 'absent.node') });
     expect(imported).toBe('imported tensorkiln-cpu');
     expect(report.code).toBe('E_NATIVE_LOAD');
-    for (const part of ['absent.node', 'no such file', process.platform, process.arch, process.version, 'npm rebuild tensorkiln', 'g++']) {
+    for (const part of [
+      'absent.node',
+      'no such file',
+      process.platform,
+      process.arch,
+      process.version,
+      'npm rebuild tensorkiln',
+      'g++',
+    ]) {
       expect(report.message).toContain(part);
     }
   });
@@ -97,7 +105,10 @@ describe('the addon', () => {
     const present = JSON.parse((await runModule(source)).stdout) as Record<string, unknown>;
     expect(present).toMatchObject({ loaded: true, platform: process.platform });
     expect(present['attempts']).toContainEqual(expect.objectContaining({ outcome: 'loaded', reason: '' }));
-    const absent = JSON.parse((await runModule(source, { TENSORKILN_ADDON: '/nowhere/x.node' })).stdout) as Record<string, unknown>;
+    const absent = JSON.parse((await runModule(source, { TENSORKILN_ADDON: '/nowhere/x.node' })).stdout) as Record<
+      string,
+      unknown
+    >;
     expect(absent).toMatchObject({ loaded: false, error: { code: 'E_NATIVE_LOAD' } });
     expect(absent['attempts']).toEqual([
       { place: 'TENSORKILN_ADDON', path: '/nowhere/x.node', outcome: 'absent', reason: 'no such file' },
@@ -165,7 +176,10 @@ describe('together with other packages', () => {
     for (const dependency of ['long', 'seedrandom', 'node-fetch']) {
       const stub = path.join(folder, 'node_modules', dependency);
       mkdirSync(stub, { recursive: true });
-      writeFileSync(path.join(stub, 'index.js'), `module.exports = require(${JSON.stringify(require.resolve(dependency, { paths: [original] }))});`);
+      writeFileSync(
+        path.join(stub, 'index.js'),
+        `module.exports = require(${JSON.stringify(require.resolve(dependency, { paths: [original] }))});`,
+      );
     }
     const second = path.join(copy, 'dist', 'tf-core.node.js');
     const load = `import { createRequire } from 'node:module'; createRequire(import.meta.url)(${JSON.stringify(second)});`;

@@ -74,7 +74,8 @@ export function valuesOf(spec: InputSpec, seed: number): HostArray {
     const value = low + random() * (high - low);
     return dtype === 'float32' ? value : Math.floor(value);
   };
-  const array = dtype === 'float32' ? new Float32Array(count) : dtype === 'int32' ? new Int32Array(count) : new Uint8Array(count);
+  const array =
+    dtype === 'float32' ? new Float32Array(count) : dtype === 'int32' ? new Int32Array(count) : new Uint8Array(count);
   for (let i = 0; i < count; ++i) array[i] = at(i);
   return array;
 }
@@ -87,7 +88,7 @@ function read(result: tf.Tensor | tf.Tensor[]): HostResult[] {
   return (Array.isArray(result) ? result : [result]).map((tensor) => ({
     shape: [...tensor.shape],
     dtype: tensor.dtype,
-    values: tensor.dataSync() as HostArray,
+    values: tensor.dataSync(),
   }));
 }
 

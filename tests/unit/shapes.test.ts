@@ -13,7 +13,17 @@ describe('planReduction', () => {
     ['kept dims', [2, 3, 4], [1], true, [2, 1, 4], [{ outer: 2, n: 3, inner: 4 }]],
     ['neighbours in any order', [2, 3, 4], [2, 1], false, [2], [{ outer: 2, n: 12, inner: 1 }]],
     ['all', [2, 3], [0, 1], false, [], [{ outer: 1, n: 6, inner: 1 }]],
-    ['axes that are apart', [2, 3, 4], [0, 2], false, [3], [{ outer: 6, n: 4, inner: 1 }, { outer: 1, n: 2, inner: 3 }]],
+    [
+      'axes that are apart',
+      [2, 3, 4],
+      [0, 2],
+      false,
+      [3],
+      [
+        { outer: 6, n: 4, inner: 1 },
+        { outer: 1, n: 2, inner: 3 },
+      ],
+    ],
     ['axes apart but for a unit axis', [2, 1, 4], [0, 2], false, [1], [{ outer: 1, n: 8, inner: 1 }]],
     ['a unit axis', [2, 1, 3], [1], false, [2, 3], [{ outer: 6, n: 1, inner: 1 }]],
     ['no axis', [2, 3], [], false, [2, 3], [{ outer: 6, n: 1, inner: 1 }]],
@@ -94,8 +104,24 @@ describe('layout', () => {
   });
 
   it('pads and refuses negative paddings', () => {
-    expect(paddedShape([2, 3], [[1, 0], [2, 3]])).toEqual([3, 8]);
-    expect(() => paddedShape([2, 3], [[1, 0], [-1, 0]])).toThrow(shapeError);
+    expect(
+      paddedShape(
+        [2, 3],
+        [
+          [1, 0],
+          [2, 3],
+        ],
+      ),
+    ).toEqual([3, 8]);
+    expect(() =>
+      paddedShape(
+        [2, 3],
+        [
+          [1, 0],
+          [-1, 0],
+        ],
+      ),
+    ).toThrow(shapeError);
     expect(() => paddedShape([2, 3], [[1, 0]])).toThrow(shapeError);
   });
 
@@ -112,27 +138,72 @@ describe('layout', () => {
   });
 
   it('joins shapes and names those that differ', () => {
-    expect(concatShape([[2, 3], [2, 0], [2, 4]], 1)).toEqual([2, 7]);
-    expect(() => concatShape([[2, 3], [3, 4]], 1)).toThrow(/\[2, 3\].*\[3, 4\]/);
-    expect(() => concatShape([[2, 3], [2, 3, 1]], 1)).toThrow(shapeError);
+    expect(
+      concatShape(
+        [
+          [2, 3],
+          [2, 0],
+          [2, 4],
+        ],
+        1,
+      ),
+    ).toEqual([2, 7]);
+    expect(() =>
+      concatShape(
+        [
+          [2, 3],
+          [3, 4],
+        ],
+        1,
+      ),
+    ).toThrow(/\[2, 3\].*\[3, 4\]/);
+    expect(() =>
+      concatShape(
+        [
+          [2, 3],
+          [2, 3, 1],
+        ],
+        1,
+      ),
+    ).toThrow(shapeError);
   });
 
   it.each([
-    [[2, 3, 4], [6, -1], [6, 4]],
+    [
+      [2, 3, 4],
+      [6, -1],
+      [6, 4],
+    ],
     [[2, 3], [6], [6]],
     [[], [1, 1], [1, 1]],
     [[0, 3], [0], [0]],
-    [[0, 3], [-1, 3], [0, 3]],
+    [
+      [0, 3],
+      [-1, 3],
+      [0, 3],
+    ],
   ])('reshapes %j to %j', (shape, wanted, result) => {
     expect(reshapedShape(shape, wanted)).toEqual(result);
   });
 
   it.each([
     [[2, 3], [4]],
-    [[2, 3], [-1, 4]],
-    [[2, 3], [-1, -1]],
-    [[0, 3], [-1, 0]],
-    [[2, 3], [-2, -3]],
+    [
+      [2, 3],
+      [-1, 4],
+    ],
+    [
+      [2, 3],
+      [-1, -1],
+    ],
+    [
+      [0, 3],
+      [-1, 0],
+    ],
+    [
+      [2, 3],
+      [-2, -3],
+    ],
   ])('refuses to reshape %j to %j', (shape, wanted) => {
     expect(() => reshapedShape(shape, wanted)).toThrow(shapeError);
   });

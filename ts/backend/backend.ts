@@ -1,11 +1,5 @@
 /** The tfjs-core backend: data ids on native handles. Kernels live in kernels/, the engine in native/. */
-import {
-  backend_util,
-  engine as tfjsEngine,
-  KernelBackend,
-  type DataType,
-  type TensorInfo,
-} from '@tensorflow/tfjs-core';
+import { backend_util, engine as tfjsEngine, KernelBackend, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { getEngine, loadedEngine, type Engine, type Operand, type OpRef } from './native/engine.js';
 import { assertSingleTfjs } from './tfjs.js';
@@ -162,14 +156,10 @@ export class TensorkilnBackend extends KernelBackend {
     this.#reclaim.register(dataId, record);
   }
 
-  override read(dataId: object): Promise<BackendValues> {
-    // tfjs-core expects a rejected promise, not an exception, from data().
-    try {
-      this.#refuseWhileRecording('data()');
-      return this.#read(this.#living(dataId));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+  /** The copy is ordered at the call, before anything that is enqueued later; only its end is awaited. */
+  override async read(dataId: object): Promise<BackendValues> {
+    this.#refuseWhileRecording('data()');
+    return this.#read(this.#living(dataId));
   }
 
   override readSync(dataId: object): BackendValues {

@@ -1,5 +1,5 @@
 /** Which device is the default, and the backend that stands for a device that is not there. */
-import { KernelBackend, type DataType, type KernelFunc } from '@tensorflow/tfjs-core';
+import { KernelBackend, type KernelFunc } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 
 /** A parsed TENSORKILN_DEVICE. */
@@ -40,7 +40,7 @@ export class AbsentDeviceBackend extends KernelBackend {
     return this.#fail();
   }
 
-  override move(_dataId: object, _values: unknown, _shape: number[], _dtype: DataType): never {
+  override move(): never {
     return this.#fail();
   }
 

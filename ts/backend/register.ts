@@ -16,6 +16,10 @@ export const CUDA_BACKEND = 'tensorkiln-cuda';
 /** Above every stock backend: the highest of those is 3. */
 const PRIORITY = 10;
 
+function isTaken(name: string): boolean {
+  return tf.engine().backendNames().includes(name);
+}
+
 function register(): void {
   assertSingleTfjs();
   const variable = process.env['TENSORKILN_DEVICE'];
@@ -23,10 +27,10 @@ function register(): void {
   registerGradients();
   registerKernels(CPU_BACKEND);
   // tfjs-core warns about a name that is taken; a second load of this module keeps the first one's factory.
-  if (tf.findBackendFactory(CPU_BACKEND) == null) {
+  if (!isTaken(CPU_BACKEND)) {
     tf.registerBackend(CPU_BACKEND, () => new TensorkilnBackend(CPU_BACKEND), PRIORITY);
   }
-  if (device === 'cuda' && tf.findBackendFactory(CUDA_BACKEND) == null) {
+  if (device === 'cuda' && !isTaken(CUDA_BACKEND)) {
     const absent = new AbsentDeviceBackend(variable as string);
     registerKernels(CUDA_BACKEND, absent.kernelFunc);
     tf.registerBackend(CUDA_BACKEND, () => absent, PRIORITY + 1);

@@ -11,7 +11,9 @@ const moduleCache = createRequire(import.meta.url).cache;
 /** Registers each gradient and each chained tensor method that is not there yet. Those of other packages stay. */
 export function registerGradients(): void {
   for (const config of gradientConfigs) {
-    if (tf.getGradient(config.kernelName) == null) tf.registerGradient(config);
+    // Typed as always there, but a gradient that is not registered is undefined.
+    const present = tf.getGradient(config.kernelName) as tf.GradConfig | undefined;
+    if (present === undefined) tf.registerGradient(config);
   }
   const prototype = tf.Tensor.prototype as unknown as Record<string, unknown>;
   for (const [name, method] of Object.entries(chainedMethods)) prototype[name] ??= method;

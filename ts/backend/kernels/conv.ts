@@ -105,9 +105,7 @@ function filterGrad(
 export const convKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo; filter: TensorInfo }, ConvAttrs>('Conv2D', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.x, inputs.filter], 'conv2d');
-    const y = withChannelsLast(backend, inputs.x, attrs.dataFormat, (x) =>
-      convChannelsLast(backend, x, inputs.filter, attrs),
-    );
+    const y = withChannelsLast(backend, inputs.x, attrs.dataFormat, (x) => convChannelsLast(backend, x, inputs.filter, attrs));
     return toFormat(backend, y, attrs.dataFormat);
   }),
   kernel<{ dy: TensorInfo; filter: TensorInfo }, ConvAttrs & { inputShape: Shape4 }>(

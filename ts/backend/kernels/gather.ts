@@ -19,10 +19,7 @@ function checkIndices(backend: TensorkilnBackend, indices: TensorInfo, limit: nu
   if (mirror === undefined) return;
   for (const index of mirror) {
     if (index < 0 || index >= limit) {
-      throw new TensorkilnError(
-        'E_INDEX',
-        `[${place}] the index value ${String(index)} is not in [0, ${String(limit - 1)}].`,
-      );
+      throw new TensorkilnError('E_INDEX', `[${place}] the index value ${String(index)} is not in [0, ${String(limit - 1)}].`);
     }
   }
 }
@@ -35,7 +32,7 @@ function gather(
   assertNumeric([x, indices], 'gatherV2');
   const axis = util.parseAxisParam(attrs.axis, x.shape)[0] as number;
   checkIndices(backend, indices, x.shape[axis] as number, 'GatherV2');
-  const info = backend_util.segment_util.collectGatherOpShapeInfo(x as never, indices as never, axis, attrs.batchDims ?? 0);
+  const info = backend_util.segment_util.collectGatherOpShapeInfo(x, indices, axis, attrs.batchDims ?? 0);
   const { batchSize, outerSize, dimSize, sliceSize } = info;
   const perBatch = util.sizeFromShape(indices.shape) / batchSize;
   const output = (shape: readonly number[]): { shape: readonly number[]; dtype: DataType; nativeShape: number[] } => ({
@@ -45,10 +42,7 @@ function gather(
   });
   return withDtype(backend, [indices], 'int32', ([whole]) => {
     if (batchSize === 1) {
-      const operands = [
-        backend.operand(x, [outerSize, dimSize, sliceSize]),
-        backend.operand(whole as TensorInfo, [perBatch]),
-      ];
+      const operands = [backend.operand(x, [outerSize, dimSize, sliceSize]), backend.operand(whole as TensorInfo, [perBatch])];
       return backend.run(gatherOp, operands, output(info.outputShape));
     }
     return gatherBatches(backend, x, whole as TensorInfo, {

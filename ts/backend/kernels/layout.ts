@@ -93,12 +93,7 @@ function pack(backend: TensorkilnBackend, tensors: readonly TensorInfo[], axis: 
 }
 
 /** The pieces of x along an axis, `sizes` elements each; all seen as [outer, n, inner]. */
-function split(
-  backend: TensorkilnBackend,
-  x: TensorInfo,
-  axis: number,
-  sizes: readonly number[],
-): TensorInfo[] {
+function split(backend: TensorkilnBackend, x: TensorInfo, axis: number, sizes: readonly number[]): TensorInfo[] {
   const [outer, n, inner] = splitAtAxis(x.shape, axis);
   return consume(backend, backend.alias(x, [outer, n, inner]), (whole) => {
     let start = 0;
@@ -140,12 +135,10 @@ function stridedSlice(backend: TensorkilnBackend, x: TensorInfo, attrs: StridedS
     const size = slice_util.computeOutShape(info.begin, info.end, info.strides);
     return consume(backend, slice(backend, x, info.begin, size), (piece) => backend.alias(piece, shape));
   }
-  return backend.run(
-    stridedSliceOp,
-    [backend.operand(x)],
-    { shape, dtype: x.dtype, nativeShape: info.finalShapeSparse },
-    [...info.begin, ...info.strides],
-  );
+  return backend.run(stridedSliceOp, [backend.operand(x)], { shape, dtype: x.dtype, nativeShape: info.finalShapeSparse }, [
+    ...info.begin,
+    ...info.strides,
+  ]);
 }
 
 function mirrorPad(
@@ -166,10 +159,7 @@ function mirrorPad(
     }
   });
   const before = paddings.map(([first]) => first);
-  return backend.run(mirrorPadOp, [backend.operand(x)], { shape, dtype: x.dtype }, [
-    mode === 'symmetric' ? 1 : 0,
-    ...before,
-  ]);
+  return backend.run(mirrorPadOp, [backend.operand(x)], { shape, dtype: x.dtype }, [mode === 'symmetric' ? 1 : 0, ...before]);
 }
 
 interface OneInput {
@@ -183,7 +173,7 @@ export const layoutKernels: readonly Kernel[] = [
   }),
   kernel<OneInput, { begin: number | number[]; size: number | number[] }>('Slice', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.x], 'slice');
-    const [begin, size] = slice_util.parseSliceParams(inputs.x as never, attrs.begin, attrs.size) as [number[], number[]];
+    const [begin, size] = slice_util.parseSliceParams(inputs.x, attrs.begin, attrs.size) as [number[], number[]];
     slice_util.assertParamsValid(inputs.x, begin, size);
     return slice(backend, inputs.x, begin, size);
   }),
@@ -212,7 +202,7 @@ export const layoutKernels: readonly Kernel[] = [
     const { x } = inputs;
     assertNumeric([x], 'split');
     const axis = util.parseAxisParam(attrs.axis, x.shape)[0] as number;
-    return split(backend, x, axis, backend_util.prepareSplitSize(x as never, attrs.numOrSizeSplits, axis));
+    return split(backend, x, axis, backend_util.prepareSplitSize(x, attrs.numOrSizeSplits, axis));
   }),
   kernel<OneInput, { paddings: [number, number][]; constantValue: number }>('PadV2', ({ inputs, attrs, backend }) => {
     const { x } = inputs;

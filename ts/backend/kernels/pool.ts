@@ -27,23 +27,14 @@ function pool(backend: TensorkilnBackend, op: OpRef, x: TensorInfo, attrs: PoolA
   const geometry = geometryOf(x, attrs);
   if (geometry.isIdentity) return backend.alias(x);
   const y = withDtype(backend, [x], 'float32', ([image]) =>
-    backend.run(
-      op,
-      [backend.operand(image as TensorInfo)],
-      { shape: geometry.output, dtype: 'float32' },
-      geometry.ints,
-    ),
+    backend.run(op, [backend.operand(image as TensorInfo)], { shape: geometry.output, dtype: 'float32' }, geometry.ints),
   );
   return x.dtype === 'float32' ? y : consume(backend, y, (float) => cast(backend, float, x.dtype));
 }
 
 export const poolKernels: readonly Kernel[] = [
-  kernel<{ x: TensorInfo }, PoolAttrs>('MaxPool', ({ inputs, attrs, backend }) =>
-    pool(backend, maxPoolOp, inputs.x, attrs),
-  ),
-  kernel<{ x: TensorInfo }, PoolAttrs>('AvgPool', ({ inputs, attrs, backend }) =>
-    pool(backend, avgPoolOp, inputs.x, attrs),
-  ),
+  kernel<{ x: TensorInfo }, PoolAttrs>('MaxPool', ({ inputs, attrs, backend }) => pool(backend, maxPoolOp, inputs.x, attrs)),
+  kernel<{ x: TensorInfo }, PoolAttrs>('AvgPool', ({ inputs, attrs, backend }) => pool(backend, avgPoolOp, inputs.x, attrs)),
   kernel<{ dy: TensorInfo; input: TensorInfo }, PoolAttrs>('MaxPoolGrad', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.dy, inputs.input], 'maxPoolGrad');
     const { ints, input } = geometryOf(inputs.input, attrs);

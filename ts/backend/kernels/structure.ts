@@ -42,9 +42,7 @@ export const structureKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo }, { dtype: DataType }>('Cast', ({ inputs, attrs, backend }) =>
     castKernel(backend, inputs.x, attrs.dtype),
   ),
-  kernel<{ real: TensorInfo; imag: TensorInfo }>('Complex', ({ inputs, backend }) =>
-    backend.complex(inputs.real, inputs.imag),
-  ),
+  kernel<{ real: TensorInfo; imag: TensorInfo }>('Complex', ({ inputs, backend }) => backend.complex(inputs.real, inputs.imag)),
   kernel<{ input: TensorInfo }>('Real', ({ inputs, backend }) => part(backend, inputs.input, 'real')),
   kernel<{ input: TensorInfo }>('Imag', ({ inputs, backend }) => part(backend, inputs.input, 'imag')),
 ];

@@ -1,5 +1,5 @@
 /** The kernel table: every family, registered for one backend name. */
-import { getKernel, registerKernel, type KernelFunc } from '@tensorflow/tfjs-core';
+import { getKernel, registerKernel, type KernelConfig, type KernelFunc } from '@tensorflow/tfjs-core';
 import { binaryKernels } from './binary.js';
 import { convKernels } from './conv.js';
 import { creationKernels } from './creation.js';
@@ -36,7 +36,9 @@ export const kernelTable: readonly Kernel[] = [
  */
 export function registerKernels(backendName: string, replacement?: KernelFunc): void {
   for (const { name, run } of kernelTable) {
-    if (getKernel(name, backendName) != null) continue;
+    // Typed as always there, but a kernel that is not registered is undefined.
+    const present = getKernel(name, backendName) as KernelConfig | undefined;
+    if (present !== undefined) continue;
     registerKernel({ kernelName: name, backendName, kernelFunc: replacement ?? (run as unknown as KernelFunc) });
   }
 }

@@ -73,7 +73,13 @@ export function unary(backend: TensorkilnBackend, op: OpRef, x: TensorInfo, floa
 }
 
 /** Applies an op in float32. */
-function inFloat(backend: TensorkilnBackend, op: OpRef, x: TensorInfo, dtype: DataType, floats?: readonly number[]): TensorInfo {
+function inFloat(
+  backend: TensorkilnBackend,
+  op: OpRef,
+  x: TensorInfo,
+  dtype: DataType,
+  floats?: readonly number[],
+): TensorInfo {
   assertNumeric([x], op.name);
   return withDtype(backend, [x], 'float32', ([float]) =>
     backend.run(op, [backend.operand(float as TensorInfo)], { shape: x.shape, dtype }, [], floats),

@@ -48,7 +48,10 @@ export function checkedSize(shape: readonly number[]): number {
     size *= dim;
   }
   if (size > Number.MAX_SAFE_INTEGER) {
-    throw new TensorkilnError('E_SHAPE', `[shape] [${shape.join(', ')}] has more than 2^53 - 1 elements, which cannot be counted.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[shape] [${shape.join(', ')}] has more than 2^53 - 1 elements, which cannot be counted.`,
+    );
   }
   return size;
 }
@@ -98,7 +101,12 @@ export class Engine {
    * @param floats   float attributes in ops.def order
    * @throws E_SHAPE, E_DTYPE, E_INDEX, E_OUT_OF_MEMORY, E_RECORDING as the addon reports them
    */
-  call(op: OpRef, operands: readonly Operand[], ints: readonly number[] = NO_ATTRIBUTES, floats: readonly number[] = NO_ATTRIBUTES): void {
+  call(
+    op: OpRef,
+    operands: readonly Operand[],
+    ints: readonly number[] = NO_ATTRIBUTES,
+    floats: readonly number[] = NO_ATTRIBUTES,
+  ): void {
     const block = this.#ints;
     const number = this.#numbers[op.slot] ?? this.#lookUp(op).index;
     block[0] = number;
@@ -201,7 +209,10 @@ export class Engine {
   #lookUp(op: OpRef): { index: number; info: OpInfo } {
     const found = this.#infos.get(op.name);
     if (found === undefined) {
-      throw new TensorkilnError('E_NATIVE_VERSION', `[native] the addon lacks the op ${op.name}. Run \`npm rebuild tensorkiln\`.`);
+      throw new TensorkilnError(
+        'E_NATIVE_VERSION',
+        `[native] the addon lacks the op ${op.name}. Run \`npm rebuild tensorkiln\`.`,
+      );
     }
     this.#numbers[op.slot] = found.index;
     return found;

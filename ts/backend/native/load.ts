@@ -137,8 +137,11 @@ function tryOne(place: string, path: string): { addon?: NativeAddon; attempt: Lo
     addon = require(path) as NativeAddon;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const absent = error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND' && message.includes(`'${path}'`);
-    return { attempt: { place, path, outcome: absent ? 'absent' : 'failed', reason: absent ? 'not installed' : firstLine(message) } };
+    const absent =
+      error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND' && message.includes(`'${path}'`);
+    return {
+      attempt: { place, path, outcome: absent ? 'absent' : 'failed', reason: absent ? 'not installed' : firstLine(message) },
+    };
   }
   const mismatch = versionMismatch(addon);
   if (mismatch !== undefined) return { attempt: { place, path, outcome: 'other version', reason: mismatch } };

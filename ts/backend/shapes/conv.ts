@@ -69,14 +69,7 @@ export function convGeometry(
     input: info.inShape,
     filter: info.filterShape,
     output: info.outShape,
-    ints: [
-      info.strideHeight,
-      info.strideWidth,
-      info.dilationHeight,
-      info.dilationWidth,
-      info.padInfo.top,
-      info.padInfo.left,
-    ],
+    ints: [info.strideHeight, info.strideWidth, info.dilationHeight, info.dilationWidth, info.padInfo.top, info.padInfo.left],
   };
 }
 

@@ -11,7 +11,11 @@ import { TensorkilnError } from '../../errors.js';
  * @param size  elements per axis
  * @returns offset in elements
  */
-export function contiguousOffset(shape: readonly number[], begin: readonly number[], size: readonly number[]): number | undefined {
+export function contiguousOffset(
+  shape: readonly number[],
+  begin: readonly number[],
+  size: readonly number[],
+): number | undefined {
   let axis = 0;
   while (axis < shape.length && size[axis] === 1) ++axis;
   for (let i = axis + 1; i < shape.length; ++i) if (size[i] !== shape[i]) return undefined;
@@ -35,7 +39,10 @@ export function paddedShape(shape: readonly number[], paddings: readonly (readon
   return shape.map((dim, axis) => {
     const [before, after] = paddings[axis] as readonly [number, number];
     if (before < 0 || after < 0) {
-      throw new TensorkilnError('E_SHAPE', `[pad] paddings must be >= 0, got [${String(before)}, ${String(after)}] for axis ${String(axis)}.`);
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[pad] paddings must be >= 0, got [${String(before)}, ${String(after)}] for axis ${String(axis)}.`,
+      );
     }
     return dim + before + after;
   });
