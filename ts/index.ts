@@ -12,3 +12,16 @@ import './backend/register.js';
 export { ERROR_CODES, isTensorkilnError, TensorkilnError, type ErrorCode } from './errors.js';
 export { describeNative, type LoadAttempt, type NativeDescription } from './backend/native/load.js';
 export { TensorkilnBackend, type BackendMemory } from './backend/backend.js';
+export { compile, type CompiledStep, type StepArgument, type StepResult } from './backend/plan.js';
+export {
+  conv2dDilated,
+  dropout,
+  randomNormal,
+  RandomState,
+  randomUniform,
+  softmaxCrossEntropy,
+  type Conv2DDilatedOptions,
+  type RandomNormalOptions,
+  type RandomStateData,
+  type RandomUniformOptions,
+} from './backend/custom/index.js';

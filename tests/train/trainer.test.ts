@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../ts/data/dataset.js';
 import { crossEntropy, Dense, Dropout, meanSquaredError, Sequential } from '../../ts/nn/index.js';
@@ -409,6 +410,19 @@ describe('wrong use is refused before work starts', () => {
     trainer.dispose();
     await expect(trainer.predict(new Float32Array(6))).rejects.toThrow(failure('E_DISPOSED', /disposed/));
     expect(() => new Trainer({ model, loss: crossEntropy, optimizer, seed: -1 })).toThrow(failure('E_CONFIG', /seed/));
+    optimizer.dispose();
+    model.dispose();
+  });
+
+  it('another backend than ours', async () => {
+    const { trainer, model, optimizer } = setUp();
+    await tf.setBackend('cpu');
+    try {
+      await expect(trainer.fit(data, good)).rejects.toThrow(failure('E_DEVICE', /the current one is 'cpu'/));
+    } finally {
+      await useNativeBackend();
+    }
+    trainer.dispose();
     optimizer.dispose();
     model.dispose();
   });

@@ -1,6 +1,7 @@
 // Layers on the stock backend of tfjs-core: what they compute does not depend on ours.
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
 import { productOf, randomSource, randomValues } from '../support/describe-model.js';
@@ -53,6 +54,34 @@ describe('forward', () => {
   });
 });
 
+describe('geometry', () => {
+  const size = fc.integer({ min: 1, max: 17 });
+  const small = fc.integer({ min: 1, max: 4 });
+  const pair = fc.tuple(small, small);
+  const padding = fc.constantFrom('valid', 'same');
+
+  it('output shapes are those of tfjs-core, and windows that do not fit are refused', () => {
+    fc.assert(
+      fc.property(size, size, pair, pair, fc.boolean(), padding, (height, width, window, step, isDilated, pad) => {
+        const [strides, dilations]: [number, number][] = isDilated ? [[1, 1], step] : [step, [1, 1]];
+        const conv = new Conv2D({ filters: 3, kernelSize: window, strides: strides!, dilations: dilations!, padding: pad });
+        const pool = new MaxPooling2D({ poolSize: window, strides: strides!, padding: pad });
+        const expected = (dilation: [number, number]): number[] => {
+          const shape: [number, number, number, number] = [1, height, width, 3];
+          return tf.backend_util.computeConv2DInfo(shape, [...window, 3, 3], strides!, dilation, pad).outShape.slice(1);
+        };
+        const check = (layer: Conv2D | MaxPooling2D, shape: number[]): void => {
+          if (Math.min(...shape) >= 1) expect(layer.computeOutputShape([height, width, 3])).toEqual(shape);
+          else expect(() => layer.computeOutputShape([height, width, 3])).toThrow(failure('E_SHAPE', 'does not fit'));
+        };
+        check(conv, expected(dilations!));
+        check(pool, expected([1, 1]));
+      }),
+      { numRuns: 500, seed: 1 },
+    );
+  });
+});
+
 describe('parameters', () => {
   it('are named by path, initialised by seed and path, and counted', () => {
     const build = (seed: number): Sequential => {
@@ -89,8 +118,25 @@ describe('parameters', () => {
     const weights = await layer.getWeights();
     expect(Object.keys(weights)).toEqual(['tower/first/kernel', 'tower/first/bias']);
     expect(weights['tower/first/kernel']!.shape).toEqual([3, 2]);
-    expect(layer.describeLayer()).toMatchObject({ type: 'dense', name: 'dense', inputShape: [3], outputShape: [2] });
+    expect(layer.describeLayer()).toMatchObject({ type: 'dense', name: 'tower/first', inputShape: [3], outputShape: [2] });
     layer.dispose();
+  });
+});
+
+describe('descriptions', () => {
+  it('lay nested chains out flat under names of their own', () => {
+    const dense = (): Dense => new Dense({ units: 2 });
+    const model = new Sequential({ layers: [new Sequential({ name: 'encoder', layers: [dense(), dense()] }), dense()] });
+    model.build([3]);
+    const { layers } = model.describe();
+    expect(layers.map(({ name }) => name)).toEqual(['encoder/dense', 'encoder/dense_1', 'dense']);
+    expect(layers.map(({ weights }) => Object.keys(weights))).toEqual([1, 2, 3].map(() => ['kernel', 'bias']));
+    expect(layers.map(({ inputShape, outputShape }) => [...inputShape, ...outputShape])).toEqual([
+      [3, 2],
+      [2, 2],
+      [2, 2],
+    ]);
+    model.dispose();
   });
 });
 

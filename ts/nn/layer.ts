@@ -266,16 +266,16 @@ export abstract class Layer {
     return { type: this.type, name: this.name, config: this.getConfig() };
   }
 
-  /** The layer as plain data with copies of its weights. Waits for the engine. @throws E_USAGE unless built with one input and one output */
+  /**
+   * The layer as plain data with copies of its weights; its name is the path, which no other layer of the model has.
+   * Waits for the engine.
+   *
+   * @throws E_USAGE unless built with one input and one output
+   */
   describeLayer(): LayerDescription {
-    const [inputShape] = this.inputShapes;
-    const [outputShape] = this.outputShapes;
-    if (
-      this.inputShapes.length !== 1 ||
-      this.outputShapes.length !== 1 ||
-      inputShape === undefined ||
-      outputShape === undefined
-    ) {
+    const [inputShape, ...otherInputs] = this.inputShapes;
+    const [outputShape, ...otherOutputs] = this.outputShapes;
+    if (inputShape === undefined || outputShape === undefined || otherInputs.length + otherOutputs.length > 0) {
       throw new TensorkilnError(
         'E_USAGE',
         `[${this.place}] cannot be described: expected one input and one output, got ${this.inputShapes.length} and ${this.outputShapes.length}.`,
@@ -288,7 +288,7 @@ export abstract class Layer {
     ]);
     return {
       type: this.type,
-      name: this.name,
+      name: this.path,
       config: this.getConfig(),
       inputShape,
       outputShape,

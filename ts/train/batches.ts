@@ -9,6 +9,9 @@ export interface Batch {
   readonly rows: number;
 }
 
+/** Values per row from which a block copy beats a loop, which needs no view object per row. */
+const WIDE_ROW = 32;
+
 function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
@@ -38,6 +41,10 @@ export function* batches(dataset: Dataset, batchSize: number, order?: Uint32Arra
       const picked = source.slice(0, rows * width) as T;
       for (let row = 0; row < rows; ++row) {
         const from = (order[start + row] as number) * width;
+        if (width >= WIDE_ROW) {
+          picked.set(source.subarray(from, from + width), row * width);
+          continue;
+        }
         for (let column = 0; column < width; ++column) picked[row * width + column] = source[from + column] as number;
       }
       return picked;
