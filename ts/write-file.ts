@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { TensorkilnError } from './errors.js';
 
@@ -12,7 +12,7 @@ import { TensorkilnError } from './errors.js';
 export async function writeFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const file = await open(temporary, 'wx');
     try {
       await writeAndSync(file, content);
@@ -26,6 +26,33 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new TensorkilnError('E_IO', `[write] cannot write ${path}: ${reason}.`, { cause });
   }
+}
+
+/**
+ * Makes a folder and those above it.
+ *
+ * Not `mkdir` with `recursive`: that one never returns where the system answers ENOENT although the parent exists, as /proc does.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await makeOneFolder(path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await makeOneFolder(path);
+  }
+}
+
+async function makeOneFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST') || !(await stat(path)).isDirectory()) throw error;
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 async function writeAndSync(file: FileHandle, content: string | Uint8Array): Promise<void> {

@@ -1,11 +1,10 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_PREPROCESSING } from '../../ts/data/preprocessing-options.js';
 import { prepareData, type DataConfig, type DataEvent } from '../../ts/data/prepare.js';
-import { writeFileAtomic } from '../../ts/write-file.js';
 
 const PENGUINS: DataConfig = {
   path: fileURLToPath(new URL('../../examples/penguins/penguins.csv', import.meta.url)),
@@ -96,23 +95,5 @@ describe('prepareData', () => {
       code: 'E_DATA',
       message: expect.stringContaining('too few rows'),
     });
-  });
-});
-
-describe('writeFileAtomic', () => {
-  it('replaces a file whole and leaves nothing beside it', async () => {
-    const path = join(folder, 'atomic.txt');
-    await writeFileAtomic(path, 'first');
-    await writeFileAtomic(path, new TextEncoder().encode('second'));
-    expect(readFileSync(path, 'utf8')).toBe('second');
-    expect(readdirSync(folder).filter((name) => name.startsWith('atomic'))).toEqual(['atomic.txt']);
-  });
-
-  it('keeps the earlier file and removes the temporary one on failure', async () => {
-    const path = join(folder, 'occupied');
-    await writeFileAtomic(join(folder, 'other'), 'x');
-    mkdirSync(path);
-    await expect(writeFileAtomic(path, 'x')).rejects.toMatchObject({ code: 'E_IO', message: expect.stringContaining(path) });
-    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });

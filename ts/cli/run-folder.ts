@@ -1,8 +1,8 @@
-import { access, constants, mkdir, rm } from 'node:fs/promises';
+import { access, constants, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TensorkilnError } from '../errors.js';
-import { writeFileAtomic } from '../write-file.js';
+import { makeFolder, writeFileAtomic } from '../write-file.js';
 import type { RunFiles } from './run-events.js';
 
 /** `runs/<name>-<UTC date>-<time>` below the working directory, with a number behind it when that is taken. */
@@ -35,7 +35,7 @@ export function runFiles(folder: string): RunFiles {
  */
 export async function createRunFolder(files: RunFiles): Promise<void> {
   try {
-    await mkdir(join(files.folder, 'export'), { recursive: true });
+    await makeFolder(join(files.folder, 'export'));
     await access(files.folder, constants.W_OK);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import '../index.js';
+import '../backend/register.js';
 import { parseDevice } from '../backend/device.js';
 import { TensorkilnError } from '../errors.js';
 
