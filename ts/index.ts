@@ -12,3 +12,4 @@ import './backend/register.js';
 export { ERROR_CODES, isTensorkilnError, TensorkilnError, type ErrorCode } from './errors.js';
 export { describeNative, type LoadAttempt, type NativeDescription } from './backend/native/load.js';
 export { TensorkilnBackend, type BackendMemory } from './backend/backend.js';
+export { inspectEnvironment, type EnvironmentReport } from './backend/inspect/index.js';
