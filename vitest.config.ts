@@ -10,6 +10,9 @@ export default defineConfig({
   test: {
     // The addon keeps threads and memory of its own: a process per file gives each test file a fresh one.
     pool: 'forks',
+    // The stock CPU backend advertises another package at its first use.
+    onConsoleLog: (text) => !text.includes('looks like you are running TensorFlow.js in Node.js'),
+    slowTestThreshold: 2000,
     reporters: ['default', './tests/support/reporter.ts'],
     projects: groups.map((name) => ({
       extends: true,

@@ -25,3 +25,4 @@ export {
   type RandomStateData,
   type RandomUniformOptions,
 } from './backend/custom/index.js';
+export { inspectEnvironment, type EnvironmentReport } from './backend/inspect/index.js';

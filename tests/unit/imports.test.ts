@@ -12,7 +12,8 @@ const LEVELS: readonly (readonly string[])[] = [
   ['evaluate', 'export'],
   ['train', 'serve', 'registry'],
   ['tune', 'distributed'],
-  ['cli', 'index'],
+  ['index'],
+  ['cli'],
 ];
 
 /** What a room may import besides itself; undefined for a room that has no place in the list above. */
