@@ -26,6 +26,12 @@ export function startCli(
     env: { ...process.env, TENSORKILN_DEVICE: '', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // A test that times out must not leave its process behind.
+  const stop = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', stop);
+  child.once('close', () => process.off('exit', stop));
   let stdout = '';
   let stderr = '';
   const watchers = new Set<() => void>();

@@ -155,6 +155,15 @@ describe('Preprocessor', () => {
     }
   });
 
+  it('says how much memory a matrix needs that does not fit', async () => {
+    // 2^31 rows of 2^20 cells, 8 PiB: beyond the address space. The array only has to claim its length.
+    const rows = Object.defineProperty(Int32Array.of(0), 'length', { value: 2 ** 31 });
+    await expect(new MatrixFiller().fill({ width: 2 ** 20, columns: [] }, rows)).rejects.toMatchObject({
+      code: 'E_OUT_OF_MEMORY',
+      message: expect.stringContaining('2147483648 rows of 1048576 features (8388608.0 GiB)'),
+    });
+  });
+
   it('refuses what it cannot use, naming the column', () => {
     const table = new Table([numericColumn('x', [null, 1])], 2);
     expect(() => Preprocessor.fit(table, Int32Array.of(0))).toThrow(/"x" has no value in the training part/);

@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 import { styleText } from 'node:util';
+import type { DataCounts } from '../data/index.js';
 import type { TrainingHistory } from '../train/index.js';
 import { errorCodeOf } from './failure.js';
 import type { Output } from './output.js';
@@ -29,32 +30,34 @@ export class TextReporter implements RunReporter {
 
   event(event: RunEvent): void {
     switch (event.type) {
-      case 'run_start':
-        return;
       case 'data_read':
-        return this.#line(`Read ${relativePath(event.path)}: ${event.rows} rows, ${event.columns} columns`);
+        this.#line(`Read ${relativePath(event.path)}: ${event.rows} rows, ${event.columns} columns`);
+        break;
       case 'data_warning':
-        return this.#line(`${this.#style('yellow', 'Note:')} ${event.message}`);
-      case 'data_ready': {
-        const { train, validation, test, perClass } = event.counts;
-        return this.#line(
-          `${perClass.length} classes, ${event.features} features; rows: ${train} training, ${validation} validation, ${test} held out`,
-        );
-      }
+        this.#line(`${this.#style('yellow', 'Note:')} ${event.message}`);
+        break;
+      case 'data_ready':
+        this.#line(describeData(event.counts, event.features));
+        break;
       case 'start':
         this.#progress = new ProgressLine(this.#output, event.epochs);
-        return this.#line(
+        this.#line(
           `Training ${event.parameters} parameters, ${event.stepsPerEpoch} steps an epoch, at most ${event.epochs} epochs`,
         );
+        break;
       case 'epoch':
-        return this.#progress?.epoch(event.record);
+        this.#progress?.epoch(event.record);
+        break;
       case 'end':
-        return this.#line(describeEnd(event.history));
+        this.#line(describeEnd(event.history));
+        break;
       case 'run_end':
-        return this.#result(event.result);
+        this.#result(event.result);
+        break;
+      case 'run_start':
       case 'step':
       case 'evaluated':
-        return;
+        break;
     }
   }
 
@@ -118,6 +121,10 @@ export class JsonReporter implements RunReporter {
     const message = error instanceof Error ? error.message : String(error);
     this.#output.line(JSON.stringify({ type: 'error', code: errorCodeOf(error), message }));
   }
+}
+
+function describeData({ train, validation, test, perClass }: DataCounts, features: number): string {
+  return `${perClass.length} classes, ${features} features; rows: ${train} training, ${validation} validation, ${test} held out`;
 }
 
 function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string {

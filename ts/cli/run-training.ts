@@ -1,7 +1,6 @@
-import type { TrainingConfig } from './config/schema.js';
-import { configText, dataConfig, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import { packageVersion } from '../backend/native/load.js';
 import { prepareData, type Dataset, type PreparedData } from '../data/index.js';
+import { TensorkilnError } from '../errors.js';
 import {
   evaluateClassification,
   logisticBaseline,
@@ -15,6 +14,8 @@ import { crossEntropy, type Sequential } from '../nn/index.js';
 import { Trainer, type TrainingHistory } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { buildModel, buildOptimizer } from './build-model.js';
+import { configText, dataConfig, resolveConfig, type ResolvedConfig } from './config/resolve.js';
+import type { TrainingConfig } from './config/schema.js';
 import { scoresOf, type RunEvent, type RunFiles, type RunResult } from './run-events.js';
 import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
 import { RunLog } from './run-log.js';
@@ -55,6 +56,11 @@ export async function runTraining(config: TrainingConfig, options: RunOptions = 
   try {
     emit({ type: 'run_start', version: packageVersion(), device, output: files.folder });
     const data = await prepareData(dataConfig(config), { onEvent: emit, ...pickSignal(options) });
+    if (options.signal?.aborted === true) {
+      throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
+        cause: options.signal.reason,
+      });
+    }
     const resolved = resolveConfig(config, data, { output: files.folder, device });
     await writeFileAtomic(files.config, configText(resolved, packageVersion()));
     const result = await trainAndJudge({ name, config: resolved, data, files, emit, ...pickSignal(options) });
@@ -183,7 +189,7 @@ async function writeResults(run: Run, outcome: Outcome): Promise<void> {
     test: outcome.test,
     validation: outcome.validation,
     baselines: Object.fromEntries(outcome.baselines.map((baseline) => [baseline.name, baseline.metrics])),
-    rows: { ...data.counts, perClass: data.counts.perClass },
+    rows: data.counts,
     bestEpoch: outcome.history.bestEpoch,
     stopReason: outcome.history.stopReason,
     onnxVerification: outcome.verification,

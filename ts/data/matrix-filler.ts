@@ -40,11 +40,11 @@ export class MatrixFiller {
   /**
    * @param rows table rows, in the order wanted
    * @returns [rows.length, plan.width]; in shared memory when it is large
-   * @throws E_ABORTED
+   * @throws E_OUT_OF_MEMORY when the matrix does not fit; E_ABORTED
    */
   async fill(plan: FillPlan, rows: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
     const cells = rows.length * plan.width;
-    const out = allocate(Float32Array, cells);
+    const out = allocateMatrix(rows.length, plan.width);
     if (cells < this.#poolFromCells) {
       fillRows(plan, rows, out, { from: 0, to: rows.length });
       return out;
@@ -75,6 +75,19 @@ export class MatrixFiller {
       this.#pool = new Pool<FillTask, void>({ filename: workerPath(), minThreads: this.#threads, maxThreads: this.#threads });
     }
     return this.#pool;
+  }
+}
+
+function allocateMatrix(rows: number, width: number): Float32Array {
+  try {
+    return allocate(Float32Array, rows * width);
+  } catch (cause) {
+    const gibibytes = ((rows * width * 4) / 2 ** 30).toFixed(1);
+    throw new TensorkilnError(
+      'E_OUT_OF_MEMORY',
+      `[data] no memory for ${rows} rows of ${width} features (${gibibytes} GiB). Ignore columns with very many categories.`,
+      { cause },
+    );
   }
 }
 

@@ -109,7 +109,7 @@ export function describe(value: unknown): string {
     return value.length <= 8 && value.every((item) => typeof item !== 'object')
       ? JSON.stringify(value)
       : `a list of ${value.length}`;
-  if (typeof value === 'object') return 'a section';
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
-  return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value);
+  return 'a section';
 }
