@@ -13,10 +13,14 @@ struct Case {
 };
 
 const Case kCases[] = {
-    {"56x56 64->64 3x3", 8, 56, 56, 64, 3, 64, 1},       {"28x28 128->128 3x3", 8, 28, 28, 128, 3, 128, 1},
-    {"14x14 256->256 3x3", 8, 14, 14, 256, 3, 256, 1},   {"7x7 512->512 3x3", 8, 7, 7, 512, 3, 512, 1},
-    {"56x56 64->256 1x1", 8, 56, 56, 64, 1, 256, 1},     {"56x56 64->128 3x3 stride 2", 8, 56, 56, 64, 3, 128, 2},
-    {"28x28 1->32 5x5 batch 64", 64, 28, 28, 1, 5, 32, 1}, {"14x14 32->64 5x5 batch 64", 64, 14, 14, 32, 5, 64, 1},
+    {"56x56 64->64 3x3", 8, 56, 56, 64, 3, 64, 1},
+    {"28x28 128->128 3x3", 8, 28, 28, 128, 3, 128, 1},
+    {"14x14 256->256 3x3", 8, 14, 14, 256, 3, 256, 1},
+    {"7x7 512->512 3x3", 8, 7, 7, 512, 3, 512, 1},
+    {"56x56 64->256 1x1", 8, 56, 56, 64, 1, 256, 1},
+    {"56x56 64->128 3x3 stride 2", 8, 56, 56, 64, 3, 128, 2},
+    {"28x28 1->32 5x5 batch 64", 64, 28, 28, 1, 5, 32, 1},
+    {"14x14 32->64 5x5 batch 64", 64, 14, 14, 32, 5, 64, 1},
     {"112x112 3->64 7x7 stride 2", 8, 224, 224, 3, 7, 64, 2},
 };
 
@@ -24,8 +28,10 @@ const Case kCases[] = {
 
 int main(int argc, char** argv) {
   const char* wanted = argc > 1 ? argv[1] : "";
-  std::printf("level %s; batch 8 unless said; padding as in \"same\"; padding taps count as work\n", tk::level_name(tk::active_level()));
-  std::printf("%-28s %-12s %7s %10s %18s %9s %8s\n", "image, channels, window", "", "threads", "median ms", "10..90 % ms", "GFLOP/s", "share");
+  std::printf("level %s; batch 8 unless said; padding as in \"same\"; padding taps count as work\n",
+              tk::level_name(tk::active_level()));
+  std::printf("%-28s %-12s %7s %10s %18s %9s %8s\n", "image, channels, window", "", "threads", "median ms", "10..90 % ms",
+              "GFLOP/s", "share");
   for (const Case& c : kCases) {
     if (std::strstr(c.name, wanted) == nullptr) continue;
     const int64_t oh = (c.h + c.stride - 1) / c.stride, ow = (c.w + c.stride - 1) / c.stride;

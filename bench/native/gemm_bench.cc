@@ -11,19 +11,19 @@ struct Case {
   int64_t batch, m, n, k;
   bool transpose_a, transpose_b;
   std::string name() const {
-    return (batch > 1 ? std::to_string(batch) + " x " : "") + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n) +
-           (transpose_a ? " ta" : "") + (transpose_b ? " tb" : "");
+    return (batch > 1 ? std::to_string(batch) + " x " : "") + std::to_string(m) + "x" + std::to_string(k) + "x" +
+           std::to_string(n) + (transpose_a ? " ta" : "") + (transpose_b ? " tb" : "");
   }
 };
 
 const Case kCases[] = {
-    {1, 64, 64, 64, false, false},       {1, 128, 128, 128, false, false},   {1, 256, 256, 256, false, false},
-    {1, 512, 512, 512, false, false},    {1, 1024, 1024, 1024, false, false}, {1, 512, 512, 512, true, false},
-    {1, 512, 512, 512, false, true},     {1, 512, 512, 512, true, true},     {1, 1, 1024, 1024, false, false},
-    {1, 1, 1024, 1024, false, true},     {1, 1024, 1, 1024, false, false},   {1, 4, 1024, 1024, false, false},
-    {1, 32, 256, 784, false, false},     {1, 784, 256, 32, true, false},     {1, 32, 784, 256, false, true},
-    {1, 128, 512, 512, false, false},    {1, 128, 10, 256, false, false},    {1, 2048, 2048, 64, false, false},
-    {1, 64, 64, 65536, true, false},     {96, 128, 128, 64, false, false},   {96, 128, 128, 64, false, true},
+    {1, 64, 64, 64, false, false},    {1, 128, 128, 128, false, false},    {1, 256, 256, 256, false, false},
+    {1, 512, 512, 512, false, false}, {1, 1024, 1024, 1024, false, false}, {1, 512, 512, 512, true, false},
+    {1, 512, 512, 512, false, true},  {1, 512, 512, 512, true, true},      {1, 1, 1024, 1024, false, false},
+    {1, 1, 1024, 1024, false, true},  {1, 1024, 1, 1024, false, false},    {1, 4, 1024, 1024, false, false},
+    {1, 32, 256, 784, false, false},  {1, 784, 256, 32, true, false},      {1, 32, 784, 256, false, true},
+    {1, 128, 512, 512, false, false}, {1, 128, 10, 256, false, false},     {1, 2048, 2048, 64, false, false},
+    {1, 64, 64, 65536, true, false},  {96, 128, 128, 64, false, false},    {96, 128, 128, 64, false, true},
 };
 
 }  // namespace
@@ -32,7 +32,8 @@ int main(int argc, char** argv) {
   const char* wanted = argc > 1 ? argv[1] : "";
   std::printf("level %s; the peak of one thread is measured before each line; 1 thread: processor time, 2: wall clock\n",
               tk::level_name(tk::active_level()));
-  std::printf("%-26s %7s %10s %18s %9s %8s %8s\n", "m x k x n", "threads", "median us", "10..90 % us", "GFLOP/s", "peak", "share");
+  std::printf("%-26s %7s %10s %18s %9s %8s %8s\n", "m x k x n", "threads", "median us", "10..90 % us", "GFLOP/s", "peak",
+              "share");
   for (const Case& c : kCases) {
     if (std::strstr(c.name().c_str(), wanted) == nullptr) continue;
     tkbench::BenchOp op("matmul",

@@ -38,9 +38,11 @@ void for_each_product(const Shape& s, const Visit& visit) {
       for (int64_t j = 0; j < ow; ++j)
         for (int64_t kh = 0; kh < s.kh; ++kh)
           for (int64_t kw = 0; kw < s.kw; ++kw) {
-            const int64_t h = i * s.stride_h - s.pad_top + kh * s.dilation_h, w = j * s.stride_w - s.pad_left + kw * s.dilation_w;
+            const int64_t h = i * s.stride_h - s.pad_top + kh * s.dilation_h,
+                          w = j * s.stride_w - s.pad_left + kw * s.dilation_w;
             if (h < 0 || h >= s.h || w < 0 || w >= s.w) continue;
-            const int64_t x = ((n * s.h + h) * s.w + w) * s.c, f = (kh * s.kw + kw) * s.c * s.cout, y = ((n * oh + i) * ow + j) * s.cout;
+            const int64_t x = ((n * s.h + h) * s.w + w) * s.c, f = (kh * s.kw + kw) * s.c * s.cout,
+                          y = ((n * oh + i) * ow + j) * s.cout;
             for (int64_t c = 0; c < s.c; ++c)
               for (int64_t o = 0; o < s.cout; ++o) visit(x + c, f + c * s.cout + o, y + o);
           }
@@ -86,10 +88,11 @@ void check(const Shape& s) {
         }
         CHECK(wrong == 0);
         if (wrong > 0) {
-          std::printf("  %s x [%d,%d,%d,%d] filter [%d,%d,_,%d] stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n",
-                      kOps[op], int(s.n), int(s.h), int(s.w), int(s.c), int(s.kh), int(s.kw), int(s.cout), int(s.stride_h),
-                      int(s.stride_w), int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level),
-                      threads, int(wrong));
+          std::printf(
+              "  %s x [%d,%d,%d,%d] filter [%d,%d,_,%d] stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n",
+              kOps[op], int(s.n), int(s.h), int(s.w), int(s.c), int(s.kh), int(s.kw), int(s.cout), int(s.stride_h),
+              int(s.stride_w), int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level),
+              threads, int(wrong));
         }
         if (threads == 1) {
           first.assign(out.f(), out.f() + out.size());
@@ -168,10 +171,10 @@ TEST(conv_pointwise) {
 }
 
 TEST(conv_several_blocks_of_k) {
-  check(same({1, 6, 7, 130, 3, 3, 20}));   // blocks of two taps
-  check(same({1, 5, 5, 700, 3, 1, 17}));   // taps longer than a block
-  check(same({1, 3, 4, 20, 2, 2, 700}));   // the same for the input gradient
-  check({1, 3, 400, 18, 2, 3, 7});         // output rows longer than a block, for the filter gradient
+  check(same({1, 6, 7, 130, 3, 3, 20}));  // blocks of two taps
+  check(same({1, 5, 5, 700, 3, 1, 17}));  // taps longer than a block
+  check(same({1, 3, 4, 20, 2, 2, 700}));  // the same for the input gradient
+  check({1, 3, 400, 18, 2, 3, 7});        // output rows longer than a block, for the filter gradient
   check(same({1, 2, 330, 2, 3, 3, 7}));
   check(same({1, 4, 3, 360, 3, 3, 340}));  // packed filter larger than one super-block
 }

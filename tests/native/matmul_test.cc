@@ -11,7 +11,8 @@ struct Shape {
 };
 
 // Sums in double precision, and the sum of absolute products that scales the error.
-void reference(const Shape& s, bool ta, bool tb, const float* a, const float* b, std::vector<double>* y, std::vector<double>* scale) {
+void reference(const Shape& s, bool ta, bool tb, const float* a, const float* b, std::vector<double>* y,
+               std::vector<double>* scale) {
   const int64_t batch = std::max(s.a_batch, s.b_batch);
   y->assign(size_t(batch * s.m * s.n), 0.0);
   scale->assign(y->size(), 0.0);
@@ -53,8 +54,8 @@ void check(const Shape& s, bool ta, bool tb) {
       }
       CHECK(wrong == 0);
       if (wrong > 0) {
-        std::printf("  matmul [%d,%d] m %d n %d k %d ta %d tb %d level %s threads %d: %d wrong\n", int(s.a_batch), int(s.b_batch),
-                    int(s.m), int(s.n), int(s.k), ta, tb, tk::level_name(level), threads, int(wrong));
+        std::printf("  matmul [%d,%d] m %d n %d k %d ta %d tb %d level %s threads %d: %d wrong\n", int(s.a_batch),
+                    int(s.b_batch), int(s.m), int(s.n), int(s.k), ta, tb, tk::level_name(level), threads, int(wrong));
       }
       if (threads == 1) {
         first.assign(y.f(), y.f() + y.size());
@@ -90,10 +91,10 @@ TEST(matmul_empty) {
 
 TEST(matmul_blocks_and_borders) {
   check_all_transposes({1, 1, 49, 65, 255});
-  check_all_transposes({1, 1, 145, 97, 321});   // one row and column more than whole tiles; two blocks of k
-  check_all_transposes({1, 1, 150, 530, 70});   // wide, one block
-  check_all_transposes({1, 1, 301, 49, 600});   // tall, several blocks of rows
-  check_all_transposes({1, 1, 64, 40, 2100});   // long k: packed in parts
+  check_all_transposes({1, 1, 145, 97, 321});  // one row and column more than whole tiles; two blocks of k
+  check_all_transposes({1, 1, 150, 530, 70});  // wide, one block
+  check_all_transposes({1, 1, 301, 49, 600});  // tall, several blocks of rows
+  check_all_transposes({1, 1, 64, 40, 2100});  // long k: packed in parts
 }
 
 TEST(matmul_packed_b_in_several_super_blocks) {
@@ -117,9 +118,10 @@ TEST(matmul_skinny) {
 }
 
 TEST(matmul_batched) {
-  for (const Shape& s : {Shape{5, 5, 7, 9, 11}, Shape{5, 1, 7, 9, 11}, Shape{1, 5, 7, 9, 11}, Shape{3, 3, 70, 40, 50},
-                         Shape{3, 1, 70, 40, 50}, Shape{1, 3, 70, 40, 50}, Shape{17, 17, 64, 64, 32}, Shape{4, 4, 1, 33, 20},
-                         Shape{4, 1, 3, 33, 20}, Shape{4, 4, 33, 2, 40}, Shape{2, 2, 150, 140, 130}, Shape{20, 20, 60, 530, 40}}) {
+  for (const Shape& s :
+       {Shape{5, 5, 7, 9, 11}, Shape{5, 1, 7, 9, 11}, Shape{1, 5, 7, 9, 11}, Shape{3, 3, 70, 40, 50}, Shape{3, 1, 70, 40, 50},
+        Shape{1, 3, 70, 40, 50}, Shape{17, 17, 64, 64, 32}, Shape{4, 4, 1, 33, 20}, Shape{4, 1, 3, 33, 20},
+        Shape{4, 4, 33, 2, 40}, Shape{2, 2, 150, 140, 130}, Shape{20, 20, 60, 530, 40}}) {
     check_all_transposes(s);
   }
 }

@@ -94,10 +94,11 @@ void check_values(const Shape& s, Tensor& x, Tensor& dy) {
       for (int op = 0; op < 4; ++op) {
         CHECK(wrong[op] == 0);
         if (wrong[op] == 0) continue;
-        std::printf("  pool op %d x [%d,%d,%d,%d] window %d,%d stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n", op,
-                    int(s.n), int(s.h), int(s.w), int(s.c), int(s.window_h), int(s.window_w), int(s.stride_h), int(s.stride_w),
-                    int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level), threads,
-                    int(wrong[op]));
+        std::printf(
+            "  pool op %d x [%d,%d,%d,%d] window %d,%d stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n",
+            op, int(s.n), int(s.h), int(s.w), int(s.c), int(s.window_h), int(s.window_w), int(s.stride_h), int(s.stride_w),
+            int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level), threads,
+            int(wrong[op]));
       }
       const Tensor* outputs[] = {&max, &avg, &max_grad, &avg_grad};
       for (size_t op = 0; op < 4; ++op) {

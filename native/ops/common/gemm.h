@@ -9,9 +9,9 @@ TK_BEGIN_LEVEL
 
 struct GemmArgs {
   int64_t batch = 1, m = 0, n = 0, k = 0;
-  StridedMatrix a, b;                    // of each, the row or the column stride is 1
-  int64_t a_batch = 0, b_batch = 0;      // 0: the same matrix for every batch
-  float* c = nullptr;                    // dense [batch, m, n]
+  StridedMatrix a, b;                // of each, the row or the column stride is 1
+  int64_t a_batch = 0, b_batch = 0;  // 0: the same matrix for every batch
+  float* c = nullptr;                // dense [batch, m, n]
 };
 
 // Bytes of 64-byte aligned scratch memory that gemm needs with up to num_threads threads.

@@ -1,8 +1,8 @@
 // The blocked product: the loop nest shared by matmul, convolution and its gradients.
 //
-// C[rows, n] = sum over k of A[rows, k] B[k, n], with k cut into blocks whose borders depend on the problem only. B is packed once
-// per super-block (what fits in the last level of cache) by all threads; then tiles of C are shared out, each thread reading
-// or packing its own part of A. How A and B are found in memory is left to the callbacks.
+// C[rows, n] = sum over k of A[rows, k] B[k, n], with k cut into blocks whose borders depend on the problem only. B is packed
+// once per super-block (what fits in the last level of cache) by all threads; then tiles of C are shared out, each thread
+// reading or packing its own part of A. How A and B are found in memory is left to the callbacks.
 //
 // Order of summation: within a block as in gemm_kernel.h; blocks of one part in rising order; parts (block number modulo
 // `parts`) are summed by the caller in rising order. None of it depends on the number of threads.
@@ -22,7 +22,9 @@ struct KBlocks {
   TK_INLINE int64_t count() const {
     return pieces_per_segment > 1 ? segments * pieces_per_segment : ceil_div(segments, segments_per_block);
   }
-  TK_INLINE int64_t max_length() const { return min64(pieces_per_segment > 1 ? piece_length : segments_per_block * length, total()); }
+  TK_INLINE int64_t max_length() const {
+    return min64(pieces_per_segment > 1 ? piece_length : segments_per_block * length, total());
+  }
   TK_INLINE int64_t begin(int64_t block) const {
     if (pieces_per_segment == 1) return min64(block * segments_per_block * length, total());
     return block / pieces_per_segment * length + block % pieces_per_segment * piece_length;

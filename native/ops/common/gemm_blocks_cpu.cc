@@ -3,11 +3,11 @@
 TK_BEGIN_LEVEL
 namespace {
 
-constexpr int64_t kPackedFloats = 1 << 20;      // packed B of a super-block: 4 MB, a part of the last level of cache
-constexpr int64_t kSuperK = 1024;               // k of a super-block when B does not fit as a whole
-constexpr int64_t kUnitWork = 512 * 1024;       // multiply-adds of the smallest tile worth handing to a thread: some 10 us
-constexpr int64_t kUnitsPerThread = 4;          // evens out threads of unequal speed
-constexpr int64_t kMinTilePanels = 4;           // fewer would reload the panels of B too often
+constexpr int64_t kPackedFloats = 1 << 20;  // packed B of a super-block: 4 MB, a part of the last level of cache
+constexpr int64_t kSuperK = 1024;           // k of a super-block when B does not fit as a whole
+constexpr int64_t kUnitWork = 512 * 1024;   // multiply-adds of the smallest tile worth handing to a thread: some 10 us
+constexpr int64_t kUnitsPerThread = 4;      // evens out threads of unequal speed
+constexpr int64_t kMinTilePanels = 4;       // fewer would reload the panels of B too often
 
 struct BlockedPlan {
   int64_t super_blocks;   // blocks of k per super-block
@@ -23,7 +23,8 @@ BlockedPlan plan_blocked(const BlockedProblem& problem) {
   // More columns when k is short, more of k when there are few columns.
   const int64_t depth = plan.super_blocks * block;
   plan.super_columns = min64(padded_n, max64(1, kPackedFloats / depth / kTileCols) * kTileCols);
-  if (plan.super_columns == padded_n) plan.super_blocks = min64(problem.k.count(), max64(1, kPackedFloats / (block * padded_n)));
+  if (plan.super_columns == padded_n)
+    plan.super_blocks = min64(problem.k.count(), max64(1, kPackedFloats / (block * padded_n)));
   return plan;
 }
 

@@ -5,19 +5,19 @@
 TK_BEGIN_LEVEL
 namespace {
 
-constexpr int64_t kDirectRows = 8 * kTileRows;      // with fewer rows of A, packing B costs more than it saves
-constexpr int64_t kDirectFloats = 4 * 1024;         // a B of at most 16 KB stays in L1 as it is
-constexpr int64_t kDirectColumns = 4 * kTileCols;   // with fewer columns of B, packing A costs more than it saves
-constexpr int64_t kSerialWork = 2 * 1024 * 1024;    // multiply-adds of a product that one thread does alone, given others
-constexpr int64_t kSerialBatchWork = 32 << 20;      // the same when the batch is large
-constexpr int64_t kSerialColumns = 512;             // columns of B that one thread packs for itself at a time
-constexpr int64_t kUnitWork = 512 * 1024;           // multiply-adds of the smallest piece worth handing to a thread
+constexpr int64_t kDirectRows = 8 * kTileRows;     // with fewer rows of A, packing B costs more than it saves
+constexpr int64_t kDirectFloats = 4 * 1024;        // a B of at most 16 KB stays in L1 as it is
+constexpr int64_t kDirectColumns = 4 * kTileCols;  // with fewer columns of B, packing A costs more than it saves
+constexpr int64_t kSerialWork = 2 * 1024 * 1024;   // multiply-adds of a product that one thread does alone, given others
+constexpr int64_t kSerialBatchWork = 32 << 20;     // the same when the batch is large
+constexpr int64_t kSerialColumns = 512;            // columns of B that one thread packs for itself at a time
+constexpr int64_t kUnitWork = 512 * 1024;          // multiply-adds of the smallest piece worth handing to a thread
 
 // How one product is done; a function of its shape and strides only.
 struct Plan {
   bool direct_b;  // read B where it lies
   bool pack_a;
-  bool serial;    // tiles need nothing from each other: each thread packs for itself
+  bool serial;  // tiles need nothing from each other: each thread packs for itself
   int64_t parts;
 };
 
@@ -169,8 +169,8 @@ struct Shared {
   static void compute(void* self, const BlockedTile& tile) {
     const Shared& s = *static_cast<const Shared*>(self);
     const int64_t k0 = s.k.begin(tile.block), length = s.k.end(tile.block) - k0;
-    multiply_block(*s.args, s.a, tile.panel0 * kTileRows, min64(tile.panel1 * kTileRows, s.args->m), tile.n0, tile.n1, k0, length,
-                   {tile.b, 0, nullptr}, s.pack_a ? s.a_panels + tile.thread * s.thread_floats : nullptr,
+    multiply_block(*s.args, s.a, tile.panel0 * kTileRows, min64(tile.panel1 * kTileRows, s.args->m), tile.n0, tile.n1, k0,
+                   length, {tile.b, 0, nullptr}, s.pack_a ? s.a_panels + tile.thread * s.thread_floats : nullptr,
                    s.c + tile.part * s.c_part, tile.accumulate);
   }
 };

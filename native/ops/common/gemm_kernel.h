@@ -1,7 +1,7 @@
 // Micro-kernels of matrix products: one tile of C, at most kTileRows x kTileCols, held in registers while k runs.
 //
-// Every element is summed as acc = 0; acc = fmadd(a, b, acc) for k rising; then C = acc, or C = C + acc. The order is the same in
-// every kernel and for every tile size, so how a product is cut into tiles never changes a bit of the result.
+// Every element is summed as acc = 0; acc = fmadd(a, b, acc) for k rising; then C = acc, or C = C + acc. The order is the same
+// in every kernel and for every tile size, so how a product is cut into tiles never changes a bit of the result.
 //
 // B is read as rows of whole vectors `b_stride` floats apart: packed panels, or B itself where all columns of the tile exist.
 // A is read in one of two ways:

@@ -19,9 +19,7 @@ struct Accumulators {
   VecF v[Rows][Vecs];
 
   TK_INLINE void clear() {
-    TK_UNROLL for (int i = 0; i < Rows; ++i) {
-      TK_UNROLL for (int j = 0; j < Vecs; ++j) v[i][j] = zero();
-    }
+    TK_UNROLL for (int i = 0; i < Rows; ++i) { TK_UNROLL for (int j = 0; j < Vecs; ++j) v[i][j] = zero(); }
   }
 
   // Adds the outer product of one column of A and one row of B; element(i) is A's element in row i.
@@ -93,23 +91,30 @@ void column_kernel(const ColumnTile& tile, const TileOut& out) {
 }  // namespace
 
 #if TK_SIMD_AVX512
-#define TK_KERNEL_ROW(kernel, rows) {kernel<rows, 1>, kernel<rows, 2>, kernel<rows, 3>}
+#define TK_KERNEL_ROW(kernel, rows) \
+  { kernel<rows, 1>, kernel<rows, 2>, kernel<rows, 3> }
 #elif TK_SIMD_AVX2 || TK_SIMD_SSE2
-#define TK_KERNEL_ROW(kernel, rows) {kernel<rows, 1>, kernel<rows, 2>}
+#define TK_KERNEL_ROW(kernel, rows) \
+  { kernel<rows, 1>, kernel<rows, 2> }
 #else
-#define TK_KERNEL_ROW(kernel, rows) {kernel<rows, 1>, kernel<rows, 2>, kernel<rows, 3>, kernel<rows, 4>}
+#define TK_KERNEL_ROW(kernel, rows) \
+  { kernel<rows, 1>, kernel<rows, 2>, kernel<rows, 3>, kernel<rows, 4> }
 #endif
 #if TK_SIMD_AVX512
 #define TK_KERNEL_TABLE(kernel)                                                                                \
-  {TK_KERNEL_ROW(kernel, 1), TK_KERNEL_ROW(kernel, 2), TK_KERNEL_ROW(kernel, 3), TK_KERNEL_ROW(kernel, 4), \
-   TK_KERNEL_ROW(kernel, 5), TK_KERNEL_ROW(kernel, 6), TK_KERNEL_ROW(kernel, 7), TK_KERNEL_ROW(kernel, 8)}
+  {                                                                                                            \
+    TK_KERNEL_ROW(kernel, 1), TK_KERNEL_ROW(kernel, 2), TK_KERNEL_ROW(kernel, 3), TK_KERNEL_ROW(kernel, 4),    \
+        TK_KERNEL_ROW(kernel, 5), TK_KERNEL_ROW(kernel, 6), TK_KERNEL_ROW(kernel, 7), TK_KERNEL_ROW(kernel, 8) \
+  }
 #elif TK_SIMD_SCALAR
 #define TK_KERNEL_TABLE(kernel) \
-  {TK_KERNEL_ROW(kernel, 1), TK_KERNEL_ROW(kernel, 2), TK_KERNEL_ROW(kernel, 3), TK_KERNEL_ROW(kernel, 4)}
+  { TK_KERNEL_ROW(kernel, 1), TK_KERNEL_ROW(kernel, 2), TK_KERNEL_ROW(kernel, 3), TK_KERNEL_ROW(kernel, 4) }
 #else
-#define TK_KERNEL_TABLE(kernel)                                                                                \
-  {TK_KERNEL_ROW(kernel, 1), TK_KERNEL_ROW(kernel, 2), TK_KERNEL_ROW(kernel, 3), TK_KERNEL_ROW(kernel, 4), \
-   TK_KERNEL_ROW(kernel, 5), TK_KERNEL_ROW(kernel, 6)}
+#define TK_KERNEL_TABLE(kernel)                                                                             \
+  {                                                                                                         \
+    TK_KERNEL_ROW(kernel, 1), TK_KERNEL_ROW(kernel, 2), TK_KERNEL_ROW(kernel, 3), TK_KERNEL_ROW(kernel, 4), \
+        TK_KERNEL_ROW(kernel, 5), TK_KERNEL_ROW(kernel, 6)                                                  \
+  }
 #endif
 
 const RowKernel kRowKernels[kTileRows][kTileVecs] = TK_KERNEL_TABLE(row_kernel);

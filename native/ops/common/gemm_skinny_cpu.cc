@@ -1,4 +1,5 @@
-// Products with at most four rows or columns. The small side is called x (at most four vectors of length k), the large operand w.
+// Products with at most four rows or columns. The small side is called x (at most four vectors of length k), the large operand
+// w.
 //   sums: w is [k, n] with neighbouring n; y[r, n] += x[r, k] w[k, n], several k at a time, y staying in L1
 //   dots: w is [n, k] with neighbouring k; y[r, n] = dot(x[r], w[n]) in kVecWidth partial sums
 // Order of summation: sums add k in rising order; dots add lane l over k = l, l + kVecWidth, ..., then the lanes pairwise.
@@ -19,7 +20,7 @@ struct Skinny {
   const float* w;
   int64_t w_stride;  // floats from one row of w to the next
   bool dots;
-  bool copy_x;       // dots need the elements of each x side by side
+  bool copy_x;  // dots need the elements of each x side by side
   int64_t x_batch, w_batch;
   int64_t y_row, y_col;
 };
@@ -95,9 +96,7 @@ void sums(const Skinny& s, const float* x, const float* w, float* y, int64_t j0,
 template <int Rows, int Cols>
 TK_INLINE void dot_tile(const Skinny& s, const float* x, int64_t x_row, const float* w, float* y) {
   VecF sum[Rows][Cols];
-  TK_UNROLL for (int r = 0; r < Rows; ++r) {
-    TK_UNROLL for (int c = 0; c < Cols; ++c) sum[r][c] = zero();
-  }
+  TK_UNROLL for (int r = 0; r < Rows; ++r) { TK_UNROLL for (int c = 0; c < Cols; ++c) sum[r][c] = zero(); }
   int64_t k = 0;
   for (; k + kVecWidth <= s.k; k += kVecWidth) {
     VecF a[Rows];

@@ -37,7 +37,8 @@ AxisTaps taps_of_class(int64_t first, int64_t stride, int64_t dilation, int64_t 
   return {0, 0, step};
 }
 
-// dx pixel first + i*stride meets dy position i + (first + pad - tap*dilation) / stride, a whole number for the taps of its class.
+// dx pixel first + i*stride meets dy position i + (first + pad - tap*dilation) / stride, a whole number for the taps of its
+// class.
 GatherAxis gather_axis(const AxisTaps& taps, int64_t first, int64_t size, int64_t stride, int64_t dilation, int64_t pad,
                        int64_t source) {
   GatherAxis axis;
@@ -78,7 +79,11 @@ struct Class {
 
 void make_class(const ConvGeometry& g, int64_t h, int64_t w, const float* dy, const float* filter, float* dx, Class* out) {
   ClassFilter& f = out->filter;
-  f = {filter, g.kw, g.c, g.cout, taps_of_class(h, g.stride_h, g.dilation_h, g.pad_top, g.kh),
+  f = {filter,
+       g.kw,
+       g.c,
+       g.cout,
+       taps_of_class(h, g.stride_h, g.dilation_h, g.pad_top, g.kh),
        taps_of_class(w, g.stride_w, g.dilation_w, g.pad_left, g.kw)};
   GatherProduct& p = out->product;
   p.images = g.n;
@@ -134,7 +139,8 @@ void collect_row(const ConvGeometry& g, const float* columns, int64_t h, float* 
   }
 }
 
-void run_columns(const ConvGeometry& g, const float* dy, const float* filter, float* dx, float* workspace, CpuContext& context) {
+void run_columns(const ConvGeometry& g, const float* dy, const float* filter, float* dx, float* workspace,
+                 CpuContext& context) {
   const int64_t step = column_images(g), image_floats = g.oh * g.ow * g.taps() * g.c;
   float* scratch = workspace + round_up(step * image_floats, 16);
   for (int64_t first = 0; first < g.n; first += step) {

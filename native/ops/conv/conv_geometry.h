@@ -13,9 +13,9 @@ static_assert(same_text(attrs::conv2d_ints, attrs::conv2d_input_grad_ints) &&
               "the three ops are read by one function");
 
 struct ConvGeometry {
-  int64_t n, h, w, c;             // image
-  int64_t kh, kw, cout;           // filter
-  int64_t oh, ow;                 // output
+  int64_t n, h, w, c;    // image
+  int64_t kh, kw, cout;  // filter
+  int64_t oh, ow;        // output
   int64_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
 
   TK_INLINE int64_t taps() const { return kh * kw; }
@@ -49,9 +49,9 @@ TK_INLINE bool joins_taps(const ConvGeometry& g) { return g.dilation_w == 1 && g
 // The part of the padded image that taps reach: rows [0, h) and columns [0, w), starting pad_top above and pad_left before it.
 struct PaddedImage {
   int64_t h, w;
-  bool copied;        // false: every tap is inside the image, which is used as it is
+  bool copied;         // false: every tap is inside the image, which is used as it is
   int64_t row, image;  // floats from row to row and image to image
-  int64_t origin;     // floats from the start of the data to padded pixel (0, 0)
+  int64_t origin;      // floats from the start of the data to padded pixel (0, 0)
 };
 
 TK_INLINE PaddedImage padded_image(const ConvGeometry& g) {
@@ -70,7 +70,7 @@ TK_INLINE int64_t padded_floats(const ConvGeometry& g) {
 }
 void copy_padded(const ConvGeometry& g, const float* x, float* padded, CpuContext& context);
 
-// x as a [N*H*W, C] matrix and so on, for pointwise convolutions.
+// Rows of the images seen as [N*OH*OW, channels] matrices.
 TK_INLINE int64_t pixels(const ConvGeometry& g) { return g.n * g.oh * g.ow; }
 
 TK_END_LEVEL

@@ -4,8 +4,8 @@
 //   K = 0 gives zeros. NaN and infinities propagate: no product is skipped, zero times NaN is NaN.
 //   workspace: matmul_workspace; packed panels and, for long K with a small y, partial sums
 //   Order of summation depends on shapes, attributes and instruction set only, not on the number of threads.
-// Source of the blocking: Goto, van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"; Van Zee, van de Geijn 2015,
-// "BLIS: A Framework for Rapidly Instantiating BLAS Functionality".
+// Source of the blocking: Goto, van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"; Van Zee, van de Geijn
+// 2015, "BLIS: A Framework for Rapidly Instantiating BLAS Functionality".
 #pragma once
 #include "cpu/kernel.h"
 

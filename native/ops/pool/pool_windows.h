@@ -79,8 +79,8 @@ struct Band {
   int64_t first, last;
 };
 
-// Zeroes dx, then calls window(image, dy offset, h, w, band) for each window that meets a band, in rising order; the callback adds
-// to rows of dx inside the band only. So no two threads write to one place, and each dx sums in the same order always.
+// Zeroes dx, then calls window(image, dy offset, h, w, band) for each window that meets a band, in rising order; the callback
+// adds to rows of dx inside the band only. So no two threads write to one place, and each dx sums in the same order always.
 template <class Window>
 TK_INLINE void for_each_window_of_bands(const PoolGeometry& g, float* dx, CpuContext& context, const Window& window) {
   const int64_t row_work = g.w * g.c * g.window_h * g.window_w;
