@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { packageVersion } from '../backend/native/load.js';
 import { prepareData, type Dataset, type PreparedData } from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
@@ -23,7 +24,7 @@ import { selectDevice } from './select-device.js';
 import { withSnakeKeys } from './snake-case.js';
 
 export interface RunOptions {
-  /** Names the run in its report, and its folder unless the config has an output; default 'run'. */
+  /** Names the exported graph, and the folder unless the config has an output; default 'run'. */
   readonly name?: string;
   /** Ends training after the running step. What was learned so far is judged and saved, and the history says aborted. */
   readonly signal?: AbortSignal;
@@ -200,7 +201,7 @@ async function writeResults(run: Run, outcome: Outcome): Promise<void> {
 function report(run: Run, { model, history, test, baselines, verification }: Outcome): Promise<string> {
   const { config, data } = run;
   return renderReport({
-    title: run.name,
+    title: `${config.data.target} from ${basename(config.data.path)}`,
     run: {
       finishedAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
       configText: configText(config, packageVersion()),
