@@ -1,5 +1,6 @@
 // The contract every layer keeps on our backend: forward, gradients, weights, replay.
 import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compile } from '../../ts/backend/plan.js';
 import { Dense, Sequential, type LayerDescription, type ModelDescription } from '../../ts/nn/index.js';
@@ -136,6 +137,24 @@ describe('setWeights', () => {
       model.setWeights({ 'dense/bias': changed, 'dense/kernel': { shape: [2, 3], data: new Float32Array(6) } }),
     ).toThrow(failure('E_SHAPE', /'dense\/kernel': expected \[3, 2\]/));
     expect(await model.getWeights()).toEqual(before);
+    model.dispose();
+  });
+});
+
+describe('inputs', () => {
+  it('must live on the current backend', async () => {
+    const failure = (code: string, message: RegExp): Error =>
+      expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
+    const model = new Sequential({ layers: [new Dense({ units: 2 })] });
+    model.build([3]);
+    await tf.setBackend('cpu');
+    const foreign = tf.zeros([1, 3]);
+    await useNativeBackend();
+    expect(() => model.call(foreign)).toThrow(
+      failure('E_DEVICE', /the input lives on backend 'cpu', but the current one is 'tensorkiln-cpu'/),
+    );
+    foreign.dispose();
+    expect(() => model.call(foreign)).toThrow(failure('E_DISPOSED', /the input has been disposed/));
     model.dispose();
   });
 });

@@ -414,14 +414,18 @@ describe('wrong use is refused before work starts', () => {
     model.dispose();
   });
 
-  it('another backend than ours', async () => {
+  it('another backend than ours, a model built there', async () => {
     const { trainer, model, optimizer } = setUp();
     await tf.setBackend('cpu');
+    model.build([2]);
     try {
       await expect(trainer.fit(data, good)).rejects.toThrow(failure('E_DEVICE', /the current one is 'cpu'/));
     } finally {
       await useNativeBackend();
     }
+    await expect(trainer.fit(data, good)).rejects.toThrow(
+      failure('E_DEVICE', /'dense\/kernel' lives on backend 'cpu', but the current one is 'tensorkiln-cpu'/),
+    );
     trainer.dispose();
     optimizer.dispose();
     model.dispose();

@@ -5,6 +5,7 @@ import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
 import type { LayerDescription, WeightDescription } from './description.js';
+import { checkHome } from './home.js';
 import { initialValues, type InitializerName } from './initializers.js';
 import { checkShape, formatBatchShape, isSameShape, type Shape } from './shape.js';
 
@@ -169,7 +170,8 @@ export abstract class Layer {
    * @param inputs   one tensor [N, ...inputShape] per input, of dtype `inputDType`
    * @param options  `training`: default false
    * @returns        one tensor [N, ...outputShape] per output
-   * @throws E_USAGE before `build`; E_SHAPE or E_DTYPE when an input does not fit; E_DISPOSED after `dispose`
+   * @throws E_USAGE before `build`; E_SHAPE or E_DTYPE when an input does not fit; E_DEVICE when it lives on another backend;
+   *         E_DISPOSED when it or the layer has been disposed
    */
   apply(inputs: readonly tf.Tensor[], options: CallOptions = {}): readonly tf.Tensor[] {
     this.#checkAlive();
@@ -178,6 +180,7 @@ export abstract class Layer {
       throw this.shapeError('wrong number of inputs', String(shapes.length), String(inputs.length));
     }
     inputs.forEach((input, index) => {
+      checkHome(this.place, 'the input', input);
       const shape = shapes[index] as Shape;
       if (input.rank !== shape.length + 1 || !isSameShape(input.shape.slice(1), shape)) {
         throw this.shapeError('wrong input shape', formatBatchShape(shape), `[${input.shape.join(', ')}]`);

@@ -5,6 +5,7 @@ import { TensorkilnBackend } from '../backend/backend.js';
 import type { Dataset } from '../data/dataset.js';
 import { TensorkilnError } from '../errors.js';
 import type { Loss } from '../nn/losses.js';
+import { checkHome } from '../nn/home.js';
 import type { UnaryLayer } from '../nn/layer.js';
 import type { EarlyStopping, FitOptions } from './trainer.js';
 
@@ -16,6 +17,11 @@ export function checkBackend(place: string): void {
       `[${place}] training needs a Tensorkiln backend: the current one is '${tf.getBackend()}'. Call tf.setBackend('tensorkiln-cpu').`,
     );
   }
+}
+
+/** Checks that a built model's parameters live on the current backend. @throws E_DEVICE, E_DISPOSED */
+export function checkParameters(place: string, model: UnaryLayer): void {
+  for (const { name, variable } of model.parameters()) checkHome(place, `parameter '${name}'`, variable);
 }
 
 /** Checks that sizes and arrays of a data set agree and that it fits model and loss. @throws E_DATA, E_SHAPE, E_DTYPE */

@@ -7,7 +7,7 @@ import type { UnaryLayer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { batches, disposeBatch, epochOrder } from './batches.js';
-import { checkBackend, checkBatchSize, checkDataset, checkFitOptions } from './checks.js';
+import { checkBackend, checkBatchSize, checkDataset, checkFitOptions, checkParameters } from './checks.js';
 import { InFlight } from './in-flight.js';
 import { Snapshot } from './snapshot.js';
 import { makeSteps, type Steps } from './steps.js';
@@ -354,6 +354,7 @@ export class Trainer {
     if (this.#isBusy)
       throw new TensorkilnError('E_USAGE', `[${place}] the trainer is busy: await the call that runs before starting another.`);
     checkBackend(place);
+    checkParameters(place, this.#model);
     this.#isBusy = true;
     try {
       return await run();
