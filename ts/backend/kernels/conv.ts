@@ -32,9 +32,15 @@ function geometryOf(input: readonly number[], filter: readonly number[], attrs: 
   return convGeometry(input, filter, {
     strides: attrs.strides,
     dilations: attrs.dilations ?? 1,
-    pad: attrs.pad,
+    pad: channelsLastPadding(attrs),
     dimRoundingMode: attrs.dimRoundingMode,
   });
+}
+
+/** Explicit paddings come per axis in the caller's format. */
+function channelsLastPadding({ pad, dataFormat }: ConvAttrs): Padding {
+  if (dataFormat !== 'NCHW' || !Array.isArray(pad)) return pad;
+  return TO_CHANNELS_LAST.map((axis) => pad[axis]) as Padding;
 }
 
 /** Calls `body` with the image as [N, H, W, C]. */
@@ -127,16 +133,20 @@ export const convKernels: readonly Kernel[] = [
     ConvAttrs & { activation?: string; leakyreluAlpha?: number }
   >('FusedConv2D', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.x, inputs.filter], 'conv2d');
-    // Bias and activation run with channels last, where a vector over channels broadcasts by itself. With channels first
-    // tfjs-core passes nothing else than scalars and vectors.
+    // Bias and activation run with channels last, where a vector over channels broadcasts by itself. Weights of prelu per
+    // position come in the caller's format and are turned with the image.
+    const weights = inputs.preluActivationWeights;
+    const turned =
+      attrs.dataFormat === 'NCHW' && weights?.shape.length === 3 ? transpose(backend, weights, [1, 2, 0]) : undefined;
     const y = withChannelsLast(backend, inputs.x, attrs.dataFormat, (x) =>
       applyEpilogue(backend, convChannelsLast(backend, x, inputs.filter, attrs), {
         bias: inputs.bias,
         activation: attrs.activation,
-        preluActivationWeights: inputs.preluActivationWeights,
+        preluActivationWeights: turned ?? weights,
         leakyreluAlpha: attrs.leakyreluAlpha,
       }),
     );
+    if (turned !== undefined) backend.disposeIntermediate(turned);
     return toFormat(backend, y, attrs.dataFormat);
   }),
 ];
