@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { describe } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { EXACT, summation, testOps, type OpCase } from '../support/op-cases.js';
 
 type Shape4 = readonly [number, number, number, number];
@@ -112,6 +112,30 @@ const backprop: readonly OpCase[] = (['NHWC', 'NCHW'] as const).flatMap((dataFor
   ];
 });
 
+/** tf.conv2dTranspose of an image that is larger than the output: the stock backend uses its upper left part. */
+const larger: OpCase = {
+  name: 'conv2dTranspose of an image larger than needed',
+  inputs: [{ shape: [1, 8, 8, 3] }, { shape: [4, 4, 2, 3] }],
+  run: (x, filter) => tf.conv2dTranspose(x as tf.Tensor4D, filter as tf.Tensor4D, [1, 5, 5, 2], 1, 'same'),
+  tolerance: summation(48, 4),
+};
+
+/** Explicit paddings come in the order of the format. */
+const explicitChannelsFirst: OpCase = {
+  name: 'conv2d channels first with explicit paddings',
+  inputs: [{ shape: [1, 2, 6, 7] }, { shape: [3, 3, 2, 3] }],
+  run: (x, filter) => {
+    const pad: [[number, number], [number, number], [number, number], [number, number]] = [
+      [0, 0],
+      [0, 0],
+      [1, 2],
+      [0, 1],
+    ];
+    return tf.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, 1, pad, 'NCHW');
+  },
+  tolerance: summation(18, 4),
+};
+
 const fused: readonly OpCase[] = (['NHWC', 'NCHW'] as const).flatMap((dataFormat) =>
   (['linear', 'relu', 'prelu'] as const).map((activation) => ({
     name: `fused conv2d ${dataFormat} with bias and ${activation}`,
@@ -136,6 +160,26 @@ const fused: readonly OpCase[] = (['NHWC', 'NCHW'] as const).flatMap((dataFormat
     tolerance: summation(27, 4),
   })),
 );
+
+/** tfjs-core checks these weights against an output computed as if channels were last, so sizes are chosen to fit both. */
+const fusedChannelsFirst: readonly OpCase[] = [
+  [2, 1, 1],
+  [2, 2, 2],
+].map((shape) => ({
+  name: `fused conv2d NCHW with prelu weights [${shape.join(', ')}]`,
+  inputs: [{ shape: [1, 2, 2, 2] }, { shape: [1, 1, 2, 2] }, { shape }],
+  run: (x?: tf.Tensor, filter?: tf.Tensor, alpha?: tf.Tensor) =>
+    tf.fused.conv2d({
+      x: x as tf.Tensor4D,
+      filter: filter as tf.Tensor4D,
+      strides: 1,
+      pad: 'valid',
+      dataFormat: 'NCHW',
+      activation: 'prelu',
+      preluActivationWeights: alpha!,
+    }),
+  tolerance: summation(2, 8),
+}));
 
 interface Pool {
   readonly input: Shape4;
@@ -189,5 +233,27 @@ const poolExtras: readonly OpCase[] = [
   },
 ];
 
-describe('convolution', () => testOps([...forward, ...gradients, ...channelsFirst, ...backprop, ...fused]));
+describe('convolution of wrong shapes', () => {
+  it('names what a gradient expects', () => {
+    tf.tidy(() => {
+      const inputs = { dy: tf.ones([1, 2, 2, 4]), filter: tf.ones([3, 3, 2, 4]) };
+      const attrs = { strides: 1, pad: 'valid', dataFormat: 'NHWC', inputShape: [1, 6, 6, 2] };
+      expect(() => tf.engine().runKernel('Conv2DBackpropInput', inputs, attrs)).toThrow(
+        expect.objectContaining({ code: 'E_SHAPE', message: expect.stringContaining('[1, 4, 4, 4]') }),
+      );
+    });
+  });
+});
+
+describe('convolution', () =>
+  testOps([
+    ...forward,
+    ...gradients,
+    ...channelsFirst,
+    ...backprop,
+    larger,
+    ...fused,
+    ...fusedChannelsFirst,
+    explicitChannelsFirst,
+  ]));
 describe('pooling', () => testOps([...pools, ...poolExtras]));

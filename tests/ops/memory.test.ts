@@ -29,18 +29,18 @@ beforeEach(async () => {
 
 describe('data ids', () => {
   it('are counted exactly', () => {
-    const before = backend().numDataIds();
+    const before = backend().numRecords;
     const x = tf.ones([4]);
     const y = x.clone();
     const z = tf.complex(tf.ones([2]), tf.ones([2]));
     const s = tf.tensor1d(['a', 'b']);
     // One each for x, y and s; three for the complex tensor and one for each of its inputs.
-    expect(backend().numDataIds() - before).toBe(8);
+    expect(backend().numRecords - before).toBe(8);
     tf.dispose([x, y, z, s]);
-    expect(backend().numDataIds() - before).toBe(2);
+    expect(backend().numRecords - before).toBe(2);
     const again = tf.tidy(() => tf.add(tf.ones([4]), tf.ones([4])));
     again.dispose();
-    expect(backend().numDataIds() - before).toBe(2);
+    expect(backend().numRecords - before).toBe(2);
   });
 
   it('of a clone and a reshape share storage until one is written in place', () => {
@@ -72,12 +72,12 @@ describe('data ids', () => {
     expect([...tf.mul(y, x).dataSync()]).toEqual([2, 6, 12]);
     expect([...tf.imag(z).dataSync()]).toEqual([3, 4]);
     expect([...bools.dataSync()]).toEqual([1, 0]);
-    const before = backend().numDataIds();
+    const before = backend().numRecords;
     tf.dispose([x, y, z]);
     // One each for x and y, three for z; the last use of bools was in the other backend, and reading does not move it.
-    expect(before - backend().numDataIds()).toBe(5);
+    expect(before - backend().numRecords).toBe(5);
     bools.dispose();
-    expect(before - backend().numDataIds()).toBe(5);
+    expect(before - backend().numRecords).toBe(5);
   });
 });
 
@@ -138,16 +138,16 @@ describe('memory', () => {
 
   it('of forgotten tensors is reclaimed after garbage collection', async () => {
     // What earlier tests left behind goes first.
-    await collectUntil(() => backend().numDataIds() === 0, 5);
-    const before = backend().numDataIds();
+    await collectUntil(() => backend().numRecords === 0, 5);
+    const before = backend().numRecords;
     const handles = backend().engine.addon.memory().handles;
     (() => {
       for (let i = 0; i < 100; ++i) tf.add(tf.ones([1000]), 1);
     })();
     // The ones and the sum; tf.add itself disposes the scalar.
-    expect(backend().numDataIds()).toBe(before + 200);
-    await collectUntil(() => backend().numDataIds() <= before);
-    expect(backend().numDataIds()).toBe(before);
+    expect(backend().numRecords).toBe(before + 200);
+    await collectUntil(() => backend().numRecords <= before);
+    expect(backend().numRecords).toBe(before);
     expect(backend().engine.addon.memory().handles).toBe(handles);
   });
 
@@ -276,8 +276,8 @@ describe('wrong use', () => {
     ],
     ['a string tensor', () => tf.tidy(() => tf.engine().runKernel('Neg', { x: tf.tensor1d(['a']) })), 'E_DTYPE'],
   ])('with %s', (_, use, code) => {
-    const before = backend().numDataIds();
+    const before = backend().numRecords;
     expect(use).toThrow(expect.objectContaining({ code }));
-    expect(backend().numDataIds()).toBe(before);
+    expect(backend().numRecords).toBe(before);
   });
 });

@@ -6,6 +6,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import '../../ts/index.js';
+import type { TensorkilnBackend } from '../../ts/backend/backend.js';
 import { compile } from '../../ts/backend/plan.js';
 import { productOf, randomSource } from './describe-model.js';
 
@@ -80,6 +81,10 @@ export function valuesOf(spec: InputSpec, seed: number): HostArray {
   return array;
 }
 
+function recordsOfBackend(): number {
+  return (tf.backend() as TensorkilnBackend).numRecords;
+}
+
 function tensorsOf(inputs: readonly InputSpec[], arrays: readonly HostArray[]): tf.Tensor[] {
   return inputs.map(({ shape, dtype }, index) => tf.tensor(arrays[index] as HostArray, [...shape], dtype ?? 'float32'));
 }
@@ -105,7 +110,7 @@ async function checkCase(opCase: OpCase): Promise<void> {
   await tf.setBackend(STOCK);
   const reference = runOnce(opCase, arrays);
   await tf.setBackend(OURS);
-  const idsBefore = tf.engine().backend.numDataIds();
+  const idsBefore = recordsOfBackend();
   const eager = runOnce(opCase, arrays);
   const expected = opCase.expected?.(...arrays);
   eager.forEach((result, index) => {
@@ -116,7 +121,7 @@ async function checkCase(opCase: OpCase): Promise<void> {
   expect(eager.length).toBe(reference.length);
   checkReplay(opCase, arrays, eager);
   for (const input of opCase.gradientOf ?? []) checkGradient(opCase, arrays, input);
-  expect(tf.engine().backend.numDataIds(), 'data ids left behind').toBe(idsBefore);
+  expect(recordsOfBackend(), 'data ids left behind').toBe(idsBefore);
 }
 
 function checkReplay(opCase: OpCase, arrays: readonly HostArray[], eager: readonly HostResult[]): void {

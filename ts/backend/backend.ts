@@ -30,6 +30,7 @@ export class TensorkilnBackend extends KernelBackend {
   #engine: Engine | undefined;
   #disposed = false;
   readonly #records = new Set<TensorRecord>();
+  #families = 0;
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
   readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
@@ -101,7 +102,7 @@ export class TensorkilnBackend extends KernelBackend {
   /** A new tensor on `count` elements of the same storage from element `offset`. Strings and complex64 come as a whole. */
   alias(info: TensorInfo, shape: readonly number[] = info.shape, offset = 0): TensorInfo {
     const source = this.record(info);
-    const record = new TensorRecord(shape, info.dtype, source.storage);
+    const record = new TensorRecord(shape, info.dtype, source.storage, source.family);
     if (source.strings !== undefined) {
       record.strings = source.strings;
     } else if (source.real !== undefined && source.imag !== undefined) {
@@ -198,7 +199,16 @@ export class TensorkilnBackend extends KernelBackend {
     if (record !== undefined) record.refCount--;
   }
 
+  /**
+   * Data ids, those that share storage counted once: tfjs-core takes any that a kernel adds besides its outputs for a leak,
+   * and expects a clone, as it saves for gradients, to add none.
+   */
   override numDataIds(): number {
+    return this.#families;
+  }
+
+  /** Data ids, each counted. */
+  get numRecords(): number {
     return this.#records.size;
   }
 
@@ -213,7 +223,8 @@ export class TensorkilnBackend extends KernelBackend {
 
   /** Time of everything `f` enqueues, from an idle stream to an idle stream. */
   override async time(f: () => void): Promise<{ kernelMs: number }> {
-    await this.engine.settled();
+    // tfjs-core's profiler uses what f made as soon as this call returns its promise, so f must run before the first await.
+    this.engine.sync();
     const start = performance.now();
     f();
     await this.engine.settled();
@@ -235,6 +246,7 @@ export class TensorkilnBackend extends KernelBackend {
       record.handle = NO_HANDLE;
     }
     this.#records.clear();
+    this.#families = 0;
     this.#disposed = true;
   }
 
@@ -275,11 +287,12 @@ export class TensorkilnBackend extends KernelBackend {
 
   #list(record: TensorRecord): TensorRecord {
     this.#records.add(record);
+    if (record.family.members++ === 0) this.#families++;
     return record;
   }
 
   #publish(record: TensorRecord): TensorInfo {
-    this.#records.add(record);
+    this.#list(record);
     const dataId = new NativeDataId(record);
     this.#reclaim.register(dataId, record);
     return { dataId, shape: record.shape as number[], dtype: record.dtype };
@@ -287,6 +300,7 @@ export class TensorkilnBackend extends KernelBackend {
 
   #free(record: TensorRecord): void {
     this.#records.delete(record);
+    if (--record.family.members === 0) this.#families--;
     if (record.handle !== NO_HANDLE) {
       this.engine.release(record.handle);
       record.handle = NO_HANDLE;

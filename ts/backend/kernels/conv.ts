@@ -1,5 +1,6 @@
 /** 2-D convolution and its gradients. Images are [N, H, W, C] inside; [N, C, H, W] is transposed at the door. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { TensorkilnError } from '../../errors.js';
 import type { TensorkilnBackend } from '../backend.js';
 import { declareOp } from '../native/engine.js';
 import {
@@ -14,7 +15,7 @@ import {
 } from '../shapes/conv.js';
 import { applyEpilogue } from './activation.js';
 import { assertNumeric, consume, kernel, type Kernel } from './kernel.js';
-import { transpose } from './layout.js';
+import { slice, transpose } from './layout.js';
 
 interface ConvAttrs {
   strides: Pair;
@@ -32,9 +33,15 @@ function geometryOf(input: readonly number[], filter: readonly number[], attrs: 
   return convGeometry(input, filter, {
     strides: attrs.strides,
     dilations: attrs.dilations ?? 1,
-    pad: attrs.pad,
+    pad: channelsLastPadding(attrs),
     dimRoundingMode: attrs.dimRoundingMode,
   });
+}
+
+/** Explicit paddings come per axis in the caller's format. */
+function channelsLastPadding({ pad, dataFormat }: ConvAttrs): Padding {
+  if (dataFormat !== 'NCHW' || !Array.isArray(pad)) return pad;
+  return TO_CHANNELS_LAST.map((axis) => pad[axis]) as Padding;
 }
 
 /** Calls `body` with the image as [N, H, W, C]. */
@@ -64,6 +71,21 @@ function convChannelsLast(backend: TensorkilnBackend, x: TensorInfo, filter: Ten
   );
 }
 
+/**
+ * dy as large as the convolution's output. tf.conv2dTranspose accepts an image that is larger and leaves the rest out.
+ *
+ * @throws E_SHAPE when dy is smaller
+ */
+function gradientOfOutput(backend: TensorkilnBackend, dy: TensorInfo, output: Shape4): TensorInfo {
+  if (dy.shape.some((dim, axis) => dim < (output[axis] as number))) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[conv2d gradient] dy is too small: expected [${output.join(', ')}], got [${dy.shape.join(', ')}] (as [N, H, W, C]).`,
+    );
+  }
+  return slice(backend, dy, [0, 0, 0, 0], output);
+}
+
 function inputGrad(
   backend: TensorkilnBackend,
   dy: TensorInfo,
@@ -73,11 +95,13 @@ function inputGrad(
   const shape = attrs.dataFormat === 'NCHW' ? toChannelsLast(attrs.inputShape) : attrs.inputShape;
   const geometry = geometryOf(shape, filter.shape, attrs);
   const dx = withChannelsLast(backend, dy, attrs.dataFormat, (last) =>
-    backend.run(
-      inputGradOp,
-      [backend.operand(last), backend.operand(filter)],
-      { shape: geometry.input, dtype: 'float32' },
-      geometry.ints,
+    consume(backend, gradientOfOutput(backend, last, geometry.output), (gradient) =>
+      backend.run(
+        inputGradOp,
+        [backend.operand(gradient), backend.operand(filter)],
+        { shape: geometry.input, dtype: 'float32' },
+        geometry.ints,
+      ),
     ),
   );
   return toFormat(backend, dx, attrs.dataFormat);
@@ -92,11 +116,13 @@ function filterGrad(
   return withChannelsLast(backend, x, attrs.dataFormat, (xLast) =>
     withChannelsLast(backend, dy, attrs.dataFormat, (dyLast) => {
       const geometry = geometryOf(xLast.shape, attrs.filterShape, attrs);
-      return backend.run(
-        filterGradOp,
-        [backend.operand(xLast), backend.operand(dyLast)],
-        { shape: geometry.filter, dtype: 'float32' },
-        geometry.ints,
+      return consume(backend, gradientOfOutput(backend, dyLast, geometry.output), (gradient) =>
+        backend.run(
+          filterGradOp,
+          [backend.operand(xLast), backend.operand(gradient)],
+          { shape: geometry.filter, dtype: 'float32' },
+          geometry.ints,
+        ),
       );
     }),
   );
@@ -127,16 +153,20 @@ export const convKernels: readonly Kernel[] = [
     ConvAttrs & { activation?: string; leakyreluAlpha?: number }
   >('FusedConv2D', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.x, inputs.filter], 'conv2d');
-    // Bias and activation run with channels last, where a vector over channels broadcasts by itself. With channels first
-    // tfjs-core passes nothing else than scalars and vectors.
+    // Bias and activation run with channels last, where a vector over channels broadcasts by itself. Weights of prelu per
+    // position come in the caller's format and are turned with the image.
+    const weights = inputs.preluActivationWeights;
+    const turned =
+      attrs.dataFormat === 'NCHW' && weights?.shape.length === 3 ? transpose(backend, weights, [1, 2, 0]) : undefined;
     const y = withChannelsLast(backend, inputs.x, attrs.dataFormat, (x) =>
       applyEpilogue(backend, convChannelsLast(backend, x, inputs.filter, attrs), {
         bias: inputs.bias,
         activation: attrs.activation,
-        preluActivationWeights: inputs.preluActivationWeights,
+        preluActivationWeights: turned ?? weights,
         leakyreluAlpha: attrs.leakyreluAlpha,
       }),
     );
+    if (turned !== undefined) backend.disposeIntermediate(turned);
     return toFormat(backend, y, attrs.dataFormat);
   }),
 ];

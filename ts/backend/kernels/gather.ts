@@ -19,7 +19,10 @@ function checkIndices(backend: TensorkilnBackend, indices: TensorInfo, limit: nu
   if (mirror === undefined) return;
   for (const index of mirror) {
     if (index < 0 || index >= limit) {
-      throw new TensorkilnError('E_INDEX', `[${place}] the index value ${String(index)} is not in [0, ${String(limit - 1)}].`);
+      throw new TensorkilnError(
+        'E_INDEX',
+        `[gather] ${place}: the index value ${String(index)} is not in [0, ${String(limit - 1)}].`,
+      );
     }
   }
 }

@@ -197,6 +197,15 @@ export class Engine {
     this.addon.release(handle);
   }
 
+  /** Blocks until everything enqueued so far has run. @throws what a call reported */
+  sync(): void {
+    try {
+      this.addon.sync();
+    } catch (error) {
+      throw toTensorkilnError(error);
+    }
+  }
+
   /** Settles when everything enqueued so far has run. @throws what a call reported */
   async settled(): Promise<void> {
     try {
