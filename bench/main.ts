@@ -24,6 +24,7 @@ interface Measured {
 }
 
 function measure(subject: Subject, filter: string): Measured {
+  process.stderr.write(`measuring ${subject}\n`);
   const worker = fileURLToPath(new URL('worker.js', import.meta.url));
   const { stdout, stderr, status } = spawnSync(process.execPath, [worker, subject, filter], {
     encoding: 'utf8',

@@ -8,7 +8,7 @@ import { CASES } from '../ops/cases.js';
 import { SUBJECTS, type Subject } from './case.js';
 
 /** Runs whose results are compared: enough for an optimizer's state to matter. */
-const CHECKED_RUNS = 10;
+const CHECKED_RUNS = 3;
 
 export interface CheckMessage {
   readonly kind: 'check';
@@ -41,7 +41,7 @@ async function useSubject(subject: Subject): Promise<void> {
 function measure(name: string, run: () => void): readonly number[] {
   const suite = new Benchmark.Suite();
   let samples: readonly number[] = [];
-  suite.add(name, run, { minSamples: 20, maxTime: 3, initCount: 3 });
+  suite.add(name, run, { minSamples: 10, maxTime: 2, initCount: 1 });
   suite.on('cycle', (event: Benchmark.Event) => {
     const { error, stats } = event.target as unknown as Benchmark & { error?: Error };
     if (error !== undefined) throw error;
