@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { packageVersion } from '../backend/native/load.js';
-import { prepareData, type Dataset, type PreparedData } from '../data/index.js';
+import { prepareData, type PreparedData } from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
 import {
   evaluateClassification,
@@ -31,8 +31,8 @@ export interface RunOptions {
   readonly onEvent?: (event: RunEvent) => void;
 }
 
-/** Rows the exported model is verified on; the first of the test part. */
-const PROBE_ROWS = 256;
+/** Most rows the exported model is verified on. */
+const PROBE_ROWS = 1024;
 const PREDICT_BATCH = 1024;
 
 /**
@@ -109,10 +109,10 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       onEvent: run.emit,
       ...pickSignal(run),
     });
-    const testProbabilities = await predictProbabilities(trainer, data.test, data.classes.length);
+    const testProbabilities = await predictProbabilities(trainer, data.test.features, data.classes.length);
     const test = evaluateClassification(testProbabilities, data.test.targets, data.classes);
     const validation = evaluateClassification(
-      await predictProbabilities(trainer, data.validation, data.classes.length),
+      await predictProbabilities(trainer, data.validation.features, data.classes.length),
       data.validation.targets,
       data.classes,
     );
@@ -121,7 +121,7 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       majorityBaseline(data.train, data.test, data.classes),
     ];
     run.emit({ type: 'evaluated', test, baselines });
-    const verification = await exportModel(run, model, testProbabilities);
+    const verification = await exportModel(run, model, trainer);
     const outcome: Outcome = { model, history, test, validation, baselines, verification };
     await writeResults(run, outcome);
     return {
@@ -141,8 +141,8 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
 }
 
 /** [rows, classes] probabilities: softmax of the logits, in float64, rounded once to float32 as the exported model's are. */
-async function predictProbabilities(trainer: Trainer, dataset: Dataset, numClasses: number): Promise<Float32Array> {
-  const values = await trainer.predict(dataset.features, { batchSize: PREDICT_BATCH });
+async function predictProbabilities(trainer: Trainer, features: Float32Array, numClasses: number): Promise<Float32Array> {
+  const values = await trainer.predict(features, { batchSize: PREDICT_BATCH });
   for (let start = 0; start < values.length; start += numClasses) {
     const row = values.subarray(start, start + numClasses);
     const largest = row.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -153,14 +153,24 @@ async function predictProbabilities(trainer: Trainer, dataset: Dataset, numClass
   return values;
 }
 
-function exportModel(run: Run, model: Sequential, testProbabilities: Float32Array): Promise<OnnxVerification> {
+/** Rows of features from all parts, at most PROBE_ROWS: small tables are checked on every row. */
+function probeRows({ test, validation, train }: PreparedData, width: number): Float32Array {
+  const parts = [test, validation, train].map(({ features }) => features);
+  const features = new Float32Array(Math.min(PROBE_ROWS * width, parts.reduce((sum, { length }) => sum + length, 0)));
+  let filled = 0;
+  for (const part of parts) {
+    const taken = part.subarray(0, features.length - filled);
+    features.set(taken, filled);
+    filled += taken.length;
+  }
+  return features;
+}
+
+async function exportModel(run: Run, model: Sequential, trainer: Trainer): Promise<OnnxVerification> {
   const { data, files } = run;
-  const rows = Math.min(PROBE_ROWS, data.test.size);
-  const probe = {
-    features: data.test.features.slice(0, rows * data.preprocessor.featureNames.length),
-    outputs: testProbabilities.slice(0, rows * data.classes.length),
-  };
-  return exportOnnx(model.describe(), {
+  const features = probeRows(data, data.preprocessor.featureNames.length);
+  const probe = { features, outputs: await predictProbabilities(trainer, features, data.classes.length) };
+  const { verification } = await exportOnnx(model.describe(), {
     path: files.model,
     modelName: run.name,
     inputName: 'features',
@@ -169,7 +179,8 @@ function exportModel(run: Run, model: Sequential, testProbabilities: Float32Arra
     classes: data.classes,
     metadata: { features: JSON.stringify(data.preprocessor.featureNames), target: run.config.data.target },
     probe,
-  }).then((exported) => exported.verification);
+  });
+  return verification;
 }
 
 async function writeResults(run: Run, outcome: Outcome): Promise<void> {
