@@ -194,11 +194,6 @@ export class TensorkilnBackend extends KernelBackend {
     if (record !== undefined) record.refCount++;
   }
 
-  decRef(dataId: object): void {
-    const record = this.#find(dataId);
-    if (record !== undefined) record.refCount--;
-  }
-
   /**
    * Data ids, those that share storage counted once: tfjs-core takes any that a kernel adds besides its outputs for a leak,
    * and expects a clone, as it saves for gradients, to add none.
