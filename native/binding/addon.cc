@@ -89,8 +89,9 @@ void check_read_target(const Environment& engine, HandleId handle, const HostArr
   const DType held = engine.dtype_of(handle);
   const DType expected = held == DType::f16 || held == DType::bf16 ? DType::f32 : held;
   if (target.dtype != expected || target.size != engine.size_of(handle)) {
-    throw Error("E_INTERNAL", "read: expected an array of " + std::to_string(engine.size_of(handle)) + " " + dtype_name(expected) +
-                                  ", got " + std::to_string(target.size) + " " + dtype_name(target.dtype));
+    throw Error("E_INTERNAL", "read: expected an array of " + std::to_string(engine.size_of(handle)) + " " +
+                                  dtype_name(expected) + ", got " + std::to_string(target.size) + " " +
+                                  dtype_name(target.dtype));
   }
 }
 
@@ -203,7 +204,8 @@ void read_block(const State& state, CallRequest& request) {
     need(3);
     operand.handle = ints[at];
     const int32_t dtype = ints[at + 1], rank = ints[at + 2];
-    if (dtype < 0 || dtype >= kNumDTypes || rank < 0 || rank > kMaxRank) throw Error("E_INTERNAL", "the argument block is malformed");
+    if (dtype < 0 || dtype >= kNumDTypes || rank < 0 || rank > kMaxRank)
+      throw Error("E_INTERNAL", "the argument block is malformed");
     operand.dtype = DType(dtype);
     operand.rank = uint8_t(rank);
     at += 3;
@@ -233,7 +235,8 @@ Napi::Value enqueue(const Napi::CallbackInfo& info) {
 Napi::Value run_text_form(const Napi::CallbackInfo& info) {
   return guarded(info, [&](State& state) -> Napi::Value {
     Napi::Env env = info.Env();
-    if (!info[0].IsString() || !info[1].IsObject()) throw Error("E_INTERNAL", "runText: expected a text and an object of handles");
+    if (!info[0].IsString() || !info[1].IsObject())
+      throw Error("E_INTERNAL", "runText: expected a text and an object of handles");
     std::map<std::string, HandleId> inputs;
     Napi::Object given = info[1].As<Napi::Object>();
     Napi::Array names = given.GetPropertyNames();
@@ -387,7 +390,8 @@ Napi::Value is_recording(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value plan_captures(const Napi::CallbackInfo& info) {
-  return guarded(info, [&](State& state) -> Napi::Value { return handles_result(info.Env(), plan_argument(state, info).captures()); });
+  return guarded(
+      info, [&](State& state) -> Napi::Value { return handles_result(info.Env(), plan_argument(state, info).captures()); });
 }
 
 Napi::Value plan_replay(const Napi::CallbackInfo& info) {
@@ -461,7 +465,8 @@ Napi::Value trim(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value threads(const Napi::CallbackInfo& info) {
-  return guarded(info, [&](State&) -> Napi::Value { return Napi::Number::New(info.Env(), ThreadPool::instance().num_threads()); });
+  return guarded(info,
+                 [&](State&) -> Napi::Value { return Napi::Number::New(info.Env(), ThreadPool::instance().num_threads()); });
 }
 
 Napi::Value set_threads(const Napi::CallbackInfo& info) {
@@ -512,13 +517,39 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     Napi::Value (*body)(const Napi::CallbackInfo&);
   };
   const Function functions[] = {
-      {"buildInfo", build_info}, {"ops", ops}, {"argumentBlock", argument_block}, {"enqueue", enqueue}, {"runText", run_text_form},
-      {"create", create}, {"write", write}, {"readSync", read_sync}, {"read", read}, {"alias", alias}, {"assign", assign},
-      {"retain", retain}, {"release", release}, {"describe", describe}, {"sync", sync}, {"settled", settled},
-      {"recordBegin", record_begin}, {"recordEnd", record_end}, {"recordAbort", record_abort}, {"isRecording", is_recording},
-      {"planCaptures", plan_captures}, {"planReplay", plan_replay}, {"planRebind", plan_rebind}, {"planText", plan_text},
-      {"planFingerprint", plan_fingerprint}, {"planDispose", plan_dispose}, {"memory", memory}, {"resetPeak", reset_peak},
-      {"setBudget", set_budget}, {"trim", trim}, {"threads", threads}, {"setThreads", set_threads}, {"counters", counters},
+      {"buildInfo", build_info},
+      {"ops", ops},
+      {"argumentBlock", argument_block},
+      {"enqueue", enqueue},
+      {"runText", run_text_form},
+      {"create", create},
+      {"write", write},
+      {"readSync", read_sync},
+      {"read", read},
+      {"alias", alias},
+      {"assign", assign},
+      {"retain", retain},
+      {"release", release},
+      {"describe", describe},
+      {"sync", sync},
+      {"settled", settled},
+      {"recordBegin", record_begin},
+      {"recordEnd", record_end},
+      {"recordAbort", record_abort},
+      {"isRecording", is_recording},
+      {"planCaptures", plan_captures},
+      {"planReplay", plan_replay},
+      {"planRebind", plan_rebind},
+      {"planText", plan_text},
+      {"planFingerprint", plan_fingerprint},
+      {"planDispose", plan_dispose},
+      {"memory", memory},
+      {"resetPeak", reset_peak},
+      {"setBudget", set_budget},
+      {"trim", trim},
+      {"threads", threads},
+      {"setThreads", set_threads},
+      {"counters", counters},
       {"resetCounters", reset_counters},
   };
   for (const Function& function : functions) exports.Set(function.name, Napi::Function::New(env, function.body, function.name));

@@ -29,7 +29,8 @@ State::State(Napi::Env env) {
   block = Napi::Persistent(both);
   block.SuppressDestruct();
   napi_value name = Napi::String::New(env, "tensorkiln");
-  napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, &State::deliver, &wake_);
+  napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, &State::deliver, &wake_);
   if (status != napi_ok) throw Napi::Error::New(env, "cannot create the engine's completion channel");
   // Only pending promises keep the process alive.
   napi_unref_threadsafe_function(env, wake_);
@@ -47,7 +48,8 @@ void State::close() {
 }
 
 std::unique_ptr<Completion> State::make_promise(Napi::Env env, Napi::Object value, Napi::Promise* promise) {
-  PendingPromise pending{Napi::Promise::Deferred::New(env), value.IsEmpty() ? Napi::ObjectReference() : Napi::Persistent(value)};
+  PendingPromise pending{Napi::Promise::Deferred::New(env),
+                         value.IsEmpty() ? Napi::ObjectReference() : Napi::Persistent(value)};
   *promise = pending.deferred.Promise();
   if (pending_.empty()) napi_ref_threadsafe_function(env, wake_);
   const uint64_t id = next_promise_++;

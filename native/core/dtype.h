@@ -1,4 +1,5 @@
-// Storage dtypes: what a buffer's bytes are. The logical dtype (float32, int32, bool) belongs to tfjs and never enters native code.
+// Storage dtypes: what a buffer's bytes are. The logical dtype (float32, int32, bool) belongs to tfjs and never enters native
+// code.
 #pragma once
 #include <cstdint>
 

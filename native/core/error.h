@@ -23,10 +23,12 @@ class Error : public std::runtime_error {
 }  // namespace tk
 
 // Checks that run in every build; use at the start of a kernel, not per element.
-#define TK_CHECK(condition) \
-  do { if (!(condition)) ::tk::fail_check(__FILE__, __LINE__, #condition); } while (0)
-#define TK_CHECK_EQ(left, right) \
-  do { \
-    const int64_t tk_left = int64_t(left), tk_right = int64_t(right); \
+#define TK_CHECK(condition)                                             \
+  do {                                                                  \
+    if (!(condition)) ::tk::fail_check(__FILE__, __LINE__, #condition); \
+  } while (0)
+#define TK_CHECK_EQ(left, right)                                                                           \
+  do {                                                                                                     \
+    const int64_t tk_left = int64_t(left), tk_right = int64_t(right);                                      \
     if (tk_left != tk_right) ::tk::fail_check(__FILE__, __LINE__, #left " == " #right, tk_left, tk_right); \
   } while (0)

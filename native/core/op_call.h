@@ -55,7 +55,10 @@ constexpr int attr_index(const char* spec, const char* name) {
     while (*s == ' ') ++s;
     const char* n = name;
     const char* t = s;
-    while (*n && *t == *n) { ++n; ++t; }
+    while (*n && *t == *n) {
+      ++n;
+      ++t;
+    }
     if (*n == 0 && (*t == 0 || *t == ' ' || *t == '*') && t != s) return index;
     while (*s && *s != ' ') ++s;
     ++index;
@@ -79,10 +82,8 @@ struct CheckedIndex {
 }  // namespace tk
 
 // Reads attribute `field` of op `name`: TK_INT(call, conv2d, stride_h). A wrong name does not compile.
-#define TK_INT(call, name, field) \
-  ((call).ints[::tk::CheckedIndex<::tk::attr_index(::tk::attrs::name##_ints, #field)>::value])
+#define TK_INT(call, name, field) ((call).ints[::tk::CheckedIndex<::tk::attr_index(::tk::attrs::name##_ints, #field)>::value])
 #define TK_FLOAT(call, name, field) \
   ((call).floats[::tk::CheckedIndex<::tk::attr_index(::tk::attrs::name##_floats, #field)>::value])
 // The trailing list `field*`: pointer to its first value.
-#define TK_INTS(call, name, field) \
-  ((call).ints + ::tk::CheckedIndex<::tk::attr_index(::tk::attrs::name##_ints, #field)>::value)
+#define TK_INTS(call, name, field) ((call).ints + ::tk::CheckedIndex<::tk::attr_index(::tk::attrs::name##_ints, #field)>::value)

@@ -19,7 +19,7 @@ namespace tk {
 namespace {
 
 constexpr int64_t kAlign = 64;
-constexpr int64_t kMapBytes = 1 << 17;       // from here on blocks are mapped, so that freeing returns them to the system
+constexpr int64_t kMapBytes = 1 << 17;  // from here on blocks are mapped, so that freeing returns them to the system
 constexpr int64_t kReuseSlackBytes = 1 << 20;
 constexpr int64_t kHugePage = 2 << 20;
 #if TENSORKILN_CHECK_OPS
@@ -79,10 +79,15 @@ int64_t initial_limit() {
   char* end = nullptr;
   const double value = std::strtod(wanted, &end);
   const std::string suffix(end);
-  const double unit = suffix.empty() ? 1 : suffix == "K" ? 1024.0 : suffix == "M" ? 1048576.0 : suffix == "G" ? 1073741824.0 : 0;
+  const double unit = suffix.empty()  ? 1
+                      : suffix == "K" ? 1024.0
+                      : suffix == "M" ? 1048576.0
+                      : suffix == "G" ? 1073741824.0
+                                      : 0;
   if (!(value * unit >= 1) || value * unit > 9e15) {
-    throw Error("E_CONFIG", std::string("TENSORKILN_MEMORY_LIMIT: expected bytes, or a number with K, M or G such as 512M, got '") +
-                                wanted + "'");
+    throw Error(
+        "E_CONFIG",
+        std::string("TENSORKILN_MEMORY_LIMIT: expected bytes, or a number with K, M or G such as 512M, got '") + wanted + "'");
   }
   return int64_t(value * unit);
 }

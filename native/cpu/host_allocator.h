@@ -26,9 +26,9 @@ class MemoryBudget {
 };
 
 struct Block {
-  void* data = nullptr;      // 64-byte aligned
-  int64_t capacity = 0;      // bytes usable at data
-  uint64_t last_use = 0;     // sequence number of the last call that may touch it, set when freed
+  void* data = nullptr;   // 64-byte aligned
+  int64_t capacity = 0;   // bytes usable at data
+  uint64_t last_use = 0;  // sequence number of the last call that may touch it, set when freed
 };
 
 // Used by the thread that enqueues; not thread-safe.

@@ -7,15 +7,11 @@
 //   stream_store stream_fence   past the caches; the address is a multiple of the vector's size; fence before others read
 //   set1 set1i                  all lanes equal
 //   + - * / fmadd fnmadd        fmadd a * b + c, fnmadd c - a * b; i32 wraps
-//   vmax vmin                   f32: the second operand where either is NaN and where they are equal, as the x86 instructions do
-//   vsqrt vfloor vceil vround   vround: halves to even
-//   & | ^ shift_left shift_right (arithmetic)                 i32
-//   as_int as_float             the same bits
-//   to_float to_int_trunc to_int_round (halves to even)       values outside int32 give some value
-//   < <= > >= == !=             Mask; with NaN all are false except !=. i32: < > ==
-//   & | ! mask_bits             on Mask; bit i is lane i
-//   select(m, a, b)             m ? a : b per lane
-//   swap_lanes<D> first_lane    lane i gets lane i ^ D
+//   vmax vmin                   f32: the second operand where either is NaN and where they are equal, as the x86 instructions
+//   do vsqrt vfloor vceil vround   vround: halves to even & | ^ shift_left shift_right (arithmetic)                 i32 as_int
+//   as_float             the same bits to_float to_int_trunc to_int_round (halves to even)       values outside int32 give some
+//   value < <= > >= == !=             Mask; with NaN all are false except !=. i32: < > == & | ! mask_bits             on Mask;
+//   bit i is lane i select(m, a, b)             m ? a : b per lane swap_lanes<D> first_lane    lane i gets lane i ^ D
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -96,9 +92,7 @@ TK_INLINE bool all(Mask m) { return mask_bits(m) == kAllLanes; }
 TK_INLINE VecF vabs(VecF a) { return as_float(as_int(a) & set1i(INT32_MAX)); }
 TK_INLINE VecF vneg(VecF a) { return as_float(as_int(a) ^ set1i(INT32_MIN)); }
 // The magnitude of a with the sign of s.
-TK_INLINE VecF copy_sign(VecF a, VecF s) {
-  return as_float((as_int(a) & set1i(INT32_MAX)) | (as_int(s) & set1i(INT32_MIN)));
-}
+TK_INLINE VecF copy_sign(VecF a, VecF s) { return as_float((as_int(a) & set1i(INT32_MAX)) | (as_int(s) & set1i(INT32_MIN))); }
 TK_INLINE Mask is_nan(VecF a) { return a != a; }
 // 1 or 0 per lane.
 TK_INLINE VecI to_bool(Mask m) { return select(m, set1i(1), set1i(0)); }

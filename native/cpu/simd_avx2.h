@@ -34,9 +34,7 @@ TK_INLINE VecI set1i(int32_t x) { return {_mm256_set1_epi32(x)}; }
 
 // A window into eight ones followed by eight zeros: the lane mask of the first n lanes.
 alignas(64) constexpr int32_t kLaneWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
-TK_INLINE __m256i first_lanes(int n) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kLaneWindow + 8 - n));
-}
+TK_INLINE __m256i first_lanes(int n) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kLaneWindow + 8 - n)); }
 TK_INLINE VecF load_part(const float* p, int n, float fill = 0.0f) {
   const __m256i lanes = first_lanes(n);
   return {_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, lanes), _mm256_castsi256_ps(lanes))};

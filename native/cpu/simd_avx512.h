@@ -22,9 +22,7 @@ TK_INLINE VecI load_u8(const uint8_t* p) {
 }
 TK_INLINE void store(float* p, VecF a) { _mm512_storeu_ps(p, a.v); }
 TK_INLINE void store(int32_t* p, VecI a) { _mm512_storeu_si512(p, a.v); }
-TK_INLINE void store_u8(uint8_t* p, VecI a) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
-}
+TK_INLINE void store_u8(uint8_t* p, VecI a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v)); }
 TK_INLINE void stream_store(float* p, VecF a) { _mm512_stream_ps(p, a.v); }
 TK_INLINE void stream_store(int32_t* p, VecI a) { _mm512_stream_si512(reinterpret_cast<__m512i*>(p), a.v); }
 TK_INLINE void stream_fence() { _mm_sfence(); }

@@ -51,7 +51,8 @@ TK_INLINE VecI operator-(VecI a, VecI b) { return {_mm_sub_epi32(a.v, b.v)}; }
 TK_INLINE VecI operator*(VecI a, VecI b) {
   const __m128i even = _mm_mul_epu32(a.v, b.v);
   const __m128i odd = _mm_mul_epu32(_mm_srli_epi64(a.v, 32), _mm_srli_epi64(b.v, 32));
-  return {_mm_unpacklo_epi32(_mm_shuffle_epi32(even, _MM_SHUFFLE(0, 0, 2, 0)), _mm_shuffle_epi32(odd, _MM_SHUFFLE(0, 0, 2, 0)))};
+  return {
+      _mm_unpacklo_epi32(_mm_shuffle_epi32(even, _MM_SHUFFLE(0, 0, 2, 0)), _mm_shuffle_epi32(odd, _MM_SHUFFLE(0, 0, 2, 0)))};
 }
 TK_INLINE VecI operator&(VecI a, VecI b) { return {_mm_and_si128(a.v, b.v)}; }
 TK_INLINE VecI operator|(VecI a, VecI b) { return {_mm_or_si128(a.v, b.v)}; }

@@ -1,5 +1,6 @@
 // One pool of threads for the process. N threads means N runnable in total: whoever runs calls (a stream's thread, or the
-// JavaScript thread in dataSync) holds one of N run tokens, and a parallel region takes further tokens only while some are free.
+// JavaScript thread in dataSync) holds one of N run tokens, and a parallel region takes further tokens only while some are
+// free.
 #pragma once
 #include <atomic>
 #include <condition_variable>

@@ -11,8 +11,8 @@ double estimate_nanoseconds(const OpInfo& info, const Operand* operands, int cou
   switch (info.cost) {
     case OpCost::elements: return traffic;
     case OpCost::transcend: return elements * 2;
-    // Multiply-adds over a cautious 20 per nanosecond. Matmul: batch * M * K * N = sqrt(|a| |b| |y| * batch); a convolution does
-    // one filter application per output (forward) or the like, which |filter| * |positions| bounds.
+    // Multiply-adds over a cautious 20 per nanosecond. Matmul: batch * M * K * N = sqrt(|a| |b| |y| * batch); a convolution
+    // does one filter application per output (forward) or the like, which |filter| * |positions| bounds.
     case OpCost::matmul: {
       const Operand &a = operands[0], &y = operands[2];
       const double rows_and_inner = a.rank >= 2 ? double(a.dims[a.rank - 1]) * double(a.dims[a.rank - 2]) : double(a.size);

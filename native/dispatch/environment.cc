@@ -131,10 +131,10 @@ Environment::Storage* Environment::new_storage(int64_t bytes, const char* what, 
   Block* block = allocate(bytes);
   if (block == nullptr) {
     const MemoryBudget& budget = MemoryBudget::instance();
-    throw Error("E_OUT_OF_MEMORY",
-                "[" + std::string(what) + "] out of memory for shape " + shape_text(dims, rank) + ": asked " + std::to_string(bytes) +
-                    " bytes, held " + std::to_string(budget.held()) + " of a budget of " + std::to_string(budget.limit()) +
-                    " bytes. Dispose tensors, use smaller batches, or raise TENSORKILN_MEMORY_LIMIT.");
+    throw Error("E_OUT_OF_MEMORY", "[" + std::string(what) + "] out of memory for shape " + shape_text(dims, rank) +
+                                       ": asked " + std::to_string(bytes) + " bytes, held " + std::to_string(budget.held()) +
+                                       " of a budget of " + std::to_string(budget.limit()) +
+                                       " bytes. Dispose tensors, use smaller batches, or raise TENSORKILN_MEMORY_LIMIT.");
   }
   auto* storage = new Storage;
   storage->block = block;
@@ -284,9 +284,10 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
     }
     const Entry& held = entry(operand.handle);
     if (held.dtype != operand.dtype || held.size != count_elements(operand.dims, operand.rank)) {
-      fail_call(info,
-                "operand " + spec.name + " does not match its buffer of " + std::to_string(held.size) + " " + dtype_name(held.dtype),
-                request);
+      fail_call(
+          info,
+          "operand " + spec.name + " does not match its buffer of " + std::to_string(held.size) + " " + dtype_name(held.dtype),
+          request);
     }
   });
 }

@@ -12,7 +12,8 @@ thread_local int g_allocations = 0;
 void* counted_allocate(std::size_t size, std::size_t align) {
   if (g_depth > 0) ++g_allocations;
   if (size == 0) size = 1;
-  void* p = align <= alignof(std::max_align_t) ? std::malloc(size) : std::aligned_alloc(align, (size + align - 1) / align * align);
+  void* p =
+      align <= alignof(std::max_align_t) ? std::malloc(size) : std::aligned_alloc(align, (size + align - 1) / align * align);
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }

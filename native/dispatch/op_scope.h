@@ -1,5 +1,5 @@
-// Enforcement of the op contract in TENSORKILN_CHECK_OPS builds: while an op runs, its threads may not allocate and may not wait
-// for a stream or for memory. Other builds compile all of this to nothing.
+// Enforcement of the op contract in TENSORKILN_CHECK_OPS builds: while an op runs, its threads may not allocate and may not
+// wait for a stream or for memory. Other builds compile all of this to nothing.
 #pragma once
 #include "core/error.h"
 

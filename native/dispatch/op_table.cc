@@ -51,8 +51,8 @@ AttrSpec parse_attrs(const char* text) {
   return spec;
 }
 
-OpInfo parse_op(const char* name, const char* operands, const char* ints, const char* floats, const char* dtypes,
-                OpKind kind, OpCost cost) {
+OpInfo parse_op(const char* name, const char* operands, const char* ints, const char* floats, const char* dtypes, OpKind kind,
+                OpCost cost) {
   OpInfo info;
   info.name = name;
   for (const std::string& operand : split(operands, ',')) {
@@ -156,7 +156,8 @@ Level active_level() {
       if (std::string_view(wanted) == level_name(usable)) return usable;
       known += (known.empty() ? "" : ", ") + std::string(level_name(usable));
     }
-    throw Error("E_CONFIG", "TENSORKILN_LEVEL: expected one of " + known + " (the levels this machine can run), got '" + wanted + "'");
+    throw Error("E_CONFIG",
+                "TENSORKILN_LEVEL: expected one of " + known + " (the levels this machine can run), got '" + wanted + "'");
   }();
   return level;
 }

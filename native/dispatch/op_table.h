@@ -35,7 +35,7 @@ struct OpInfo {
   std::vector<std::string> dtypes;  // alternatives, one letter per operand spec
   OpKind kind;
   OpCost cost;
-  int num_fixed = 0;   // operands outside starred groups
+  int num_fixed = 0;    // operands outside starred groups
   int num_starred = 0;  // starred groups
 };
 

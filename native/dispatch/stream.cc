@@ -201,8 +201,7 @@ void Stream::thread_main() {
       // New work usually follows at once: look for it a moment before sleeping.
       lock.unlock();
       const auto end = std::chrono::steady_clock::now() + kSpin;
-      while (pending_.load(std::memory_order_acquire) == 0 && std::chrono::steady_clock::now() < end) {
-      }
+      while (pending_.load(std::memory_order_acquire) == 0 && std::chrono::steady_clock::now() < end) {}
       lock.lock();
     }
     work_.wait(lock, [&] { return closing_ || (!queue_.empty() && !running_ && takeovers_ == 0); });

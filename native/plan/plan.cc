@@ -57,8 +57,8 @@ std::vector<HandleId> Plan::replay(const std::vector<HandleId>& arguments) {
     const PlanSlot& expected = slots_[size_t(arguments_[i])];
     if (environment_.size_of(arguments[i]) != expected.size || environment_.dtype_of(arguments[i]) != expected.dtype) {
       throw Error("E_SHAPE", "[replay] argument " + std::to_string(i) + ": expected " + std::to_string(expected.size) + " " +
-                                 dtype_name(expected.dtype) + ", got " + std::to_string(environment_.size_of(arguments[i])) + " " +
-                                 dtype_name(environment_.dtype_of(arguments[i])));
+                                 dtype_name(expected.dtype) + ", got " + std::to_string(environment_.size_of(arguments[i])) +
+                                 " " + dtype_name(environment_.dtype_of(arguments[i])));
     }
     handles[size_t(arguments_[i])] = arguments[i];
   }
@@ -77,9 +77,7 @@ std::vector<HandleId> Plan::replay(const std::vector<HandleId>& arguments) {
         case PlanStep::Kind::alias:
           handles[size_t(step.target)] = environment_.alias(handles[size_t(step.source)], step.offset, step.count);
           break;
-        case PlanStep::Kind::assign:
-          environment_.assign(handles[size_t(step.target)], handles[size_t(step.source)]);
-          break;
+        case PlanStep::Kind::assign: environment_.assign(handles[size_t(step.target)], handles[size_t(step.source)]); break;
       }
       for (Slot slot : step.last_uses) {
         environment_.release(handles[size_t(slot)]);

@@ -24,7 +24,7 @@ struct PlanSlot {
 struct PlanStep {
   enum class Kind : uint8_t { call, alias, assign };
   Kind kind = Kind::call;
-  CallRequest call;  // operands' `handle` fields hold slots
+  CallRequest call;               // operands' `handle` fields hold slots
   Slot target = -1, source = -1;  // alias: target is made from source; assign: target takes source's storage
   int64_t offset = 0, count = 0;  // alias, in elements
   std::vector<Slot> last_uses;    // temporaries to release after the step

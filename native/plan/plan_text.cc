@@ -58,7 +58,8 @@ class LineParser {
   std::string word() {
     skip_blanks();
     const size_t start = position_;
-    while (position_ < line_.size() && (std::isalnum(static_cast<unsigned char>(line_[position_])) || line_[position_] == '_')) {
+    while (position_ < line_.size() &&
+           (std::isalnum(static_cast<unsigned char>(line_[position_])) || line_[position_] == '_')) {
       ++position_;
     }
     if (position_ == start) fail("a name");
@@ -113,7 +114,8 @@ class LineParser {
 
 class TextRunner {
  public:
-  TextRunner(Environment& environment, const std::map<std::string, HandleId>& inputs) : environment_(environment), values_(inputs) {}
+  TextRunner(Environment& environment, const std::map<std::string, HandleId>& inputs)
+      : environment_(environment), values_(inputs) {}
 
   ~TextRunner() {
     for (const auto& [name, handle] : made_) environment_.release(handle);
@@ -273,12 +275,15 @@ std::string call_text(const CallRequest& request) {
   for (const OperandSpec& spec : info.operands) {
     for (int i = 0; i < (spec.star ? star_count : 1); ++i, ++position) {
       std::string& text = spec.role == Role::out ? results : arguments;
-      text += (text.empty() ? "" : ", ") + std::string(spec.role == Role::inout ? "&" : "") + value_text(request.operands[position]);
+      text += (text.empty() ? "" : ", ") + std::string(spec.role == Role::inout ? "&" : "") +
+              value_text(request.operands[position]);
     }
   }
-  print_attrs(info.ints, request.ints, [](int64_t value) { return std::to_string(value); }, attrs);
+  print_attrs(
+      info.ints, request.ints, [](int64_t value) { return std::to_string(value); }, attrs);
   print_attrs(info.floats, request.floats, float_text, attrs);
-  return (results.empty() ? "" : results + " = ") + info.name + "(" + arguments + ")" + (attrs.empty() ? "" : " {" + attrs + "}");
+  return (results.empty() ? "" : results + " = ") + info.name + "(" + arguments + ")" +
+         (attrs.empty() ? "" : " {" + attrs + "}");
 }
 
 std::string Plan::text(bool with_identity) const {

@@ -16,8 +16,8 @@ namespace tk {
 std::string call_text(const CallRequest& request);  // operands' `handle` fields are printed as %N
 
 // Runs the calls of a text through the environment's door. `inputs` names the buffers that the text does not make itself.
-// Lines that are empty, or start with '#', "tensorkiln", "argument", "capture", "constant" or "return" are skipped. Returns every
-// value the text made; the caller owns the handles. Throws E_DATA with the line number when the text is malformed.
+// Lines that are empty, or start with '#', "tensorkiln", "argument", "capture", "constant" or "return" are skipped. Returns
+// every value the text made; the caller owns the handles. Throws E_DATA with the line number when the text is malformed.
 std::map<std::string, HandleId> run_text(Environment& environment, const std::string& text,
                                          const std::map<std::string, HandleId>& inputs);
 

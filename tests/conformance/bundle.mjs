@@ -11,8 +11,14 @@ const CORE = join(dirname(require.resolve('@tensorflow/tfjs-core/package.json'))
 
 /** Spec files marked for the browser that need none. */
 const BROWSER_MARKED = [
-  'io/http_test', 'io/io_utils_test', 'io/passthrough_test', 'io/router_registry_test', 'io/weights_loader_test',
-  'ops/depth_to_space_test', 'ops/from_pixels_test', 'ops/image/rotate_with_offset_test',
+  'io/http_test',
+  'io/io_utils_test',
+  'io/passthrough_test',
+  'io/router_registry_test',
+  'io/weights_loader_test',
+  'ops/depth_to_space_test',
+  'ops/from_pixels_test',
+  'ops/image/rotate_with_offset_test',
 ];
 
 /** Writes build/conformance/specs.cjs and returns its path. */

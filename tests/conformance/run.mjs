@@ -27,7 +27,10 @@ env.addReporter({
   specDone(result) {
     if (result.status === 'passed') results.passed++;
     else if (result.status === 'failed')
-      results.failed.push({ name: result.fullName, messages: result.failedExpectations.map(({ message }) => message.slice(0, 300)) });
+      results.failed.push({
+        name: result.fullName,
+        messages: result.failedExpectations.map(({ message }) => message.slice(0, 300)),
+      });
     else if (result.status !== 'excluded') results.skipped.push(result.fullName);
   },
 });

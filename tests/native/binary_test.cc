@@ -65,8 +65,8 @@ bool close(double got, double want, double max_relative) {
 }
 
 std::vector<float> interesting() {
-  return {0,      -0.0f, 1,      -1,     2,     -2,    0.1f,   -0.1f, 3.5f, -3.5f, 7,          1e-10f,
-          -1e-10f, 1e30f, -1e30f, 1e-45f, 3e38f, 0.5f, 1e10f, -1e10f, 100, INFINITY, -INFINITY, NAN};
+  return {0,       -0.0f, 1,      -1,     2,     -2,   0.1f,  -0.1f,  3.5f, -3.5f,    7,         1e-10f,
+          -1e-10f, 1e30f, -1e30f, 1e-45f, 3e38f, 0.5f, 1e10f, -1e10f, 100,  INFINITY, -INFINITY, NAN};
 }
 
 }  // namespace
@@ -104,7 +104,8 @@ TEST(float_formulas_on_all_pairs_of_special_values) {
 }
 
 TEST(int32_formulas_wrap_and_take_zero_divisors) {
-  const std::vector<int32_t> values = {0, 1, -1, 2, -2, 3, -3, 7, -7, 10, 31, 32, 33, 1000, 65536, -65537, INT32_MAX, INT32_MIN};
+  const std::vector<int32_t> values = {0,  1,  -1, 2,  -2,   3,     -3,     7,         -7,
+                                       10, 31, 32, 33, 1000, 65536, -65537, INT32_MAX, INT32_MIN};
   std::vector<int32_t> a, b;
   for (int32_t u : values) {
     for (int32_t v : values) {
@@ -200,13 +201,45 @@ int64_t offset_of(const Shape& shape, const Shape& out, int64_t index) {
 }
 
 const std::pair<Shape, Shape> kShapes[] = {
-    {{}, {}}, {{1}, {}}, {{5}, {}}, {{}, {1000}}, {{7}, {7}}, {{3, 4}, {4}}, {{4}, {3, 4}}, {{100, 10}, {10}}, {{1000, 3}, {3}},
-    {{300, 1}, {300, 7}}, {{300, 7}, {300, 1}}, {{70, 1}, {1, 90}}, {{1, 90}, {70, 1}}, {{64, 128}, {128}}, {{64, 128}, {64, 1}},
-    {{2, 3, 4, 5}, {4, 1}}, {{2, 3, 4, 5}, {3, 1, 1}}, {{2, 3, 4, 5}, {2, 1, 4, 1}}, {{2, 1, 4, 1}, {1, 3, 1, 5}},
-    {{8, 16, 16, 3}, {3}}, {{8, 16, 16, 3}, {8, 1, 1, 3}}, {{2, 33, 65}, {33, 1}}, {{2, 1, 2, 1, 2, 1, 2, 1}, {1, 3, 1, 3, 1, 3, 1, 3}},
-    {{2, 2, 2, 2, 2, 2, 2, 2}, {2, 1, 2, 1, 2, 1, 2, 1}}, {{0, 3}, {3}}, {{0, 3}, {1}}, {{4, 0}, {4, 1}}, {{1, 1, 1}, {1}},
-    {{5, 600}, {1, 600}}, {{9, 513}, {513}}, {{513, 9}, {9}}, {{2, 300, 2}, {300, 2}}, {{300, 2}, {2, 300, 2}}, {{90000}, {1}},
-    {{3, 40000}, {3, 1}}, {{300, 300}, {300}}, {{40000, 3}, {40000, 1}}, {{1, 5, 1}, {3, 1, 7}}, {{600, 2, 1}, {2, 4}},
+    {{}, {}},
+    {{1}, {}},
+    {{5}, {}},
+    {{}, {1000}},
+    {{7}, {7}},
+    {{3, 4}, {4}},
+    {{4}, {3, 4}},
+    {{100, 10}, {10}},
+    {{1000, 3}, {3}},
+    {{300, 1}, {300, 7}},
+    {{300, 7}, {300, 1}},
+    {{70, 1}, {1, 90}},
+    {{1, 90}, {70, 1}},
+    {{64, 128}, {128}},
+    {{64, 128}, {64, 1}},
+    {{2, 3, 4, 5}, {4, 1}},
+    {{2, 3, 4, 5}, {3, 1, 1}},
+    {{2, 3, 4, 5}, {2, 1, 4, 1}},
+    {{2, 1, 4, 1}, {1, 3, 1, 5}},
+    {{8, 16, 16, 3}, {3}},
+    {{8, 16, 16, 3}, {8, 1, 1, 3}},
+    {{2, 33, 65}, {33, 1}},
+    {{2, 1, 2, 1, 2, 1, 2, 1}, {1, 3, 1, 3, 1, 3, 1, 3}},
+    {{2, 2, 2, 2, 2, 2, 2, 2}, {2, 1, 2, 1, 2, 1, 2, 1}},
+    {{0, 3}, {3}},
+    {{0, 3}, {1}},
+    {{4, 0}, {4, 1}},
+    {{1, 1, 1}, {1}},
+    {{5, 600}, {1, 600}},
+    {{9, 513}, {513}},
+    {{513, 9}, {9}},
+    {{2, 300, 2}, {300, 2}},
+    {{300, 2}, {2, 300, 2}},
+    {{90000}, {1}},
+    {{3, 40000}, {3, 1}},
+    {{300, 300}, {300}},
+    {{40000, 3}, {40000, 1}},
+    {{1, 5, 1}, {3, 1, 7}},
+    {{600, 2, 1}, {2, 4}},
 };
 
 }  // namespace
@@ -230,8 +263,9 @@ TEST(broadcasting) {
 }
 
 TEST(select_broadcasts_three_operands) {
-  const Shape shapes[][3] = {{{6}, {6}, {6}},          {{}, {5}, {5}},           {{200}, {}, {}},        {{3, 1}, {1, 50}, {3, 50}},
-                             {{40, 1, 3}, {2, 1}, {3}}, {{2, 70}, {70}, {2, 1}}, {{0, 2}, {2}, {1, 2}}, {{300, 200}, {200}, {1}}};
+  const Shape shapes[][3] = {
+      {{6}, {6}, {6}},           {{}, {5}, {5}},          {{200}, {}, {}},       {{3, 1}, {1, 50}, {3, 50}},
+      {{40, 1, 3}, {2, 1}, {3}}, {{2, 70}, {70}, {2, 1}}, {{0, 2}, {2}, {1, 2}}, {{300, 200}, {200}, {1}}};
   for (const auto& [c_shape, a_shape, b_shape] : shapes) {
     const Shape shape = broadcast(c_shape, broadcast(a_shape, b_shape));
     Tensor c(DType::u8, c_shape), a = Tensor::random(a_shape, 3), b = Tensor::random(b_shape, 4);
@@ -256,7 +290,8 @@ TEST(select_broadcasts_three_operands) {
 
 // y in the place of the first or the second input of the same shape.
 TEST(in_place) {
-  const std::pair<Shape, Shape> shapes[] = {{{1000}, {1000}}, {{1000}, {}}, {{70, 9}, {9}}, {{70, 9}, {70, 1}}, {{20, 100}, {100}}};
+  const std::pair<Shape, Shape> shapes[] = {
+      {{1000}, {1000}}, {{1000}, {}}, {{70, 9}, {9}}, {{70, 9}, {70, 1}}, {{20, 100}, {100}}};
   for (const auto& [a_shape, b_shape] : shapes) {
     for (const Run& run : runs()) {
       Tensor a = Tensor::random(a_shape, 5), b = Tensor::random(b_shape, 6), y(DType::f32, a_shape), z(DType::f32, a_shape);
@@ -293,7 +328,8 @@ TEST(results_do_not_depend_on_position_or_threads) {
 // Above 16 MB outputs are written past the caches: dense, row, column and short-row broadcasts, with rows that are no whole
 // number of cache lines.
 TEST(large_outputs) {
-  const std::pair<Shape, Shape> shapes[] = {{{4300001}, {4300001}}, {{4201, 1031}, {1031}}, {{4201, 1031}, {4201, 1}}, {{430001, 10}, {10}}};
+  const std::pair<Shape, Shape> shapes[] = {
+      {{4300001}, {4300001}}, {{4201, 1031}, {1031}}, {{4201, 1031}, {4201, 1}}, {{430001, 10}, {10}}};
   for (const auto& [a_shape, b_shape] : shapes) {
     Tensor a = Tensor::random(a_shape, 5), b = Tensor::random(b_shape, 6);
     for (tk::Level level : tk::usable_levels()) {

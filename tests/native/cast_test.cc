@@ -21,7 +21,7 @@ double to_bf16(double x) { return round_to_format(x, 8, -126, 3.3895313892515355
 
 double decode_f16(uint16_t h) {
   const int exponent = h >> 10 & 31, fraction = h & 1023;
-  const double magnitude = exponent == 31   ? (fraction ? NAN : INFINITY)
+  const double magnitude = exponent == 31  ? (fraction ? NAN : INFINITY)
                            : exponent == 0 ? std::ldexp(fraction, -24)
                                            : std::ldexp(1024 + fraction, exponent - 25);
   return h & 0x8000 ? -magnitude : magnitude;
@@ -66,9 +66,38 @@ constexpr DType kAll[] = {DType::f32, DType::i32, DType::u8, DType::f16, DType::
 Tensor source(DType dtype, int64_t n) {
   Tensor t(dtype, {n});
   std::mt19937 random(11);
-  const float special[] = {0, -0.0f, 1, -1, 0.5f, 1.5f, -2.5f, NAN, INFINITY, -INFINITY, 2147483648.0f, -2147483648.0f, 2147483520.0f,
-                           4294967296.0f, 3e9f, -3e9f, 1e20f, 9.2e18f, 7e16f, 65504, 65519, 65520, 6e-8f, 2.9e-8f, 3.0e-8f, 1e-45f, 3.4e38f,
-                           -7.9f, 255, 256, 0.1f, 6.1e-5f};
+  const float special[] = {0,
+                           -0.0f,
+                           1,
+                           -1,
+                           0.5f,
+                           1.5f,
+                           -2.5f,
+                           NAN,
+                           INFINITY,
+                           -INFINITY,
+                           2147483648.0f,
+                           -2147483648.0f,
+                           2147483520.0f,
+                           4294967296.0f,
+                           3e9f,
+                           -3e9f,
+                           1e20f,
+                           9.2e18f,
+                           7e16f,
+                           65504,
+                           65519,
+                           65520,
+                           6e-8f,
+                           2.9e-8f,
+                           3.0e-8f,
+                           1e-45f,
+                           3.4e38f,
+                           -7.9f,
+                           255,
+                           256,
+                           0.1f,
+                           6.1e-5f};
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t bits = uint32_t(random());
     if (dtype == DType::f32) {

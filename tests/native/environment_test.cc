@@ -23,7 +23,8 @@ CallOperand operand(HandleId handle, DType dtype, std::vector<int64_t> shape) {
   return result;
 }
 
-CallRequest request(const char* op, std::vector<CallOperand> operands, std::vector<int64_t> ints = {}, std::vector<double> floats = {}) {
+CallRequest request(const char* op, std::vector<CallOperand> operands, std::vector<int64_t> ints = {},
+                    std::vector<double> floats = {}) {
   CallRequest result;
   result.op = uint16_t(tk::find_op(op));
   result.operands = std::move(operands);
@@ -52,7 +53,8 @@ HandleId unary(Environment& engine, const char* op, HandleId x) {
 // One step of plain gradient descent on a parameter, in place.
 void descend(Environment& engine, HandleId hyper, HandleId parameter, HandleId gradient) {
   const int64_t n = engine.size_of(parameter);
-  CallRequest call = request("sgd", {operand(hyper, DType::f32, {3}), operand(parameter, DType::f32, {n}), operand(gradient, DType::f32, {n})});
+  CallRequest call = request(
+      "sgd", {operand(hyper, DType::f32, {3}), operand(parameter, DType::f32, {n}), operand(gradient, DType::f32, {n})});
   engine.dispatch(call);
 }
 
@@ -210,8 +212,8 @@ TEST(index_error_surfaces_at_synchronisation) {
   const HandleId table = vector_of(engine, {1, 2, 3});
   const int32_t wrong[] = {5};
   const HandleId ids = engine.create(DType::i32, wrong, 1);
-  CallRequest call = request(
-      "gather", {operand(table, DType::f32, {1, 3, 1}), operand(ids, DType::i32, {1}), operand(tk::kNewHandle, DType::f32, {1, 1, 1})});
+  CallRequest call = request("gather", {operand(table, DType::f32, {1, 3, 1}), operand(ids, DType::i32, {1}),
+                                        operand(tk::kNewHandle, DType::f32, {1, 1, 1})});
   engine.dispatch(call);
   CHECK_THROWS(engine.sync(), "E_INDEX");
   engine.sync();

@@ -101,7 +101,8 @@ TEST(replay_equals_eager_bit_for_bit) {
 
 TEST(outputs_of_replays_are_fresh_and_kept_values_stay) {
   Environment engine;
-  const HandleId hyper = vector_of(engine, {0.1f, 0, 0}), w = vector_of(engine, {1, 2, 3, 4}), x = vector_of(engine, {1, 1, 1, 1});
+  const HandleId hyper = vector_of(engine, {0.1f, 0, 0}), w = vector_of(engine, {1, 2, 3, 4}),
+                 x = vector_of(engine, {1, 1, 1, 1});
   std::unique_ptr<Plan> plan;
   {
     Recorder recorder(engine);
@@ -144,7 +145,8 @@ TEST(plan_keeps_what_it_captured_alive) {
 
 TEST(rebinding_follows_a_reassigned_variable) {
   Environment engine;
-  const HandleId w = vector_of(engine, {1, 1, 1, 1}), other = vector_of(engine, {5, 5, 5, 5}), x = vector_of(engine, {1, 2, 3, 4});
+  const HandleId w = vector_of(engine, {1, 1, 1, 1}), other = vector_of(engine, {5, 5, 5, 5}),
+                 x = vector_of(engine, {1, 2, 3, 4});
   Recorder recorder(engine);
   const HandleId y = run(engine, "mul", {w, x});
   const std::unique_ptr<Plan> plan = recorder.finish({x}, {y});
@@ -262,9 +264,10 @@ TEST(malformed_text_names_line_and_column) {
   Environment engine;
   const HandleId x = vector_of(engine, {1, 2});
   const int64_t handles = engine.living_handles();
-  for (const char* text : {"%1: f32[2] = neg(%0: f32[2]", "%1: f32[2] = nag(%0: f32[2])", "%1: f32[2] = neg(%7: f32[2])",
-                           "%1: f99[2] = neg(%0: f32[2])", "%1: f32[2] = neg(%0: f32[2], %0: f32[2])",
-                           "%1: f32[2] = clip(%0: f32[2]) {min=1}", "%1 = alias(%0) {offset=1, count=5}", "%0: f32[2] = neg(%0: f32[2])"}) {
+  for (const char* text :
+       {"%1: f32[2] = neg(%0: f32[2]", "%1: f32[2] = nag(%0: f32[2])", "%1: f32[2] = neg(%7: f32[2])",
+        "%1: f99[2] = neg(%0: f32[2])", "%1: f32[2] = neg(%0: f32[2], %0: f32[2])", "%1: f32[2] = clip(%0: f32[2]) {min=1}",
+        "%1 = alias(%0) {offset=1, count=5}", "%0: f32[2] = neg(%0: f32[2])"}) {
     const std::string whole = std::string("# a comment\n") + text;
     try {
       tk::run_text(engine, whole, {{"%0", x}});

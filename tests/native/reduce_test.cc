@@ -10,11 +10,11 @@ struct Shape {
   int64_t outer, n, inner;
 };
 const Shape kShapes[] = {
-    {1, 1, 1},     {1, 7, 1},      {1, 8, 1},      {1, 17, 1},   {3, 0, 1},     {3, 0, 5},      {0, 4, 1},      {2, 5, 0},
-    {5, 1, 3},     {100, 10, 1},   {33, 31, 1},    {1, 1000, 1}, {2, 1023, 1},  {2, 1024, 1},   {2, 1025, 1},   {1, 5000, 1},
-    {1, 200001, 1}, {3, 70000, 1}, {40, 3000, 1},  {1, 9, 3},    {1, 1000, 3},  {1, 100003, 3}, {1, 50000, 10}, {7, 100, 16},
-    {2, 257, 33},  {1, 300, 100},  {1, 2000, 129}, {1, 700, 1024}, {1, 40, 1025}, {1, 513, 1500}, {3, 64, 2050}, {500, 2, 3},
-    {4, 8, 8},     {1, 65536, 17}, {1, 12, 40000}, {33, 20, 32},
+    {1, 1, 1},      {1, 7, 1},      {1, 8, 1},      {1, 17, 1},     {3, 0, 1},     {3, 0, 5},      {0, 4, 1},      {2, 5, 0},
+    {5, 1, 3},      {100, 10, 1},   {33, 31, 1},    {1, 1000, 1},   {2, 1023, 1},  {2, 1024, 1},   {2, 1025, 1},   {1, 5000, 1},
+    {1, 200001, 1}, {3, 70000, 1},  {40, 3000, 1},  {1, 9, 3},      {1, 1000, 3},  {1, 100003, 3}, {1, 50000, 10}, {7, 100, 16},
+    {2, 257, 33},   {1, 300, 100},  {1, 2000, 129}, {1, 700, 1024}, {1, 40, 1025}, {1, 513, 1500}, {3, 64, 2050},  {500, 2, 3},
+    {4, 8, 8},      {1, 65536, 17}, {1, 12, 40000}, {33, 20, 32},
 };
 
 float value_at(const Tensor& x, const Shape& s, int64_t o, int64_t k, int64_t j) { return x.f()[(o * s.n + k) * s.inner + j]; }
@@ -72,8 +72,8 @@ TEST(float_reductions) {
   }
 }
 
-// All terms equal and positive: the errors have one sign and grow with the length of each chain of additions, so a plain running
-// sum would be off by 1e-4 and more. Blocked pairwise sums stay within a few units of the last place.
+// All terms equal and positive: the errors have one sign and grow with the length of each chain of additions, so a plain
+// running sum would be off by 1e-4 and more. Blocked pairwise sums stay within a few units of the last place.
 TEST(sums_are_as_good_as_pairwise) {
   const Shape shapes[] = {{1, 3000001, 1}, {1, 3000001, 2}, {1, 200001, 33}, {40, 100001, 1}};
   for (const Shape& s : shapes) {

@@ -9,7 +9,7 @@ namespace {
 struct Shape {
   int64_t rows, cols;
 };
-const Shape kShapes[] = {{0, 5},  {1, 1},   {7, 2},    {5, 3},   {3, 7},    {4, 8},     {4, 9},    {300, 10}, {33, 17},
+const Shape kShapes[] = {{0, 5},  {1, 1},   {7, 2},    {5, 3},    {3, 7},    {4, 8},    {4, 9},    {300, 10},  {33, 17},
                          {9, 31}, {8, 100}, {3, 1000}, {5, 1023}, {4, 1024}, {3, 1025}, {2, 5000}, {1, 70001}, {40, 2000}};
 
 struct Row {
@@ -81,7 +81,8 @@ TEST(softmax_and_log_softmax) {
             const int64_t at = r * s.cols + j;
             const double d = double(x.f()[at]) - row.max, want = std::exp(d) / row.sum;
             right = right && std::fabs(double(y.f()[at]) - want) <= kRelative * want + kAbsolute;
-            right = right && std::fabs(double(l.f()[at]) - (d - std::log(row.sum))) <= 3e-7 * (std::fabs(d) + 1 + std::log(row.sum));
+            right = right &&
+                    std::fabs(double(l.f()[at]) - (d - std::log(row.sum))) <= 3e-7 * (std::fabs(d) + 1 + std::log(row.sum));
             total += double(y.f()[at]);
           }
           right = right && std::fabs(total - 1) < 1e-6;
@@ -126,7 +127,8 @@ TEST(special_rows) {
 
 TEST(softmax_gradient) {
   for (const Shape& s : kShapes) {
-    Tensor x = Tensor::random({s.rows, s.cols}, 2, 3), dy = Tensor::random({s.rows, s.cols}, 3), y(DType::f32, {s.rows, s.cols});
+    Tensor x = Tensor::random({s.rows, s.cols}, 2, 3), dy = Tensor::random({s.rows, s.cols}, 3),
+           y(DType::f32, {s.rows, s.cols});
     for (tk::Level level : tk::usable_levels()) {
       call_op({level, 1}, "softmax", {&x, &y});
       Tensor dx(DType::f32, {s.rows, s.cols});

@@ -32,8 +32,8 @@ uint64_t enqueue_action(Stream& stream, std::function<void(const tk::Error*)> bo
   return stream.enqueue(std::move(command), negligible);
 }
 
-std::unique_ptr<Command> call(Stream& stream, const char* name, std::vector<tk::Operand> operands, std::vector<int64_t> ints = {},
-                              std::vector<double> floats = {}) {
+std::unique_ptr<Command> call(Stream& stream, const char* name, std::vector<tk::Operand> operands,
+                              std::vector<int64_t> ints = {}, std::vector<double> floats = {}) {
   std::unique_ptr<Command> command = stream.new_command();
   command->kind = Command::Kind::call;
   command->op = uint16_t(tk::find_op(name));
@@ -59,7 +59,9 @@ void pause(int milliseconds) { std::this_thread::sleep_for(std::chrono::millisec
 TEST(commands_run_in_order) {
   Stream stream(tk::active_level());
   std::vector<int> seen;
-  for (int i = 0; i < 20000; ++i) enqueue_action(stream, [&seen, i](const tk::Error*) { seen.push_back(i); }, i % 3 == 0);
+  for (int i = 0; i < 20000; ++i)
+    enqueue_action(
+        stream, [&seen, i](const tk::Error*) { seen.push_back(i); }, i % 3 == 0);
   stream.wait_idle();
   CHECK(seen.size() == 20000);
   bool ordered = true;
@@ -71,7 +73,8 @@ TEST(commands_run_in_order) {
 TEST(negligible_command_runs_at_once_when_idle) {
   Stream stream(tk::active_level());
   std::thread::id ran_on;
-  enqueue_action(stream, [&](const tk::Error*) { ran_on = std::this_thread::get_id(); }, true);
+  enqueue_action(
+      stream, [&](const tk::Error*) { ran_on = std::this_thread::get_id(); }, true);
   CHECK(ran_on == std::this_thread::get_id());
   CHECK(stream.inlined() == 1);
 }
@@ -85,7 +88,8 @@ TEST(negligible_command_keeps_its_turn) {
     seen.push_back(1);
   });
   pause(20);
-  enqueue_action(stream, [&](const tk::Error*) { seen.push_back(2); }, true);
+  enqueue_action(
+      stream, [&](const tk::Error*) { seen.push_back(2); }, true);
   CHECK(stream.inlined() == 0);
   go = true;
   stream.wait_idle();
@@ -251,8 +255,7 @@ TEST(runnable_threads_never_exceed_the_number_of_threads) {
             [](int64_t, int64_t, int, void*) {
               const int now = ++inside;
               int seen = most.load();
-              while (now > seen && !most.compare_exchange_weak(seen, now)) {
-              }
+              while (now > seen && !most.compare_exchange_weak(seen, now)) {}
               --inside;
             },
             nullptr);

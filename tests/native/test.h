@@ -50,14 +50,14 @@ inline int run(int argc, char** argv) {
 
 }  // namespace tktest
 
-#define TEST(name)                                                \
-  static void test_##name();                                      \
+#define TEST(name)                                                   \
+  static void test_##name();                                         \
   static const tktest::Register register_##name(#name, test_##name); \
   static void test_##name()
-#define CHECK(condition)                                                        \
-  do {                                                                          \
-    ++tktest::g_checks;                                                         \
-    if (!(condition)) tktest::report(__FILE__, __LINE__, #condition);           \
+#define CHECK(condition)                                              \
+  do {                                                                \
+    ++tktest::g_checks;                                               \
+    if (!(condition)) tktest::report(__FILE__, __LINE__, #condition); \
   } while (0)
 #define CHECK_THROWS(expression, expected_code)                                                         \
   do {                                                                                                  \

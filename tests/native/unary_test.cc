@@ -23,17 +23,18 @@ struct Function {
   double (*reference)(double);
   double max_ulp;
 };
-// Bounds: exp and log 2, the other elementary functions 4 (promised in ops/common/vector_math.h); 0.5 where one correctly rounded
-// operation is all there is, 1.5 for two; selu multiplies a 2 ulp result by a rounded constant. libm states up to 2 for its own.
+// Bounds: exp and log 2, the other elementary functions 4 (promised in ops/common/vector_math.h); 0.5 where one correctly
+// rounded operation is all there is, 1.5 for two; selu multiplies a 2 ulp result by a rounded constant. libm states up to 2 for
+// its own.
 const Function kFunctions[] = {
-    {"exp", std::exp, 2},       {"log", std::log, 2},         {"tanh", std::tanh, 4},     {"sigmoid", sigmoid, 4},
-    {"erf", std::erf, 4},       {"sin", std::sin, 4},         {"cos", std::cos, 4},       {"tan", std::tan, 4},
-    {"expm1", std::expm1, 4},   {"log1p", std::log1p, 4},     {"sinh", std::sinh, 4},     {"cosh", std::cosh, 4},
-    {"softplus", softplus, 4},  {"elu", elu, 4},              {"selu", selu, 4},          {"acos", std::acos, 2},
-    {"acosh", std::acosh, 3},   {"asin", std::asin, 2},       {"asinh", std::asinh, 3},   {"atan", std::atan, 2},
-    {"atanh", std::atanh, 3},   {"rsqrt", rsqrt, 1.5},        {"sqrt", std::sqrt, 0.5},   {"reciprocal", reciprocal, 0.5},
-    {"abs", std::fabs, 0},      {"ceil", std::ceil, 0},       {"floor", std::floor, 0},   {"round", std::nearbyint, 0},
-    {"relu", relu, 0},          {"relu6", relu6, 0},          {"sign", sign, 0},          {"square", square, 0.5},
+    {"exp", std::exp, 2},      {"log", std::log, 2},     {"tanh", std::tanh, 4},   {"sigmoid", sigmoid, 4},
+    {"erf", std::erf, 4},      {"sin", std::sin, 4},     {"cos", std::cos, 4},     {"tan", std::tan, 4},
+    {"expm1", std::expm1, 4},  {"log1p", std::log1p, 4}, {"sinh", std::sinh, 4},   {"cosh", std::cosh, 4},
+    {"softplus", softplus, 4}, {"elu", elu, 4},          {"selu", selu, 4},        {"acos", std::acos, 2},
+    {"acosh", std::acosh, 3},  {"asin", std::asin, 2},   {"asinh", std::asinh, 3}, {"atan", std::atan, 2},
+    {"atanh", std::atanh, 3},  {"rsqrt", rsqrt, 1.5},    {"sqrt", std::sqrt, 0.5}, {"reciprocal", reciprocal, 0.5},
+    {"abs", std::fabs, 0},     {"ceil", std::ceil, 0},   {"floor", std::floor, 0}, {"round", std::nearbyint, 0},
+    {"relu", relu, 0},         {"relu6", relu6, 0},      {"sign", sign, 0},        {"square", square, 0.5},
     {"neg", negate, 0},
 };
 
@@ -63,9 +64,11 @@ std::vector<float> sweep() {
   std::vector<float> values;
   for (uint64_t bits = 0; bits < (uint64_t(1) << 32); bits += 8191) values.push_back(float_of(uint32_t(bits)));
   for (int i = -40000; i <= 40000; ++i) values.push_back(float(i) * 0.00123f);
-  for (float x : {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN, 1e-45f, -1e-45f, 1.17549435e-38f, 3.40282347e38f, -3.40282347e38f,
-                  88.72283f, 88.72284f, -87.33655f, -103.97f, -104.0f, 89.0f, 89.5f, 100000.0f, 100001.0f, 12000.0f, 12001.0f, 1e10f,
-                  0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 8388607.5f, 4194303.5f, 16777216.0f, 9.01f, 3.95f}) {
+  for (float x :
+       {0.0f,           -0.0f,           1.0f,      -1.0f,     INFINITY,   -INFINITY, NAN,     1e-45f, -1e-45f, 1.17549435e-38f,
+        3.40282347e38f, -3.40282347e38f, 88.72283f, 88.72284f, -87.33655f, -103.97f,  -104.0f, 89.0f,  89.5f,   100000.0f,
+        100001.0f,      12000.0f,        12001.0f,  1e10f,     0.5f,       1.5f,      2.5f,    -0.5f,  -1.5f,   8388607.5f,
+        4194303.5f,     16777216.0f,     9.01f,     3.95f}) {
     values.push_back(x);
   }
   return values;
@@ -75,7 +78,9 @@ void run_unary(const Run& run, const char* name, Tensor& x, Tensor& y, std::vect
   call_op(run, name, {&x, &y}, {}, std::move(floats));
 }
 
-bool same_bits(Tensor& a, Tensor& b) { return a.bytes() == b.bytes() && std::memcmp(a.data(), b.data(), size_t(a.bytes())) == 0; }
+bool same_bits(Tensor& a, Tensor& b) {
+  return a.bytes() == b.bytes() && std::memcmp(a.data(), b.data(), size_t(a.bytes())) == 0;
+}
 
 }  // namespace
 
@@ -110,8 +115,8 @@ TEST(accuracy_over_the_whole_range) {
 // JavaScript's functions keep the sign of zero, and so must these; sign and relu give +0.
 TEST(zeros_keep_their_sign) {
   for (const Run& run : runs()) {
-    for (const char* name : {"sin", "tan", "tanh", "sinh", "asin", "asinh", "atan", "atanh", "erf", "expm1", "log1p", "sqrt", "ceil", "floor",
-                             "round", "elu", "selu"}) {
+    for (const char* name : {"sin", "tan", "tanh", "sinh", "asin", "asinh", "atan", "atanh", "erf", "expm1", "log1p", "sqrt",
+                             "ceil", "floor", "round", "elu", "selu"}) {
       Tensor x = Tensor::f32({2}, {0.0f, -0.0f}), y(DType::f32, {2});
       run_unary(run, name, x, y);
       CHECK(bits_of(y.f()[0]) == 0 && bits_of(y.f()[1]) == 0x80000000u);

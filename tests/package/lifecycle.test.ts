@@ -38,7 +38,9 @@ describe('life cycle', () => {
   it('reports the memory budget clearly and stays usable', { timeout: 120_000 }, async () => {
     const result = await run('budget.mjs', [], { TENSORKILN_MEMORY_LIMIT: '256M' });
     expect(result.code).toBe('E_OUT_OF_MEMORY');
-    expect(result.message).toMatch(/\[(fill|add)\] out of memory for shape \[1024,1024\]: asked 4194304 bytes, held \d+ of a budget of 268435456 bytes/);
+    expect(result.message).toMatch(
+      /\[(fill|add)\] out of memory for shape \[1024,1024\]: asked 4194304 bytes, held \d+ of a budget of 268435456 bytes/,
+    );
     expect(result.count).toBeGreaterThan(25);
     expect(result.intact).toBe(true);
     expect(result.single).toBe('E_OUT_OF_MEMORY');

@@ -84,7 +84,8 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
   return Object.defineProperties(step, {
     statistics: { get: () => ({ recordings, replays }) },
     plans: {
-      value: () => [...states.values()].flatMap((state) => (state.recording ? [getEngine().addon.planText(state.recording.plan)] : [])),
+      value: () =>
+        [...states.values()].flatMap((state) => (state.recording ? [getEngine().addon.planText(state.recording.plan)] : [])),
     },
     dispose: {
       value: () => {
@@ -179,7 +180,10 @@ function record<A extends StepArgument[], R extends StepResult>(
 function ownResult<R extends StepResult>(result: R, args: readonly StepArgument[]): R {
   const own = (value: unknown): tf.Tensor => {
     if (!isTensor(value)) {
-      throw new TensorkilnError('E_RECORDING', `[compile] a step must return a tensor or an array of tensors, got ${typeof value}.`);
+      throw new TensorkilnError(
+        'E_RECORDING',
+        `[compile] a step must return a tensor or an array of tensors, got ${typeof value}.`,
+      );
     }
     return value instanceof tf.Variable || args.includes(value) ? value.clone() : value;
   };
@@ -209,7 +213,9 @@ function replay(addon: NativeAddon, recording: Recording, args: readonly StepArg
       captured.handle = handle;
     }
     const handles = addon.planReplay(recording.plan, handlesOf(args));
-    const outputs = recording.outputs.map(({ shape, dtype }, index) => tensorFromHandle(handles[index] as number, shape, dtype));
+    const outputs = recording.outputs.map(({ shape, dtype }, index) =>
+      tensorFromHandle(handles[index] as number, shape, dtype),
+    );
     return recording.isArray ? outputs : (outputs[0] as tf.Tensor);
   } catch (error) {
     throw toTensorkilnError(error);

@@ -156,7 +156,12 @@ async function predictProbabilities(trainer: Trainer, features: Float32Array, nu
 /** Rows of features from all parts, at most PROBE_ROWS: small tables are checked on every row. */
 function probeRows({ test, validation, train }: PreparedData, width: number): Float32Array {
   const parts = [test, validation, train].map(({ features }) => features);
-  const features = new Float32Array(Math.min(PROBE_ROWS * width, parts.reduce((sum, { length }) => sum + length, 0)));
+  const features = new Float32Array(
+    Math.min(
+      PROBE_ROWS * width,
+      parts.reduce((sum, { length }) => sum + length, 0),
+    ),
+  );
   let filled = 0;
   for (const part of parts) {
     const taken = part.subarray(0, features.length - filled);

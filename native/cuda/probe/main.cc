@@ -42,10 +42,11 @@ int main(int argc, char** argv) {
   for (int32_t i = 0; i < count; ++i) {
     TkCudaDevice device;
     if (table->describe_device(i, &device) != 0) continue;
-    std::printf("%s{\"index\": %d, \"name\": %s, \"computeCapability\": \"%d.%d\", \"multiprocessors\": %d, \"memoryBytes\": %" PRIu64
-                "}",
-                i == 0 ? "" : ", ", i, quoted(device.name).c_str(), device.compute_major, device.compute_minor,
-                device.multiprocessors, device.memory_bytes);
+    std::printf(
+        "%s{\"index\": %d, \"name\": %s, \"computeCapability\": \"%d.%d\", \"multiprocessors\": %d, \"memoryBytes\": %" PRIu64
+        "}",
+        i == 0 ? "" : ", ", i, quoted(device.name).c_str(), device.compute_major, device.compute_minor, device.multiprocessors,
+        device.memory_bytes);
   }
   std::printf("], \"error\": %s}\n", *table->last_error() == 0 ? "null" : quoted(table->last_error()).c_str());
   return 0;

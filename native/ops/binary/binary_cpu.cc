@@ -86,9 +86,9 @@ void select_elements(const void* const* inputs, const int64_t* steps, void* y_da
 
 #define TK_OP(...)
 #define TK_UNARY(...)
-#define TK_BINARY(name, dtypes, cost)                                                        \
-  void name##_cpu(const OpCall& call, CpuContext& context) {                                 \
-    run_broadcast(call, context, loop_of<binary::name>(call[0].dtype), kGrain_##cost);       \
+#define TK_BINARY(name, dtypes, cost)                                                  \
+  void name##_cpu(const OpCall& call, CpuContext& context) {                           \
+    run_broadcast(call, context, loop_of<binary::name>(call[0].dtype), kGrain_##cost); \
   }
 #include "ops/ops.def"
 

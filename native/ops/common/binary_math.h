@@ -1,5 +1,6 @@
-// One formula per elementwise op of two operands, named as in ops.def. f takes vectors of the input dtype; a Mask as result means
-// u8 0 or 1. Meaning is that of the tfjs cpu backend: where JavaScript's double arithmetic would show, it is done in double.
+// One formula per elementwise op of two operands, named as in ops.def. f takes vectors of the input dtype; a Mask as result
+// means u8 0 or 1. Meaning is that of the tfjs cpu backend: where JavaScript's double arithmetic would show, it is done in
+// double.
 #pragma once
 
 #include "ops/common/vector_math.h"

@@ -1,7 +1,7 @@
-// Elementwise work over operands that broadcast to y (numpy's rules), for up to three inputs. The axes are collapsed first; what
-// remains has an innermost axis over which each input is either dense or constant, so one loop per op serves every pattern:
-// a constant input is read from a vector-sized buffer that does not advance. Where the innermost axis is short, inputs that are
-// not dense over the whole of y are expanded block by block into buffers on the stack.
+// Elementwise work over operands that broadcast to y (numpy's rules), for up to three inputs. The axes are collapsed first;
+// what remains has an innermost axis over which each input is either dense or constant, so one loop per op serves every
+// pattern: a constant input is read from a vector-sized buffer that does not advance. Where the innermost axis is short, inputs
+// that are not dense over the whole of y are expanded block by block into buffers on the stack.
 #pragma once
 
 #include "ops/common/elementwise.h"
@@ -10,8 +10,8 @@ TK_BEGIN_LEVEL
 
 constexpr int kMaxInputs = 3;
 
-// Applies a formula to n elements. steps[i] is 1 where inputs[i] is dense, 0 where it points to kSplatBytes bytes of one repeated
-// value. stream: y is aligned to kSplatBytes and may be written past the caches.
+// Applies a formula to n elements. steps[i] is 1 where inputs[i] is dense, 0 where it points to kSplatBytes bytes of one
+// repeated value. stream: y is aligned to kSplatBytes and may be written past the caches.
 using BroadcastLoop = void (*)(const void* const* inputs, const int64_t* steps, void* y, int64_t n, bool stream);
 
 constexpr int64_t kSplatBytes = 64;

@@ -1,5 +1,5 @@
-// One formula per elementwise op of one operand, named as in ops.def. f takes a vector of the input dtype; a Mask as result means
-// u8 0 or 1. Meaning is that of the tfjs cpu backend, evaluated in f32; i32 wraps.
+// One formula per elementwise op of one operand, named as in ops.def. f takes a vector of the input dtype; a Mask as result
+// means u8 0 or 1. Meaning is that of the tfjs cpu backend, evaluated in f32; i32 wraps.
 #pragma once
 
 #include "ops/common/vector_math.h"
@@ -117,11 +117,11 @@ struct tanh {
 };
 
 // Rare functions go lane by lane through libm.
-#define TK_LIBM_UNARY(name)                                                                             \
-  struct name {                                                                                         \
-    TK_INLINE static VecF f(VecF x) {                                                                   \
-      return map_lanes(x, [](float v) { return ::name##f(v); });                                        \
-    }                                                                                                   \
+#define TK_LIBM_UNARY(name)                                      \
+  struct name {                                                  \
+    TK_INLINE static VecF f(VecF x) {                            \
+      return map_lanes(x, [](float v) { return ::name##f(v); }); \
+    }                                                            \
   };
 TK_LIBM_UNARY(acos)
 TK_LIBM_UNARY(acosh)
@@ -140,9 +140,7 @@ struct LeakyRelu {
 struct Step {
   float alpha;
   int32_t alpha_int;
-  TK_INLINE VecF f(VecF x) const {
-    return select(x > zero(), set1(1.0f), select(x <= zero(), set1(alpha), x));
-  }
+  TK_INLINE VecF f(VecF x) const { return select(x > zero(), set1(1.0f), select(x <= zero(), set1(alpha), x)); }
   TK_INLINE VecI f(VecI x) const { return select(x > set1i(0), set1i(1), set1i(alpha_int)); }
 };
 // max first, then min, as tfjs: with min > max the result is max above it and min below. NaN stays.
@@ -150,9 +148,7 @@ struct Clip {
   float low, high;
   // i32: replaced where x < low_limit or x > high_limit; a bound with a fraction loses it in the result.
   int32_t low_limit, low_int, high_limit, high_int;
-  TK_INLINE VecF f(VecF x) const {
-    return select(x > set1(high), set1(high), select(x < set1(low), set1(low), x));
-  }
+  TK_INLINE VecF f(VecF x) const { return select(x > set1(high), set1(high), select(x < set1(low), set1(low), x)); }
   TK_INLINE VecI f(VecI x) const {
     return select(x > set1i(high_limit), set1i(high_int), select(x < set1i(low_limit), set1i(low_int), x));
   }

@@ -40,8 +40,8 @@ TK_INLINE VecF expm1_reduced(VecF x, VecI* n) {
   return fmadd(r * r, polynomial(r, kCoefficients), r);
 }
 
-// e^x * 2^Shift, Shift in -1..1. The power of two is applied in two factors: the first product is exact, so a denormal result is
-// rounded once, and overflow happens only where the result overflows.
+// e^x * 2^Shift, Shift in -1..1. The power of two is applied in two factors: the first product is exact, so a denormal result
+// is rounded once, and overflow happens only where the result overflows.
 template <int Shift = 0>
 TK_INLINE VecF vexp(VecF x) {
   VecI n;
@@ -131,7 +131,7 @@ TK_INLINE VecF vsinh(VecF x) {
 
 // Below 1: x + x P(x^2). Above: 1 - e^Q(|x|), where Q approximates ln erfc; from 3.95 on the result is 1.
 TK_INLINE VecF verf(VecF x) {
-  static constexpr float kNear[] = {0.128379166f,  -0.37612626f,    0.112835787f,    -0.0268533472f,
+  static constexpr float kNear[] = {0.128379166f,  -0.37612626f,    0.112835787f,   -0.0268533472f,
                                     0.0051871622f, -0.00079978531f, 7.80690389e-05f};
   static constexpr float kFar[] = {0.000188467631f, -1.12958026f,    -0.633216619f,   -0.108421713f,
                                    0.0252099931f,   -0.00420511561f, 0.000441429991f, -2.16932458e-05f};

@@ -99,8 +99,7 @@ void run_search(const OpCall& call, CpuContext& context) {
       const In* first = x + u.outer * g.n * g.inner + u.first_column;
       const In* from = first + u.first_row * g.inner;
       if (g.inner == 1) {
-        const Best<Value> best =
-            search_row<kMax>(Best<Value>{Value(*first), 0}, from, u.rows, int32_t(u.first_row));
+        const Best<Value> best = search_row<kMax>(Best<Value>{Value(*first), 0}, from, u.rows, int32_t(u.first_row));
         values[0] = best.value;
         indices[0] = best.index;
       } else {

@@ -137,7 +137,8 @@ void combine_tile(typename R::T* into, const typename R::T* part, int64_t column
   for (int64_t j = 0; j < columns; j += kVecWidth) store(into + j, R::combine(load(into + j), load(part + j)));
 }
 
-// A block of rows into sums[0, columns rounded up): eight rows at a time as a tree, so that sums is touched once per eight rows.
+// A block of rows into sums[0, columns rounded up): eight rows at a time as a tree, so that sums is touched once per eight
+// rows.
 template <class R>
 void reduce_rows(const typename R::T* x, int64_t stride, int64_t rows, int64_t columns, typename R::T* sums) {
   for (int64_t j = 0; j < columns; j += kVecWidth) store(sums + j, splat(R::kIdentity));
@@ -208,7 +209,8 @@ void columns_of(const void* x_data, int64_t stride, int64_t rows, int64_t column
   using T = typename R::T;
   const T* x = static_cast<const T*>(x_data);
   T* out = static_cast<T*>(out_data);
-  stride == columns && columns <= 32 ? reduce_narrow<R>(x, rows, columns, out) : reduce_columns<R>(x, stride, rows, columns, out);
+  stride == columns&& columns <= 32 ? reduce_narrow<R>(x, rows, columns, out)
+                                    : reduce_columns<R>(x, stride, rows, columns, out);
 }
 
 template <class R>

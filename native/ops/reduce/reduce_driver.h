@@ -1,5 +1,6 @@
 // How a reduction [outer, n, inner] -> [outer, inner] is cut into units of work: tiles of columns, and chunks of n where there
-// would be too few units otherwise. The cut depends on the shape alone; partial results of chunks are combined in a fixed order.
+// would be too few units otherwise. The cut depends on the shape alone; partial results of chunks are combined in a fixed
+// order.
 #pragma once
 
 #include "cpu/kernel.h"

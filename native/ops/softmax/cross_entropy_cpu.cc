@@ -72,8 +72,7 @@ void softmax_cross_entropy_grad_cpu(const OpCall& call, CpuContext& context) {
         const float* p = labels.f32() + row * shape.cols;
         const VecF scale = set1(float(plain_sum(p, shape.cols) / sum));
         const VecF factor = set1(dloss[row]);
-        map_row(dx, dx, shape.cols,
-                [&](VecF e, int64_t i, int k) { return (e * scale - load_row(p + i, k, 0.0f)) * factor; });
+        map_row(dx, dx, shape.cols, [&](VecF e, int64_t i, int k) { return (e * scale - load_row(p + i, k, 0.0f)) * factor; });
       }
     }
   });

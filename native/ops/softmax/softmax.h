@@ -1,5 +1,5 @@
-// Softmax over the last axis and the cross-entropy losses built on it. Operands are read as rows of cols = last dim (rank >= 1);
-// rows are independent, any size, 0 included. f32; sums in blocks of 1024, these in double. The order is fixed.
+// Softmax over the last axis and the cross-entropy losses built on it. Operands are read as rows of cols = last dim (rank >=
+// 1); rows are independent, any size, 0 included. f32; sums in blocks of 1024, these in double. The order is fixed.
 //
 //   softmax       x -> y same shape     e^(x - max) / sum e^(x - max); y may alias x
 //   log_softmax   x -> y same shape     (x - max) - ln sum e^(x - max); y may alias x

@@ -42,7 +42,8 @@ void softmax_grad_cpu(const OpCall& call, CpuContext& context) {
     for (int64_t row = begin; row < end; ++row) {
       const float* g = dy + row * shape.cols;
       const float* p = y + row * shape.cols;
-      const double dot = sum_row(shape.cols, [&](int64_t i, int k) { return load_row(g + i, k, 0.0f) * load_row(p + i, k, 0.0f); });
+      const double dot =
+          sum_row(shape.cols, [&](int64_t i, int k) { return load_row(g + i, k, 0.0f) * load_row(p + i, k, 0.0f); });
       const VecF mean = set1(float(dot));
       map_row(g, dx + row * shape.cols, shape.cols,
               [&](VecF v, int64_t i, int k) { return load_row(p + i, k, 0.0f) * (v - mean); });

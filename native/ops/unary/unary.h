@@ -4,7 +4,8 @@
 //   the TK_UNARY rows of ops.def    formulas in ops/common/unary_math.h, meaning of tfjs
 //   leaky_relu  alpha               x < 0 ? alpha x : x
 //   step        alpha               x > 0 ? 1 : alpha; NaN gives NaN
-//   clip        min max             into [min, max], NaN stays; on i32 a bound with a fraction is compared as it is and loses the
+//   clip        min max             into [min, max], NaN stays; on i32 a bound with a fraction is compared as it is and loses
+//   the
 //                                   fraction in the result, as when tfjs stores it
 //   cast                            all pairs of f32, i32, u8, f16, bf16:
 //                                   to u8: x != 0 (NaN gives 1); to i32: towards zero, modulo 2^32, NaN and infinities 0 (the

@@ -109,9 +109,8 @@ void copy_cpu(const OpCall& call, CpuContext& context) {
   if (x.data == y.data) return;
   const char* from = static_cast<const char*>(x.data);
   char* to = static_cast<char*>(y.data);
-  context.parallel_for(y.bytes(), kCheapGrain * 4, [&](int64_t begin, int64_t end, int) {
-    std::memcpy(to + begin, from + begin, size_t(end - begin));
-  });
+  context.parallel_for(y.bytes(), kCheapGrain * 4,
+                       [&](int64_t begin, int64_t end, int) { std::memcpy(to + begin, from + begin, size_t(end - begin)); });
 }
 
 TK_END_LEVEL

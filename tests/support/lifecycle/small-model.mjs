@@ -24,7 +24,10 @@ export async function trainSmallModel(tf, { seed, steps, hidden = 64, rows = 256
   const losses = [];
   for (let step = 0; step < steps; step++) {
     const loss = tf.tidy(() => {
-      const { value, grads } = tf.variableGrads(() => tf.losses.meanSquaredError(y, x.matMul(w1).relu().matMul(w2).sigmoid()), [w1, w2]);
+      const { value, grads } = tf.variableGrads(
+        () => tf.losses.meanSquaredError(y, x.matMul(w1).relu().matMul(w2).sigmoid()),
+        [w1, w2],
+      );
       for (const variable of [w1, w2]) variable.assign(variable.sub(grads[variable.name].mul(0.5)));
       return value;
     });
