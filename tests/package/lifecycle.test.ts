@@ -51,12 +51,12 @@ describe('life cycle', () => {
     // The counter is wall-clock time: on a busy machine other processes push the thread aside in mid-call, which is not ours
     // to count. A call that really stays too long does so in every run.
     const runs = [];
-    for (let attempt = 0; attempt < 3; ++attempt) {
+    for (let attempt = 0; attempt < 6; ++attempt) {
       const { longestStayMs, firstStayMs, steps } = (await run('stay.mjs')) as Record<string, number>;
       expect(steps).toBe(20);
       runs.push({ longestStayMs: longestStayMs as number, firstStayMs: firstStayMs as number });
       if (runs.some((one) => one.longestStayMs < 10) && runs.some((one) => one.firstStayMs < 50)) return;
     }
-    expect.fail(`longest stays of three runs: ${JSON.stringify(runs)}`);
+    expect.fail(`longest stays of six runs: ${JSON.stringify(runs)}`);
   });
 });
