@@ -71,9 +71,11 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
     }
     const { addon } = getEngine();
     const key = signatureOf(args);
+    // Inside another step its calls are simply part of that one.
+    if (addon.isRecording()) return tf.tidy(() => fn(...args));
     let state = states.get(key);
     if (state === undefined) states.set(key, (state = { recording: undefined, proven: false, recordings: 0 }));
-    if (state.proven && state.recording !== undefined && !addon.isRecording()) {
+    if (state.proven && state.recording !== undefined) {
       replays++;
       return replay(addon, state.recording, args) as R;
     }
@@ -132,6 +134,7 @@ function record<A extends StepArgument[], R extends StepResult>(
   args: A,
 ): R {
   const handles = handlesOf(args);
+  const before = Object.values(tf.engine().registeredVariables).map((variable) => ({ variable, dataId: variable.dataId }));
   try {
     addon.recordBegin();
   } catch (error) {
@@ -141,14 +144,16 @@ function record<A extends StepArgument[], R extends StepResult>(
   let fresh: Recording;
   try {
     result = tf.tidy(() => ownResult(fn(...args), args));
+    refuseAssignments(before);
     const outputs: tf.Tensor[] = Array.isArray(result) ? result : [result];
     const plan = addon.recordEnd(handles, handlesOf(outputs));
+    const variables = variablesOf(addon, plan);
     fresh = {
       plan,
-      fingerprint: addon.planFingerprint(plan),
+      fingerprint: nameVariables(addon.planFingerprint(plan), variables),
       outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
       isArray: Array.isArray(result),
-      variables: variablesOf(addon, plan),
+      variables,
     };
   } catch (error) {
     addon.recordAbort();
@@ -199,6 +204,28 @@ function variablesOf(addon: NativeAddon, plan: number): CapturedVariable[] {
     if (handle !== undefined && captured.has(handle)) found.push({ variable, handle });
   }
   return found;
+}
+
+/** A variable may be on another buffer at each recording and is the same all the same: in the fingerprint it goes by its name. */
+function nameVariables(fingerprint: string, variables: readonly CapturedVariable[]): string {
+  const names = new Map(variables.map(({ variable, handle }) => [String(handle), variable.name]));
+  return fingerprint.replace(/ buffer (\d+)$/gm, (text, handle: string) => {
+    const name = names.get(handle);
+    return name === undefined ? text : ` variable ${name}`;
+  });
+}
+
+/** Variable.assign moves a variable to another buffer, which no replay would do. Our optimizers update in place. */
+function refuseAssignments(before: readonly { variable: tf.Variable; dataId: object }[]): void {
+  for (const { variable, dataId } of before) {
+    if (variable.isDisposed || variable.dataId === dataId || tf.engine().registeredVariables[variable.name] !== variable)
+      continue;
+    throw new TensorkilnError(
+      'E_RECORDING',
+      `[compile] variable '${variable.name}' was assigned another tensor inside the step, which a replay would not repeat. ` +
+        "Use an optimizer of 'tensorkiln/optim', which updates in place, or assign outside the step.",
+    );
+  }
 }
 
 function replay(addon: NativeAddon, recording: Recording, args: readonly StepArgument[]): StepResult {
