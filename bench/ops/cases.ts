@@ -87,7 +87,7 @@ const adam: BenchmarkCase = {
       run: (): Float32Array => {
         step();
         // Reading one value waits for the step without adding a copy of everything.
-        return tf.tidy(() => variables['p0']!.flatten().slice(0, 1).dataSync<'float32'>());
+        return tf.tidy(() => tf.slice(tf.reshape(variables['p0']!, [-1]), 0, 1).dataSync<'float32'>());
       },
     };
   },
