@@ -89,6 +89,7 @@ const adam: BenchmarkCase = {
         // Reading one value waits for the step without adding a copy of everything.
         return tf.tidy(() => tf.slice(tf.reshape(variables['p0']!, [-1]), 0, 1).dataSync<'float32'>());
       },
+      result: () => Float32Array.from(Object.values(variables).flatMap((variable) => [...variable.dataSync<'float32'>()])),
     };
   },
 };
