@@ -7,6 +7,8 @@ export type Subject = (typeof SUBJECTS)[number];
 /** One prepared case: `run` does the work once, waits for it and returns what it computed. */
 export interface PreparedCase {
   run: () => Float32Array;
+  /** Everything computed so far, where `run` returns only part of it; compared between subjects instead. */
+  result?: () => Float32Array;
 }
 
 /** One line of the benchmark; the same work for every subject. */
