@@ -93,8 +93,11 @@ double mapped(double at, int64_t size, int64_t mode) {
     return std::fmin(std::fmax(folded - 0.5, 0.0), last);
   }
   // Wrapping shifts by whole images; as tfjs counts them, by steps of n - 1.
-  if (at < 0) at += n * (std::trunc(-at / last) + 1);
-  if (at > last) at -= n * std::trunc(at / last);
+  if (at < 0) {
+    at += n * (std::trunc(-at / last) + 1);
+  } else if (at > last) {
+    at -= n * std::trunc(at / last);
+  }
   return std::fmin(std::fmax(at, 0.0), last);
 }
 
