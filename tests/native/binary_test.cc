@@ -130,6 +130,7 @@ TEST(int32_formulas_wrap_and_take_zero_divisors) {
     check("squared_difference", [&](int64_t u, int64_t v) { return wrap(int64_t(wrap(u - v)) * wrap(u - v)); });
     check("floor_div", [&](int64_t u, int64_t v) { return v == 0 ? 0 : wrap(int64_t(std::floor(double(u) / double(v)))); });
     check("mod", [&](int64_t u, int64_t v) { return v == 0 ? 0 : int32_t(tfjs_mod(double(u), double(v))); });
+    check("bitwise_and", [&](int64_t u, int64_t v) { return wrap(u & v); });
     check("pow", [&](int64_t u, int64_t v) {
       if (v < 0) return u == 1 ? 1 : u == -1 ? (v % 2 ? -1 : 1) : 0;
       if (v == INT32_MAX) {

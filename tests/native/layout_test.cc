@@ -297,6 +297,12 @@ TEST(concat_of_one) {
   }
 }
 
+TEST(diag_sizes) {
+  for (int64_t n : {0, 1, 2, 7, 33, 700}) {
+    check_moves("diag", {n}, {n, n}, {}, [](const Index& i) { return i[0] == i[1] ? i[0] : int64_t(-1); });
+  }
+}
+
 TEST(fill_converts_the_value) {
   for (const Run& run : tktest::runs()) {
     for (int64_t n : {0, 1, 7, 100001}) {

@@ -110,8 +110,8 @@ inline std::vector<Run> runs() {
 }
 
 // Calls op `name` on the operands in ops.def order; returns the index reported as out of range, or INT64_MIN.
-inline int64_t call_op(const Run& run, const char* name, std::initializer_list<Tensor*> tensors, std::vector<int64_t> ints = {},
-                       std::vector<double> floats = {}) {
+inline int64_t call_op_list(const Run& run, const char* name, const std::vector<Tensor*>& tensors,
+                            const std::vector<int64_t>& ints = {}, const std::vector<double>& floats = {}) {
   const int number = tk::find_op(name);
   if (number < 0) throw std::runtime_error(std::string("no op ") + name);
   const tk::CpuOp* const ops = tk::cpu_ops(run.level);
@@ -153,6 +153,10 @@ inline int64_t call_op(const Run& run, const char* name, std::initializer_list<T
   for (Tensor* tensor : tensors)
     if (!tensor->guards_intact()) report(name, 0, "wrote outside an operand");
   return context.bad_index;
+}
+inline int64_t call_op(const Run& run, const char* name, std::initializer_list<Tensor*> tensors, std::vector<int64_t> ints = {},
+                       std::vector<double> floats = {}) {
+  return call_op_list(run, name, tensors, ints, floats);
 }
 
 }  // namespace tktest

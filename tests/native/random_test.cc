@@ -294,6 +294,61 @@ TEST(dropout_drops_infinity_and_nan) {
     CHECK(dropped > 0 && dropped < 8);
   }
 }
+TEST(multinomial_matches_the_definition) {
+  constexpr uint32_t key[2] = {0x89ABCDEF, 0x3FE12345};
+  for (int64_t rows : {0, 1, 3, 40}) {
+    for (int64_t events : {1, 2, 7, 1000}) {
+      Tensor p = Tensor::random({rows, events}, uint32_t(events));
+      for (int64_t row = 0; row < rows; ++row) {
+        double sum = 0;
+        for (int64_t e = 0; e < events; ++e) sum += std::fabs(p.f()[row * events + e]);
+        for (int64_t e = 0; e < events; ++e) p.f()[row * events + e] = float(std::fabs(p.f()[row * events + e]) / sum);
+      }
+      for (int64_t count : {0, 1, 5, 3001}) {
+        for (const Run& run : tktest::runs()) {
+          Tensor y(tk::DType::i32, {rows, count});
+          tktest::call_op(run, "multinomial", {&p, &y}, {int64_t(int32_t(key[0])), key[1]});
+          int64_t wrong = 0;
+          for (int64_t i = 0; i < y.size(); ++i) {
+            const double u = double(word(key, 0, i)) / 4294967296.0;
+            double sum = 0;
+            int64_t event = 0;
+            for (; event < events - 1; ++event) {
+              sum += double(p.f()[i / count * events + event]);
+              if (u < sum) break;
+            }
+            wrong += y.i()[i] != event;
+          }
+          CHECK(wrong == 0);
+        }
+      }
+    }
+  }
+}
+TEST(multinomial_has_the_probabilities) {
+  const std::vector<float> probabilities = {0.1f, 0.0f, 0.25f, 0.6f, 0.05f};
+  constexpr int64_t kCount = 100000;
+  Tensor p = Tensor::f32({1, 5}, probabilities), y(tk::DType::i32, {1, kCount});
+  tktest::call_op(tktest::runs().back(), "multinomial", {&p, &y}, {7, 8});
+  std::vector<double> seen(5, 0.0);
+  for (int64_t i = 0; i < kCount; ++i) ++seen[size_t(y.i()[i])];
+  double chi_square = 0;
+  for (size_t e : {0, 2, 3, 4}) {
+    const double expected = double(probabilities[e]) * double(kCount);
+    chi_square += (seen[e] - expected) * (seen[e] - expected) / expected;
+  }
+  CHECK(seen[1] == 0);
+  CHECK(chi_square < 16.27);  // the 0.999 quantile with 3 degrees of freedom
+}
+TEST(multinomial_takes_the_last_event_when_none_is_reached) {
+  // NaN, negative and missing probability: only events whose sum passes u are drawn.
+  Tensor p = Tensor::f32({3, 3}, {NAN, 1, 1, 0, -5, 1, 0, 0, 0});
+  for (const Run& run : tktest::runs()) {
+    Tensor y(tk::DType::i32, {3, 4});
+    tktest::call_op(run, "multinomial", {&p, &y}, {1, 2});
+    for (int64_t i = 0; i < y.size(); ++i) CHECK(y.i()[i] == 2);
+  }
+}
 TEST(wrong_parameters_are_refused) {
   const Run run = tktest::runs().back();
   Tensor state = make_state(1, 2, 3), f(tk::DType::f32, {8}), i(tk::DType::i32, {8}), x = Tensor::random({8}, 1),

@@ -17,6 +17,9 @@ struct atan2 {
     return map_lanes(a, b, [](float y, float x) { return ::atan2f(y, x); });
   }
 };
+struct bitwise_and {
+  TK_INLINE static VecI f(VecI a, VecI b) { return a & b; }
+};
 struct div {
   TK_INLINE static VecF f(VecF a, VecF b) { return a / b; }
 };

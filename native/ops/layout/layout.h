@@ -33,6 +33,9 @@ void tile_cpu(const OpCall& call, CpuContext& context);
 // Reverses each axis d whose bit (1 << d) is set in axes_mask. x and y have the same shape.
 void reverse_cpu(const OpCall& call, CpuContext& context);
 
+// x [n] -> y [n,n]: x on the diagonal, 0 elsewhere.
+void diag_cpu(const OpCall& call, CpuContext& context);
+
 // y = value everywhere (converted as in pad).
 void fill_cpu(const OpCall& call, CpuContext& context);
 

@@ -13,6 +13,7 @@ interface BinaryInputs {
 const ARITHMETIC: readonly (readonly [string, string])[] = [
   ['Add', 'add'],
   ['Atan2', 'atan2'],
+  ['BitwiseAnd', 'bitwise_and'],
   ['Maximum', 'maximum'],
   ['Minimum', 'minimum'],
   ['Mod', 'mod'],

@@ -16,6 +16,7 @@ const padOp = declareOp('pad');
 const mirrorPadOp = declareOp('mirror_pad');
 const tileOp = declareOp('tile');
 const reverseOp = declareOp('reverse');
+const diagOp = declareOp('diag');
 /** Most tensors joined by one call, so that any number fits the argument block. */
 const CONCAT_LIMIT = 1024;
 
@@ -38,6 +39,19 @@ export function slice(
   const isEmpty = size.includes(0);
   if (offset !== undefined && !isEmpty) return backend.alias(x, size, offset);
   return backend.run(sliceOp, [backend.operand(x)], { shape: size, dtype: x.dtype }, begin);
+}
+
+/** x with `[before, after]` elements of a value added per axis. */
+export function pad(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  paddings: readonly (readonly [number, number])[],
+  value: number,
+): TensorInfo {
+  if (paddings.every(([before, after]) => before === 0 && after === 0)) return backend.alias(x);
+  const shape = paddedShape(x.shape, paddings);
+  const before = paddings.map(([first]) => first);
+  return backend.run(padOp, [backend.operand(x)], { shape, dtype: x.dtype }, before, [value]);
 }
 
 /** x repeated until it has `shape`; missing leading axes count as 1. */
@@ -205,11 +219,8 @@ export const layoutKernels: readonly Kernel[] = [
     return split(backend, x, axis, backend_util.prepareSplitSize(x, attrs.numOrSizeSplits, axis));
   }),
   kernel<OneInput, { paddings: [number, number][]; constantValue: number }>('PadV2', ({ inputs, attrs, backend }) => {
-    const { x } = inputs;
-    assertNumeric([x], 'pad');
-    const shape = paddedShape(x.shape, attrs.paddings);
-    const before = attrs.paddings.map(([first]) => first);
-    return backend.run(padOp, [backend.operand(x)], { shape, dtype: x.dtype }, before, [attrs.constantValue]);
+    assertNumeric([inputs.x], 'pad');
+    return pad(backend, inputs.x, attrs.paddings, attrs.constantValue);
   }),
   kernel<OneInput, { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }>(
     'MirrorPad',
@@ -230,5 +241,15 @@ export const layoutKernels: readonly Kernel[] = [
     const mask = util.parseAxisParam(attrs.dims, x.shape).reduce((bits, axis) => bits | (1 << axis), 0);
     if (mask === 0) return backend.alias(x);
     return backend.run(reverseOp, [backend.operand(x)], { shape: x.shape, dtype: x.dtype }, [mask]);
+  }),
+  kernel<OneInput>('Diag', ({ inputs, backend }) => {
+    const { x } = inputs;
+    assertNumeric([x], 'diag');
+    const size = util.sizeFromShape(x.shape);
+    return backend.run(diagOp, [backend.operand(x, [size])], {
+      shape: [...x.shape, ...x.shape],
+      dtype: x.dtype,
+      nativeShape: [size, size],
+    });
   }),
 ];

@@ -29,6 +29,11 @@ function overRows(backend: TensorkilnBackend, op: OpRef, x: TensorInfo, axis: nu
   );
 }
 
+/** Softmax over the last axis; float32. */
+export function softmax(backend: TensorkilnBackend, logits: TensorInfo): TensorInfo {
+  return overRows(backend, softmaxOp, logits, -1);
+}
+
 export const softmaxKernels: readonly Kernel[] = [
   kernel<{ logits: TensorInfo }, { dim: number }>('Softmax', ({ inputs, attrs, backend }) =>
     overRows(backend, softmaxOp, inputs.logits, attrs.dim),

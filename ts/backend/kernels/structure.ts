@@ -1,5 +1,5 @@
 /** Kernels that compute nothing: identity, reshape, dtype, complex parts. */
-import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
+import { backend_util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
 import { reshapedShape } from '../shapes/layout.js';
@@ -23,6 +23,11 @@ function castKernel(backend: TensorkilnBackend, x: TensorInfo, dtype: DataType):
   return cast(backend, x, dtype);
 }
 
+/** The values of a small tensor; those written from JavaScript are known without waiting. */
+function numbersOf(backend: TensorkilnBackend, x: TensorInfo): number[] {
+  return Array.from(backend.record(x).mirror ?? (backend.readSync(x.dataId) as Int32Array));
+}
+
 export const structureKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo }>('Identity', ({ inputs, backend }) => backend.alias(inputs.x)),
   kernel<{ x: TensorInfo }, { shape: number[] }>('Reshape', ({ inputs, attrs, backend }) =>
@@ -44,5 +49,9 @@ export const structureKernels: readonly Kernel[] = [
   ),
   kernel<{ real: TensorInfo; imag: TensorInfo }>('Complex', ({ inputs, backend }) => backend.complex(inputs.real, inputs.imag)),
   kernel<{ input: TensorInfo }>('Real', ({ inputs, backend }) => part(backend, inputs.input, 'real')),
+  kernel<{ s0: TensorInfo; s1: TensorInfo }>('BroadcastArgs', ({ inputs, backend }) => {
+    const shape = backend_util.assertAndGetBroadcastShape(numbersOf(backend, inputs.s0), numbersOf(backend, inputs.s1));
+    return backend.makeTensorInfo([shape.length], 'int32', Int32Array.from(shape));
+  }),
   kernel<{ input: TensorInfo }>('Imag', ({ inputs, backend }) => part(backend, inputs.input, 'imag')),
 ];

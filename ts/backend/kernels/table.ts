@@ -1,13 +1,16 @@
 /** The kernel table: every family, registered for one backend name. */
 import { getKernel, registerKernel, type KernelConfig, type KernelFunc } from '@tensorflow/tfjs-core';
 import { binaryKernels } from './binary.js';
+import { blockKernels } from './blocks.js';
 import { convKernels } from './conv.js';
 import { creationKernels } from './creation.js';
 import { gatherKernels } from './gather.js';
+import { imageKernels } from './image.js';
 import type { Kernel } from './kernel.js';
 import { layoutKernels } from './layout.js';
 import { matmulKernels } from './matmul.js';
 import { poolKernels } from './pool.js';
+import { randomKernels } from './random.js';
 import { reduceKernels } from './reduce.js';
 import { softmaxKernels } from './softmax.js';
 import { structureKernels } from './structure.js';
@@ -26,6 +29,9 @@ export const kernelTable: readonly Kernel[] = [
   ...poolKernels,
   ...gatherKernels,
   ...layoutKernels,
+  ...blockKernels,
+  ...imageKernels,
+  ...randomKernels,
 ];
 
 /**
