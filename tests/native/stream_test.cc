@@ -195,8 +195,8 @@ TEST(many_streams_at_once_are_each_right) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&wrong, t] {
       for (int round = 0; round < 20; ++round) {
-        Stream stream(tk::active_level());
         std::vector<float> a(100000, float(t)), b(100000);
+        Stream stream(tk::active_level());  // closed before the vectors go
         for (int i = 0; i < 10; ++i) {
           stream.enqueue(call(stream, "neg", {vector_operand(a), vector_operand(b)}));
           stream.enqueue(call(stream, "neg", {vector_operand(b), vector_operand(a)}));
