@@ -13,7 +13,7 @@ function part(backend: TensorkilnBackend, x: TensorInfo, which: 'real' | 'imag')
 }
 
 function castKernel(backend: TensorkilnBackend, x: TensorInfo, dtype: DataType): TensorInfo {
-  if (x.dtype === dtype) return backend.alias(x);
+  if (x.dtype === dtype) return backend.share(x);
   if (dtype === 'complex64') {
     return consume(backend, cast(backend, x, 'float32'), (real) =>
       consume(backend, fill(backend, x.shape, 'float32', 0), (imag) => backend.complex(real, imag)),
@@ -24,9 +24,9 @@ function castKernel(backend: TensorkilnBackend, x: TensorInfo, dtype: DataType):
 }
 
 export const structureKernels: readonly Kernel[] = [
-  kernel<{ x: TensorInfo }>('Identity', ({ inputs, backend }) => backend.alias(inputs.x)),
+  kernel<{ x: TensorInfo }>('Identity', ({ inputs, backend }) => backend.share(inputs.x)),
   kernel<{ x: TensorInfo }, { shape: number[] }>('Reshape', ({ inputs, attrs, backend }) =>
-    backend.alias(inputs.x, reshapedShape(inputs.x.shape, attrs.shape)),
+    backend.share(inputs.x, reshapedShape(inputs.x.shape, attrs.shape)),
   ),
   kernel<{ input: TensorInfo }, { dim: number }>('ExpandDims', ({ inputs, attrs, backend }) => {
     const { shape } = inputs.input;
@@ -37,7 +37,7 @@ export const structureKernels: readonly Kernel[] = [
       );
     }
     const at = attrs.dim < 0 ? attrs.dim + shape.length + 1 : attrs.dim;
-    return backend.alias(inputs.input, [...shape.slice(0, at), 1, ...shape.slice(at)]);
+    return backend.share(inputs.input, [...shape.slice(0, at), 1, ...shape.slice(at)]);
   }),
   kernel<{ x: TensorInfo }, { dtype: DataType }>('Cast', ({ inputs, attrs, backend }) =>
     castKernel(backend, inputs.x, attrs.dtype),
