@@ -3,23 +3,15 @@ import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
 import { reshapedShape } from '../shapes/layout.js';
-import { fill } from './creation.js';
+import { complexPart, complexParts, toComplex } from './forms.js';
 import { cast, consume, kernel, type Kernel } from './kernel.js';
-
-function part(backend: TensorkilnBackend, x: TensorInfo, which: 'real' | 'imag'): TensorInfo {
-  const found = backend.record(x)[which];
-  if (found === undefined) throw new TensorkilnError('E_DTYPE', `[${which}] takes a complex64 tensor, got ${x.dtype}.`);
-  return backend.alias(found, x.shape);
-}
 
 function castKernel(backend: TensorkilnBackend, x: TensorInfo, dtype: DataType): TensorInfo {
   if (x.dtype === dtype) return backend.share(x);
   if (dtype === 'complex64') {
-    return consume(backend, cast(backend, x, 'float32'), (real) =>
-      consume(backend, fill(backend, x.shape, 'float32', 0), (imag) => backend.complex(real, imag)),
-    );
+    return toComplex(backend, ...complexParts(backend, x));
   }
-  if (x.dtype === 'complex64') return consume(backend, part(backend, x, 'real'), (real) => cast(backend, real, dtype));
+  if (x.dtype === 'complex64') return consume(backend, complexPart(backend, x, 'real'), (real) => cast(backend, real, dtype));
   return cast(backend, x, dtype);
 }
 
@@ -43,6 +35,6 @@ export const structureKernels: readonly Kernel[] = [
     castKernel(backend, inputs.x, attrs.dtype),
   ),
   kernel<{ real: TensorInfo; imag: TensorInfo }>('Complex', ({ inputs, backend }) => backend.complex(inputs.real, inputs.imag)),
-  kernel<{ input: TensorInfo }>('Real', ({ inputs, backend }) => part(backend, inputs.input, 'real')),
-  kernel<{ input: TensorInfo }>('Imag', ({ inputs, backend }) => part(backend, inputs.input, 'imag')),
+  kernel<{ input: TensorInfo }>('Real', ({ inputs, backend }) => complexPart(backend, inputs.input, 'real')),
+  kernel<{ input: TensorInfo }>('Imag', ({ inputs, backend }) => complexPart(backend, inputs.input, 'imag')),
 ];
