@@ -29,27 +29,30 @@ beforeEach(async () => {
 
 describe('data ids', () => {
   it('are counted exactly', () => {
-    const before = backend().numRecords;
+    const before = backend().numDataIds();
     const x = tf.ones([4]);
     const y = x.clone();
     const z = tf.complex(tf.ones([2]), tf.ones([2]));
     const s = tf.tensor1d(['a', 'b']);
-    // One each for x, y and s; three for the complex tensor and one for each of its inputs.
-    expect(backend().numRecords - before).toBe(8);
+    // x and its clone share one; one for s, three for the complex tensor and one for each of its inputs.
+    expect(backend().numDataIds() - before).toBe(7);
+    expect(y.dataId).toBe(x.dataId);
     tf.dispose([x, y, z, s]);
-    expect(backend().numRecords - before).toBe(2);
+    expect(backend().numDataIds() - before).toBe(2);
     const again = tf.tidy(() => tf.add(tf.ones([4]), tf.ones([4])));
     again.dispose();
-    expect(backend().numRecords - before).toBe(2);
+    expect(backend().numDataIds() - before).toBe(2);
   });
 
-  it('of a clone and a reshape share storage until one is written in place', () => {
+  it('are shared by a clone and a reshape until the variable is written in place', () => {
     const variable = tf.variable(tf.tensor1d([1, 2, 3, 4]));
     const clone = variable.clone();
     const matrix = tf.reshape(variable, [2, 2]);
     const half = tf.slice(variable, [2], [2]);
     const pending = variable.data();
-    expect(describeHandle(clone).sharers).toBe(4);
+    expect([clone.dataId, matrix.dataId]).toEqual([variable.dataId, variable.dataId]);
+    // The handle of all three, and the slice's.
+    expect(describeHandle(clone).sharers).toBe(2);
     const handle = makeUnique(variable);
     backend().engine.write(handle, Float32Array.of(9, 9, 9, 9));
     expect([...variable.dataSync()]).toEqual([9, 9, 9, 9]);
@@ -72,12 +75,12 @@ describe('data ids', () => {
     expect([...tf.mul(y, x).dataSync()]).toEqual([2, 6, 12]);
     expect([...tf.imag(z).dataSync()]).toEqual([3, 4]);
     expect([...bools.dataSync()]).toEqual([1, 0]);
-    const before = backend().numRecords;
+    const before = backend().numDataIds();
     tf.dispose([x, y, z]);
     // One each for x and y, three for z; the last use of bools was in the other backend, and reading does not move it.
-    expect(before - backend().numRecords).toBe(5);
+    expect(before - backend().numDataIds()).toBe(5);
     bools.dispose();
-    expect(before - backend().numRecords).toBe(5);
+    expect(before - backend().numDataIds()).toBe(5);
   });
 });
 
@@ -138,16 +141,16 @@ describe('memory', () => {
 
   it('of forgotten tensors is reclaimed after garbage collection', async () => {
     // What earlier tests left behind goes first.
-    await collectUntil(() => backend().numRecords === 0, 5);
-    const before = backend().numRecords;
+    await collectUntil(() => backend().numDataIds() === 0, 5);
+    const before = backend().numDataIds();
     const handles = backend().engine.addon.memory().handles;
     (() => {
       for (let i = 0; i < 100; ++i) tf.add(tf.ones([1000]), 1);
     })();
     // The ones and the sum; tf.add itself disposes the scalar.
-    expect(backend().numRecords).toBe(before + 200);
-    await collectUntil(() => backend().numRecords <= before);
-    expect(backend().numRecords).toBe(before);
+    expect(backend().numDataIds()).toBe(before + 200);
+    await collectUntil(() => backend().numDataIds() <= before);
+    expect(backend().numDataIds()).toBe(before);
     expect(backend().engine.addon.memory().handles).toBe(handles);
   });
 
@@ -276,8 +279,8 @@ describe('wrong use', () => {
     ],
     ['a string tensor', () => tf.tidy(() => tf.engine().runKernel('Neg', { x: tf.tensor1d(['a']) })), 'E_DTYPE'],
   ])('with %s', (_, use, code) => {
-    const before = backend().numRecords;
+    const before = backend().numDataIds();
     expect(use).toThrow(expect.objectContaining({ code }));
-    expect(backend().numRecords).toBe(before);
+    expect(backend().numDataIds()).toBe(before);
   });
 });

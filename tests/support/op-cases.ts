@@ -6,7 +6,6 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import '../../ts/index.js';
-import type { TensorkilnBackend } from '../../ts/backend/backend.js';
 import { compile } from '../../ts/backend/plan.js';
 import { productOf, randomSource } from './describe-model.js';
 
@@ -81,10 +80,6 @@ export function valuesOf(spec: InputSpec, seed: number): HostArray {
   return array;
 }
 
-function recordsOfBackend(): number {
-  return (tf.backend() as TensorkilnBackend).numRecords;
-}
-
 function tensorsOf(inputs: readonly InputSpec[], arrays: readonly HostArray[]): tf.Tensor[] {
   return inputs.map(({ shape, dtype }, index) => tf.tensor(arrays[index] as HostArray, [...shape], dtype ?? 'float32'));
 }
@@ -110,7 +105,7 @@ async function checkCase(opCase: OpCase): Promise<void> {
   await tf.setBackend(STOCK);
   const reference = runOnce(opCase, arrays);
   await tf.setBackend(OURS);
-  const idsBefore = recordsOfBackend();
+  const idsBefore = tf.engine().backend.numDataIds();
   const eager = runOnce(opCase, arrays);
   const expected = opCase.expected?.(...arrays);
   eager.forEach((result, index) => {
@@ -121,7 +116,7 @@ async function checkCase(opCase: OpCase): Promise<void> {
   expect(eager.length).toBe(reference.length);
   checkReplay(opCase, arrays, eager);
   for (const input of opCase.gradientOf ?? []) checkGradient(opCase, arrays, input);
-  expect(recordsOfBackend(), 'data ids left behind').toBe(idsBefore);
+  expect(tf.engine().backend.numDataIds(), 'data ids left behind').toBe(idsBefore);
 }
 
 function checkReplay(opCase: OpCase, arrays: readonly HostArray[], eager: readonly HostResult[]): void {

@@ -20,8 +20,9 @@ export interface BackendMemory {
 /**
  * Runs tfjs-core on the native engine.
  *
- * Identity and Reshape make a new data id whose handle shares the storage of the old one, so in-place ops see the sharing
- * and copy first. Data ids that are forgotten are reclaimed after garbage collection. The addon is loaded at first use;
+ * Identity and Reshape share the data id, as tfjs-core demands; slices of leading axes and the like make a new data id whose
+ * handle shares the storage of the old one. In-place ops see both kinds of sharing and copy first (`makeUnique` in
+ * tensors.ts, copy-on-write in the engine). Data ids that are forgotten are reclaimed after garbage collection. The addon is loaded at first use;
  * when it cannot be, that use throws E_NATIVE_LOAD.
  */
 export class TensorkilnBackend extends KernelBackend {
@@ -30,7 +31,6 @@ export class TensorkilnBackend extends KernelBackend {
   #engine: Engine | undefined;
   #disposed = false;
   readonly #records = new Set<TensorRecord>();
-  #families = 0;
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
   readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
@@ -102,7 +102,7 @@ export class TensorkilnBackend extends KernelBackend {
   /** A new tensor on `count` elements of the same storage from element `offset`. Strings and complex64 come as a whole. */
   alias(info: TensorInfo, shape: readonly number[] = info.shape, offset = 0): TensorInfo {
     const source = this.record(info);
-    const record = new TensorRecord(shape, info.dtype, source.storage, source.family);
+    const record = new TensorRecord(shape, info.dtype, source.storage);
     if (source.strings !== undefined) {
       record.strings = source.strings;
     } else if (source.real !== undefined && source.imag !== undefined) {
@@ -113,6 +113,12 @@ export class TensorkilnBackend extends KernelBackend {
       if (source.mirror?.length === record.size) record.mirror = source.mirror;
     }
     return this.#publish(record);
+  }
+
+  /** The same data under another shape of the same size: no new data id, one more reference to the one there is. */
+  share(info: TensorInfo, shape: readonly number[] = info.shape): TensorInfo {
+    this.record(info).refCount++;
+    return { dataId: info.dataId, shape: shape as number[], dtype: info.dtype };
   }
 
   /** A complex64 tensor of two float32 tensors of its shape; they stay the caller's. */
@@ -194,16 +200,7 @@ export class TensorkilnBackend extends KernelBackend {
     if (record !== undefined) record.refCount++;
   }
 
-  /**
-   * Data ids, those that share storage counted once: tfjs-core takes any that a kernel adds besides its outputs for a leak,
-   * and expects a clone, as it saves for gradients, to add none.
-   */
   override numDataIds(): number {
-    return this.#families;
-  }
-
-  /** Data ids, each counted. */
-  get numRecords(): number {
     return this.#records.size;
   }
 
@@ -216,13 +213,16 @@ export class TensorkilnBackend extends KernelBackend {
     return true;
   }
 
-  /** Time of everything `f` enqueues, from an idle stream to an idle stream. */
+  /**
+   * Time of everything `f` enqueues, from an idle stream to an idle stream. tfjs-core's profiler needs the results of `f` when
+   * this returns, so the wait before it blocks.
+   */
   override async time(f: () => void): Promise<{ kernelMs: number }> {
-    // tfjs-core's profiler uses what f made as soon as this call returns its promise, so f must run before the first await.
-    this.engine.sync();
+    const { engine } = this;
+    engine.sync();
     const start = performance.now();
     f();
-    await this.engine.settled();
+    await engine.settled();
     return { kernelMs: performance.now() - start };
   }
 
@@ -241,7 +241,6 @@ export class TensorkilnBackend extends KernelBackend {
       record.handle = NO_HANDLE;
     }
     this.#records.clear();
-    this.#families = 0;
     this.#disposed = true;
   }
 
@@ -282,7 +281,6 @@ export class TensorkilnBackend extends KernelBackend {
 
   #list(record: TensorRecord): TensorRecord {
     this.#records.add(record);
-    if (record.family.members++ === 0) this.#families++;
     return record;
   }
 
@@ -295,7 +293,6 @@ export class TensorkilnBackend extends KernelBackend {
 
   #free(record: TensorRecord): void {
     this.#records.delete(record);
-    if (--record.family.members === 0) this.#families--;
     if (record.handle !== NO_HANDLE) {
       this.engine.release(record.handle);
       record.handle = NO_HANDLE;

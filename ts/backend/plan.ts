@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { getEngine, toTensorkilnError } from './native/engine.js';
 import type { NativeAddon } from './native/addon.js';
-import { currentBackend, makeUnique, tensorFromHandle } from './tensors.js';
+import { currentBackend, makeUnique, tensorFromHandle, tensorFromInfo } from './tensors.js';
 
 /** What a compiled step takes. Numbers and booleans are part of the signature: other values mean another recording. */
 export type StepArgument = tf.Tensor | number | boolean;
@@ -128,6 +128,44 @@ function handlesOf(args: readonly StepArgument[]): Int32Array {
 }
 
 function record<A extends StepArgument[], R extends StepResult>(
+  addon: NativeAddon,
+  state: SignatureState,
+  fn: (...args: A) => R,
+  args: A,
+): R {
+  const loans: tf.Tensor[] = [];
+  try {
+    return recordWith(addon, state, fn, ownHandles(addon, args, loans));
+  } finally {
+    tf.dispose(loans);
+  }
+}
+
+/**
+ * Arguments of which each has a native handle that nothing else refers to. A recording knows tensors by their handles only: an
+ * argument that shared its handle with a variable, a captured tensor or another argument could not be told from it in replays.
+ *
+ * @param loans takes the tensors made for this, to be disposed after the recording
+ */
+function ownHandles<A extends StepArgument[]>(addon: NativeAddon, args: A, loans: tf.Tensor[]): A {
+  if (addon.isRecording()) return args;
+  const backend = currentBackend();
+  for (const variable of Object.values(tf.engine().registeredVariables)) {
+    if (backend.handleIfHere(variable) !== undefined) makeUnique(variable);
+  }
+  const seen = new Set<object>();
+  return args.map((arg) => {
+    if (!isTensor(arg) || arg instanceof tf.Variable) return arg;
+    const shared = seen.has(arg.dataId) || backend.record(arg).refCount > 1;
+    seen.add(arg.dataId);
+    if (!shared) return arg;
+    const own = tf.keep(tensorFromInfo(backend.alias(arg), backend));
+    loans.push(own);
+    return own;
+  }) as A;
+}
+
+function recordWith<A extends StepArgument[], R extends StepResult>(
   addon: NativeAddon,
   state: SignatureState,
   fn: (...args: A) => R,

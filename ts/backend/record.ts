@@ -24,11 +24,6 @@ export function storageOf(dtype: DataType, place: string): number {
   }
 }
 
-/** Counts the living records that share storage, or did when they were made. */
-export interface Family {
-  members: number;
-}
-
 /**
  * The state of one data id, and at the same time an operand of op calls.
  *
@@ -42,8 +37,6 @@ export class TensorRecord implements Operand {
   readonly size: number;
   /** Tensors on this data id, as tfjs-core counts them. */
   refCount = 1;
-  /** Shared by all records that were made of one another by sharing storage. */
-  family: Family;
   /** Copy of small int32 data written from JavaScript, so that wrong indices can be named at once. */
   mirror: Int32Array | undefined = undefined;
   /** UTF-8 bytes of a string tensor. */
@@ -53,8 +46,7 @@ export class TensorRecord implements Operand {
   imag: TensorInfo | undefined = undefined;
 
   /** A record without a buffer yet. @throws E_SHAPE */
-  constructor(shape: readonly number[], dtype: DataType, storage: number, family: Family = { members: 0 }) {
-    this.family = family;
+  constructor(shape: readonly number[], dtype: DataType, storage: number) {
     this.shape = shape;
     this.dtype = dtype;
     this.storage = storage;
@@ -62,23 +54,12 @@ export class TensorRecord implements Operand {
   }
 }
 
-/**
- * A data id made by this backend. tfjs-core hands it back as an opaque object, and its users compare data ids by content: the
- * record stays private so that the data ids of a tensor and of its clone look the same.
- */
+/** A data id made by this backend. tfjs-core hands it back as an opaque object. */
 export class NativeDataId {
-  #record: TensorRecord;
+  record: TensorRecord;
 
   constructor(record: TensorRecord) {
-    this.#record = record;
-  }
-
-  get record(): TensorRecord {
-    return this.#record;
-  }
-
-  set record(record: TensorRecord) {
-    this.#record = record;
+    this.record = record;
   }
 }
 

@@ -224,16 +224,6 @@ TK_INLINE VecF vcos(VecF x) {
   return any(large) ? replace_lanes(large, x, y, [](float v) { return ::cosf(v); }) : y;
 }
 
-TK_INLINE VecF vtan(VecF x) {
-  VecF sine, cosine;
-  const VecI n = sin_cos_reduced(x, &sine, &cosine);
-  const Mask odd = odd_quadrant(n);
-  const VecF y = select(odd, vneg(cosine), sine) / select(odd, sine, cosine);
-  const Mask large = vabs(x) > set1(kTrigLimit);
-  return any(large) ? replace_lanes(large, x, select(x == zero(), x, y), [](float v) { return ::tanf(v); })
-                    : select(x == zero(), x, y);
-}
-
 TK_INLINE VecF vsoftplus(VecF x) { return vmax(x, zero()) + vlog1p(vexp(vneg(vabs(x)))); }
 
 TK_END_LEVEL

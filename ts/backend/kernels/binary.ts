@@ -1,8 +1,21 @@
 /** Elementwise kernels of two tensors, with numpy broadcasting; selection between two. */
-import { backend_util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
+import { TensorkilnError } from '../../errors.js';
 import { declareOp, type OpRef } from '../native/engine.js';
-import { assertNumeric, cast, commonDtype, consume, kernel, withDtype, type Kernel } from './kernel.js';
+import { complexParts, movingOne, toComplex, withTemporaries } from './forms.js';
+import {
+  assertNumeric,
+  cast,
+  commonDtype,
+  consume,
+  fromHost,
+  hostStrings,
+  kernel,
+  withDtype,
+  type Kernel,
+} from './kernel.js';
+import { tileTo } from './layout.js';
 
 interface BinaryInputs {
   a: TensorInfo;
@@ -38,6 +51,8 @@ const COMPARISON: readonly (readonly [string, string])[] = [
 
 const LETTERS: Partial<Record<DataType, string>> = { float32: 'f', int32: 'i', bool: 'b' };
 const addOp = declareOp('add');
+const subOp = declareOp('sub');
+const mulOp = declareOp('mul');
 const floorDivOp = declareOp('floor_div');
 const preluOp = declareOp('prelu');
 const eluGradOp = declareOp('elu_grad');
@@ -50,6 +65,7 @@ const selectOp = declareOp('select');
 export function binary(backend: TensorkilnBackend, op: OpRef, a: TensorInfo, b: TensorInfo): TensorInfo {
   const dtype = commonDtype(a, b);
   if (dtype === 'float32' && a.dtype === b.dtype) return broadcast(backend, op, a, b, dtype);
+  if (dtype === 'complex64') return complexBinary(backend, op, a, b);
   assertNumeric([a, b], op.name);
   const letter = LETTERS[dtype] as string;
   if (backend.engine.takes(op, letter.repeat(3))) return inDtype(backend, op, [a, b], dtype, dtype);
@@ -72,11 +88,71 @@ export function prelu(backend: TensorkilnBackend, x: TensorInfo, alpha: TensorIn
 }
 
 function compare(backend: TensorkilnBackend, op: OpRef, a: TensorInfo, b: TensorInfo): TensorInfo {
+  if (a.dtype === 'string' && b.dtype === 'string') return compareStrings(backend, op, a, b);
   assertNumeric([a, b], op.name);
   const dtype = commonDtype(a, b);
   // The logical ops know bool only; the others know all three.
   const takes = backend.engine.takes(op, (LETTERS[dtype] as string).repeat(2) + 'b') ? dtype : 'bool';
   return inDtype(backend, op, [a, b], takes, 'bool');
+}
+
+/** JavaScript's order of strings, which is that of the stock backend. */
+const STRING_COMPARISON: Readonly<Record<string, (a: string, b: string) => boolean>> = {
+  equal: (a, b) => a === b,
+  not_equal: (a, b) => a !== b,
+  less: (a, b) => a < b,
+  less_equal: (a, b) => a <= b,
+  greater: (a, b) => a > b,
+  greater_equal: (a, b) => a >= b,
+};
+
+function compareStrings(backend: TensorkilnBackend, op: OpRef, a: TensorInfo, b: TensorInfo): TensorInfo {
+  const holds = STRING_COMPARISON[op.name];
+  if (holds === undefined) {
+    throw new TensorkilnError('E_DTYPE', `[${op.name}] takes float32, int32 or bool tensors, got string.`);
+  }
+  const shape = backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
+  const [left, right] = [a, b].map((tensor) =>
+    consume(backend, movingOne(backend, tensor, (x) => tileTo(backend, x, shape)), (whole) =>
+      hostStrings(backend, whole, op.name).map((bytes) => util.decodeString(bytes)),
+    ),
+  ) as [string[], string[]];
+  const results = Uint8Array.from(left, (text, i) => (holds(text, right[i] as string) ? 1 : 0));
+  return fromHost(backend, results, shape, 'bool');
+}
+
+/** Formulas of real tensors by the kernel they are applied in; complex64 is a pair of them. */
+type ComplexFormula = (backend: TensorkilnBackend, a: readonly [TensorInfo, TensorInfo], b: readonly [TensorInfo, TensorInfo]) => TensorInfo;
+
+const partwise =
+  (op: OpRef): ComplexFormula =>
+  (backend, a, b) =>
+    toComplex(backend, binary(backend, op, a[0], b[0]), binary(backend, op, a[1], b[1]));
+
+/** (a + bi)(c + di) = (ac - bd) + (ad + bc)i */
+const product: ComplexFormula = (backend, [a, b], [c, d]) => {
+  const combined = (op: OpRef, left: [TensorInfo, TensorInfo], right: [TensorInfo, TensorInfo]): TensorInfo =>
+    withTemporaries(backend, [binary(backend, mulOp, ...left), binary(backend, mulOp, ...right)], ([x, y]) =>
+      binary(backend, op, x as TensorInfo, y as TensorInfo),
+    );
+  return toComplex(backend, combined(subOp, [a, c], [b, d]), combined(addOp, [a, d], [b, c]));
+};
+
+const COMPLEX: Readonly<Record<string, ComplexFormula>> = {
+  add: partwise(addOp),
+  sub: partwise(subOp),
+  mul: product,
+};
+
+function complexBinary(backend: TensorkilnBackend, op: OpRef, a: TensorInfo, b: TensorInfo): TensorInfo {
+  const formula = COMPLEX[op.name];
+  if (formula === undefined) {
+    throw new TensorkilnError('E_DTYPE', `[${op.name}] takes float32, int32 or bool tensors, got complex64.`);
+  }
+  const parts = [a, b].flatMap((tensor) => complexParts(backend, tensor));
+  return withTemporaries(backend, parts, ([ar, ai, br, bi]) =>
+    formula(backend, [ar as TensorInfo, ai as TensorInfo], [br as TensorInfo, bi as TensorInfo]),
+  );
 }
 
 function inDtype(

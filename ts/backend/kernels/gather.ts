@@ -1,31 +1,14 @@
 /** Kernels driven by indices. */
 import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { TensorkilnError } from '../../errors.js';
 import { declareOp } from '../native/engine.js';
 import { concat, slice } from './layout.js';
-import { assertNumeric, consume, kernel, withDtype, type Kernel } from './kernel.js';
+import { assertNumeric, checkMirror, consume, kernel, withDtype, type Kernel } from './kernel.js';
+import { movingOne } from './forms.js';
 
 const gatherOp = declareOp('gather');
 const segmentSumOp = declareOp('unsorted_segment_sum');
 const oneHotOp = declareOp('one_hot');
-
-/**
- * Throws for a wrong index while the host still knows the values: small int32 tensors written from JavaScript. For others
- * the kernel reports it and the error surfaces at the next synchronisation.
- */
-function checkIndices(backend: TensorkilnBackend, indices: TensorInfo, limit: number, place: string): void {
-  const { mirror } = backend.record(indices);
-  if (mirror === undefined) return;
-  for (const index of mirror) {
-    if (index < 0 || index >= limit) {
-      throw new TensorkilnError(
-        'E_INDEX',
-        `[gather] ${place}: the index value ${String(index)} is not in [0, ${String(limit - 1)}].`,
-      );
-    }
-  }
-}
 
 function gather(
   backend: TensorkilnBackend,
@@ -34,7 +17,13 @@ function gather(
 ): TensorInfo {
   assertNumeric([x, indices], 'gatherV2');
   const axis = util.parseAxisParam(attrs.axis, x.shape)[0] as number;
-  checkIndices(backend, indices, x.shape[axis] as number, 'GatherV2');
+  const limit = x.shape[axis] as number;
+  checkMirror(
+    backend,
+    indices,
+    (index) => index >= 0 && index < limit,
+    (index) => `[gather] GatherV2: the index value ${String(index)} is not in [0, ${String(limit - 1)}].`,
+  );
   const info = backend_util.segment_util.collectGatherOpShapeInfo(x, indices, axis, attrs.batchDims ?? 0);
   const { batchSize, outerSize, dimSize, sliceSize } = info;
   const perBatch = util.sizeFromShape(indices.shape) / batchSize;
@@ -89,7 +78,8 @@ function gatherBatches(
 export const gatherKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo; indices: TensorInfo }, { axis: number; batchDims?: number }>(
     'GatherV2',
-    ({ inputs, attrs, backend }) => gather(backend, inputs, attrs),
+    ({ inputs, attrs, backend }) =>
+      movingOne(backend, inputs.x, (x) => gather(backend, { x, indices: inputs.indices }, attrs)),
   ),
   kernel<{ x: TensorInfo; segmentIds: TensorInfo }, { numSegments: number }>(
     'UnsortedSegmentSum',

@@ -1,6 +1,7 @@
 /** What a kernel of the table is, and the few things all families share. */
-import { upcastType, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import { upcastType, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
+import type { NumericArray } from '../native/addon.js';
 import { declareOp } from '../native/engine.js';
 import { TensorkilnError } from '../../errors.js';
 
@@ -81,4 +82,53 @@ export function assertNumeric(tensors: readonly TensorInfo[], place: string): vo
       throw new TensorkilnError('E_DTYPE', `[${place}] takes float32, int32 or bool tensors, got ${dtype}.`);
     }
   }
+}
+
+/**
+ * The values of a numeric tensor, for kernels whose work or result shape depends on them. Waits for the stream.
+ *
+ * @throws E_RECORDING inside a recorded step, E_DISPOSED
+ */
+export function hostValues(backend: TensorkilnBackend, x: TensorInfo): NumericArray {
+  assertNumeric([x], 'host read');
+  backend.record(x);
+  return backend.readSync(x.dataId) as NumericArray;
+}
+
+/** The UTF-8 bytes of a string tensor. @throws E_DTYPE for other dtypes, E_RECORDING inside a recorded step, E_DISPOSED */
+export function hostStrings(backend: TensorkilnBackend, x: TensorInfo, place: string): Uint8Array[] {
+  if (x.dtype !== 'string') throw new TensorkilnError('E_DTYPE', `[${place}] takes string tensors, got ${x.dtype}.`);
+  backend.record(x);
+  return backend.readSync(x.dataId) as Uint8Array[];
+}
+
+/** A new tensor of numbers computed on the host. */
+export function fromHost(
+  backend: TensorkilnBackend,
+  values: ArrayLike<number> | Uint8Array[],
+  shape: number[],
+  dtype: DataType,
+): TensorInfo {
+  return backend.makeTensorInfo(shape, dtype, values as Float32Array | Uint8Array[]);
+}
+
+/**
+ * Throws for a wrong index while the host still knows the values: small int32 tensors written from JavaScript. For others the
+ * op reports it and the error surfaces at the next synchronisation.
+ */
+export function checkMirror(
+  backend: TensorkilnBackend,
+  indices: TensorInfo,
+  isRight: (value: number, position: number) => boolean,
+  message: (value: number, position: number) => string,
+): void {
+  const { mirror } = backend.record(indices);
+  if (mirror === undefined) return;
+  const wrong = mirror.findIndex((value, position) => !isRight(value, position));
+  if (wrong >= 0) throw new TensorkilnError('E_INDEX', message(mirror[wrong] as number, wrong));
+}
+
+/** Number of elements of a tensor. */
+export function sizeOf(x: TensorInfo): number {
+  return util.sizeFromShape(x.shape);
 }

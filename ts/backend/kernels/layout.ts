@@ -6,6 +6,7 @@ import { declareOp } from '../native/engine.js';
 import { sameShape } from '../record.js';
 import { concatShape, contiguousOffset, paddedShape } from '../shapes/layout.js';
 import { splitAtAxis } from '../shapes/reduce.js';
+import { moving, movingOne } from './forms.js';
 import { assertNumeric, consume, kernel, type Kernel } from './kernel.js';
 
 const transposeOp = declareOp('transpose');
@@ -180,43 +181,47 @@ interface OneInput {
   x: TensorInfo;
 }
 
+/** The pieces of x along an axis with that axis removed. */
+function unpack(backend: TensorkilnBackend, x: TensorInfo, axis: number): TensorInfo[] {
+  const shape = x.shape.filter((_, i) => i !== axis);
+  const sizes = new Array<number>(x.shape[axis] as number).fill(1);
+  return split(backend, x, axis, sizes).map((piece) => consume(backend, piece, (flat) => backend.alias(flat, shape)));
+}
+
+function reverse(backend: TensorkilnBackend, x: TensorInfo, axes: readonly number[]): TensorInfo {
+  const mask = axes.reduce((bits, axis) => bits | (1 << axis), 0);
+  if (mask === 0) return backend.alias(x);
+  return backend.run(reverseOp, [backend.operand(x)], { shape: x.shape, dtype: x.dtype }, [mask]);
+}
+
 export const layoutKernels: readonly Kernel[] = [
-  kernel<OneInput, { perm: number[] }>('Transpose', ({ inputs, attrs, backend }) => {
-    assertNumeric([inputs.x], 'transpose');
-    return transpose(backend, inputs.x, attrs.perm);
-  }),
+  kernel<OneInput, { perm: number[] }>('Transpose', ({ inputs, attrs, backend }) =>
+    movingOne(backend, inputs.x, (x) => transpose(backend, x, attrs.perm)),
+  ),
   kernel<OneInput, { begin: number | number[]; size: number | number[] }>('Slice', ({ inputs, attrs, backend }) => {
-    assertNumeric([inputs.x], 'slice');
     const [begin, size] = slice_util.parseSliceParams(inputs.x, attrs.begin, attrs.size) as [number[], number[]];
     slice_util.assertParamsValid(inputs.x, begin, size);
-    return slice(backend, inputs.x, begin, size);
+    return movingOne(backend, inputs.x, (x) => slice(backend, x, begin, size));
   }),
-  kernel<OneInput, StridedSliceAttrs>('StridedSlice', ({ inputs, attrs, backend }) => {
-    assertNumeric([inputs.x], 'stridedSlice');
-    return stridedSlice(backend, inputs.x, attrs);
-  }),
+  kernel<OneInput, StridedSliceAttrs>('StridedSlice', ({ inputs, attrs, backend }) =>
+    movingOne(backend, inputs.x, (x) => stridedSlice(backend, x, attrs)),
+  ),
   kernel<TensorInfo[], { axis: number }>('Concat', ({ inputs, attrs, backend }) => {
-    assertNumeric(inputs, 'concat');
     const [first] = inputs as [TensorInfo];
-    return concat(backend, inputs, util.parseAxisParam(attrs.axis, first.shape)[0] as number);
+    const axis = util.parseAxisParam(attrs.axis, first.shape)[0] as number;
+    return moving(backend, inputs, (tensors) => concat(backend, tensors, axis));
   }),
-  kernel<TensorInfo[], { axis: number }>('Pack', ({ inputs, attrs, backend }) => {
-    assertNumeric(inputs, 'stack');
-    return pack(backend, inputs, attrs.axis);
-  }),
+  kernel<TensorInfo[], { axis: number }>('Pack', ({ inputs, attrs, backend }) =>
+    moving(backend, inputs, (tensors) => pack(backend, tensors, attrs.axis)),
+  ),
   kernel<{ value: TensorInfo }, { axis: number }>('Unpack', ({ inputs, attrs, backend }) => {
-    const { value } = inputs;
-    assertNumeric([value], 'unstack');
-    const axis = util.parseAxisParam(attrs.axis, value.shape)[0] as number;
-    const shape = value.shape.filter((_, i) => i !== axis);
-    const sizes = new Array<number>(value.shape[axis] as number).fill(1);
-    return split(backend, value, axis, sizes).map((piece) => consume(backend, piece, (flat) => backend.alias(flat, shape)));
+    const axis = util.parseAxisParam(attrs.axis, inputs.value.shape)[0] as number;
+    return movingOne(backend, inputs.value, (value) => unpack(backend, value, axis));
   }),
   kernel<OneInput, { numOrSizeSplits: number | number[]; axis: number }>('SplitV', ({ inputs, attrs, backend }) => {
-    const { x } = inputs;
-    assertNumeric([x], 'split');
-    const axis = util.parseAxisParam(attrs.axis, x.shape)[0] as number;
-    return split(backend, x, axis, backend_util.prepareSplitSize(x, attrs.numOrSizeSplits, axis));
+    const axis = util.parseAxisParam(attrs.axis, inputs.x.shape)[0] as number;
+    const sizes = backend_util.prepareSplitSize(inputs.x, attrs.numOrSizeSplits, axis);
+    return movingOne(backend, inputs.x, (x) => split(backend, x, axis, sizes));
   }),
   kernel<OneInput, { paddings: [number, number][]; constantValue: number }>('PadV2', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.x], 'pad');
@@ -224,23 +229,16 @@ export const layoutKernels: readonly Kernel[] = [
   }),
   kernel<OneInput, { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }>(
     'MirrorPad',
-    ({ inputs, attrs, backend }) => {
-      assertNumeric([inputs.x], 'mirrorPad');
-      return mirrorPad(backend, inputs.x, attrs.paddings, attrs.mode);
-    },
+    ({ inputs, attrs, backend }) =>
+      movingOne(backend, inputs.x, (x) => mirrorPad(backend, x, attrs.paddings, attrs.mode)),
   ),
   kernel<OneInput, { reps: number[] }>('Tile', ({ inputs, attrs, backend }) => {
-    const { x } = inputs;
-    assertNumeric([x], 'tile');
-    const shape = x.shape.map((dim, axis) => dim * (attrs.reps[axis] as number));
-    return tileTo(backend, x, shape);
+    const shape = inputs.x.shape.map((dim, axis) => dim * (attrs.reps[axis] as number));
+    return movingOne(backend, inputs.x, (x) => tileTo(backend, x, shape));
   }),
   kernel<OneInput, { dims: number | number[] }>('Reverse', ({ inputs, attrs, backend }) => {
-    const { x } = inputs;
-    assertNumeric([x], 'reverse');
-    const mask = util.parseAxisParam(attrs.dims, x.shape).reduce((bits, axis) => bits | (1 << axis), 0);
-    if (mask === 0) return backend.alias(x);
-    return backend.run(reverseOp, [backend.operand(x)], { shape: x.shape, dtype: x.dtype }, [mask]);
+    const axes = util.parseAxisParam(attrs.dims, inputs.x.shape);
+    return movingOne(backend, inputs.x, (x) => reverse(backend, x, axes));
   }),
   kernel<OneInput>('Diag', ({ inputs, backend }) => {
     const { x } = inputs;

@@ -3,23 +3,15 @@ import { backend_util, type DataType, type TensorInfo } from '@tensorflow/tfjs-c
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
 import { reshapedShape } from '../shapes/layout.js';
-import { fill } from './creation.js';
+import { complexPart, complexParts, toComplex } from './forms.js';
 import { cast, consume, kernel, type Kernel } from './kernel.js';
 
-function part(backend: TensorkilnBackend, x: TensorInfo, which: 'real' | 'imag'): TensorInfo {
-  const found = backend.record(x)[which];
-  if (found === undefined) throw new TensorkilnError('E_DTYPE', `[${which}] takes a complex64 tensor, got ${x.dtype}.`);
-  return backend.alias(found, x.shape);
-}
-
 function castKernel(backend: TensorkilnBackend, x: TensorInfo, dtype: DataType): TensorInfo {
-  if (x.dtype === dtype) return backend.alias(x);
+  if (x.dtype === dtype) return backend.share(x);
   if (dtype === 'complex64') {
-    return consume(backend, cast(backend, x, 'float32'), (real) =>
-      consume(backend, fill(backend, x.shape, 'float32', 0), (imag) => backend.complex(real, imag)),
-    );
+    return toComplex(backend, ...complexParts(backend, x));
   }
-  if (x.dtype === 'complex64') return consume(backend, part(backend, x, 'real'), (real) => cast(backend, real, dtype));
+  if (x.dtype === 'complex64') return consume(backend, complexPart(backend, x, 'real'), (real) => cast(backend, real, dtype));
   return cast(backend, x, dtype);
 }
 
@@ -29,9 +21,9 @@ function numbersOf(backend: TensorkilnBackend, x: TensorInfo): number[] {
 }
 
 export const structureKernels: readonly Kernel[] = [
-  kernel<{ x: TensorInfo }>('Identity', ({ inputs, backend }) => backend.alias(inputs.x)),
+  kernel<{ x: TensorInfo }>('Identity', ({ inputs, backend }) => backend.share(inputs.x)),
   kernel<{ x: TensorInfo }, { shape: number[] }>('Reshape', ({ inputs, attrs, backend }) =>
-    backend.alias(inputs.x, reshapedShape(inputs.x.shape, attrs.shape)),
+    backend.share(inputs.x, reshapedShape(inputs.x.shape, attrs.shape)),
   ),
   kernel<{ input: TensorInfo }, { dim: number }>('ExpandDims', ({ inputs, attrs, backend }) => {
     const { shape } = inputs.input;
@@ -42,16 +34,16 @@ export const structureKernels: readonly Kernel[] = [
       );
     }
     const at = attrs.dim < 0 ? attrs.dim + shape.length + 1 : attrs.dim;
-    return backend.alias(inputs.input, [...shape.slice(0, at), 1, ...shape.slice(at)]);
+    return backend.share(inputs.input, [...shape.slice(0, at), 1, ...shape.slice(at)]);
   }),
   kernel<{ x: TensorInfo }, { dtype: DataType }>('Cast', ({ inputs, attrs, backend }) =>
     castKernel(backend, inputs.x, attrs.dtype),
   ),
   kernel<{ real: TensorInfo; imag: TensorInfo }>('Complex', ({ inputs, backend }) => backend.complex(inputs.real, inputs.imag)),
-  kernel<{ input: TensorInfo }>('Real', ({ inputs, backend }) => part(backend, inputs.input, 'real')),
+  kernel<{ input: TensorInfo }>('Real', ({ inputs, backend }) => complexPart(backend, inputs.input, 'real')),
   kernel<{ s0: TensorInfo; s1: TensorInfo }>('BroadcastArgs', ({ inputs, backend }) => {
     const shape = backend_util.assertAndGetBroadcastShape(numbersOf(backend, inputs.s0), numbersOf(backend, inputs.s1));
     return backend.makeTensorInfo([shape.length], 'int32', Int32Array.from(shape));
   }),
-  kernel<{ input: TensorInfo }>('Imag', ({ inputs, backend }) => part(backend, inputs.input, 'imag')),
+  kernel<{ input: TensorInfo }>('Imag', ({ inputs, backend }) => complexPart(backend, inputs.input, 'imag')),
 ];
