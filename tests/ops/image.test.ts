@@ -23,12 +23,30 @@ function runKernel(name: string, inputs: Record<string, tf.Tensor>, attrs: tf.Na
 }
 
 const SIZES: readonly (readonly [Size, Size])[] = [
-  [[4, 5], [7, 9]],
-  [[7, 9], [3, 4]],
-  [[5, 5], [5, 5]],
-  [[1, 6], [4, 1]],
-  [[3, 3], [12, 12]],
-  [[16, 12], [1, 2]],
+  [
+    [4, 5],
+    [7, 9],
+  ],
+  [
+    [7, 9],
+    [3, 4],
+  ],
+  [
+    [5, 5],
+    [5, 5],
+  ],
+  [
+    [1, 6],
+    [4, 1],
+  ],
+  [
+    [3, 3],
+    [12, 12],
+  ],
+  [
+    [16, 12],
+    [1, 2],
+  ],
 ];
 
 const resizing: readonly OpCase[] = SIZES.flatMap(([[h, w], to]) =>
@@ -98,13 +116,17 @@ const moving: readonly OpCase[] = [
       name: `transform ${interpolation} ${fillMode}`,
       // The stock backend transforms the first image only.
       inputs: [image(1, 6, 9, 2), { shape: [1, 8], values: TURN }],
-      run: (x?: tf.Tensor, t?: tf.Tensor) => tf.image.transform(as4D(x), t as tf.Tensor2D, interpolation, fillMode, 1.5, [7, 8]),
+      run: (x?: tf.Tensor, t?: tf.Tensor) =>
+        tf.image.transform(as4D(x), t as tf.Tensor2D, interpolation, fillMode, 1.5, [7, 8]),
       tolerance: interpolation === 'nearest' ? EXACT : ROUNDED,
     })),
   ),
   {
     name: 'transform int32',
-    inputs: [{ shape: [1, 6, 9, 2], dtype: 'int32' }, { shape: [1, 8], values: TURN }],
+    inputs: [
+      { shape: [1, 6, 9, 2], dtype: 'int32' },
+      { shape: [1, 8], values: TURN },
+    ],
     run: (image, transforms) =>
       runKernel('Transform', { image, transforms }, { interpolation: 'nearest', fillMode: 'wrap', fillValue: 3 }),
   },

@@ -304,10 +304,13 @@ describe('resources', () => {
     const timer = setInterval(() => {
       ++turns;
     }, 0);
+    const start = performance.now();
     const { steps } = await trainer.fit(spirals(400, 1), { epochs: 40, batchSize: 16 });
+    const elapsedMs = performance.now() - start;
     clearInterval(timer);
     expect(steps).toBe(1000);
-    expect(turns).toBeGreaterThan(10);
+    // The trainer yields every 4 ms; a third of that is left for garbage collection and a busy machine.
+    expect(turns).toBeGreaterThan(Math.floor(elapsedMs / 12));
     trainer.dispose();
     optimizer.dispose();
     model.dispose();

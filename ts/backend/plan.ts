@@ -135,7 +135,7 @@ function record<A extends StepArgument[], R extends StepResult>(
 ): R {
   const loans: tf.Tensor[] = [];
   try {
-    return recordWith(addon, state, fn, ownHandles(addon, args, loans));
+    return recordWith(addon, state, fn, ownHandles(args, loans));
   } finally {
     tf.dispose(loans);
   }
@@ -147,12 +147,9 @@ function record<A extends StepArgument[], R extends StepResult>(
  *
  * @param loans takes the tensors made for this, to be disposed after the recording
  */
-function ownHandles<A extends StepArgument[]>(addon: NativeAddon, args: A, loans: tf.Tensor[]): A {
-  if (addon.isRecording()) return args;
+function ownHandles<A extends StepArgument[]>(args: A, loans: tf.Tensor[]): A {
   const backend = currentBackend();
-  for (const variable of Object.values(tf.engine().registeredVariables)) {
-    if (backend.handleIfHere(variable) !== undefined) makeUnique(variable);
-  }
+  for (const { variable } of variableHandles()) makeUnique(variable);
   const seen = new Set<object>();
   return args.map((arg) => {
     if (!isTensor(arg) || arg instanceof tf.Variable) return arg;
@@ -172,7 +169,7 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
   args: A,
 ): R {
   const handles = handlesOf(args);
-  const before = Object.values(tf.engine().registeredVariables).map((variable) => ({ variable, dataId: variable.dataId }));
+  const before = variableHandles();
   try {
     addon.recordBegin();
   } catch (error) {
@@ -235,13 +232,7 @@ function ownResult<R extends StepResult>(result: R, args: readonly StepArgument[
 
 function variablesOf(addon: NativeAddon, plan: number): CapturedVariable[] {
   const captured = new Set(addon.planCaptures(plan));
-  const backend = currentBackend();
-  const found: CapturedVariable[] = [];
-  for (const variable of Object.values(tf.engine().registeredVariables)) {
-    const handle = backend.handleIfHere(variable);
-    if (handle !== undefined && captured.has(handle)) found.push({ variable, handle });
-  }
-  return found;
+  return variableHandles().filter(({ handle }) => captured.has(handle));
 }
 
 /** A variable may be on another buffer at each recording and is the same all the same: in the fingerprint it goes by its name. */
@@ -253,11 +244,20 @@ function nameVariables(fingerprint: string, variables: readonly CapturedVariable
   });
 }
 
+/** The buffer of each variable that lives here. */
+function variableHandles(): { variable: tf.Variable; handle: number }[] {
+  const backend = currentBackend();
+  return Object.values(tf.engine().registeredVariables).flatMap((variable) => {
+    const handle = backend.handleIfHere(variable);
+    return handle === undefined ? [] : [{ variable, handle }];
+  });
+}
+
 /** Variable.assign moves a variable to another buffer, which no replay would do. Our optimizers update in place. */
-function refuseAssignments(before: readonly { variable: tf.Variable; dataId: object }[]): void {
-  for (const { variable, dataId } of before) {
-    if (variable.isDisposed || variable.dataId === dataId || tf.engine().registeredVariables[variable.name] !== variable)
-      continue;
+function refuseAssignments(before: readonly { variable: tf.Variable; handle: number }[]): void {
+  const backend = currentBackend();
+  for (const { variable, handle } of before) {
+    if (tf.engine().registeredVariables[variable.name] !== variable || backend.handleIfHere(variable) === handle) continue;
     throw new TensorkilnError(
       'E_RECORDING',
       `[compile] variable '${variable.name}' was assigned another tensor inside the step, which a replay would not repeat. ` +

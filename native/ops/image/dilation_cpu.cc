@@ -154,7 +154,8 @@ void dilation2d_filter_grad_cpu(const OpCall& call, CpuContext& context) {
   const Dilation d = read_dilation(call, call[1], call[2], dy);
   TK_CHECK_EQ(dfilter.size, call[2].size);
   if (dfilter.size == 0) return;
-  const int64_t rows = d.n * d.oh, parts = num_parts(dy), stride = aligned_bytes(dfilter.size, sizeof(float)) / int64_t(sizeof(float));
+  const int64_t rows = d.n * d.oh, parts = num_parts(dy),
+                stride = aligned_bytes(dfilter.size, sizeof(float)) / int64_t(sizeof(float));
   float* const sums = static_cast<float*>(call.workspace);
   context.parallel_for(parts, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t part = begin; part < end; ++part) {

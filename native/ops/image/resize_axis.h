@@ -71,7 +71,9 @@ struct LinearColumns {
   int64_t *low, *high;
   float* fraction;
 
-  TK_INLINE static int64_t bytes(int64_t count) { return 2 * aligned_bytes(count, sizeof(int64_t)) + aligned_bytes(count, sizeof(float)); }
+  TK_INLINE static int64_t bytes(int64_t count) {
+    return 2 * aligned_bytes(count, sizeof(int64_t)) + aligned_bytes(count, sizeof(float));
+  }
 
   TK_INLINE LinearColumns(const ResizeGeometry& g, void* memory) {
     low = static_cast<int64_t*>(memory);

@@ -21,8 +21,8 @@ void scatter_update_cpu(const OpCall& call, CpuContext& context);
 //   x i32 [rows, n]; weights [rows, n] or empty (each counts 1), f32 or i32 (wraps); y [rows, size], dtype of weights
 void bincount_cpu(const OpCall& call, CpuContext& context);
 
-// y[s, :] = sum (mean = 0) or mean (mean = 1) of x[indices[i], :] over all i with segment_ids[i] = s, added in order of i; 0 for
-// an empty segment. i32 sums wrap and their mean is cut towards 0.
+// y[s, :] = sum (mean = 0) or mean (mean = 1) of x[indices[i], :] over all i with segment_ids[i] = s, added in order of i; 0
+// for an empty segment. i32 sums wrap and their mean is cut towards 0.
 //   x [n, inner] f32 or i32; indices i32 [k]; segment_ids i32 [k], ascending; y [s, inner], dtype of x
 //   An index outside [0, n) is reported and left out of the sum.
 void sparse_segment_cpu(const OpCall& call, CpuContext& context);

@@ -15,8 +15,8 @@ TK_INLINE uint32_t falling(float x) {
 TK_INLINE uint32_t falling(int32_t x) { return ~(uint32_t(x) ^ 0x80000000u); }
 TK_INLINE uint32_t falling(uint8_t x) { return 255u - x; }
 
-// Selection by a heap costs n comparisons plus k log k steps for each key that enters it; from some share of the row on, sorting
-// everything by radix is faster (measured on Zen 3 at n = 10^5: break-even near n / 8).
+// Selection by a heap costs n comparisons plus k log k steps for each key that enters it; from some share of the row on,
+// sorting everything by radix is faster (measured on Zen 3 at n = 10^5: break-even near n / 8).
 TK_INLINE bool sorts_whole_row(int64_t n, int64_t k) { return n >= 512 && k > n / 8; }
 
 TK_INLINE int64_t keys_per_thread(int64_t n, int64_t k) { return sorts_whole_row(n, k) ? 2 * n : k; }
@@ -57,8 +57,9 @@ constexpr int kDigitBits = 11;
 constexpr int kDigits = 3;
 constexpr int kBuckets = 1 << kDigitBits;
 
-// All keys of the row in ascending order. Passes from the lowest digit of the value upward are stable, and the keys start in the
-// order of their indices, so the lower half needs no pass of its own. Returns the one of both buffers that holds the result.
+// All keys of the row in ascending order. Passes from the lowest digit of the value upward are stable, and the keys start in
+// the order of their indices, so the lower half needs no pass of its own. Returns the one of both buffers that holds the
+// result.
 template <class T>
 const uint64_t* sort_by_radix(const T* x, int64_t n, uint64_t* from, uint64_t* to) {
   uint32_t counts[kDigits][kBuckets];

@@ -227,10 +227,8 @@ export const layoutKernels: readonly Kernel[] = [
     assertNumeric([inputs.x], 'pad');
     return pad(backend, inputs.x, attrs.paddings, attrs.constantValue);
   }),
-  kernel<OneInput, { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }>(
-    'MirrorPad',
-    ({ inputs, attrs, backend }) =>
-      movingOne(backend, inputs.x, (x) => mirrorPad(backend, x, attrs.paddings, attrs.mode)),
+  kernel<OneInput, { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }>('MirrorPad', ({ inputs, attrs, backend }) =>
+    movingOne(backend, inputs.x, (x) => mirrorPad(backend, x, attrs.paddings, attrs.mode)),
   ),
   kernel<OneInput, { reps: number[] }>('Tile', ({ inputs, attrs, backend }) => {
     const shape = inputs.x.shape.map((dim, axis) => dim * (attrs.reps[axis] as number));
