@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <string>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -16,6 +17,13 @@ namespace {
 
 constexpr int kMaxThreads = 256;
 constexpr auto kSpin = std::chrono::microseconds(20);
+
+// Parts of ticket_. Twelve bits: with eight, the index after the last of 255 helpers would run over into the places.
+constexpr int kPlacesShift = 12, kNumberShift = 24;
+constexpr uint64_t kPartMask = 0xfff;
+static_assert(kMaxThreads < int(kPartMask));
+
+uint64_t places_of(uint64_t ticket) { return ticket >> kPlacesShift & kPartMask; }
 
 void pause_cpu() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -88,11 +96,25 @@ void ThreadPool::work(int thread) {
   }
 }
 
-// ticket_ packs (region number << 16) | (helpers that may still join << 8) | next thread index.
+int ThreadPool::start_helpers(int count) {
+  try {
+    while (int(helpers_.size()) < count) {
+      helpers_.emplace_back([this] { helper_main(); });
+      helpers_.back().detach();
+    }
+  } catch (const std::system_error&) {
+    // The region is done by those there are.
+  }
+  return std::min(count, int(helpers_.size()));
+}
+
 void ThreadPool::run(int64_t n, int64_t grain, int max_threads, RangeBody body, void* state) {
   const int64_t units = (n + grain - 1) / grain;
   int helpers = int(std::min<int64_t>({units, int64_t(max_threads), int64_t(num_threads())})) - 1;
-  if (helpers <= 0 || !region_mutex_.try_lock()) return body(0, n, 0, state);
+  if (helpers <= 0) return body(0, n, 0, state);
+  std::unique_lock region(region_mutex_, std::try_to_lock);
+  if (!region.owns_lock()) return body(0, n, 0, state);
+  helpers = start_helpers(helpers);
   {
     // Further tokens only while some are free: runnable threads never exceed num_threads.
     std::lock_guard lock(token_mutex_);
@@ -100,12 +122,8 @@ void ThreadPool::run(int64_t n, int64_t grain, int max_threads, RangeBody body, 
     if (helpers > 0) tokens_used_ += helpers;
   }
   if (helpers <= 0) {
-    region_mutex_.unlock();
+    region.unlock();
     return body(0, n, 0, state);
-  }
-  while (int(helpers_.size()) < helpers) {
-    helpers_.emplace_back([this, index = int(helpers_.size())] { helper_main(index); });
-    helpers_.back().detach();
   }
   region_.n = n;
   region_.grain = grain;
@@ -115,42 +133,41 @@ void ThreadPool::run(int64_t n, int64_t grain, int max_threads, RangeBody body, 
   region_.state = state;
   region_.next.store(0, std::memory_order_relaxed);
   joined_.store(0, std::memory_order_relaxed);
-  const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> 16) + 1;
+  const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> kNumberShift) + 1;
   {
     std::lock_guard lock(wake_mutex_);
-    ticket_.store(number << 16 | uint64_t(helpers) << 8 | 1, std::memory_order_release);
+    ticket_.store(number << kNumberShift | uint64_t(helpers) << kPlacesShift | 1, std::memory_order_release);
   }
   wake_.notify_all();
   work(0);
   // Close the door: no helper joins from here on. Those inside are waited for.
-  const uint64_t closed = ticket_.exchange(number << 16, std::memory_order_acq_rel);
-  const int inside = helpers - int(closed >> 8 & 0xff);
+  const uint64_t closed = ticket_.exchange(number << kNumberShift, std::memory_order_acq_rel);
+  const int inside = helpers - int(places_of(closed));
   while (joined_.load(std::memory_order_acquire) < inside) pause_cpu();
   {
     std::lock_guard lock(token_mutex_);
     tokens_used_ -= helpers;
   }
   if (has_waiters()) token_free_.notify_all();
-  region_mutex_.unlock();
 }
 
-void ThreadPool::helper_main(int) {
+void ThreadPool::helper_main() {
   for (;;) {
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     const auto spin_end = std::chrono::steady_clock::now() + kSpin;
-    while ((ticket >> 8 & 0xff) == 0) {
+    while (places_of(ticket) == 0) {
       for (int i = 0; i < 32; ++i) pause_cpu();
       ticket = ticket_.load(std::memory_order_acquire);
-      if ((ticket >> 8 & 0xff) == 0 && std::chrono::steady_clock::now() > spin_end) {
+      if (places_of(ticket) == 0 && std::chrono::steady_clock::now() > spin_end) {
         std::unique_lock lock(wake_mutex_);
-        wake_.wait(lock, [&] { return (ticket_.load(std::memory_order_acquire) >> 8 & 0xff) != 0; });
+        wake_.wait(lock, [&] { return places_of(ticket_.load(std::memory_order_acquire)) != 0; });
         ticket = ticket_.load(std::memory_order_acquire);
       }
     }
     // Take a place in the region: one helper fewer wanted, next thread index up.
-    const uint64_t taken = ticket - (1u << 8) + 1;
+    const uint64_t taken = ticket - (uint64_t(1) << kPlacesShift) + 1;
     if (!ticket_.compare_exchange_weak(ticket, taken, std::memory_order_acq_rel)) continue;
-    work(int(ticket & 0xff));
+    work(int(ticket & kPartMask));
     joined_.fetch_add(1, std::memory_order_release);
   }
 }

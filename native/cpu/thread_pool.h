@@ -41,8 +41,10 @@ class ThreadPool {
   };
 
   ThreadPool();
-  void helper_main(int index);
+  void helper_main();
   void work(int thread);
+  // Starts helpers until there are `count`; returns how many there are, fewer when the system gives no more threads.
+  int start_helpers(int count);
 
   std::atomic<int> num_threads_;
   std::mutex token_mutex_;
@@ -54,7 +56,7 @@ class ThreadPool {
   Region region_;
   std::mutex wake_mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> ticket_{0};  // region number << 16 | helpers that may still join << 8 | next thread index
+  std::atomic<uint64_t> ticket_{0};  // region number << 24 | helpers that may still join << 12 | next thread index
   std::atomic<int> joined_{0};       // helpers that have finished their part of the present region
   std::vector<std::thread> helpers_;
 };

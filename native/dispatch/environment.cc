@@ -12,6 +12,9 @@ namespace {
 
 constexpr int kIndexBits = 24;
 constexpr uint32_t kGenerationMask = 0x7f;
+// An entry waits until so many are free before it is used again, so that a stale handle is noticed for
+// kMinFreeEntries * 128 further handles.
+constexpr size_t kMinFreeEntries = 1024;
 constexpr int64_t kMaxExactInteger = int64_t(1) << 53;
 constexpr char kDtypeLetters[kNumDTypes + 1] = "fibhg";  // in the order of DType: f32 i32 u8 f16 bf16
 
@@ -88,13 +91,13 @@ const Environment::Entry& Environment::entry(HandleId handle) const {
 
 HandleId Environment::new_handle(Storage* storage, int64_t offset, int64_t size, DType dtype) {
   uint32_t index;
-  if (free_entries_.empty()) {
+  if (free_entries_.size() < kMinFreeEntries && entries_.size() < size_t(1) << kIndexBits) {
     index = uint32_t(entries_.size());
-    if (index >= 1u << kIndexBits) throw Error("E_OUT_OF_MEMORY", "more than 16 million living tensors");
     entries_.emplace_back();
   } else {
-    index = uint32_t(free_entries_.back());
-    free_entries_.pop_back();
+    if (free_entries_.empty()) throw Error("E_OUT_OF_MEMORY", "more than 16 million living tensors");
+    index = uint32_t(free_entries_.front());
+    free_entries_.pop_front();
   }
   Entry& created = entries_[index];
   created.storage = storage;
@@ -232,7 +235,7 @@ void Environment::read_sync(HandleId handle, void* target, int64_t size) {
 
 HandleId Environment::alias(HandleId handle, int64_t offset, int64_t count) {
   const Entry source = entry(handle);
-  TK_CHECK(offset >= 0 && count >= 0 && offset + count <= source.size);
+  TK_CHECK(offset >= 0 && count >= 0 && count <= source.size && offset <= source.size - count);
   const HandleId result = new_handle(source.storage, source.offset + offset * dtype_bytes(source.dtype), count, source.dtype);
   if (observer_ != nullptr) observer_->on_alias(handle, result, offset, count);
   return result;
@@ -320,7 +323,11 @@ void Environment::dispatch(CallRequest& request) {
         command->workspace = scratch->block->data;
       }
     }
+    const bool negligible =
+        estimate_nanoseconds(info, command->operands.data(), int(command->operands.size())) < kNegligibleNanoseconds;
+    stream_.enqueue(std::move(command), negligible);
   } catch (...) {
+    if (scratch != nullptr) drop_storage(scratch);
     for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
       CallOperand& operand = request.operands[position];
       if (spec.role != Role::out || operand.handle == kNewHandle) return;
@@ -329,9 +336,6 @@ void Environment::dispatch(CallRequest& request) {
     });
     throw;
   }
-  const bool negligible =
-      estimate_nanoseconds(info, command->operands.data(), int(command->operands.size())) < kNegligibleNanoseconds;
-  stream_.enqueue(std::move(command), negligible);
   // Freed only now: its last use is the call just enqueued.
   if (scratch != nullptr) drop_storage(scratch);
   if (observer_ != nullptr) observer_->on_call(request);

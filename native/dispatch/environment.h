@@ -5,6 +5,7 @@
 // copy of its own. Used by the environment's JavaScript thread only.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +65,7 @@ class Environment {
   // target: size elements of the handle's dtype, or of float for f16 and bf16.
   void read_sync(HandleId handle, void* target, int64_t size);
   void read(HandleId handle, void* target, int64_t size, std::unique_ptr<Completion> completion);
+  // Elements [offset, offset + count) of the handle's; throws E_INTERNAL when they are not all there.
   HandleId alias(HandleId handle, int64_t offset, int64_t count);
   void assign(HandleId target, HandleId source);
   void retain(HandleId handle);
@@ -128,7 +130,7 @@ class Environment {
   HostAllocator allocator_;  // outlives the stream, which may still run calls on its blocks
   Stream stream_;
   std::vector<Entry> entries_;
-  std::vector<int32_t> free_entries_;
+  std::deque<int32_t> free_entries_;  // longest free first
   int64_t living_ = 0;
   uint64_t copies_on_write_ = 0;
   DoorObserver* observer_ = nullptr;

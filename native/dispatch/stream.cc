@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstring>
+#include <string>
+#include <system_error>
 
 #include "core/half.h"
 #include "cpu/thread_pool.h"
@@ -13,6 +15,7 @@ namespace {
 // How long the stream's thread looks for new work before it sleeps.
 constexpr auto kSpin = std::chrono::microseconds(20);
 constexpr size_t kMaxSpare = 256;
+constexpr size_t kMaxSpareStaged = 4096;  // bytes a spare command may hold on to
 
 void convert_read(const Command& command) {
   if (command.size == 0) return;
@@ -101,7 +104,7 @@ OpCall Command::view() const {
   return call;
 }
 
-Stream::Stream(Level level) : level_(level), ops_(cpu_ops(level)) {}
+Stream::Stream(Level level) : level_(level), ops_(cpu_ops(level)), pool_(ThreadPool::instance()) {}
 
 Stream::~Stream() { close(); }
 
@@ -122,7 +125,8 @@ void Stream::recycle(std::unique_ptr<Command> command) {
   command->operands.clear();
   command->ints.clear();
   command->floats.clear();
-  command->staged = {};
+  command->staged.clear();
+  if (command->staged.capacity() > kMaxSpareStaged) command->staged.shrink_to_fit();
   command->completion.reset();
   command->workspace = nullptr;
   command->workspace_bytes = 0;
@@ -136,15 +140,17 @@ uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
   forbid_inside_op("enqueue");
   std::unique_lock lock(mutex_);
   if (closing_) throw Error("E_CLOSED", "the engine of this environment has been closed");
+  const bool idle = queue_.empty() && !running_;
+  const bool at_once = negligible && idle && pool_.try_acquire();
+  if (!at_once && !thread_.joinable()) start_thread();
   const uint64_t sequence = ++enqueued_;
   command->sequence = sequence;
-  const bool idle = queue_.empty() && !running_;
-  if (negligible && idle && ThreadPool::instance().try_acquire()) {
+  if (at_once) {
     running_ = true;
     ++inlined_;
     lock.unlock();
     execute(*command);
-    ThreadPool::instance().release();
+    pool_.release();
     lock.lock();
     running_ = false;
     completed_.store(sequence, std::memory_order_release);
@@ -164,13 +170,17 @@ uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
   staged_bytes_ += staged;
   queue_.push_back(std::move(command));
   pending_.store(queue_.size(), std::memory_order_release);
-  if (!thread_started_) {
-    thread_started_ = true;
-    thread_ = std::thread([this] { thread_main(); });
-  }
   lock.unlock();
   work_.notify_one();
   return sequence;
+}
+
+void Stream::start_thread() {
+  try {
+    thread_ = std::thread([this] { thread_main(); });
+  } catch (const std::system_error& error) {
+    throw Error("E_OUT_OF_MEMORY", std::string("the system gives no thread for the engine's queue: ") + error.what());
+  }
 }
 
 void Stream::run_front(std::unique_lock<std::mutex>& lock) {
@@ -179,9 +189,9 @@ void Stream::run_front(std::unique_lock<std::mutex>& lock) {
   pending_.store(queue_.size(), std::memory_order_release);
   running_ = true;
   lock.unlock();
-  ThreadPool::instance().acquire();
+  pool_.acquire();
   execute(*command);
-  ThreadPool::instance().release();
+  pool_.release();
   lock.lock();
   running_ = false;
   staged_bytes_ -= int64_t(command->staged.size());

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/op_call.h"
 #include "cpu/host_allocator.h"
+#include "cpu/thread_pool.h"
 #include "dispatch/op_table.h"
 
 namespace tk {
@@ -66,7 +67,7 @@ class Stream {
   // A cleared command to fill in and enqueue.
   std::unique_ptr<Command> new_command();
   // Takes the command; negligible: may run at once on this thread when the stream is idle. Returns its number.
-  // Throws E_CLOSED after close().
+  // Throws E_CLOSED after close(), E_OUT_OF_MEMORY when the system gives no thread; nothing is enqueued then.
   uint64_t enqueue(std::unique_ptr<Command> command, bool negligible = false);
 
   // Returns once command `sequence` has run; the calling thread runs the queue meanwhile.
@@ -86,6 +87,7 @@ class Stream {
  private:
   class Context;
 
+  void start_thread();
   void thread_main();
   void run_front(std::unique_lock<std::mutex>& lock);
   void execute(Command& command);
@@ -95,6 +97,7 @@ class Stream {
 
   const Level level_;
   const CpuOp* const ops_;
+  ThreadPool& pool_;
 
   std::mutex mutex_;
   std::condition_variable work_;  // the stream's thread sleeps here
@@ -104,7 +107,6 @@ class Stream {
   bool running_ = false;
   int takeovers_ = 0;  // threads that wait and run the queue themselves
   bool closing_ = false;
-  bool thread_started_ = false;
   std::thread thread_;
   std::vector<std::unique_ptr<Command>> spare_;
 

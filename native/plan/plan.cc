@@ -100,9 +100,10 @@ std::vector<HandleId> Plan::replay(const std::vector<HandleId>& arguments) {
   }
 }
 
-void Plan::rebind(HandleId captured, HandleId replacement) {
+void Plan::rebind(int32_t index, HandleId replacement) {
+  int32_t position = 0;
   for (PlanSlot& slot : slots_) {
-    if (slot.kind != PlanSlot::Kind::capture || slot.handle != captured) continue;
+    if (slot.kind != PlanSlot::Kind::capture || position++ != index) continue;
     if (environment_.size_of(replacement) != slot.size || environment_.dtype_of(replacement) != slot.dtype) {
       throw Error("E_SHAPE", "[replay] a captured tensor was replaced by one of another size or dtype: expected " +
                                  std::to_string(slot.size) + " " + dtype_name(slot.dtype) + ", got " +
@@ -114,7 +115,7 @@ void Plan::rebind(HandleId captured, HandleId replacement) {
     slot.handle = replacement;
     return;
   }
-  throw Error("E_INTERNAL", "[replay] the plan captured no buffer " + std::to_string(captured));
+  throw Error("E_INTERNAL", "[replay] the plan has no capture number " + std::to_string(index));
 }
 
 std::vector<HandleId> Plan::captures() const {

@@ -44,9 +44,10 @@ class Plan {
   // Throws E_SHAPE when an argument differs in size or dtype from the one recorded.
   std::vector<HandleId> replay(const std::vector<HandleId>& arguments);
 
-  // Lets the plan work on another buffer of the same size and dtype in place of a captured one.
-  // Throws E_SHAPE when they differ, E_INTERNAL when nothing captured has that handle.
-  void rebind(HandleId captured, HandleId replacement);
+  // Lets the plan work on another buffer of the same size and dtype in place of captures()[index]. By position, not by handle:
+  // when two variables exchange their buffers, both captures have the same one for a moment.
+  // Throws E_SHAPE when size or dtype differ, E_INTERNAL when there is no such capture.
+  void rebind(int32_t index, HandleId replacement);
 
   // Handles of the captures in order of first use.
   std::vector<HandleId> captures() const;

@@ -70,8 +70,20 @@ void Recorder::on_call(const CallRequest& request) {
 }
 
 void Recorder::on_create(HandleId handle, DType dtype, const void* bytes, int64_t size) {
-  const Slot slot = define(PlanSlot::Kind::constant, handle);
-  slots_[size_t(slot)].hash = hash_bytes(bytes, size * dtype_bytes(dtype));
+  // The plan keeps a handle of its own, and the step works on an alias of it: an in-place call copies first, so that every
+  // replay starts from the bytes that were written.
+  environment_.set_observer(nullptr);
+  const HandleId pristine = environment_.alias(handle, 0, size);
+  environment_.set_observer(this);
+  const Slot constant = define(PlanSlot::Kind::constant, pristine);
+  environment_.release(pristine);
+  slots_[size_t(constant)].hash = hash_bytes(bytes, size * dtype_bytes(dtype));
+  PlanStep step;
+  step.kind = PlanStep::Kind::alias;
+  step.source = constant;
+  step.target = define(PlanSlot::Kind::temporary, handle);
+  step.count = size;
+  steps_.push_back(std::move(step));
 }
 
 void Recorder::on_alias(HandleId source, HandleId result, int64_t offset, int64_t count) {

@@ -229,6 +229,30 @@ TEST(empty_tensors_pass) {
   CHECK(values_of(engine, y).empty());
 }
 
+TEST(alias_outside_its_source_is_refused) {
+  Environment engine;
+  const HandleId x = vector_of(engine, {1, 2, 3, 4});
+  constexpr int64_t kHuge = 9000000000000000000;
+  for (const auto& [offset, count] : std::vector<std::pair<int64_t, int64_t>>{
+           {-1, 2}, {0, -1}, {1, 4}, {5, 0}, {kHuge, kHuge}, {kHuge, 1}, {1, kHuge}, {INT64_MIN, 4}}) {
+    CHECK_THROWS(engine.alias(x, offset, count), "E_INTERNAL");
+  }
+  CHECK(engine.living_handles() == 1);
+  CHECK(values_of(engine, engine.alias(x, 4, 0)).empty());
+}
+
+TEST(stale_handle_is_not_taken_for_a_newer_one) {
+  Environment engine;
+  const HandleId stale = vector_of(engine, {1});
+  engine.release(stale);
+  // Far more handles than an entry has generations.
+  for (int i = 0; i < 5000; ++i) {
+    const HandleId other = vector_of(engine, {2});
+    CHECK_THROWS(engine.size_of(stale), "E_DISPOSED");
+    engine.release(other);
+  }
+}
+
 TEST(close_frees_everything_and_refuses_further_use) {
   const int64_t before = MemoryBudget::instance().held();
   Environment engine;

@@ -151,10 +151,46 @@ TEST(rebinding_follows_a_reassigned_variable) {
   const HandleId y = run(engine, "mul", {w, x});
   const std::unique_ptr<Plan> plan = recorder.finish({x}, {y});
   CHECK(plan->captures() == std::vector<HandleId>{w});
-  plan->rebind(w, other);
+  plan->rebind(0, other);
   CHECK(values_of(engine, plan->replay({x})[0]) == (Values{5, 10, 15, 20}));
-  CHECK_THROWS(plan->rebind(w, other), "E_INTERNAL");
-  CHECK_THROWS(plan->rebind(other, vector_of(engine, {1})), "E_SHAPE");
+  CHECK_THROWS(plan->rebind(1, other), "E_INTERNAL");
+  CHECK_THROWS(plan->rebind(-1, other), "E_INTERNAL");
+  CHECK_THROWS(plan->rebind(0, vector_of(engine, {1})), "E_SHAPE");
+}
+
+TEST(rebinding_exchanges_two_captures) {
+  Environment engine;
+  const HandleId a = vector_of(engine, {9, 9, 9, 9}), b = vector_of(engine, {1, 2, 3, 4});
+  Recorder recorder(engine);
+  const HandleId y = run(engine, "sub", {a, b});
+  const std::unique_ptr<Plan> plan = recorder.finish({}, {y});
+  plan->rebind(0, b);
+  plan->rebind(1, a);
+  CHECK(values_of(engine, plan->replay({})[0]) == (Values{-8, -7, -6, -5}));
+}
+
+TEST(every_replay_starts_from_the_constants_as_they_were_written) {
+  Environment engine;
+  const HandleId hyper = vector_of(engine, {1, 0, 0}), gradient = vector_of(engine, {1, 1, 1, 1});
+  std::unique_ptr<Plan> plan;
+  {
+    Recorder recorder(engine);
+    const HandleId state = vector_of(engine, {5, 6, 7, 8});
+    sgd(engine, hyper, state, gradient);
+    sgd(engine, hyper, state, gradient);
+    plan = recorder.finish({gradient}, {state});
+    CHECK(values_of(engine, state) == (Values{3, 4, 5, 6}));
+    engine.release(state);
+  }
+  for (int i = 0; i < 3; ++i) {
+    const HandleId y = plan->replay({gradient})[0];
+    CHECK(values_of(engine, y) == (Values{3, 4, 5, 6}));
+    engine.release(y);
+  }
+  plan.reset();
+  engine.release(hyper);
+  engine.release(gradient);
+  CHECK(engine.living_handles() == 0);
 }
 
 TEST(recordings_of_one_step_agree_and_others_do_not) {

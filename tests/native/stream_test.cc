@@ -3,6 +3,9 @@
 #include <chrono>
 #include <numeric>
 #include <thread>
+#if defined(__GLIBC__)
+#include <pthread.h>
+#endif
 
 #include "core/error.h"
 #include "cpu/thread_pool.h"
@@ -51,6 +54,30 @@ tk::Operand vector_operand(std::vector<float>& values) {
   operand.rank = 1;
   return operand;
 }
+
+#if defined(__GLIBC__)
+// While it lives, every new thread asks for a stack that no system has.
+class NoThreads {
+ public:
+  NoThreads() {
+    pthread_getattr_default_np(&before_);
+    pthread_attr_t huge;
+    pthread_attr_init(&huge);
+    pthread_attr_setstacksize(&huge, size_t(1) << 46);
+    pthread_setattr_default_np(&huge);
+    pthread_attr_destroy(&huge);
+  }
+  ~NoThreads() {
+    pthread_setattr_default_np(&before_);
+    pthread_attr_destroy(&before_);
+  }
+  NoThreads(const NoThreads&) = delete;
+  NoThreads& operator=(const NoThreads&) = delete;
+
+ private:
+  pthread_attr_t before_;
+};
+#endif
 
 void pause(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
 
@@ -142,6 +169,55 @@ TEST(staged_bytes_are_bounded) {
   stream.wait_idle();
   CHECK(target.front() == 11 && target.back() == 11);
 }
+
+TEST(spare_commands_hold_on_to_no_large_staged_bytes) {
+  std::vector<uint8_t> target(4 << 20);
+  Stream stream(tk::active_level());
+  for (int i = 0; i < 40; ++i) {
+    std::unique_ptr<Command> command = stream.new_command();
+    command->kind = Command::Kind::write;
+    command->staged.assign(target.size(), uint8_t(i));
+    command->target = target.data();
+    stream.enqueue(std::move(command));
+  }
+  stream.wait_idle();
+  size_t held = 0;
+  std::vector<std::unique_ptr<Command>> spare;
+  for (int i = 0; i < 40; ++i) {
+    spare.push_back(stream.new_command());
+    held += spare.back()->staged.capacity();
+  }
+  CHECK(held < target.size());
+}
+
+#if defined(__GLIBC__)
+TEST(without_further_threads_calls_still_run_or_say_so) {
+  ThreadPool& pool = ThreadPool::instance();
+  // More helpers than earlier tests have started.
+  pool.set_num_threads(16);
+  const NoThreads no_threads;
+  Stream stream(tk::active_level());
+  CHECK_THROWS(enqueue_action(stream, [](const tk::Error*) {}), "E_OUT_OF_MEMORY");
+  CHECK(stream.enqueued() == 0);
+  stream.wait_idle();
+  bool ran = false;
+  enqueue_action(stream, [&](const tk::Error*) { ran = true; }, true);
+  CHECK(ran);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> units{0};
+    pool.acquire();
+    pool.run(
+        100, 1, 16, [](int64_t begin, int64_t end, int, void* done) { *static_cast<std::atomic<int>*>(done) += int(end - begin); },
+        &units);
+    pool.release();
+    CHECK(units == 100);
+  }
+  // All tokens are back.
+  for (int i = 0; i < 16; ++i) CHECK(pool.try_acquire());
+  for (int i = 0; i < 16; ++i) pool.release();
+  pool.set_num_threads(2);
+}
+#endif
 
 TEST(error_surfaces_once_at_the_next_completion) {
   Stream stream(tk::active_level());
@@ -235,6 +311,32 @@ TEST(pool_covers_every_unit_once_and_splits_at_the_grain) {
       for (const auto& hit : hits) once = once && hit == 1;
       CHECK(once);
       CHECK(shared.misplaced == 0);
+    }
+  }
+  pool.set_num_threads(2);
+}
+
+TEST(region_ends_after_its_last_unit_with_any_number_of_threads) {
+  constexpr int64_t kUnits = 4096;
+  ThreadPool& pool = ThreadPool::instance();
+  for (int threads : {2, 17, 256}) {
+    pool.set_num_threads(threads);
+    for (int round = 0; round < 3; ++round) {
+      std::atomic<int64_t> done{0};
+      pool.acquire();
+      pool.run(
+          kUnits, 1, threads,
+          [](int64_t begin, int64_t end, int, void* opaque) {
+            for (int64_t i = begin; i < end; ++i) {
+              // Long enough that every helper joins, and the last unit long after the others.
+              std::this_thread::sleep_for(std::chrono::microseconds(i + 1 == kUnits ? 50000 : 100));
+              ++*static_cast<std::atomic<int64_t>*>(opaque);
+            }
+          },
+          &done);
+      pool.release();
+      CHECK(done == kUnits);
+      pause(60);  // a helper that is late would still write to `done`
     }
   }
   pool.set_num_threads(2);
