@@ -83,7 +83,8 @@ TEST(dilation_large_and_empty) {
 }
 
 TEST(dilation_not_a_number_and_infinities) {
-  Tensor x = Tensor::f32({1, 1, 6, 1}, {NAN, NAN, 1, -INFINITY, -INFINITY, INFINITY}), filter = Tensor::f32({1, 2, 1}, {0, 0.5f});
+  Tensor x = Tensor::f32({1, 1, 6, 1}, {NAN, NAN, 1, -INFINITY, -INFINITY, INFINITY}),
+         filter = Tensor::f32({1, 2, 1}, {0, 0.5f});
   Tensor dy = Tensor::f32({1, 1, 5, 1}, {1, 2, 4, 8, 16});
   check_values({1, 1, 6, 1, 1, 2}, x, filter, dy);
   const float y_expected[] = {-0x1p53f, 1.5f, 1, -0x1p53f, INFINITY}, dx_expected[] = {1, 0, 6, 8, 0, 16};

@@ -14,8 +14,8 @@ struct Expected {
 };
 
 // NaN and infinities must match exactly. Two threads must give the bits of one.
-inline void check_expected(const char* op, std::vector<Tensor*> inputs, const std::vector<int64_t>& shape, const Expected& expected,
-                           const std::vector<int64_t>& ints, const std::vector<double>& floats = {}) {
+inline void check_expected(const char* op, std::vector<Tensor*> inputs, const std::vector<int64_t>& shape,
+                           const Expected& expected, const std::vector<int64_t>& ints, const std::vector<double>& floats = {}) {
   for (tk::Level level : tk::usable_levels()) {
     std::vector<float> first;
     for (int threads : {1, 2}) {
@@ -34,8 +34,9 @@ inline void check_expected(const char* op, std::vector<Tensor*> inputs, const st
       }
       CHECK(wrong == 0);
       if (wrong > 0) {
-        std::printf("  %s level %s threads %d: %d of %d wrong, first at %d: expected %.9g, got %.9g\n", op, tk::level_name(level),
-                    threads, int(wrong), int(y.size()), int(at), expected.values[size_t(at)], double(y.f()[at]));
+        std::printf("  %s level %s threads %d: %d of %d wrong, first at %d: expected %.9g, got %.9g\n", op,
+                    tk::level_name(level), threads, int(wrong), int(y.size()), int(at), expected.values[size_t(at)],
+                    double(y.f()[at]));
       }
       if (threads == 1) {
         first.assign(y.f(), y.f() + y.size());

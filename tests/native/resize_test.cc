@@ -53,8 +53,8 @@ void check(const Shape& s, const Mode& mode, const char* op, const TapsOf& taps_
       const double weight = rows.weight[i / 2] * columns.weight[i % 2];
       y.values[size_t(out)] += weight * double(x.f()[at]);
       dx.values[at] += weight * double(dy.f()[out]);
-      // Three blends of three roundings each (2^-24), all of numbers no larger than 8; a gradient has a rounding per term, and no
-      // more terms than the pixels of dy that read one pixel.
+      // Three blends of three roundings each (2^-24), all of numbers no larger than 8; a gradient has a rounding per term, and
+      // no more terms than the pixels of dy that read one pixel.
       y.bounds[size_t(out)] = op[7] == 'n' ? 0 : 9 * 6e-8 * 8;
       dx.bounds[at] += (6 + 4 * double((s.oh / s.h + 1) * (s.ow / s.w + 1))) * 6e-8 * std::fabs(double(dy.f()[out]));
     }

@@ -112,7 +112,8 @@ void check_transform(Tensor& x, Tensor& transforms, int64_t out_h, int64_t out_w
     const double k = t[6] * u + t[7] * v + 1;
     double value = fill;
     if (k != 0) {
-      const double column = mapped((t[0] * u + t[1] * v + t[2]) / k, w, mode), row = mapped((t[3] * u + t[4] * v + t[5]) / k, h, mode);
+      const double column = mapped((t[0] * u + t[1] * v + t[2]) / k, w, mode),
+                   row = mapped((t[3] * u + t[4] * v + t[5]) / k, h, mode);
       if (bilinear) {
         value = blend(x, n, row, column, c, fill);
       } else {

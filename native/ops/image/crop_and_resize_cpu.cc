@@ -65,7 +65,8 @@ void crop_and_resize_cpu(const OpCall& call, CpuContext& context) {
         continue;
       }
       const float* corners = boxes.f32() + box * 4;
-      const CropAxis rows = crop_axis(corners[0], corners[2], h, crop_h), columns = crop_axis(corners[1], corners[3], w, crop_w);
+      const CropAxis rows = crop_axis(corners[0], corners[2], h, crop_h),
+                     columns = crop_axis(corners[1], corners[3], w, crop_w);
       const double row = rows.start + double(unit % crop_h) * rows.step;
       const float* image = x.f32() + index * h * w * channels;
       for (int64_t i = 0; i < crop_w; ++i, target += channels) {

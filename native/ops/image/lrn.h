@@ -4,8 +4,8 @@
 //   lrn_grad: dx[k] = dy[k] * s[k]^-beta - 2 alpha beta x[k] * sum of dy[c] y[c] / s[c] over |c - k| <= radius
 // Windows are summed from the lowest channel up. y may alias x, dx any input.
 // workspace: <op>_workspace; padded rows per thread.
-// Source: Krizhevsky, Sutskever, Hinton 2012, "ImageNet classification with deep convolutional neural networks", section 3.3, with
-// tfjs's parameters (alpha is not divided by the window's size).
+// Source: Krizhevsky, Sutskever, Hinton 2012, "ImageNet classification with deep convolutional neural networks", section 3.3,
+// with tfjs's parameters (alpha is not divided by the window's size).
 #pragma once
 #include "cpu/kernel.h"
 

@@ -76,7 +76,8 @@ struct Thresholds {
 
 // Compares a candidate with the boxes kept since it was last looked at, newest first: near boxes have near scores.
 // Lowers its score; returns whether it is dropped at once.
-TK_INLINE bool is_suppressed(const Corners* boxes, const int32_t* kept, int64_t num_kept, const Thresholds& limit, Candidate* candidate) {
+TK_INLINE bool is_suppressed(const Corners* boxes, const int32_t* kept, int64_t num_kept, const Thresholds& limit,
+                             Candidate* candidate) {
   const Corners& own = boxes[candidate->box];
   for (int64_t j = num_kept - 1; j >= candidate->compared; --j) {
     const double iou = overlap(own, boxes[kept[j]]);
@@ -102,8 +103,8 @@ void non_max_suppression_cpu(const OpCall& call, CpuContext&) {
   TK_CHECK_EQ(selected.size, selected_scores.size);
   TK_CHECK_EQ(count.size, 1);
   const double sigma = TK_FLOAT(call, non_max_suppression, soft_sigma);
-  const Thresholds limit = {TK_FLOAT(call, non_max_suppression, iou_threshold), TK_FLOAT(call, non_max_suppression, score_threshold),
-                            sigma > 0 ? -0.5 / sigma : 0};
+  const Thresholds limit = {TK_FLOAT(call, non_max_suppression, iou_threshold),
+                            TK_FLOAT(call, non_max_suppression, score_threshold), sigma > 0 ? -0.5 / sigma : 0};
   Corners* corners = static_cast<Corners*>(call.workspace);
   CandidateHeap candidates(
       reinterpret_cast<Candidate*>(static_cast<char*>(call.workspace) + aligned_bytes(scores.size, sizeof(Corners))));

@@ -4,13 +4,9 @@
 
 TK_BEGIN_LEVEL
 
-constexpr bool same_resize_attributes(const char* a, const char* b) {
-  while (*a != 0 && *a == *b) ++a, ++b;
-  return *a == *b;
-}
-static_assert(same_resize_attributes(attrs::resize_bilinear_ints, attrs::resize_bilinear_grad_ints) &&
-                  same_resize_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_ints) &&
-                  same_resize_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_grad_ints),
+static_assert(same_image_attributes(attrs::resize_bilinear_ints, attrs::resize_bilinear_grad_ints) &&
+                  same_image_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_ints) &&
+                  same_image_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_grad_ints),
               "the four ops are read by one function");
 
 struct ResizeAxis {
@@ -71,7 +67,9 @@ struct LinearColumns {
   int64_t *low, *high;
   float* fraction;
 
-  TK_INLINE static int64_t bytes(int64_t count) { return 2 * aligned_bytes(count, sizeof(int64_t)) + aligned_bytes(count, sizeof(float)); }
+  TK_INLINE static int64_t bytes(int64_t count) {
+    return 2 * aligned_bytes(count, sizeof(int64_t)) + aligned_bytes(count, sizeof(float));
+  }
 
   TK_INLINE LinearColumns(const ResizeGeometry& g, void* memory) {
     low = static_cast<int64_t*>(memory);

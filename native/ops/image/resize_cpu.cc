@@ -7,7 +7,8 @@ namespace {
 
 // A row of x stretched or shrunk along W. Channels > 0 when their number is known to the compiler.
 template <int Channels>
-void stretch_row(const float* __restrict x, const LinearColumns& columns, int64_t count, int64_t channels, float* __restrict y) {
+void stretch_row(const float* __restrict x, const LinearColumns& columns, int64_t count, int64_t channels,
+                 float* __restrict y) {
   for (int64_t column = 0; column < count; ++column) {
     const float *low = x + columns.low[column], *high = x + columns.high[column];
     const float t = columns.fraction[column];

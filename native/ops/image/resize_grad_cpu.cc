@@ -19,8 +19,8 @@ TK_INLINE int64_t first_reaching(int64_t count, int64_t wanted, const Value& val
   return low;
 }
 
-// For each row of dx: collect(row of one image, sum) adds up the rows of dy that read it, spread(sum, dx row) shares the sum out
-// along the row. So each row of dx belongs to one thread, and its sums have one order.
+// For each row of dx: collect(row, dy of its image, sum) adds up the rows of dy that read it, spread(sum, dx row) shares the
+// sum out along the row. So each row of dx belongs to one thread, and its sums have one order.
 template <class Collect, class Spread>
 TK_INLINE void for_each_source_row(const OpCall& call, const ResizeGeometry& g, int64_t table_bytes, CpuContext& context,
                                    const Collect& collect, const Spread& spread) {
@@ -32,16 +32,17 @@ TK_INLINE void for_each_source_row(const OpCall& call, const ResizeGeometry& g, 
     return;
   }
   const int64_t rows_read = 2 * (g.oh / g.h + 1);
-  context.parallel_for(g.n * g.h, image_grain(source_row + result_row * rows_read), [&](int64_t begin, int64_t end, int thread) {
-    float* sum = scratch_row(call, table_bytes, result_row, thread);
-    for (int64_t row = begin; row < end; ++row) {
-      std::memset(sum, 0, size_t(result_row) * sizeof(float));
-      collect(row % g.h, dy + row / g.h * g.oh * result_row, sum);
-      float* target = dx + row * source_row;
-      std::memset(target, 0, size_t(source_row) * sizeof(float));
-      spread(sum, target);
-    }
-  });
+  context.parallel_for(g.n * g.h, image_grain(source_row + result_row * rows_read),
+                       [&](int64_t begin, int64_t end, int thread) {
+                         float* sum = scratch_row(call, table_bytes, result_row, thread);
+                         for (int64_t row = begin; row < end; ++row) {
+                           std::memset(sum, 0, size_t(result_row) * sizeof(float));
+                           collect(row % g.h, dy + row / g.h * g.oh * result_row, sum);
+                           float* target = dx + row * source_row;
+                           std::memset(target, 0, size_t(source_row) * sizeof(float));
+                           spread(sum, target);
+                         }
+                       });
 }
 
 template <class Columns>

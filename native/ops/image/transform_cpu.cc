@@ -11,7 +11,7 @@ TK_INLINE double clamp_to(double position, double last) {
   return position < 0 ? 0 : position > last ? last : position;
 }
 
-// Where a position beyond [0, size - 1] is read. The clamps catch what rounding to the nearest pixel would carry over the border.
+// Where a position beyond [0, size - 1] is read. The clamps catch what rounding to a pixel would carry over the border.
 TK_INLINE double map_position(double position, int64_t size, int64_t mode) {
   const double n = double(size), last = n - 1;
   if (mode == kConstant) return position;

@@ -22,10 +22,10 @@ void random_normal_cpu(const OpCall& call, CpuContext& context);
 // 1 - rate, right to 2^-24. rate in [0, 1). saved_state gets the state the call began with. y may alias x.
 void dropout_cpu(const OpCall& call, CpuContext& context);
 
-// probabilities [B,E], E >= 1, samples [B,S]: samples[b,s] is the first event whose cumulative probability is above u, or the last
-// event. u = word * 2^-32, the word that element b*S+s gets under key {seed_low, seed_high} from counter 0: a call is a pure
-// function of its seed and keeps no state. Sums are taken in double; a negative or NaN probability adds no event of its own.
-// Workspace: cumulative probabilities.
+// probabilities [B,E], E >= 1, samples [B,S]: samples[b,s] is the first event whose cumulative probability is above u, or the
+// last event. u = word * 2^-32, the word that element b*S+s gets under key {seed_low, seed_high} from counter 0: a call is a
+// pure function of its seed and keeps no state. Sums are taken in double; a negative or NaN probability adds no event of its
+// own. Workspace: cumulative probabilities.
 int64_t multinomial_workspace(const OpCall& call, int num_threads);
 void multinomial_cpu(const OpCall& call, CpuContext& context);
 

@@ -36,7 +36,10 @@ export const blockKernels: readonly Kernel[] = [
   kernel<OneInput, { blockSize: number; dataFormat: 'NHWC' | 'NCHW' }>('DepthToSpace', ({ inputs, attrs, backend }) => {
     const { x } = inputs;
     assertNumeric([x], 'depthToSpace');
-    util.assert(attrs.dataFormat === 'NHWC' || attrs.dataFormat === 'NCHW', () => `[depthToSpace] unknown dataFormat ${String(attrs.dataFormat)}.`);
+    util.assert(
+      attrs.dataFormat === 'NHWC' || attrs.dataFormat === 'NCHW',
+      () => `[depthToSpace] expected dataFormat NHWC or NCHW.`,
+    );
     return rearrange(backend, x, depthToSpace(x.shape, attrs.blockSize, attrs.dataFormat));
   }),
 ];

@@ -57,8 +57,19 @@ function inFloat(
   return output.dtype === 'float32' ? y : consume(backend, y, (float) => cast(backend, float, output.dtype));
 }
 
-function resizeGrad(backend: TensorkilnBackend, op: OpRef, inputs: { images: TensorInfo; dy: TensorInfo }, attrs: ResizeAttrs): TensorInfo {
-  return inFloat(backend, op, [inputs.dy], { shape: inputs.images.shape, dtype: inputs.images.dtype }, { ints: resizeInts(attrs) });
+function resizeGrad(
+  backend: TensorkilnBackend,
+  op: OpRef,
+  inputs: { images: TensorInfo; dy: TensorInfo },
+  attrs: ResizeAttrs,
+): TensorInfo {
+  return inFloat(
+    backend,
+    op,
+    [inputs.dy],
+    { shape: inputs.images.shape, dtype: inputs.images.dtype },
+    { ints: resizeInts(attrs) },
+  );
 }
 
 interface CropInputs {
@@ -78,7 +89,10 @@ function cropAndResize(backend: TensorkilnBackend, { image, boxes, boxInd }: Cro
   const batch = image.shape[0] as number;
   for (const index of backend.record(boxInd).mirror ?? []) {
     if (index < 0) {
-      throw new TensorkilnError('E_INDEX', `[cropAndResize] the image number ${String(index)} is not in [0, ${String(batch - 1)}].`);
+      throw new TensorkilnError(
+        'E_INDEX',
+        `[cropAndResize] the image number ${String(index)} is not in [0, ${String(batch - 1)}].`,
+      );
     }
   }
   const shape = [boxes.shape[0] as number, ...attrs.cropSize, image.shape[3] as number];
@@ -130,7 +144,7 @@ interface RotateAttrs {
 function rotate(backend: TensorkilnBackend, image: TensorInfo, { radians, fillValue, center }: RotateAttrs): TensorInfo {
   assertNumeric([image], 'rotateWithOffset');
   const [, height, width, channels] = image.shape as ImageShape;
-  const [centerX, centerY] = backend_util.getImageCenter(center, height, width) as [number, number];
+  const [centerX, centerY] = backend_util.getImageCenter(center, height, width);
   return backend.run(rotateOp, [backend.operand(image)], { shape: image.shape, dtype: image.dtype }, undefined, [
     Math.sin(radians),
     Math.cos(radians),
@@ -221,7 +235,10 @@ function dilationGrad(
 ): TensorInfo {
   const { output, ints } = dilationGeometry(x.shape, filter.shape, attrs);
   if (dy.shape.length !== output.length) {
-    throw new TensorkilnError('E_SHAPE', `[${op.name}] wrong dy: expected [${output.join(', ')}], got [${dy.shape.join(', ')}].`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[${op.name}] wrong dy: expected [${output.join(', ')}], got [${dy.shape.join(', ')}].`,
+    );
   }
   return inFloat(backend, op, [dy, x, filter], { shape: of.shape, dtype: of.dtype }, { ints });
 }
