@@ -39,7 +39,6 @@ TK_INLINE Dilation read_dilation(const OpCall& call, const Operand& x, const Ope
   return d;
 }
 
-
 // One position's largest sums for up to kVecWidth channels, and the taps they came from.
 struct Largest {
   VecF value;
