@@ -50,7 +50,7 @@ const cases: readonly OpCase[] = [
   {
     name: 'depthToSpace int32',
     inputs: [{ shape: [1, 2, 1, 9], dtype: 'int32' }],
-    run: (x) => tf.engine().runKernel('DepthToSpace', { x }, { blockSize: 3, dataFormat: 'NHWC' }) as tf.Tensor,
+    run: (x) => tf.engine().runKernel<tf.Tensor>('DepthToSpace', { x: x }, { blockSize: 3, dataFormat: 'NHWC' }),
   },
   { name: 'diag', inputs: [{ shape: [5] }], run: (x) => tf.diag(x) },
   { name: 'diag of a matrix', inputs: [{ shape: [2, 3], dtype: 'int32' }], run: (x) => tf.diag(x) },
@@ -78,7 +78,7 @@ describe('blocks and small kernels', () => {
 
   it('moves channels first images as channels last ones', () => {
     tf.tidy(() => {
-      const x = tf.range(0, 48).reshape([2, 2, 3, 4]) as tf.Tensor4D;
+      const x = tf.range(0, 48).reshape<tf.Tensor4D>([2, 2, 3, 4]);
       const first = tf.transpose(x, [0, 3, 1, 2]);
       const expected = tf.transpose(tf.depthToSpace(x, 2), [0, 3, 1, 2]);
       const y = tf.depthToSpace(first, 2, 'NCHW');

@@ -19,7 +19,7 @@ function as4D(x: tf.Tensor | undefined): tf.Tensor4D {
 
 /** For dtypes that the kernel takes and tfjs-core's function in front of it does not. */
 function runKernel(name: string, inputs: Record<string, tf.Tensor>, attrs: tf.NamedAttrMap): tf.Tensor {
-  return tf.engine().runKernel(name, inputs, attrs) as tf.Tensor;
+  return tf.engine().runKernel<tf.Tensor>(name, inputs, attrs);
 }
 
 const SIZES: readonly (readonly [Size, Size])[] = [
@@ -188,7 +188,7 @@ describe('resizing', () => {
 
   it('refuses an image without pixels', () => {
     tf.tidy(() => {
-      const none = tf.zeros([1, 0, 3, 1]) as tf.Tensor4D;
+      const none = tf.zeros<tf.Rank.R4>([1, 0, 3, 1]);
       for (const resize of [tf.image.resizeBilinear, tf.image.resizeNearestNeighbor]) {
         expect(() => resize(none, [2, 2])).toThrow(expect.objectContaining({ code: 'E_SHAPE' }));
       }
@@ -201,11 +201,11 @@ describe('cropping', () => {
 
   it('refuses a negative image number, and gives zeros for one beyond the last as tfjs does', () => {
     tf.tidy(() => {
-      const x = tf.ones([2, 3, 3, 1]) as tf.Tensor4D;
+      const x = tf.ones<tf.Rank.R4>([2, 3, 3, 1]);
       const boxes = tf.tensor2d([[0, 0, 1, 1]]);
       const crop = (index: tf.Tensor1D): tf.Tensor => tf.image.cropAndResize(x, boxes, index, [2, 2]);
       expect(() => crop(tf.tensor1d([-1], 'int32'))).toThrow(expect.objectContaining({ code: 'E_INDEX' }));
-      const computed = tf.sub(tf.tensor1d([1], 'int32'), tf.scalar(2, 'int32')) as tf.Tensor1D;
+      const computed = tf.sub<tf.Tensor1D>(tf.tensor1d([1], 'int32'), tf.scalar(2, 'int32'));
       expect(() => crop(computed).dataSync()).toThrow(expect.objectContaining({ code: 'E_INDEX' }));
       expect([...crop(tf.tensor1d([2], 'int32')).dataSync()]).toEqual([0, 0, 0, 0]);
     });
@@ -217,7 +217,7 @@ describe('moving pixels', () => {
 
   it('transforms every image of a batch', () => {
     tf.tidy(() => {
-      const x = tf.range(0, 24).reshape([2, 3, 4, 1]) as tf.Tensor4D;
+      const x = tf.range(0, 24).reshape<tf.Tensor4D>([2, 3, 4, 1]);
       const right = [1, 0, -1, 0, 1, 0, 0, 0];
       const down = [1, 0, 0, 0, 1, -1, 0, 0];
       const y = tf.image.transform(x, tf.tensor2d([right, down]));
@@ -230,7 +230,7 @@ describe('moving pixels', () => {
 
   it('refuses an unknown fill mode', () => {
     tf.tidy(() => {
-      const x = tf.ones([1, 2, 2, 1]) as tf.Tensor4D;
+      const x = tf.ones<tf.Rank.R4>([1, 2, 2, 1]);
       const same = tf.tensor2d([[1, 0, 0, 0, 1, 0, 0, 0]]);
       expect(() => tf.image.transform(x, same, 'nearest', 'mirror' as 'wrap')).toThrow(
         expect.objectContaining({ code: 'E_CONFIG', message: expect.stringContaining('mirror') }),
@@ -259,8 +259,8 @@ describe('non-maximum suppression', () => {
 
   it('equals the functions that tfjs-core runs on the host', async () => {
     await tf.setBackend(OURS);
-    const b = tf.randomUniform([200, 4], 0, 10, 'float32', 5) as tf.Tensor2D;
-    const s = tf.randomUniform([200], 0, 1, 'float32', 6) as tf.Tensor1D;
+    const b = tf.randomUniform<tf.Rank.R2>([200, 4], 0, 10, 'float32', 5);
+    const s = tf.randomUniform<tf.Rank.R1>([200], 0, 1, 'float32', 6);
     for (const iou of [0.2, 0.6]) {
       for (const sigma of [0, 0.3]) {
         const ours = tf.image.nonMaxSuppressionWithScore(b, s, 150, iou, 0.1, sigma) as Record<string, tf.Tensor>;

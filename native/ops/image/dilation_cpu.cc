@@ -5,12 +5,8 @@
 TK_BEGIN_LEVEL
 namespace {
 
-constexpr bool same_dilation_attributes(const char* a, const char* b) {
-  while (*a != 0 && *a == *b) ++a, ++b;
-  return *a == *b;
-}
-static_assert(same_dilation_attributes(attrs::dilation2d_ints, attrs::dilation2d_input_grad_ints) &&
-                  same_dilation_attributes(attrs::dilation2d_ints, attrs::dilation2d_filter_grad_ints),
+static_assert(same_image_attributes(attrs::dilation2d_ints, attrs::dilation2d_input_grad_ints) &&
+                  same_image_attributes(attrs::dilation2d_ints, attrs::dilation2d_filter_grad_ints),
               "the three ops are read by one function");
 
 // Number.MIN_SAFE_INTEGER of JavaScript as f32: what tfjs takes for less than everything.
@@ -43,8 +39,6 @@ TK_INLINE Dilation read_dilation(const OpCall& call, const Operand& x, const Ope
   return d;
 }
 
-TK_INLINE VecF load_lanes_of(const float* p, int n) { return n == kVecWidth ? load(p) : load_part(p, n); }
-
 // One position's largest sums for up to kVecWidth channels, and the taps they came from.
 struct Largest {
   VecF value;
@@ -65,7 +59,7 @@ TK_INLINE Largest find_largest(const Dilation& d, int64_t row, int64_t column, i
       const int64_t w = first_w + fw * d.dilation_w;
       if (w < 0 || w >= d.w) continue;
       const int64_t tap = fh * d.filter_w + fw, pixel = h * d.w + w;
-      const VecF sum = load_lanes_of(image + pixel * d.c, lanes) + load_lanes_of(d.filter + tap * d.c + channel, lanes);
+      const VecF sum = load_channels(image + pixel * d.c, lanes) + load_channels(d.filter + tap * d.c + channel, lanes);
       const Mask larger = sum > best.value;
       best.value = select(larger, sum, best.value);
       if constexpr (WithPlace) {
@@ -106,12 +100,7 @@ void dilation2d_cpu(const OpCall& call, CpuContext& context) {
       float* target = y.f32() + position * d.c;
       for (int64_t c = 0; c < d.c; c += kVecWidth) {
         const int lanes = lanes_from(d, c);
-        const VecF largest = find_largest<false>(d, position / d.ow, position % d.ow, c, lanes).value;
-        if (lanes == kVecWidth) {
-          store(target + c, largest);
-        } else {
-          store_part(target + c, largest, lanes);
-        }
+        store_channels(target + c, find_largest<false>(d, position / d.ow, position % d.ow, c, lanes).value, lanes);
       }
     }
   });

@@ -13,6 +13,19 @@ TK_INLINE int64_t image_grain(int64_t row_work) { return row_work >= kImageUnit 
 // Bytes of `count` values, rounded up so that what follows stays aligned.
 TK_INLINE int64_t aligned_bytes(int64_t count, int64_t value_bytes) { return (count * value_bytes + 63) / 64 * 64; }
 
+// Whether two ops have the same attributes, so that one function may read both.
+constexpr bool same_image_attributes(const char* a, const char* b) {
+  while (*a != 0 && *a == *b) ++a, ++b;
+  return *a == *b;
+}
+
+// One vector of channels, or the `n` channels that are left.
+TK_INLINE VecF load_channels(const float* p, int n) { return n == kVecWidth ? load(p) : load_part(p, n); }
+TK_INLINE void store_channels(float* p, VecF a, int n) {
+  if (n == kVecWidth) return store(p, a);
+  store_part(p, a, n);
+}
+
 // Math.round of JavaScript: halves go up. NaN and infinities stay.
 TK_INLINE double round_half_up(double value) {
   const double below = ::floor(value);

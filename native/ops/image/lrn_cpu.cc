@@ -6,6 +6,10 @@
 TK_BEGIN_LEVEL
 namespace {
 
+static_assert(same_image_attributes(attrs::lrn_ints, attrs::lrn_grad_ints) &&
+                  same_image_attributes(attrs::lrn_floats, attrs::lrn_grad_floats),
+              "both ops are read by one function");
+
 struct LrnParams {
   int64_t channels, pixels, radius;
   float bias, alpha, beta;
@@ -53,12 +57,6 @@ TK_INLINE VecF power(VecF s, float beta) {
   return map_lanes(s, s, [=](float value, float) { return ::powf(value, -beta); });
 }
 
-TK_INLINE VecF load_lanes_of(const float* p, int n) { return n == kVecWidth ? load(p) : load_part(p, n); }
-TK_INLINE void store_lanes_of(float* p, VecF a, int n) {
-  if (n == kVecWidth) return store(p, a);
-  store_part(p, a, n);
-}
-
 // body(channel, lanes) for each vector of channels.
 template <class Body>
 TK_INLINE void for_each_vector(int64_t channels, const Body& body) {
@@ -92,7 +90,7 @@ void lrn_cpu(const OpCall& call, CpuContext& context) {
     for (int64_t c = 0; c < p.channels; ++c) squares[p.radius + c] = x[at + c] * x[at + c];
     for_each_vector(p.channels, [&](int64_t c, int n) {
       const VecF s = bias + alpha * window_sum(squares, c, p.radius);
-      store_lanes_of(y + at + c, load_lanes_of(x + at + c, n) * power(s, p.beta), n);
+      store_channels(y + at + c, load_channels(x + at + c, n) * power(s, p.beta), n);
     });
   });
 }
@@ -110,13 +108,13 @@ void lrn_grad_cpu(const OpCall& call, CpuContext& context) {
     float* direct = shares + p.row_bytes / int64_t(sizeof(float));   // dy s^-beta
     for (int64_t c = 0; c < p.channels; ++c) squares[p.radius + c] = x[at + c] * x[at + c];
     for_each_vector(p.channels, [&](int64_t c, int n) {
-      const VecF s = bias + alpha * window_sum(squares, c, p.radius), g = load_lanes_of(dy + at + c, n);
-      store_lanes_of(shares + p.radius + c, g * load_lanes_of(y + at + c, n) / s, n);
-      store_lanes_of(direct + c, g * power(s, p.beta), n);
+      const VecF s = bias + alpha * window_sum(squares, c, p.radius), g = load_channels(dy + at + c, n);
+      store_channels(shares + p.radius + c, g * load_channels(y + at + c, n) / s, n);
+      store_channels(direct + c, g * power(s, p.beta), n);
     });
     for_each_vector(p.channels, [&](int64_t c, int n) {
       const VecF sum = window_sum(shares, c, p.radius);
-      store_lanes_of(dx + at + c, load(direct + c) + factor * load_lanes_of(x + at + c, n) * sum, n);
+      store_channels(dx + at + c, load(direct + c) + factor * load_channels(x + at + c, n) * sum, n);
     });
   });
 }

@@ -4,13 +4,9 @@
 
 TK_BEGIN_LEVEL
 
-constexpr bool same_resize_attributes(const char* a, const char* b) {
-  while (*a != 0 && *a == *b) ++a, ++b;
-  return *a == *b;
-}
-static_assert(same_resize_attributes(attrs::resize_bilinear_ints, attrs::resize_bilinear_grad_ints) &&
-                  same_resize_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_ints) &&
-                  same_resize_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_grad_ints),
+static_assert(same_image_attributes(attrs::resize_bilinear_ints, attrs::resize_bilinear_grad_ints) &&
+                  same_image_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_ints) &&
+                  same_image_attributes(attrs::resize_bilinear_ints, attrs::resize_nearest_grad_ints),
               "the four ops are read by one function");
 
 struct ResizeAxis {

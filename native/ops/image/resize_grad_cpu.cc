@@ -19,8 +19,8 @@ TK_INLINE int64_t first_reaching(int64_t count, int64_t wanted, const Value& val
   return low;
 }
 
-// For each row of dx: collect(row of one image, sum) adds up the rows of dy that read it, spread(sum, dx row) shares the sum
-// out along the row. So each row of dx belongs to one thread, and its sums have one order.
+// For each row of dx: collect(row, dy of its image, sum) adds up the rows of dy that read it, spread(sum, dx row) shares the
+// sum out along the row. So each row of dx belongs to one thread, and its sums have one order.
 template <class Collect, class Spread>
 TK_INLINE void for_each_source_row(const OpCall& call, const ResizeGeometry& g, int64_t table_bytes, CpuContext& context,
                                    const Collect& collect, const Spread& spread) {

@@ -11,8 +11,7 @@ TK_INLINE double clamp_to(double position, double last) {
   return position < 0 ? 0 : position > last ? last : position;
 }
 
-// Where a position beyond [0, size - 1] is read. The clamps catch what rounding to the nearest pixel would carry over the
-// border.
+// Where a position beyond [0, size - 1] is read. The clamps catch what rounding to a pixel would carry over the border.
 TK_INLINE double map_position(double position, int64_t size, int64_t mode) {
   const double n = double(size), last = n - 1;
   if (mode == kConstant) return position;
@@ -56,12 +55,23 @@ TK_INLINE void read_nearest(const Image& image, double row, double column, float
 
 TK_INLINE void read_bilinear(const Image& image, double row, double column, float* y) {
   const double top = ::floor(row), left = ::floor(column), bottom = top + 1, right = left + 1;
+  const double to_left = right - column, to_right = column - left, to_top = bottom - row, to_bottom = row - top;
+  if (top >= 0 && bottom < double(image.h) && left >= 0 && right < double(image.w)) {
+    const float* upper = image.data + (int64_t(top) * image.w + int64_t(left)) * image.c;
+    const float* lower = upper + image.w * image.c;
+    for (int64_t c = 0; c < image.c; ++c) {
+      const double above = to_left * double(upper[c]) + to_right * double(upper[image.c + c]);
+      const double below = to_left * double(lower[c]) + to_right * double(lower[image.c + c]);
+      y[c] = float(to_top * above + to_bottom * below);
+    }
+    return;
+  }
   const float *top_left = image.at(top, left), *top_right = image.at(top, right);
   const float *bottom_left = image.at(bottom, left), *bottom_right = image.at(bottom, right);
   for (int64_t c = 0; c < image.c; ++c) {
-    const double above = (right - column) * image.value(top_left, c) + (column - left) * image.value(top_right, c);
-    const double below = (right - column) * image.value(bottom_left, c) + (column - left) * image.value(bottom_right, c);
-    y[c] = float((bottom - row) * above + (row - top) * below);
+    const double above = to_left * image.value(top_left, c) + to_right * image.value(top_right, c);
+    const double below = to_left * image.value(bottom_left, c) + to_right * image.value(bottom_right, c);
+    y[c] = float(to_top * above + to_bottom * below);
   }
 }
 

@@ -38,7 +38,7 @@ export const blockKernels: readonly Kernel[] = [
     assertNumeric([x], 'depthToSpace');
     util.assert(
       attrs.dataFormat === 'NHWC' || attrs.dataFormat === 'NCHW',
-      () => `[depthToSpace] unknown dataFormat ${String(attrs.dataFormat)}.`,
+      () => `[depthToSpace] expected dataFormat NHWC or NCHW.`,
     );
     return rearrange(backend, x, depthToSpace(x.shape, attrs.blockSize, attrs.dataFormat));
   }),

@@ -144,7 +144,7 @@ interface RotateAttrs {
 function rotate(backend: TensorkilnBackend, image: TensorInfo, { radians, fillValue, center }: RotateAttrs): TensorInfo {
   assertNumeric([image], 'rotateWithOffset');
   const [, height, width, channels] = image.shape as ImageShape;
-  const [centerX, centerY] = backend_util.getImageCenter(center, height, width) as [number, number];
+  const [centerX, centerY] = backend_util.getImageCenter(center, height, width);
   return backend.run(rotateOp, [backend.operand(image)], { shape: image.shape, dtype: image.dtype }, undefined, [
     Math.sin(radians),
     Math.cos(radians),
