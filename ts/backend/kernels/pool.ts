@@ -69,7 +69,11 @@ function maxPoolWithArgmax(
   assertNumeric([x], 'maxPoolWithArgmax');
   const { output, ints } = geometryOf(x, attrs);
   return withDtype(backend, [x], 'float32', ([image]) => {
-    const made = (dtype: DataType): Operand => ({ handle: NO_HANDLE, storage: storageOf(dtype, maxPoolArgmaxOp.name), shape: output });
+    const made = (dtype: DataType): Operand => ({
+      handle: NO_HANDLE,
+      storage: storageOf(dtype, maxPoolArgmaxOp.name),
+      shape: output,
+    });
     const [y, positions] = [made('float32'), made('int32')];
     backend.engine.call(
       maxPoolArgmaxOp,
