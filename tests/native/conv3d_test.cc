@@ -77,9 +77,9 @@ void check(const Shape& s) {
         }
         CHECK(wrong == 0);
         if (wrong > 0) {
-          std::printf("  %s x [%d,%d,%d,%d,%d] filter [%d,%d,%d,_,%d] level %s threads %d: %d wrong\n", kOps[op], int(s.n), int(s.d.in),
-                      int(s.h.in), int(s.w.in), int(s.c), int(s.d.kernel), int(s.h.kernel), int(s.w.kernel), int(s.cout),
-                      tk::level_name(level), threads, int(wrong));
+          std::printf("  %s x [%d,%d,%d,%d,%d] filter [%d,%d,%d,_,%d] level %s threads %d: %d wrong\n", kOps[op], int(s.n),
+                      int(s.d.in), int(s.h.in), int(s.w.in), int(s.c), int(s.d.kernel), int(s.h.kernel), int(s.w.kernel),
+                      int(s.cout), tk::level_name(level), threads, int(wrong));
         }
         if (threads == 1) {
           first.assign(out.f(), out.f() + out.size());
@@ -112,7 +112,7 @@ TEST(conv3d_strides_dilations_and_padding) {
 TEST(conv3d_taps_that_meet_nothing) {
   for (int64_t c : {1, 17}) {
     check({1, c, 3, {2, 3, 1, 1, 4, 3}, {3, 2, 2, 1, 3, 3}, {2, 3, 1, 1, 5, 4}});
-    check({1, c, 3, {7, 1, 4}, {5, 3, 3, 2, 2, 2}, {7, 2, 5, 3}});   // pixels of x without a tap
+    check({1, c, 3, {7, 1, 4}, {5, 3, 3, 2, 2, 2}, {7, 2, 5, 3}});        // pixels of x without a tap
     check({2, c, 3, {6, 2, 1, 1, -1, -2}, {6, 2, 1, 1, -2, 1}, {5, 3}});  // cropped
   }
 }
@@ -130,8 +130,10 @@ TEST(conv3d_empty) {
 }
 
 TEST(conv3d_checks_shapes) {
-  Tensor x = Tensor::random({1, 4, 4, 4, 3}, 1), filter = Tensor::random({3, 3, 3, 2, 5}, 2), y(tk::DType::f32, {1, 2, 2, 2, 5});
-  CHECK_THROWS(tktest::call_op({tk::active_level(), 1}, "conv3d", {&x, &filter, &y}, {1, 1, 1, 1, 1, 1, 0, 0, 0}), "E_INTERNAL");
+  Tensor x = Tensor::random({1, 4, 4, 4, 3}, 1), filter = Tensor::random({3, 3, 3, 2, 5}, 2),
+         y(tk::DType::f32, {1, 2, 2, 2, 5});
+  CHECK_THROWS(tktest::call_op({tk::active_level(), 1}, "conv3d", {&x, &filter, &y}, {1, 1, 1, 1, 1, 1, 0, 0, 0}),
+               "E_INTERNAL");
 }
 
 }  // namespace

@@ -59,10 +59,11 @@ void check(const Shape& s) {
         }
         CHECK(wrong == 0);
         if (wrong > 0) {
-          std::printf("  %s x [%d,%d,%d,%d] filter [%d,%d,_,%d] stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n",
-                      kOps[op], int(s.n), int(s.h), int(s.w), int(s.c), int(s.kh), int(s.kw), int(s.m), int(s.stride_h),
-                      int(s.stride_w), int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level),
-                      threads, int(wrong));
+          std::printf(
+              "  %s x [%d,%d,%d,%d] filter [%d,%d,_,%d] stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n",
+              kOps[op], int(s.n), int(s.h), int(s.w), int(s.c), int(s.kh), int(s.kw), int(s.m), int(s.stride_h),
+              int(s.stride_w), int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level),
+              threads, int(wrong));
         }
         if (threads == 1) {
           first.assign(out.f(), out.f() + out.size());
@@ -139,7 +140,8 @@ TEST(depthwise_empty) {
 
 TEST(depthwise_checks_shapes) {
   Tensor x = Tensor::random({1, 4, 4, 3}, 1), filter = Tensor::random({3, 3, 2, 5}, 2), y(tk::DType::f32, {1, 2, 2, 10});
-  CHECK_THROWS(tktest::call_op({tk::active_level(), 1}, "depthwise_conv2d", {&x, &filter, &y}, {1, 1, 1, 1, 0, 0}), "E_INTERNAL");
+  CHECK_THROWS(tktest::call_op({tk::active_level(), 1}, "depthwise_conv2d", {&x, &filter, &y}, {1, 1, 1, 1, 0, 0}),
+               "E_INTERNAL");
 }
 
 }  // namespace

@@ -24,10 +24,14 @@ void check(int64_t rows, int64_t length, const int64_t (&lengths)[4]) {
       const auto run = [&](std::initializer_list<Tensor*> operands) {
         tktest::call_op({level, threads}, "batch_norm", operands, {has_scale, has_offset}, {epsilon});
       };
-      if (has_scale && has_offset) run({&x, &mean, &variance, &scale, &offset, &y});
-      else if (has_scale) run({&x, &mean, &variance, &scale, &y});
-      else if (has_offset) run({&x, &mean, &variance, &offset, &y});
-      else run({&x, &mean, &variance, &y});
+      if (has_scale && has_offset)
+        run({&x, &mean, &variance, &scale, &offset, &y});
+      else if (has_scale)
+        run({&x, &mean, &variance, &scale, &y});
+      else if (has_offset)
+        run({&x, &mean, &variance, &offset, &y});
+      else
+        run({&x, &mean, &variance, &y});
       int64_t wrong = 0;
       for (int64_t i = 0; i < x.size(); ++i) {
         const double factor = (has_scale ? value(scale, i) : 1.0) / std::sqrt(value(variance, i) + epsilon);
@@ -82,8 +86,10 @@ TEST(batch_norm_in_place_and_special_values) {
 }
 
 TEST(batch_norm_checks_lengths) {
-  Tensor x = Tensor::random({2, 6}, 1), mean = Tensor::random({6}, 2), variance = Tensor::random({3}, 3), y(tk::DType::f32, {2, 6});
-  CHECK_THROWS(tktest::call_op({tk::active_level(), 1}, "batch_norm", {&x, &mean, &variance, &y}, {0, 0}, {1e-3}), "E_INTERNAL");
+  Tensor x = Tensor::random({2, 6}, 1), mean = Tensor::random({6}, 2), variance = Tensor::random({3}, 3),
+         y(tk::DType::f32, {2, 6});
+  CHECK_THROWS(tktest::call_op({tk::active_level(), 1}, "batch_norm", {&x, &mean, &variance, &y}, {0, 0}, {1e-3}),
+               "E_INTERNAL");
 }
 
 }  // namespace

@@ -4,7 +4,9 @@ namespace {
 
 using tktest::Tensor;
 
-int64_t place(int64_t outer, int64_t j, int64_t c, const std::vector<int64_t>& shape) { return (outer * shape[1] + j) * shape[2] + c; }
+int64_t place(int64_t outer, int64_t j, int64_t c, const std::vector<int64_t>& shape) {
+  return (outer * shape[1] + j) * shape[2] + c;
+}
 
 // f32 against sums in double: one rounding to float.
 void check_floats(const std::vector<int64_t>& shape, bool product, bool exclusive, bool reverse) {
@@ -28,9 +30,9 @@ void check_floats(const std::vector<int64_t>& shape, bool product, bool exclusiv
 }
 
 TEST(scan_shapes_and_directions) {
-  const std::vector<std::vector<int64_t>> shapes = {{1, 1, 1},   {1, 17, 1},   {3, 9, 1},  {2, 5, 3},   {2, 7, 64},
-                                                    {2, 3, 65},  {1, 40, 130}, {70, 33, 1}, {1, 0, 4},   {0, 3, 2},
-                                                    {5, 500, 9}, {40, 300, 70}};
+  const std::vector<std::vector<int64_t>> shapes = {{1, 1, 1},  {1, 17, 1}, {3, 9, 1},    {2, 5, 3},
+                                                    {2, 7, 64}, {2, 3, 65}, {1, 40, 130}, {70, 33, 1},
+                                                    {1, 0, 4},  {0, 3, 2},  {5, 500, 9},  {40, 300, 70}};
   for (const auto& shape : shapes)
     for (bool product : {false, true})
       for (bool exclusive : {false, true})

@@ -121,8 +121,8 @@ TEST(fft_spreads_not_a_number_over_its_row) {
 
 TEST(complex_abs_rounds_once) {
   Tensor real = Tensor::random({20011}, 1), imag = Tensor::random({20011}, 2);
-  const float special[][3] = {{3e38f, 1e38f, 3.1622777e38f}, {1e-40f, 0, 1e-40f},      {INFINITY, std::nanf(""), INFINITY},
-                              {std::nanf(""), -INFINITY, INFINITY}, {-3, 4, 5}, {0, 0, 0}};
+  const float special[][3] = {{3e38f, 1e38f, 3.1622777e38f},        {1e-40f, 0, 1e-40f}, {INFINITY, std::nanf(""), INFINITY},
+                              {std::nanf(""), -INFINITY, INFINITY}, {-3, 4, 5},          {0, 0, 0}};
   for (int i = 0; i < 6; ++i) real.f()[i] = special[i][0], imag.f()[i] = special[i][1];
   real.f()[6] = std::nanf("");
   for (const tktest::Run& run : tktest::runs()) {

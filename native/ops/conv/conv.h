@@ -5,9 +5,9 @@
 //                   * filter[kh,kw,c,co]; taps outside the image count as zero
 //   stride_* and dilation_* >= 1; pad_top and pad_left are the rows and columns of zeros before the image and may be negative
 //   (the image is cropped); what is padded after it follows from OH and OW
-//   conv2d_input_grad: dx from dy and filter; conv2d_filter_grad: dfilter from x and dy; they are the exact adjoints of the above
-//   Outputs must not overlap inputs. Nothing to sum gives zeros. NaN and infinities propagate; padding multiplies the filter by
-//   zero, so an infinite or NaN weight may make an output at the border NaN.
+//   conv2d_input_grad: dx from dy and filter; conv2d_filter_grad: dfilter from x and dy; the exact adjoints of the above
+//   Outputs must not overlap inputs. Nothing to sum gives zeros. NaN and infinities propagate; padding multiplies the filter
+//   by zero, so an infinite or NaN weight may make an output at the border NaN.
 //   workspace: <op>_workspace; packed operands, pointer tables, for few channels a padded copy of the image
 //   Order of summation depends on shapes, attributes and instruction set only, not on the number of threads. No atomics.
 // Source: implicit GEMM as in Chetlur et al. 2014, arXiv:1410.0759, section 3; rows found through pointers as in Dukhan 2019,

@@ -22,13 +22,13 @@ GemmArgs pointwise(const ConvGeometry& g, const float* x, const float* dy, float
 struct FilterGrad {
   ConvGeometry g;
   bool joined;
-  PaddedImage image;          // of x when joined
-  const float* x;             // pixel (0, 0) of the (padded) image
+  PaddedImage image;  // of x when joined
+  const float* x;     // pixel (0, 0) of the (padded) image
   StridedMatrix dy;
-  KBlocks k;                  // segments are the rows of dy
-  float* dfilter;             // of part 0
+  KBlocks k;       // segments are the rows of dy
+  float* dfilter;  // of part 0
   int64_t part_floats;
-  ColumnSegment* segments;    // of thread 0
+  ColumnSegment* segments;  // of thread 0
   int64_t thread_segments;
 
   int64_t group_rows() const { return joined ? g.kw * g.c : g.c; }

@@ -42,7 +42,8 @@ GatherProduct gather(const ConvGeometry& g, const StridedMatrix* filter, const f
     p.source_image = image.image, p.source_plane = image.plane, p.source_row = image.row;
   }
   p.result = y;
-  p.result_image = g.output_floats(), p.result_plane = g.oh * g.ow * g.cout, p.result_row = g.ow * g.cout, p.result_pixel = g.cout;
+  p.result_image = g.output_floats(), p.result_plane = g.oh * g.ow * g.cout, p.result_row = g.ow * g.cout,
+  p.result_pixel = g.cout;
   p.filter_self = filter;
   p.pack_b = pack_filter;
   return p;

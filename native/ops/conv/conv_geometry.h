@@ -18,9 +18,9 @@ static_assert(same_text(attrs::conv3d_ints, attrs::conv3d_input_grad_ints) &&
 
 // An image without depth is one plane deep.
 struct ConvGeometry {
-  int64_t n, d, h, w, c;          // image
-  int64_t kd, kh, kw, cout;       // filter
-  int64_t od, oh, ow;             // output
+  int64_t n, d, h, w, c;     // image
+  int64_t kd, kh, kw, cout;  // filter
+  int64_t od, oh, ow;        // output
   int64_t stride_d, stride_h, stride_w, dilation_d, dilation_h, dilation_w, pad_front, pad_top, pad_left;
 
   TK_INLINE int64_t taps() const { return kd * kh * kw; }

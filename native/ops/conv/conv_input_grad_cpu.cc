@@ -35,15 +35,22 @@ struct ClassFilter {
   }
 };
 
-// With stride s only every s-th pixel meets a given tap: dx is cut into s_d * s_h * s_w classes of pixels, each with its own taps.
+// With stride s only every s-th pixel meets a given tap: dx is cut into s_d * s_h * s_w classes of pixels, each with its own
+// taps.
 struct Class {
   ClassFilter filter;
   GatherProduct product;
 };
 
-void make_class(const ConvGeometry& g, int64_t d, int64_t h, int64_t w, const float* dy, const float* filter, float* dx, Class* out) {
+void make_class(const ConvGeometry& g, int64_t d, int64_t h, int64_t w, const float* dy, const float* filter, float* dx,
+                Class* out) {
   ClassFilter& f = out->filter;
-  f = {filter, g.kh, g.kw, g.c, g.cout, taps_of_class(d, g.stride_d, g.dilation_d, g.pad_front, g.kd),
+  f = {filter,
+       g.kh,
+       g.kw,
+       g.c,
+       g.cout,
+       taps_of_class(d, g.stride_d, g.dilation_d, g.pad_front, g.kd),
        taps_of_class(h, g.stride_h, g.dilation_h, g.pad_top, g.kh),
        taps_of_class(w, g.stride_w, g.dilation_w, g.pad_left, g.kw)};
   GatherProduct& p = out->product;
@@ -54,7 +61,8 @@ void make_class(const ConvGeometry& g, int64_t d, int64_t h, int64_t w, const fl
   p.w = gather_axis(f.w, w, g.w, g.stride_w, g.dilation_w, g.pad_left, g.ow);
   p.length = g.cout;
   p.source = dy;
-  p.source_image = g.output_floats(), p.source_plane = g.oh * g.ow * g.cout, p.source_row = g.ow * g.cout, p.source_pixel = g.cout;
+  p.source_image = g.output_floats(), p.source_plane = g.oh * g.ow * g.cout, p.source_row = g.ow * g.cout,
+  p.source_pixel = g.cout;
   p.result = dx;
   p.result_image = g.image_floats(), p.result_plane = g.h * g.w * g.c, p.result_row = g.w * g.c, p.result_pixel = g.c;
   p.inside = false;
@@ -108,7 +116,8 @@ void collect_row(const ConvGeometry& g, const float* columns, int64_t d, int64_t
   }
 }
 
-void run_columns(const ConvGeometry& g, const float* dy, const float* filter, float* dx, float* workspace, CpuContext& context) {
+void run_columns(const ConvGeometry& g, const float* dy, const float* filter, float* dx, float* workspace,
+                 CpuContext& context) {
   const int64_t step = column_images(g), image_floats = g.od * g.oh * g.ow * g.taps() * g.c;
   float* scratch = workspace + round_up(step * image_floats, 16);
   for (int64_t first = 0; first < g.n; first += step) {
@@ -118,7 +127,8 @@ void run_columns(const ConvGeometry& g, const float* dy, const float* filter, fl
     context.parallel_for(images * g.d * g.h, grain, [&](int64_t begin, int64_t end, int) {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t plane = row / g.h;
-        collect_row(g, workspace + plane / g.d * image_floats, plane % g.d, row % g.h, dx + first * g.image_floats() + row * g.w * g.c);
+        collect_row(g, workspace + plane / g.d * image_floats, plane % g.d, row % g.h,
+                    dx + first * g.image_floats() + row * g.w * g.c);
       }
     });
   }

@@ -1,13 +1,14 @@
 // Depthwise 2-D convolution and its two gradients, NHWC, f32: each channel has M filters of its own.
 //   x [N,H,W,C], filter [KH,KW,C,M], y and dy [N,OH,OW,C*M]; dx as x, dfilter as filter
-//   y[n,oh,ow,c*M+m] = sum over kh,kw of x[n, oh*stride_h - pad_top + kh*dilation_h, ow*stride_w - pad_left + kw*dilation_w, c]
-//                      * filter[kh,kw,c,m]; taps outside the image are left out
-//   attributes as for conv2d; the gradients are the exact adjoints. Outputs must not overlap inputs. Nothing to sum gives zeros; NaN
-//   and infinities propagate.
-//   workspace: M > 1: a copy of x with each channel M times (forward, filter gradient) or as much for the sums before they are
-//   added over m (input gradient); filter gradient: partial sums over at most 16 groups of output rows
-//   Taps are summed in rising order (kh, then kw), pixels of the filter gradient in rising order within a group of rows and groups in
-//   order; groups depend on shapes only. No atomics.
+//   y[n,oh,ow,c*M+m] = sum over kh,kw of
+//       x[n, oh*stride_h - pad_top + kh*dilation_h, ow*stride_w - pad_left + kw*dilation_w, c] * filter[kh,kw,c,m];
+//   taps outside the image are left out
+//   attributes as for conv2d; the gradients are the exact adjoints
+//   Outputs must not overlap inputs. Nothing to sum gives zeros; NaN and infinities propagate.
+//   workspace: for M > 1 a copy of x with each channel M times (forward, filter gradient) or the sums before they are added
+//   over m (input gradient); for the filter gradient also partial sums over at most 16 groups of output rows
+//   Taps are summed in rising order (kh, then kw); pixels of the filter gradient in rising order within a group of rows, then
+//   the groups in order; groups depend on shapes only. No atomics.
 #pragma once
 #include "cpu/kernel.h"
 

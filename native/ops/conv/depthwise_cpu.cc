@@ -20,8 +20,8 @@ struct DepthwiseSum {
 // Taps [q0, q1) of a filter row for the pixels i .. i + Pixels - 1, all inside the source; adds to sums. n < kVecWidth channels
 // only with Vectors == 1.
 template <int Pixels, int Vectors>
-TK_INLINE void add_taps(const DepthwiseSum& s, const float* source_row, const float* filter_row, int64_t i, int64_t q0, int64_t q1,
-                        int n, VecF (&sums)[Pixels][Vectors]) {
+TK_INLINE void add_taps(const DepthwiseSum& s, const float* source_row, const float* filter_row, int64_t i, int64_t q0,
+                        int64_t q1, int n, VecF (&sums)[Pixels][Vectors]) {
   const int64_t step = s.w.scale * s.channels;
   for (int64_t q = q0; q < q1; ++q) {
     const float* tap = filter_row + (s.w_taps.first_tap + q * s.w_taps.tap_step) * s.channels;
@@ -45,7 +45,8 @@ Inside inside_positions(const GatherAxis& axis) {
   const int64_t low = axis.offset + min64(reach, 0), high = axis.offset + max64(reach, 0);
   Inside range;
   range.first = low >= 0 ? 0 : min64(ceil_div(-low, axis.scale), axis.result);
-  range.last = high >= axis.source ? range.first : max64(range.first, min64(axis.result, (axis.source - 1 - high) / axis.scale + 1));
+  range.last =
+      high >= axis.source ? range.first : max64(range.first, min64(axis.result, (axis.source - 1 - high) / axis.scale + 1));
   return range;
 }
 
@@ -73,8 +74,10 @@ struct RowPart {
     for (int p = 0; p < Pixels; ++p) {
       float* to = row + (s.w.result_first + (j + p) * s.w.result_step) * s.channels;
       for (int v = 0; v < Vectors; ++v) {
-        if (n < kVecWidth) store_part(to, sums[p][v], n);
-        else store(to + v * kVecWidth, sums[p][v]);
+        if (n < kVecWidth)
+          store_part(to, sums[p][v], n);
+        else
+          store(to + v * kVecWidth, sums[p][v]);
       }
     }
   }

@@ -19,7 +19,8 @@ int64_t group_floats(const DepthwiseGeometry& g) {
 
 // Adds x * dy over the pixels [ow0, ow1) of a row to one tap of dfilter; x points at the source of pixel 0.
 template <int Vectors>
-TK_INLINE void add_row(const float* x, const float* dy, int64_t x_step, int64_t dy_step, int64_t ow0, int64_t ow1, int n, float* tap) {
+TK_INLINE void add_row(const float* x, const float* dy, int64_t x_step, int64_t dy_step, int64_t ow0, int64_t ow1, int n,
+                       float* tap) {
   VecF sums[Vectors];
   for (int v = 0; v < Vectors; ++v) sums[v] = n < kVecWidth ? load_part(tap, n) : load(tap + v * kVecWidth);
   for (int64_t ow = ow0; ow < ow1; ++ow) {
@@ -30,8 +31,10 @@ TK_INLINE void add_row(const float* x, const float* dy, int64_t x_step, int64_t 
     }
   }
   for (int v = 0; v < Vectors; ++v) {
-    if (n < kVecWidth) store_part(tap, sums[v], n);
-    else store(tap + v * kVecWidth, sums[v]);
+    if (n < kVecWidth)
+      store_part(tap, sums[v], n);
+    else
+      store(tap + v * kVecWidth, sums[v]);
   }
 }
 

@@ -1,5 +1,5 @@
-// Which taps an axis of an input gradient meets. With stride s only every s-th pixel meets a given tap, so the pixels are taken in
-// s classes, each with its own taps.
+// Which taps an axis of an input gradient meets. With stride s only every s-th pixel meets a given tap, so the pixels are taken
+// in s classes, each with its own taps.
 #pragma once
 #include "ops/conv/gather_product.h"
 
@@ -27,9 +27,10 @@ TK_INLINE AxisTaps taps_of_class(int64_t first, int64_t stride, int64_t dilation
   return {0, 0, step};
 }
 
-// dx pixel first + i*stride meets dy position i + (first + pad - tap*dilation) / stride, a whole number for the taps of its class.
-TK_INLINE GatherAxis gather_axis(const AxisTaps& taps, int64_t first, int64_t size, int64_t stride, int64_t dilation, int64_t pad,
-                       int64_t source) {
+// dx pixel first + i*stride meets dy position i + (first + pad - tap*dilation) / stride, a whole number for the taps of its
+// class.
+TK_INLINE GatherAxis gather_axis(const AxisTaps& taps, int64_t first, int64_t size, int64_t stride, int64_t dilation,
+                                 int64_t pad, int64_t source) {
   GatherAxis axis;
   axis.result = ceil_div(size - first, stride);
   axis.result_first = first;

@@ -60,8 +60,10 @@ void batch_norm_cpu(const OpCall& call, CpuContext& context) {
         if (n == kVecWidth) {
           store(to + i + k, (load(from + i + k) - load(mean + at + k)) * load(factor + at + k) + load(offset + at + k));
         } else {
-          store_part(to + i + k, (load_part(from + i + k, n) - load_part(mean + at + k, n)) * load_part(factor + at + k, n) +
-                                     load_part(offset + at + k, n), n);
+          store_part(to + i + k,
+                     (load_part(from + i + k, n) - load_part(mean + at + k, n)) * load_part(factor + at + k, n) +
+                         load_part(offset + at + k, n),
+                     n);
         }
       }
       i += run;

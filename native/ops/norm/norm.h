@@ -1,7 +1,8 @@
 // Batch normalisation with given statistics, f32.
 //   batch_norm: y = (x - mean) * scale / sqrt(variance + epsilon) + offset
-//   x any shape, y as x and may alias it. param* holds mean, variance, then scale if has_scale, then offset if has_offset; each
-//   has 1 element or L, the same L for all, and repeats along x in memory order: L = C for statistics per channel, last axis
+//   x any shape, y as x and may alias it
+//   param* holds mean, variance, then scale if has_scale, then offset if has_offset; each has 1 element or L, the same L for
+//   all, and repeats along x in memory order: L = C for statistics per channel, last axis
 //   scale defaults to 1, offset to 0. scale / sqrt(variance + epsilon) is formed in double and rounded once. A variance below
 //   -epsilon gives NaN; NaN and infinities propagate.
 //   workspace: the three factors, repeated to a length worth a vector loop

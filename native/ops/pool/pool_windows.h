@@ -42,10 +42,18 @@ TK_INLINE PoolGeometry read_pool2d(const OpCall& call, const Operand& x, const O
   PoolGeometry g;
   g.n = x.dims[0], g.c = x.dims[3];
   g.d = {1, 1, 1, 1, 1, 0};
-  g.h = {x.dims[1], y.dims[1], TK_INT(call, max_pool2d, window_h), TK_INT(call, max_pool2d, stride_h),
-         TK_INT(call, max_pool2d, dilation_h), TK_INT(call, max_pool2d, pad_top)};
-  g.w = {x.dims[2], y.dims[2], TK_INT(call, max_pool2d, window_w), TK_INT(call, max_pool2d, stride_w),
-         TK_INT(call, max_pool2d, dilation_w), TK_INT(call, max_pool2d, pad_left)};
+  g.h = {x.dims[1],
+         y.dims[1],
+         TK_INT(call, max_pool2d, window_h),
+         TK_INT(call, max_pool2d, stride_h),
+         TK_INT(call, max_pool2d, dilation_h),
+         TK_INT(call, max_pool2d, pad_top)};
+  g.w = {x.dims[2],
+         y.dims[2],
+         TK_INT(call, max_pool2d, window_w),
+         TK_INT(call, max_pool2d, stride_w),
+         TK_INT(call, max_pool2d, dilation_w),
+         TK_INT(call, max_pool2d, pad_left)};
   check_axis(g.h), check_axis(g.w);
   return g;
 }
@@ -56,12 +64,24 @@ TK_INLINE PoolGeometry read_pool3d(const OpCall& call, const Operand& x, const O
   TK_CHECK_EQ(x.dims[4], y.dims[4]);
   PoolGeometry g;
   g.n = x.dims[0], g.c = x.dims[4];
-  g.d = {x.dims[1], y.dims[1], TK_INT(call, max_pool3d, window_d), TK_INT(call, max_pool3d, stride_d),
-         TK_INT(call, max_pool3d, dilation_d), TK_INT(call, max_pool3d, pad_front)};
-  g.h = {x.dims[2], y.dims[2], TK_INT(call, max_pool3d, window_h), TK_INT(call, max_pool3d, stride_h),
-         TK_INT(call, max_pool3d, dilation_h), TK_INT(call, max_pool3d, pad_top)};
-  g.w = {x.dims[3], y.dims[3], TK_INT(call, max_pool3d, window_w), TK_INT(call, max_pool3d, stride_w),
-         TK_INT(call, max_pool3d, dilation_w), TK_INT(call, max_pool3d, pad_left)};
+  g.d = {x.dims[1],
+         y.dims[1],
+         TK_INT(call, max_pool3d, window_d),
+         TK_INT(call, max_pool3d, stride_d),
+         TK_INT(call, max_pool3d, dilation_d),
+         TK_INT(call, max_pool3d, pad_front)};
+  g.h = {x.dims[2],
+         y.dims[2],
+         TK_INT(call, max_pool3d, window_h),
+         TK_INT(call, max_pool3d, stride_h),
+         TK_INT(call, max_pool3d, dilation_h),
+         TK_INT(call, max_pool3d, pad_top)};
+  g.w = {x.dims[3],
+         y.dims[3],
+         TK_INT(call, max_pool3d, window_w),
+         TK_INT(call, max_pool3d, stride_w),
+         TK_INT(call, max_pool3d, dilation_w),
+         TK_INT(call, max_pool3d, pad_left)};
   check_axis(g.d), check_axis(g.h), check_axis(g.w);
   return g;
 }
@@ -179,7 +199,8 @@ TK_INLINE void for_each_window_of_bands(const PoolGeometry& g, float* dx, CpuCon
       const int64_t image = unit / bands.count;
       const Band band = bands[unit % bands.count];
       if (band.first >= band.last) continue;
-      std::memset(dx + image * g.x_image() + band.first * position, 0, size_t((band.last - band.first) * position) * sizeof(float));
+      std::memset(dx + image * g.x_image() + band.first * position, 0,
+                  size_t((band.last - band.first) * position) * sizeof(float));
       const Band met = bands.positions(band);
       const Band d = deep ? met : Band{0, g.d.out}, h = deep ? Band{0, g.h.out} : met;
       for (int64_t od = d.first; od < d.last; ++od) {
@@ -187,8 +208,10 @@ TK_INLINE void for_each_window_of_bands(const PoolGeometry& g, float* dx, CpuCon
           Window window, reached;
           window.d = reached.d = tap_range(g.d, od);
           window.h = reached.h = tap_range(g.h, oh);
-          if (deep) reached.d = taps_in_band(g.d, window.d, band);
-          else reached.h = taps_in_band(g.h, window.h, band);
+          if (deep)
+            reached.d = taps_in_band(g.d, window.d, band);
+          else
+            reached.h = taps_in_band(g.h, window.h, band);
           for (int64_t ow = 0; ow < g.w.out; ++ow) {
             window.w = reached.w = tap_range(g.w, ow);
             visit(image, (((image * g.d.out + od) * g.h.out + oh) * g.w.out + ow) * g.c, window, reached);

@@ -27,7 +27,8 @@ TK_INLINE void scan_lines(const T* x, T* y, const Direction& d, int64_t lines, S
 }
 
 template <class Sum, class T, class Op>
-void scan(const Operand& from, const Operand& to, bool exclusive, bool reverse, Sum initial, CpuContext& context, const Op& op) {
+void scan(const Operand& from, const Operand& to, bool exclusive, bool reverse, Sum initial, CpuContext& context,
+          const Op& op) {
   TK_CHECK(from.rank == 3 && to.rank == 3);
   TK_CHECK_EQ(from.size, to.size);
   const int64_t outer = from.dims[0], n = from.dims[1], inner = from.dims[2];
@@ -41,8 +42,10 @@ void scan(const Operand& from, const Operand& to, bool exclusive, bool reverse, 
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t column = unit % groups * kLines, start = unit / groups * n * inner + column;
       const int64_t lines = inner - column < kLines ? inner - column : kLines;
-      if (lines == 1) scan_lines(x + start, y + start, d, 1, initial, op);
-      else scan_lines(x + start, y + start, d, lines, initial, op);
+      if (lines == 1)
+        scan_lines(x + start, y + start, d, 1, initial, op);
+      else
+        scan_lines(x + start, y + start, d, lines, initial, op);
     }
   });
 }

@@ -139,8 +139,10 @@ void fft_cpu(const OpCall& call, CpuContext& context) {
   const auto run = [&](int64_t i, double* memory, CpuContext* threads) {
     const int64_t at = i * plan.n;
     const Row row = {call[from].f32() + at, call[1 - from].f32() + at, call[2 + from].f32() + at, call[3 - from].f32() + at};
-    if (plan.chirps) chirp_row(plan, shared, row, scale, memory, threads);
-    else plain_row(plan, shared, row, scale, memory, threads);
+    if (plan.chirps)
+      chirp_row(plan, shared, row, scale, memory, threads);
+    else
+      plain_row(plan, shared, row, scale, memory, threads);
   };
   // Few rows share their stages out, many rows themselves.
   if (plan.rows < context.num_threads()) {

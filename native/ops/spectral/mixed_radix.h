@@ -43,8 +43,8 @@ TK_INLINE void root_of(const RootTables& t, int64_t k, double* real, double* ima
   *imag = t.high.real[h] * t.low.imag[l] + t.high.imag[h] * t.low.real[l];
 }
 
-// Transforms a; result in *a, b is scratch (the two may be exchanged). roots: all n of them. A context shares each stage out over
-// its threads; without one the calling thread does all. The values are the same: butterflies are independent.
+// Transforms a; result in *a, b is scratch (the two may be exchanged). roots: all n of them. A context shares each stage out
+// over its threads; without one the calling thread does all. The values are the same: butterflies are independent.
 void transform(const Stages& stages, const Planes& roots, Planes* a, Planes* b, CpuContext* context);
 
 TK_END_LEVEL

@@ -62,8 +62,8 @@ struct Stage {
   Butterfly<R> butterfly;
 
   void operator()(int64_t begin, int64_t end) const {
-    const double *__restrict x = from.real, *__restrict y = from.imag;
-    double *__restrict u = to.real, *__restrict v = to.imag;
+    const double* __restrict x = from.real, * __restrict y = from.imag;
+    double* __restrict u = to.real, * __restrict v = to.imag;
     for (int64_t i = begin; i < end;) {
       const int64_t p = i / done, q0 = i % done, q1 = done - q0 < end - i ? done : q0 + end - i;
       i += q1 - q0;
