@@ -52,9 +52,10 @@ Expected reference(const Shape& s, const float* x, const float* dy) {
       e.max_grad[size_t(best_at)] += g;
       e.max_grad_scale[size_t(best_at)] += std::fabs(g);
     }
+    const double share = g / double(s.window_h * s.window_w);  // as tfjs defines it: taps outside the image count
     for (size_t at : taps) {
-      e.avg_grad[at] += g / count;
-      e.avg_grad_scale[at] += std::fabs(g / count);
+      e.avg_grad[at] += share;
+      e.avg_grad_scale[at] += std::fabs(share);
     }
   }
   return e;

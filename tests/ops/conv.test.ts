@@ -220,6 +220,22 @@ const pools: readonly OpCase[] = POOLS.flatMap(({ input, window, strides, pad })
 });
 
 const poolExtras: readonly OpCase[] = [
+  ...[false, true].flatMap((includeBatch) =>
+    (['float32', 'int32'] as const).map((dtype) => ({
+      name: `maxPoolWithArgmax ${dtype} ${includeBatch ? 'with' : 'without'} batch`,
+      inputs: [{ shape: [2, 5, 6, 9], dtype }],
+      run: (x?: tf.Tensor) => {
+        const { result, indexes } = tf.maxPoolWithArgmax(x as tf.Tensor4D, [3, 2], 2, 'same', includeBatch);
+        return [result, indexes];
+      },
+    })),
+  ),
+  {
+    name: 'avgPool gradient divides by the window where it leaves the image',
+    inputs: [{ shape: [1, 5, 5, 2] }],
+    run: (x) => tf.grad((value) => tf.sum(tf.square(tf.avgPool(value as tf.Tensor4D, 3, 2, 'same'))))(x!),
+    tolerance: summation(9, 8),
+  },
   {
     name: 'maxPool of int32',
     inputs: [{ shape: [1, 4, 4, 2], dtype: 'int32' }],

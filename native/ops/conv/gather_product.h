@@ -1,6 +1,6 @@
-// The product behind conv2d and conv2d_input_grad: each pixel of the result is a sum over taps of (row of source channels) x
-// (matrix of the tap). Rows of A are found through a table of pointers, so patches are never copied; a tap outside the source
-// points to a row of zeros.
+// The product behind convolutions and their input gradients: each pixel of the result is a sum over taps of (row of source
+// channels) x (matrix of the tap). Rows of A are found through a table of pointers, so patches are never copied; a tap outside
+// the source points to a row of zeros.
 #pragma once
 #include "ops/common/gemm_blocks.h"
 
@@ -17,20 +17,20 @@ struct GatherAxis {
 
 struct GatherProduct {
   int64_t images;
-  GatherAxis h, w;
+  GatherAxis d, h, w;
   int64_t length;  // floats per segment: channels of the source, or whole filter rows (then w.taps is 1)
   const float* source;
-  int64_t source_image, source_row, source_pixel;  // strides in floats
+  int64_t source_image, source_plane, source_row, source_pixel;  // strides in floats
   float* result;
-  int64_t result_image, result_row, result_pixel;
+  int64_t result_image, result_plane, result_row, result_pixel;
   int64_t n;    // channels of the result
   bool inside;  // no tap leaves the source
   const void* filter_self;
   // Packs rows [k0, k1) of the stacked tap matrices, columns [n0, n0+cols), into one panel of width round_up(cols, kVecWidth).
   void (*pack_b)(const void* filter_self, int64_t k0, int64_t k1, int64_t n0, int cols, float* dst);
 
-  TK_INLINE int64_t segments() const { return h.taps * w.taps; }
-  TK_INLINE int64_t rows() const { return images * h.result * w.result; }
+  TK_INLINE int64_t segments() const { return d.taps * h.taps * w.taps; }
+  TK_INLINE int64_t rows() const { return images * d.result * h.result * w.result; }
 };
 
 // Bytes of scratch memory; nothing may be empty.

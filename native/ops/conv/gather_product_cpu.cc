@@ -27,25 +27,32 @@ void fill_tables(void* self, int64_t panel0, int64_t panel1, int thread) {
   const float** sources = tables.sources(thread);
   float** results = tables.results(thread);
   const int64_t first = panel0 * kTileRows, rows = min64(panel1 * kTileRows, p.rows()) - first;
-  int64_t j = first % p.w.result, i = first / p.w.result % p.h.result, image = first / (p.w.result * p.h.result);
+  int64_t j = first % p.w.result, i = first / p.w.result % p.h.result;
+  int64_t plane = first / (p.w.result * p.h.result) % p.d.result, image = first / (p.w.result * p.h.result * p.d.result);
   for (int64_t r = 0; r < rows; ++r) {
-    results[r] = p.result + image * p.result_image + (p.h.result_first + i * p.h.result_step) * p.result_row +
+    results[r] = p.result + image * p.result_image + (p.d.result_first + plane * p.d.result_step) * p.result_plane +
+                 (p.h.result_first + i * p.h.result_step) * p.result_row +
                  (p.w.result_first + j * p.w.result_step) * p.result_pixel;
     const float* base = p.source + image * p.source_image;
     const float** entry = sources + r;
-    int64_t y = i * p.h.scale + p.h.offset;
-    for (int64_t qh = 0; qh < p.h.taps; ++qh, y += p.h.offset_step) {
-      const bool row_inside = p.inside || uint64_t(y) < uint64_t(p.h.source);
-      int64_t x = j * p.w.scale + p.w.offset;
-      for (int64_t qw = 0; qw < p.w.taps; ++qw, x += p.w.offset_step, entry += kTableRows) {
-        const bool inside = row_inside && (p.inside || uint64_t(x) < uint64_t(p.w.source));
-        *entry = inside ? base + y * p.source_row + x * p.source_pixel : tables.zeros;
+    int64_t z = plane * p.d.scale + p.d.offset;
+    for (int64_t qd = 0; qd < p.d.taps; ++qd, z += p.d.offset_step) {
+      const bool plane_inside = p.inside || uint64_t(z) < uint64_t(p.d.source);
+      int64_t y = i * p.h.scale + p.h.offset;
+      for (int64_t qh = 0; qh < p.h.taps; ++qh, y += p.h.offset_step) {
+        const bool row_inside = plane_inside && (p.inside || uint64_t(y) < uint64_t(p.h.source));
+        int64_t x = j * p.w.scale + p.w.offset;
+        for (int64_t qw = 0; qw < p.w.taps; ++qw, x += p.w.offset_step, entry += kTableRows) {
+          const bool inside = row_inside && (p.inside || uint64_t(x) < uint64_t(p.w.source));
+          *entry = inside ? base + z * p.source_plane + y * p.source_row + x * p.source_pixel : tables.zeros;
+        }
       }
     }
-    if (++j == p.w.result) {
-      j = 0;
-      if (++i == p.h.result) i = 0, ++image;
-    }
+    if (++j < p.w.result) continue;
+    j = 0;
+    if (++i < p.h.result) continue;
+    i = 0;
+    if (++plane == p.d.result) plane = 0, ++image;
   }
 }
 

@@ -71,6 +71,11 @@ export function add(backend: TensorkilnBackend, a: TensorInfo, b: TensorInfo): T
   return binary(backend, addOp, a, b);
 }
 
+/** y = a * b. */
+export function multiply(backend: TensorkilnBackend, a: TensorInfo, b: TensorInfo): TensorInfo {
+  return binary(backend, mulOp, a, b);
+}
+
 /** y = x where x >= 0, else alpha * x; float32. */
 export function prelu(backend: TensorkilnBackend, x: TensorInfo, alpha: TensorInfo): TensorInfo {
   assertNumeric([x, alpha], 'prelu');

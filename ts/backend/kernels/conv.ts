@@ -17,7 +17,7 @@ import { applyEpilogue } from './activation.js';
 import { assertNumeric, consume, kernel, type Kernel } from './kernel.js';
 import { slice, transpose } from './layout.js';
 
-interface ConvAttrs {
+export interface ConvAttrs {
   strides: Pair;
   pad: Padding;
   dataFormat: 'NHWC' | 'NCHW';
@@ -39,13 +39,13 @@ function geometryOf(input: readonly number[], filter: readonly number[], attrs: 
 }
 
 /** Explicit paddings come per axis in the caller's format. */
-function channelsLastPadding({ pad, dataFormat }: ConvAttrs): Padding {
+export function channelsLastPadding({ pad, dataFormat }: Pick<ConvAttrs, 'pad' | 'dataFormat'>): Padding {
   if (dataFormat !== 'NCHW' || !Array.isArray(pad)) return pad;
   return TO_CHANNELS_LAST.map((axis) => pad[axis]) as Padding;
 }
 
 /** Calls `body` with the image as [N, H, W, C]. */
-function withChannelsLast<Result>(
+export function withChannelsLast<Result>(
   backend: TensorkilnBackend,
   image: TensorInfo,
   format: ConvAttrs['dataFormat'],
@@ -56,7 +56,7 @@ function withChannelsLast<Result>(
 }
 
 /** Turns a result [N, H, W, C] into the caller's format; gives it up when that makes a new one. */
-function toFormat(backend: TensorkilnBackend, image: TensorInfo, format: ConvAttrs['dataFormat']): TensorInfo {
+export function toFormat(backend: TensorkilnBackend, image: TensorInfo, format: ConvAttrs['dataFormat']): TensorInfo {
   return format !== 'NCHW' ? image : consume(backend, image, (last) => transpose(backend, last, TO_CHANNELS_FIRST));
 }
 

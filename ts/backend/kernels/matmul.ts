@@ -20,7 +20,7 @@ interface MatMulAttrs {
 const matMulOp = declareOp('matmul');
 
 /** y = op(a) op(b) in float32; int32 and bool inputs are cast, and the result is cast back. */
-function matMul(backend: TensorkilnBackend, { a, b }: MatMulInputs, attrs: MatMulAttrs): TensorInfo {
+export function matMul(backend: TensorkilnBackend, { a, b }: MatMulInputs, attrs: MatMulAttrs): TensorInfo {
   assertNumeric([a, b], 'matMul');
   const dtype = commonDtype(a, b);
   const y = withDtype(backend, [a, b], 'float32', ([left, right]) =>

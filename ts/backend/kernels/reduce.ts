@@ -45,6 +45,13 @@ function reduce(
   return result;
 }
 
+/** The sum over some axes, which disappear; int32 for bool. */
+export function sum(backend: TensorkilnBackend, x: TensorInfo, axes: readonly number[]): TensorInfo {
+  return withDtype(backend, [x], upcastType(x.dtype, 'int32'), ([wide]) =>
+    reduce(backend, sumOp, wide as TensorInfo, { axis: [...axes], keepDims: false }),
+  );
+}
+
 /** A reduction kernel that runs in the dtype `dtypeOf` names; the result is cast back to x's dtype when `castBack` says so. */
 function reduction(
   name: string,

@@ -3,16 +3,22 @@ import { getKernel, registerKernel, type KernelConfig, type KernelFunc } from '@
 import { binaryKernels } from './binary.js';
 import { blockKernels } from './blocks.js';
 import { convKernels } from './conv.js';
+import { conv3DKernels } from './conv3d.js';
 import { creationKernels } from './creation.js';
+import { depthwiseKernels } from './depthwise.js';
+import { einsumKernels } from './einsum.js';
 import { gatherKernels } from './gather.js';
 import { imageKernels } from './image.js';
 import type { Kernel } from './kernel.js';
 import { layoutKernels } from './layout.js';
 import { matmulKernels } from './matmul.js';
+import { normKernels } from './norm.js';
 import { poolKernels } from './pool.js';
 import { randomKernels } from './random.js';
 import { reduceKernels } from './reduce.js';
+import { scanKernels } from './scan.js';
 import { softmaxKernels } from './softmax.js';
+import { spectralKernels } from './spectral.js';
 import { structureKernels } from './structure.js';
 import { unaryKernels } from './unary.js';
 
@@ -26,7 +32,13 @@ export const kernelTable: readonly Kernel[] = [
   ...softmaxKernels,
   ...matmulKernels,
   ...convKernels,
+  ...conv3DKernels,
+  ...depthwiseKernels,
   ...poolKernels,
+  ...normKernels,
+  ...scanKernels,
+  ...spectralKernels,
+  ...einsumKernels,
   ...gatherKernels,
   ...layoutKernels,
   ...blockKernels,

@@ -32,7 +32,7 @@ struct FilterGrad {
   int64_t thread_segments;
 
   int64_t group_rows() const { return joined ? g.kw * g.c : g.c; }
-  int64_t groups() const { return joined ? g.kh : g.taps(); }
+  int64_t groups() const { return joined ? g.kd * g.kh : g.taps(); }
   int64_t group_panels() const { return ceil_div(group_rows(), kTileRows); }
 };
 
@@ -44,21 +44,23 @@ int64_t list_segments(const FilterGrad& f, int64_t block, int64_t group, ColumnS
   for (int64_t k = k0; k < k1;) {
     const int64_t line = k / g.ow, row_end = min64((line + 1) * g.ow, k1);
     int64_t ow0 = k - line * g.ow, ow1 = row_end - line * g.ow;
-    const int64_t image = line / g.oh, oh = line % g.oh, b_row = line * g.ow - k0;
+    const int64_t plane = line / g.oh, image = plane / g.od, od = plane % g.od, oh = line % g.oh, b_row = line * g.ow - k0;
     k = row_end;
     if (f.joined) {
-      const float* a = f.x + image * f.image.image + (oh * g.stride_h + group * g.dilation_h) * f.image.row;
+      const float* a = f.x + image * f.image.image + (od * g.stride_d + group / g.kh * g.dilation_d) * f.image.plane +
+                       (oh * g.stride_h + group % g.kh * g.dilation_h) * f.image.row;
       list[count++] = {a + ow0 * g.stride_w * g.c, b_row + ow0, ow1 - ow0};
       continue;
     }
-    const int64_t h = oh * g.stride_h - g.pad_top + group / g.kw * g.dilation_h;
-    if (h < 0 || h >= g.h) continue;
+    const int64_t d = od * g.stride_d - g.pad_front + group / (g.kw * g.kh) * g.dilation_d;
+    const int64_t h = oh * g.stride_h - g.pad_top + group / g.kw % g.kh * g.dilation_h;
+    if (d < 0 || d >= g.d || h < 0 || h >= g.h) continue;
     // w = ow * stride_w + shift must lie in [0, W).
     const int64_t shift = group % g.kw * g.dilation_w - g.pad_left;
     if (shift < 0) ow0 = max64(ow0, ceil_div(-shift, g.stride_w));
     ow1 = g.w <= shift ? ow0 : min64(ow1, ceil_div(g.w - shift, g.stride_w));
     if (ow0 >= ow1) continue;
-    list[count++] = {f.x + ((image * g.h + h) * g.w + ow0 * g.stride_w + shift) * g.c, b_row + ow0, ow1 - ow0};
+    list[count++] = {f.x + (((image * g.d + d) * g.h + h) * g.w + ow0 * g.stride_w + shift) * g.c, b_row + ow0, ow1 - ow0};
   }
   return count;
 }
@@ -96,7 +98,7 @@ void pack_dy(void* self, int64_t k0, int64_t k1, int64_t n0, int cols, float* ds
 BlockedProblem blocked_problem(const ConvGeometry& g, FilterGrad* f) {
   f->g = g;
   f->joined = joins_taps(g);
-  f->k = cut_k(g.n * g.oh, g.ow);
+  f->k = cut_k(g.n * g.od * g.oh, g.ow);
   f->thread_segments = f->k.segments_per_block + 1;
   f->part_floats = g.taps() * g.c * g.cout;
   BlockedProblem problem;
@@ -120,10 +122,7 @@ Pieces workspace_pieces(const BlockedProblem& problem, const FilterGrad& f) {
           f.joined ? padded_floats(f.g) : 0};
 }
 
-}  // namespace
-
-int64_t conv2d_filter_grad_workspace(const OpCall& call, int num_threads) {
-  const ConvGeometry g = read_conv(call, call[0], call[2], call[1]);
+int64_t workspace(const OpCall& call, const ConvGeometry& g, int num_threads) {
   if (call[2].size == 0 || call[1].size == 0) return 0;
   if (g.is_pointwise()) return gemm_workspace(pointwise(g, nullptr, nullptr, nullptr), num_threads);
   FilterGrad f = {};
@@ -133,9 +132,8 @@ int64_t conv2d_filter_grad_workspace(const OpCall& call, int num_threads) {
          num_threads * f.thread_segments * int64_t(sizeof(ColumnSegment));
 }
 
-void conv2d_filter_grad_cpu(const OpCall& call, CpuContext& context) {
+void filter_grad(const OpCall& call, const ConvGeometry& g, CpuContext& context) {
   const Operand &x = call[0], &dy = call[1], &dfilter = call[2];
-  const ConvGeometry g = read_conv(call, x, dfilter, dy);
   if (dfilter.size == 0) return;
   if (dy.size == 0) {
     std::memset(dfilter.data, 0, size_t(dfilter.bytes()));
@@ -162,6 +160,21 @@ void conv2d_filter_grad_cpu(const OpCall& call, CpuContext& context) {
   f.dfilter = problem.parts > 1 ? parts : dfilter.f32();
   run_blocked(problem, packed, context);
   if (problem.parts > 1) sum_parts(parts, problem.parts, f.part_floats, dfilter.f32(), context);
+}
+
+}  // namespace
+
+int64_t conv2d_filter_grad_workspace(const OpCall& call, int num_threads) {
+  return workspace(call, read_conv2d(call, call[0], call[2], call[1]), num_threads);
+}
+int64_t conv3d_filter_grad_workspace(const OpCall& call, int num_threads) {
+  return workspace(call, read_conv3d(call, call[0], call[2], call[1]), num_threads);
+}
+void conv2d_filter_grad_cpu(const OpCall& call, CpuContext& context) {
+  filter_grad(call, read_conv2d(call, call[0], call[2], call[1]), context);
+}
+void conv3d_filter_grad_cpu(const OpCall& call, CpuContext& context) {
+  filter_grad(call, read_conv3d(call, call[0], call[2], call[1]), context);
 }
 
 TK_END_LEVEL
