@@ -52,14 +52,31 @@ Napi::Value guarded(const Napi::CallbackInfo& info, const Body& body) {
   }
 }
 
-int32_t int_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
-  if (!info[index].IsNumber()) throw Error("E_INTERNAL", std::string(name) + ": expected a number");
-  return info[index].As<Napi::Number>().Int32Value();
+double number_value(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) throw Error("E_INTERNAL", std::string(name) + ": expected a number");
+  return value.As<Napi::Number>().DoubleValue();
 }
 
 double number_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
-  if (!info[index].IsNumber()) throw Error("E_INTERNAL", std::string(name) + ": expected a number");
-  return info[index].As<Napi::Number>().DoubleValue();
+  return number_value(info[index], name);
+}
+
+// A whole number of [-limit, limit]; limit at most 2^53, up to which doubles count exactly.
+int64_t whole_value(const Napi::Value& value, const char* name, int64_t limit) {
+  const double number = number_value(value, name);
+  if (!(std::abs(number) <= double(limit)) || number != std::floor(number)) {
+    throw Error("E_INTERNAL", std::string(name) + ": expected a whole number, got " + std::to_string(number));
+  }
+  return int64_t(number);
+}
+
+// A handle, or the number of a plan, a capture or a dtype.
+int32_t int_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  return int32_t(whole_value(info[index], name, INT32_MAX));
+}
+
+int64_t count_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  return whole_value(info[index], name, int64_t(1) << 53);
 }
 
 struct HostArray {
@@ -72,15 +89,20 @@ struct HostArray {
 HostArray array_argument(const Napi::CallbackInfo& info, size_t index) {
   if (!info[index].IsTypedArray()) throw Error("E_INTERNAL", "expected a typed array");
   HostArray host{info[index].As<Napi::TypedArray>(), nullptr, 0, DType::f32};
-  host.size = int64_t(host.array.ElementLength());
-  switch (host.array.TypedArrayType()) {
+  // Not through the array's ArrayBuffer: Node-API takes a SharedArrayBuffer there for a wrong argument.
+  napi_typedarray_type type;
+  size_t length = 0;
+  if (napi_get_typedarray_info(info.Env(), host.array, &type, &length, &host.data, nullptr, nullptr) != napi_ok) {
+    throw Napi::Error::New(info.Env());
+  }
+  host.size = int64_t(length);
+  switch (type) {
     case napi_float32_array: host.dtype = DType::f32; break;
     case napi_int32_array: host.dtype = DType::i32; break;
     case napi_uint8_array:
     case napi_uint8_clamped_array: host.dtype = DType::u8; break;
     default: throw Error("E_DTYPE", "expected Float32Array, Int32Array or Uint8Array");
   }
-  host.data = static_cast<char*>(host.array.ArrayBuffer().Data()) + host.array.ByteOffset();
   return host;
 }
 
@@ -242,7 +264,7 @@ Napi::Value run_text_form(const Napi::CallbackInfo& info) {
     Napi::Array names = given.GetPropertyNames();
     for (uint32_t i = 0; i < names.Length(); ++i) {
       const std::string name = names.Get(i).As<Napi::String>();
-      inputs[name] = given.Get(name).As<Napi::Number>().Int32Value();
+      inputs[name] = int32_t(whole_value(given.Get(name), "runText", INT32_MAX));
     }
     Napi::Object result = Napi::Object::New(env);
     for (const auto& [name, handle] : run_text(state.engine(), info[0].As<Napi::String>(), inputs)) result.Set(name, handle);
@@ -304,7 +326,7 @@ Napi::Value read(const Napi::CallbackInfo& info) {
 
 Napi::Value alias(const Napi::CallbackInfo& info) {
   return guarded(info, [&](State& state) -> Napi::Value {
-    const auto offset = int64_t(number_argument(info, 1, "offset")), count = int64_t(number_argument(info, 2, "count"));
+    const int64_t offset = count_argument(info, 1, "offset"), count = count_argument(info, 2, "count");
     return Napi::Number::New(info.Env(), state.engine().alias(int_argument(info, 0, "handle"), offset, count));
   });
 }
@@ -404,7 +426,7 @@ Napi::Value plan_replay(const Napi::CallbackInfo& info) {
 
 Napi::Value plan_rebind(const Napi::CallbackInfo& info) {
   return guarded(info, [&](State& state) -> Napi::Value {
-    plan_argument(state, info).rebind(int_argument(info, 1, "captured"), int_argument(info, 2, "replacement"));
+    plan_argument(state, info).rebind(int_argument(info, 1, "index"), int_argument(info, 2, "replacement"));
     return info.Env().Undefined();
   });
 }

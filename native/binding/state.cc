@@ -19,6 +19,8 @@ Napi::Error to_js_error(Napi::Env env, const Error& error) {
 }
 
 State::State(Napi::Env env) {
+  // Read now, so that a wrong environment variable is found when the addon is loaded and not in the middle of a call.
+  MemoryBudget::instance();
   Napi::Int32Array ints = Napi::Int32Array::New(env, kBlockInts);
   Napi::Float64Array floats = Napi::Float64Array::New(env, kBlockFloats);
   block_ints = ints.Data();

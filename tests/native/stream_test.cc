@@ -201,14 +201,15 @@ TEST(without_further_threads_calls_still_run_or_say_so) {
   CHECK(stream.enqueued() == 0);
   stream.wait_idle();
   bool ran = false;
-  enqueue_action(stream, [&](const tk::Error*) { ran = true; }, true);
+  enqueue_action(
+      stream, [&](const tk::Error*) { ran = true; }, true);
   CHECK(ran);
   for (int round = 0; round < 20; ++round) {
     std::atomic<int> units{0};
     pool.acquire();
     pool.run(
-        100, 1, 16, [](int64_t begin, int64_t end, int, void* done) { *static_cast<std::atomic<int>*>(done) += int(end - begin); },
-        &units);
+        100, 1, 16,
+        [](int64_t begin, int64_t end, int, void* done) { *static_cast<std::atomic<int>*>(done) += int(end - begin); }, &units);
     pool.release();
     CHECK(units == 100);
   }

@@ -116,6 +116,23 @@ describe('the addon', () => {
   });
 });
 
+describe('a wrong environment variable of the addon', () => {
+  it.each([
+    ['TENSORKILN_THREADS', 'many'],
+    ['TENSORKILN_LEVEL', 'best'],
+    ['TENSORKILN_MEMORY_LIMIT', '12Q'],
+  ])('%s is named at the first use, and the process ends', async (name, value) => {
+    const source = `
+      import * as tf from '@tensorflow/tfjs-core';
+      import './dist/index.js';
+      try { await tf.tensor1d([1]).data(); } catch (error) { console.log(error.code, error.message); }`;
+    const { code, stdout } = await runModule(source, { [name]: value });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^E_CONFIG .*${name}: expected .*'${value}'`));
+    expect(stdout).not.toContain('npm rebuild');
+  });
+});
+
 describe('TENSORKILN_DEVICE', () => {
   it.each(['auto', 'cpu', ''])("'%s' is the CPU", async (value) => {
     const { imported, report } = await use({ TENSORKILN_DEVICE: value });

@@ -20,9 +20,10 @@ export interface CompiledStep<A extends StepArgument[], R extends StepResult> {
   dispose(): void;
 }
 
-/** A variable that a plan reads or updates; `handle` is the buffer the plan works on. */
+/** A variable that a plan reads or updates: its place among the plan's captures and the buffer the plan works on. */
 interface CapturedVariable {
   readonly variable: tf.Variable;
+  readonly index: number;
   handle: number;
 }
 
@@ -42,6 +43,14 @@ interface SignatureState {
 
 /** Recordings of one signature that may differ before it is an error: the first may build state that later ones find. */
 const MAX_RECORDINGS = 3;
+
+/** Plans of steps that were forgotten without dispose(). */
+const forgotten = new FinalizationRegistry(releasePlans);
+
+function releasePlans(states: Map<string, SignatureState>): void {
+  for (const { recording } of states.values()) if (recording) getEngine().addon.planDispose(recording.plan);
+  states.clear();
+}
 
 /**
  * Compiles a step: the first calls run as usual while their op calls are recorded; once two recordings agree, calls are
@@ -80,8 +89,14 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
       return replay(addon, state.recording, args) as R;
     }
     recordings++;
-    return record(addon, state, fn, args);
+    try {
+      return record(addon, state, fn, args);
+    } finally {
+      // The step may have been disposed by its own function.
+      if (disposed && state.recording !== undefined) addon.planDispose(state.recording.plan);
+    }
   };
+  forgotten.register(step, states, states);
 
   return Object.defineProperties(step, {
     statistics: { get: () => ({ recordings, replays }) },
@@ -93,8 +108,8 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
       value: () => {
         if (disposed) return;
         disposed = true;
-        for (const state of states.values()) if (state.recording) getEngine().addon.planDispose(state.recording.plan);
-        states.clear();
+        forgotten.unregister(states);
+        releasePlans(states);
       },
     },
   }) as CompiledStep<A, R>;
@@ -111,15 +126,18 @@ function signatureOf(args: readonly StepArgument[]): string {
         if (arg.isDisposed) {
           throw new TensorkilnError('E_DISPOSED', `[compile] argument ${String(index)} of the step has been disposed.`);
         }
-        return `${arg.dtype}[${arg.shape.join(',')}]`;
+        // A variable is captured as well when the step refers to it otherwise: each variable has plans of its own.
+        const variable = arg instanceof tf.Variable ? ` variable ${String(arg.id)}` : '';
+        return `${arg.dtype}[${arg.shape.join(',')}]${variable}`;
       }
-      if (typeof arg === 'number' || typeof arg === 'boolean') return String(arg);
+      if (typeof arg === 'number') return Object.is(arg, -0) ? '-0' : String(arg);
+      if (typeof arg === 'boolean') return String(arg);
       throw new TensorkilnError(
         'E_RECORDING',
         `[compile] argument ${String(index)} of the step: expected a tensor, number or boolean, got ${typeof arg}.`,
       );
     })
-    .join(' ');
+    .join('; ');
 }
 
 function handlesOf(args: readonly StepArgument[]): Int32Array {
@@ -150,12 +168,8 @@ function record<A extends StepArgument[], R extends StepResult>(
 function ownHandles<A extends StepArgument[]>(args: A, loans: tf.Tensor[]): A {
   const backend = currentBackend();
   for (const { variable } of variableHandles()) makeUnique(variable);
-  const seen = new Set<object>();
   return args.map((arg) => {
     if (!isTensor(arg) || arg instanceof tf.Variable) return arg;
-    const shared = seen.has(arg.dataId) || backend.record(arg).refCount > 1;
-    seen.add(arg.dataId);
-    if (!shared) return arg;
     const own = tf.keep(tensorFromInfo(backend.alias(arg), backend));
     loans.push(own);
     return own;
@@ -175,10 +189,10 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
   } catch (error) {
     throw toTensorkilnError(error);
   }
-  let result: R;
+  let result: R | undefined;
   let fresh: Recording;
   try {
-    result = tf.tidy(() => ownResult(fn(...args), args));
+    result = tf.tidy(() => ownResult(fn(...args)));
     refuseAssignments(before);
     const outputs: tf.Tensor[] = Array.isArray(result) ? result : [result];
     const plan = addon.recordEnd(handles, handlesOf(outputs));
@@ -192,6 +206,7 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
     };
   } catch (error) {
     addon.recordAbort();
+    if (result !== undefined) tf.dispose(result);
     throw toTensorkilnError(error);
   }
   const previous = state.recording;
@@ -216,8 +231,9 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
   return result;
 }
 
-/** What the caller may keep: variables and arguments come back as tensors of their own, as they would from a replay. */
-function ownResult<R extends StepResult>(result: R, args: readonly StepArgument[]): R {
+/** What the caller may keep: variables and tensors from outside come back as tensors of their own, as they would from a replay. */
+function ownResult<R extends StepResult>(result: R): R {
+  const madeInside = new Set(tf.engine().state.activeScope.track);
   const own = (value: unknown): tf.Tensor => {
     if (!isTensor(value)) {
       throw new TensorkilnError(
@@ -225,14 +241,17 @@ function ownResult<R extends StepResult>(result: R, args: readonly StepArgument[
         `[compile] a step must return a tensor or an array of tensors, got ${typeof value}.`,
       );
     }
-    return value instanceof tf.Variable || args.includes(value) ? value.clone() : value;
+    return value instanceof tf.Variable || !madeInside.has(value) ? value.clone() : value;
   };
   return (Array.isArray(result) ? result.map(own) : own(result)) as R;
 }
 
 function variablesOf(addon: NativeAddon, plan: number): CapturedVariable[] {
-  const captured = new Set(addon.planCaptures(plan));
-  return variableHandles().filter(({ handle }) => captured.has(handle));
+  const captured = new Map(Array.from(addon.planCaptures(plan), (handle, index) => [handle, index]));
+  return variableHandles().flatMap(({ variable, handle }) => {
+    const index = captured.get(handle);
+    return index === undefined ? [] : [{ variable, index, handle }];
+  });
 }
 
 /** A variable may be on another buffer at each recording and is the same all the same: in the fingerprint it goes by its name. */
@@ -257,6 +276,7 @@ function variableHandles(): { variable: tf.Variable; handle: number }[] {
 function refuseAssignments(before: readonly { variable: tf.Variable; handle: number }[]): void {
   const backend = currentBackend();
   for (const { variable, handle } of before) {
+    // The data id may change all the same: `makeUnique` gives the variable another one with the old buffer.
     if (tf.engine().registeredVariables[variable.name] !== variable || backend.handleIfHere(variable) === handle) continue;
     throw new TensorkilnError(
       'E_RECORDING',
@@ -274,7 +294,7 @@ function replay(addon: NativeAddon, recording: Recording, args: readonly StepArg
       const handle = makeUnique(captured.variable);
       if (handle === captured.handle) continue;
       // The variable was assigned another tensor since.
-      addon.planRebind(recording.plan, captured.handle, handle);
+      addon.planRebind(recording.plan, captured.index, handle);
       captured.handle = handle;
     }
     const handles = addon.planReplay(recording.plan, handlesOf(args));
@@ -304,8 +324,10 @@ function firstDifference(before: string, after: string): string {
   return `It used another tensor from outside each time (\`${was}\`, then \`${is}\`), in \`${userOf(b, is)}\`.`;
 }
 
-/** The first call that uses the value which a header line declares. */
-function userOf(lines: readonly string[], header: string): string {
-  const name = /%\d+/.exec(header)?.[0] ?? '';
-  return lines.find((line) => line.includes('(') && new RegExp(`${name}\\b`).test(line)) ?? 'no call';
+/** The first call that uses the value which a line declares, by itself or under another name. */
+function userOf(lines: readonly string[], declaration: string): string {
+  const name = /%\d+/.exec(declaration)?.[0] ?? '';
+  const user = lines.find((line) => line !== declaration && line.includes('(') && new RegExp(`${name}\\b`).test(line));
+  if (user === undefined) return 'no call';
+  return / = alias\(/.test(user) ? userOf(lines, user) : user;
 }

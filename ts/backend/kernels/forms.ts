@@ -81,7 +81,7 @@ function movingParts<R extends Results>(
       move,
     ),
   ) as [R, R];
-  if (!Array.isArray(real)) return toComplex(backend, real as TensorInfo, imag as TensorInfo) as R;
+  if (!Array.isArray(real)) return toComplex(backend, real, imag as TensorInfo) as R;
   return real.map((part, i) => toComplex(backend, part, (imag as TensorInfo[])[i] as TensorInfo)) as R;
 }
 

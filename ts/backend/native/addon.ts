@@ -109,8 +109,8 @@ export interface NativeAddon {
   planCaptures(plan: number): Int32Array;
   /** Enqueues the plan on new arguments; returns the handles of fresh outputs. */
   planReplay(plan: number, args: Int32Array): Int32Array;
-  /** Lets the plan work on `replacement` in place of the captured buffer `captured`; same size and dtype. */
-  planRebind(plan: number, captured: number, replacement: number): void;
+  /** Lets the plan work on `replacement` in place of planCaptures(plan)[index]; same size and dtype. */
+  planRebind(plan: number, index: number, replacement: number): void;
   planText(plan: number): string;
   /** Fingerprint of everything recorded, bytes of host writes included: equal for two recordings of the same step. */
   planFingerprint(plan: number): string;

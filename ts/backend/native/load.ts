@@ -2,7 +2,7 @@
 import { readFileSync, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { TensorkilnError } from '../../errors.js';
+import { isTensorkilnError, TensorkilnError } from '../../errors.js';
 import type { BuildInfo, NativeAddon } from './addon.js';
 
 /** Version of the door described in addon.ts; the addon reports the one it was built with. */
@@ -13,7 +13,7 @@ export interface LoadAttempt {
   /** What the place is: the environment variable, a platform package or the local build. */
   readonly place: string;
   readonly path: string;
-  readonly outcome: 'loaded' | 'absent' | 'failed' | 'other version';
+  readonly outcome: 'loaded' | 'absent' | 'failed' | 'misconfigured' | 'other version';
   /** Why it was not taken; empty when it was. */
   readonly reason: string;
 }
@@ -82,6 +82,7 @@ export function platformPackage(): string {
  *
  * @throws E_NATIVE_LOAD    when it is nowhere or cannot be loaded; lists each place tried
  * @throws E_NATIVE_VERSION when the only addons found belong to another version of the package
+ * @throws E_CONFIG         when an environment variable that the addon reads has a wrong value
  */
 export function loadNative(): NativeAddon {
   const { addon, attempts } = (outcome ??= tryAll());
@@ -137,6 +138,10 @@ function tryOne(place: string, path: string): { addon?: NativeAddon; attempt: Lo
     addon = require(path) as NativeAddon;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
+    // The addon is sound, but an environment variable it reads is not.
+    if (isTensorkilnError(error) && error.code === 'E_CONFIG') {
+      return { attempt: { place, path, outcome: 'misconfigured', reason: message } };
+    }
     const absent =
       error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND' && message.includes(`'${path}'`);
     return {
@@ -158,6 +163,8 @@ function versionMismatch(addon: NativeAddon): string | undefined {
 }
 
 function loadError(attempts: readonly LoadAttempt[]): TensorkilnError {
+  const misconfigured = attempts.find((attempt) => attempt.outcome === 'misconfigured');
+  if (misconfigured !== undefined) return new TensorkilnError('E_CONFIG', `[native] ${misconfigured.reason}`);
   const libc = detectLibc();
   const otherVersion = attempts.some((attempt) => attempt.outcome === 'other version');
   const lines = attempts.map((attempt) => `  - ${attempt.place}: ${attempt.path}: ${attempt.reason}`);
