@@ -8,8 +8,13 @@ import type { Kernel } from './kernel.js';
 import { layoutKernels } from './layout.js';
 import { matmulKernels } from './matmul.js';
 import { poolKernels } from './pool.js';
+import { raggedKernels } from './ragged.js';
 import { reduceKernels } from './reduce.js';
+import { scatterKernels } from './scatter.js';
 import { softmaxKernels } from './softmax.js';
+import { sortKernels } from './sort.js';
+import { sparseKernels } from './sparse.js';
+import { stringKernels } from './string.js';
 import { structureKernels } from './structure.js';
 import { unaryKernels } from './unary.js';
 
@@ -26,6 +31,11 @@ export const kernelTable: readonly Kernel[] = [
   ...poolKernels,
   ...gatherKernels,
   ...layoutKernels,
+  ...sortKernels,
+  ...scatterKernels,
+  ...sparseKernels,
+  ...raggedKernels,
+  ...stringKernels,
 ];
 
 /**
