@@ -210,10 +210,7 @@ function placeOf(parent: number, column: number, { size, step }: Room): number {
 
 function placesBySplit(splits: readonly number[], parents: readonly number[], room: Room): number[] {
   if (splits.length - 1 > parents.length) {
-    fail(
-      'E_SHAPE',
-      `Row partition size is greater than output size: ${String(splits.length - 1)} > ${String(parents.length)}`,
-    );
+    fail('E_SHAPE', `Row partition size is greater than output size: ${String(splits.length - 1)} > ${String(parents.length)}`);
   }
   const places: number[] = [];
   for (let row = 0; row + 1 < splits.length; ++row) {

@@ -4,17 +4,7 @@ import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp, type OpRef } from '../native/engine.js';
 import { complexParts, movingOne, toComplex, withTemporaries } from './forms.js';
-import {
-  assertNumeric,
-  cast,
-  commonDtype,
-  consume,
-  fromHost,
-  hostStrings,
-  kernel,
-  withDtype,
-  type Kernel,
-} from './kernel.js';
+import { assertNumeric, cast, commonDtype, consume, fromHost, hostStrings, kernel, withDtype, type Kernel } from './kernel.js';
 import { tileTo } from './layout.js';
 
 interface BinaryInputs {
@@ -112,8 +102,10 @@ function compareStrings(backend: TensorkilnBackend, op: OpRef, a: TensorInfo, b:
   }
   const shape = backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
   const [left, right] = [a, b].map((tensor) =>
-    consume(backend, movingOne(backend, tensor, (x) => tileTo(backend, x, shape)), (whole) =>
-      hostStrings(backend, whole, op.name).map((bytes) => util.decodeString(bytes)),
+    consume(
+      backend,
+      movingOne(backend, tensor, (x) => tileTo(backend, x, shape)),
+      (whole) => hostStrings(backend, whole, op.name).map((bytes) => util.decodeString(bytes)),
     ),
   ) as [string[], string[]];
   const results = Uint8Array.from(left, (text, i) => (holds(text, right[i] as string) ? 1 : 0));
@@ -121,7 +113,11 @@ function compareStrings(backend: TensorkilnBackend, op: OpRef, a: TensorInfo, b:
 }
 
 /** Formulas of real tensors by the kernel they are applied in; complex64 is a pair of them. */
-type ComplexFormula = (backend: TensorkilnBackend, a: readonly [TensorInfo, TensorInfo], b: readonly [TensorInfo, TensorInfo]) => TensorInfo;
+type ComplexFormula = (
+  backend: TensorkilnBackend,
+  a: readonly [TensorInfo, TensorInfo],
+  b: readonly [TensorInfo, TensorInfo],
+) => TensorInfo;
 
 const partwise =
   (op: OpRef): ComplexFormula =>

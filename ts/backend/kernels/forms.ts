@@ -95,7 +95,12 @@ function movingStrings<R extends Results>(
   const positions = tensors.map((tensor) => {
     const first = start;
     start += sizeOf(tensor);
-    return fromHost(backend, Int32Array.from({ length: start - first }, (_, i) => first + i), tensor.shape, 'int32');
+    return fromHost(
+      backend,
+      Int32Array.from({ length: start - first }, (_, i) => first + i),
+      tensor.shape,
+      'int32',
+    );
   });
   const moved = withTemporaries(backend, positions, move);
   const pick = (places: TensorInfo): TensorInfo =>

@@ -100,8 +100,7 @@ function gatherBatches(
 export const gatherKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo; indices: TensorInfo }, { axis: number; batchDims?: number }>(
     'GatherV2',
-    ({ inputs, attrs, backend }) =>
-      movingOne(backend, inputs.x, (x) => gather(backend, { x, indices: inputs.indices }, attrs)),
+    ({ inputs, attrs, backend }) => movingOne(backend, inputs.x, (x) => gather(backend, { x, indices: inputs.indices }, attrs)),
   ),
   kernel<{ x: TensorInfo; segmentIds: TensorInfo }, { numSegments: number }>(
     'UnsortedSegmentSum',

@@ -216,10 +216,8 @@ export const layoutKernels: readonly Kernel[] = [
     const before = attrs.paddings.map(([first]) => first);
     return backend.run(padOp, [backend.operand(x)], { shape, dtype: x.dtype }, before, [attrs.constantValue]);
   }),
-  kernel<OneInput, { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }>(
-    'MirrorPad',
-    ({ inputs, attrs, backend }) =>
-      movingOne(backend, inputs.x, (x) => mirrorPad(backend, x, attrs.paddings, attrs.mode)),
+  kernel<OneInput, { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }>('MirrorPad', ({ inputs, attrs, backend }) =>
+    movingOne(backend, inputs.x, (x) => mirrorPad(backend, x, attrs.paddings, attrs.mode)),
   ),
   kernel<OneInput, { reps: number[] }>('Tile', ({ inputs, attrs, backend }) => {
     const shape = inputs.x.shape.map((dim, axis) => dim * (attrs.reps[axis] as number));

@@ -35,9 +35,7 @@ function gather(backend: TensorkilnBackend, inputs: GatherInputs): TensorInfo[] 
   const inner = util.sizeFromShape(paramsDenseValues.shape.slice(1));
   const shape = [valueIds.length, ...paramsDenseValues.shape.slice(1)];
   const values = withTemporaries(backend, [fromHost(backend, valueIds, [valueIds.length], 'int32')], ([ids]) =>
-    movingOne(backend, paramsDenseValues, (x) =>
-      gatherRows(backend, x, ids as TensorInfo, { rows: [1, count, inner], shape }),
-    ),
+    movingOne(backend, paramsDenseValues, (x) => gatherRows(backend, x, ids as TensorInfo, { rows: [1, count, inner], shape })),
   );
   return [...splits.map((list) => fromHost(backend, list, [list.length], 'int32')), values];
 }
@@ -70,7 +68,12 @@ function toDense(backend: TensorkilnBackend, inputs: DenseInputs, types: readonl
     const { dtype } = list;
     if (rows * inner === 0) return fill(backend, shape, dtype, 0);
     const size = [places.length, ...list.shape.slice(1)];
-    const used = slice(backend, list, list.shape.map(() => 0), size);
+    const used = slice(
+      backend,
+      list,
+      list.shape.map(() => 0),
+      size,
+    );
     const ids = fromHost(backend, Int32Array.from(places), [places.length], 'int32');
     return withTemporaries(backend, [used, ids, baseOf(backend, gap, shape, dtype)], ([updates, at, base]) =>
       scatterRows(backend, base as TensorInfo, at as TensorInfo, updates as TensorInfo, { rows, inner, shape }),
@@ -89,15 +92,8 @@ export const raggedKernels: readonly Kernel[] = [
   kernel<GatherInputs>('RaggedGather', ({ inputs, backend }) => gather(backend, inputs)),
   kernel<{ starts: TensorInfo; limits: TensorInfo; deltas: TensorInfo }>('RaggedRange', ({ inputs, backend }) => {
     const { starts, limits, deltas } = inputs;
-    const { splits, values } = raggedRange(
-      onHost(backend, starts),
-      onHost(backend, limits),
-      onHost(backend, deltas),
-    );
-    return [
-      fromHost(backend, splits, [splits.length], 'int32'),
-      fromHost(backend, values, [values.length], starts.dtype),
-    ];
+    const { splits, values } = raggedRange(onHost(backend, starts), onHost(backend, limits), onHost(backend, deltas));
+    return [fromHost(backend, splits, [splits.length], 'int32'), fromHost(backend, values, [values.length], starts.dtype)];
   }),
   kernel<DenseInputs, { rowPartitionTypes: string[] }>('RaggedTensorToTensor', ({ inputs, attrs, backend }) =>
     toDense(backend, inputs, attrs.rowPartitionTypes),

@@ -51,9 +51,7 @@ function gatherNd(backend: TensorkilnBackend, params: TensorInfo, indices: Tenso
   const limit = sizeOf(params) / sliceSize;
   const tuples = { strides, limit, shape: params.shape };
   return withTemporaries(backend, [flatIndices(backend, indices, tuples)], ([ids]) =>
-    movingOne(backend, params, (x) =>
-      gatherRows(backend, x, ids as TensorInfo, { rows: [1, limit, sliceSize], shape }),
-    ),
+    movingOne(backend, params, (x) => gatherRows(backend, x, ids as TensorInfo, { rows: [1, limit, sliceSize], shape })),
   );
 }
 
@@ -73,12 +71,7 @@ function asTuples(backend: TensorkilnBackend, indices: TensorInfo): TensorInfo {
   return backend.alias(indices, indices.shape.length > 1 ? indices.shape : [sizeOf(indices), 1]);
 }
 
-function scatterNd(
-  backend: TensorkilnBackend,
-  indices: TensorInfo,
-  updates: TensorInfo,
-  shape: number[],
-): TensorInfo {
+function scatterNd(backend: TensorkilnBackend, indices: TensorInfo, updates: TensorInfo, shape: number[]): TensorInfo {
   assertNumeric([indices, updates], 'scatterND');
   const { tuples, rows, sliceSize } = scatterShapes(updates, indices, shape);
   if (util.sizeFromShape(shape) === 0) return fill(backend, shape, updates.dtype, 0);
@@ -196,10 +189,7 @@ function sparseSegment(backend: TensorkilnBackend, inputs: SegmentInputs, mean: 
   checkSegmentIds(ids);
   hostValues(backend, indices).forEach((index, i) => {
     if (index >= 0 && index < n) return;
-    throw new TensorkilnError(
-      'E_INDEX',
-      backend_util.getSparseSegmentReductionIndicesOutOfRangeErrorMessage(i, index, n),
-    );
+    throw new TensorkilnError('E_INDEX', backend_util.getSparseSegmentReductionIndicesOutOfRangeErrorMessage(i, index, n));
   });
   const segments = ids.length === 0 ? 0 : (ids[ids.length - 1] as number) + 1;
   const inner = util.sizeFromShape(data.shape.slice(1));
@@ -208,7 +198,11 @@ function sparseSegment(backend: TensorkilnBackend, inputs: SegmentInputs, mean: 
     withDtype(backend, [data], dtype, ([x]) =>
       backend.run(
         sparseSegmentOp,
-        [backend.operand(x as TensorInfo, [n, inner]), backend.operand(rows as TensorInfo), backend.operand(numbers as TensorInfo)],
+        [
+          backend.operand(x as TensorInfo, [n, inner]),
+          backend.operand(rows as TensorInfo),
+          backend.operand(numbers as TensorInfo),
+        ],
         { shape: [segments, ...data.shape.slice(1)], dtype, nativeShape: [segments, inner] },
         [mean ? 1 : 0],
       ),
@@ -238,24 +232,21 @@ export const scatterKernels: readonly Kernel[] = [
   kernel<{ indices: TensorInfo; updates: TensorInfo }, { shape: number[] }>('ScatterNd', ({ inputs, attrs, backend }) =>
     scatterNd(backend, inputs.indices, inputs.updates, attrs.shape),
   ),
-  kernel<{ tensor: TensorInfo; indices: TensorInfo; updates: TensorInfo }>(
-    'TensorScatterUpdate',
-    ({ inputs, backend }) => {
-      const { tensor, indices, updates } = inputs;
-      return scatterCast(backend, tensor, { indices, updates, shape: tensor.shape });
+  kernel<{ tensor: TensorInfo; indices: TensorInfo; updates: TensorInfo }>('TensorScatterUpdate', ({ inputs, backend }) => {
+    const { tensor, indices, updates } = inputs;
+    return scatterCast(backend, tensor, { indices, updates, shape: tensor.shape });
+  }),
+  kernel<{ sparseIndices: TensorInfo; sparseValues: TensorInfo; defaultValue: TensorInfo }, { outputShape: number[] }>(
+    'SparseToDense',
+    ({ inputs, attrs, backend }) => {
+      const { sparseIndices, sparseValues, defaultValue } = inputs;
+      return scatterCast(backend, defaultValue, {
+        indices: sparseIndices,
+        updates: sparseValues,
+        shape: attrs.outputShape,
+      });
     },
   ),
-  kernel<
-    { sparseIndices: TensorInfo; sparseValues: TensorInfo; defaultValue: TensorInfo },
-    { outputShape: number[] }
-  >('SparseToDense', ({ inputs, attrs, backend }) => {
-    const { sparseIndices, sparseValues, defaultValue } = inputs;
-    return scatterCast(backend, defaultValue, {
-      indices: sparseIndices,
-      updates: sparseValues,
-      shape: attrs.outputShape,
-    });
-  }),
   kernel<{ x: TensorInfo; weights: TensorInfo }, { size: number }>('Bincount', ({ inputs, attrs, backend }) =>
     bincount(backend, inputs.x, inputs.weights, { size: attrs.size, binary: false, byRow: false }),
   ),

@@ -7,16 +7,7 @@ import { splitAtAxis } from '../shapes/reduce.js';
 import { uniqueStrings } from '../host/strings.js';
 import { withTemporaries } from './forms.js';
 import { gatherRows } from './gather.js';
-import {
-  assertNumeric,
-  commonDtype,
-  fromHost,
-  hostStrings,
-  hostValues,
-  kernel,
-  withDtype,
-  type Kernel,
-} from './kernel.js';
+import { assertNumeric, commonDtype, fromHost, hostStrings, hostValues, kernel, withDtype, type Kernel } from './kernel.js';
 
 const topKOp = declareOp('top_k');
 const searchSortedOp = declareOp('search_sorted');

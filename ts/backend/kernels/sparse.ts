@@ -48,24 +48,21 @@ function fillRows(backend: TensorkilnBackend, inputs: FillInputs): TensorInfo[] 
 
 export const sparseKernels: readonly Kernel[] = [
   kernel<FillInputs>('SparseFillEmptyRows', ({ inputs, backend }) => fillRows(backend, inputs)),
-  kernel<{ inputIndices: TensorInfo; inputShape: TensorInfo; newShape: TensorInfo }>(
-    'SparseReshape',
-    ({ inputs, backend }) => {
-      const { inputIndices, inputShape, newShape } = inputs;
-      checkRank('sparseReshape', 'inputIndices', inputIndices, 2);
-      checkRank('sparseReshape', 'inputShape', inputShape, 1);
-      checkRank('sparseReshape', 'newShape', newShape, 1);
-      const count = inputIndices.shape[0] as number;
-      const { indices, shape } = reshapeSparse(
-        hostValues(backend, inputIndices),
-        count,
-        Array.from(hostValues(backend, inputShape)),
-        Array.from(hostValues(backend, newShape)),
-      );
-      return [
-        fromHost(backend, indices, [count, sizeOf(newShape)], inputIndices.dtype),
-        fromHost(backend, Int32Array.from(shape), [shape.length], newShape.dtype),
-      ];
-    },
-  ),
+  kernel<{ inputIndices: TensorInfo; inputShape: TensorInfo; newShape: TensorInfo }>('SparseReshape', ({ inputs, backend }) => {
+    const { inputIndices, inputShape, newShape } = inputs;
+    checkRank('sparseReshape', 'inputIndices', inputIndices, 2);
+    checkRank('sparseReshape', 'inputShape', inputShape, 1);
+    checkRank('sparseReshape', 'newShape', newShape, 1);
+    const count = inputIndices.shape[0] as number;
+    const { indices, shape } = reshapeSparse(
+      hostValues(backend, inputIndices),
+      count,
+      Array.from(hostValues(backend, inputShape)),
+      Array.from(hostValues(backend, newShape)),
+    );
+    return [
+      fromHost(backend, indices, [count, sizeOf(newShape)], inputIndices.dtype),
+      fromHost(backend, Int32Array.from(shape), [shape.length], newShape.dtype),
+    ];
+  }),
 ];
