@@ -2,9 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Groups by need: `unit` runs without the addon; `ops`, `plan` and `train` need it; `export` needs onnxruntime-web; `package`
- * runs the compiled files in dist/; `long` is run by `npm run test:long` only.
+ * and `conformance` run the compiled files in dist/; `long` is run by `npm run test:long` only.
  */
-const groups = ['unit', 'ops', 'plan', 'train', 'export', 'package', 'long'] as const;
+const groups = ['unit', 'ops', 'plan', 'train', 'export', 'package', 'conformance', 'long'] as const;
 
 export default defineConfig({
   test: {

@@ -24,8 +24,8 @@ struct Function {
   double max_ulp;
 };
 // Bounds: exp and log 2, the other elementary functions 4 (promised in ops/common/vector_math.h); 0.5 where one correctly
-// rounded operation is all there is, 0.51 where a double is rounded, 1.5 for two; selu multiplies a 2 ulp result by a rounded
-// constant. libm states up to 2 for its own.
+// rounded operation is all there is, 0.51 where a double result is rounded, 1.5 for two operations; selu multiplies a 2 ulp
+// result by a rounded constant. libm states up to 2 for its own.
 const Function kFunctions[] = {
     {"exp", std::exp, 2},      {"log", std::log, 2},     {"tanh", std::tanh, 4},   {"sigmoid", sigmoid, 4},
     {"erf", std::erf, 4},      {"sin", std::sin, 4},     {"cos", std::cos, 4},     {"tan", std::tan, 0.51},

@@ -99,6 +99,26 @@ export class TensorkilnBackend extends KernelBackend {
     return this.#publish(record);
   }
 
+  /** As `run`, for an op with several outputs. */
+  runAll(
+    op: OpRef,
+    inputs: readonly Operand[],
+    outputs: readonly { shape: readonly number[]; dtype: DataType; nativeShape?: readonly number[] }[],
+    ints?: readonly number[],
+    floats?: readonly number[],
+  ): TensorInfo[] {
+    const records = outputs.map(({ shape, dtype }) => new TensorRecord(shape, dtype, storageOf(dtype, op.name)));
+    const operands = records.map((record, i): Operand => {
+      const shape = outputs[i]?.nativeShape ?? record.shape;
+      return { handle: NO_HANDLE, storage: record.storage, shape };
+    });
+    this.engine.call(op, [...inputs, ...operands], ints, floats);
+    return records.map((record, i) => {
+      record.handle = (operands[i] as Operand).handle;
+      return this.#publish(record);
+    });
+  }
+
   /** A new tensor on `count` elements of the same storage from element `offset`. Strings and complex64 come as a whole. */
   alias(info: TensorInfo, shape: readonly number[] = info.shape, offset = 0): TensorInfo {
     const source = this.record(info);

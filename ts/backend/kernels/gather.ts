@@ -3,12 +3,43 @@ import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/
 import type { TensorkilnBackend } from '../backend.js';
 import { declareOp } from '../native/engine.js';
 import { concat, slice } from './layout.js';
-import { assertNumeric, checkMirror, consume, kernel, withDtype, type Kernel } from './kernel.js';
+import { assertNumeric, checkMirror, consume, kernel, sizeOf, withDtype, type Kernel } from './kernel.js';
 import { movingOne } from './forms.js';
 
 const gatherOp = declareOp('gather');
 const segmentSumOp = declareOp('unsorted_segment_sum');
 const oneHotOp = declareOp('one_hot');
+
+/** y[o, j, :] = x[o, ids[j], :] for x seen as `rows` = [outer, n, inner]; `shape` is that of the result. */
+export function gatherRows(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  ids: TensorInfo,
+  layout: { rows: readonly [number, number, number]; shape: readonly number[] },
+): TensorInfo {
+  const [outer, , inner] = layout.rows;
+  const count = sizeOf(ids);
+  return backend.run(gatherOp, [backend.operand(x, layout.rows), backend.operand(ids, [count])], {
+    shape: layout.shape,
+    dtype: x.dtype,
+    nativeShape: [outer, count, inner],
+  });
+}
+
+/** y[s, :] = sum of x[i, :] over all i with ids[i] = s, for x of shape [k, inner]; float32 or int32. */
+export function segmentSum(
+  backend: TensorkilnBackend,
+  x: TensorInfo,
+  ids: TensorInfo,
+  layout: { segments: number; inner: number; shape: readonly number[] },
+): TensorInfo {
+  const count = sizeOf(ids);
+  return backend.run(segmentSumOp, [backend.operand(x, [count, layout.inner]), backend.operand(ids, [count])], {
+    shape: layout.shape,
+    dtype: x.dtype,
+    nativeShape: [layout.segments, layout.inner],
+  });
+}
 
 function gather(
   backend: TensorkilnBackend,
@@ -27,15 +58,10 @@ function gather(
   const info = backend_util.segment_util.collectGatherOpShapeInfo(x, indices, axis, attrs.batchDims ?? 0);
   const { batchSize, outerSize, dimSize, sliceSize } = info;
   const perBatch = util.sizeFromShape(indices.shape) / batchSize;
-  const output = (shape: readonly number[]): { shape: readonly number[]; dtype: DataType; nativeShape: number[] } => ({
-    shape,
-    dtype: x.dtype,
-    nativeShape: [outerSize, perBatch, sliceSize],
-  });
   return withDtype(backend, [indices], 'int32', ([whole]) => {
     if (batchSize === 1) {
-      const operands = [backend.operand(x, [outerSize, dimSize, sliceSize]), backend.operand(whole as TensorInfo, [perBatch])];
-      return backend.run(gatherOp, operands, output(info.outputShape));
+      const layout = { rows: [outerSize, dimSize, sliceSize], shape: info.outputShape } as const;
+      return gatherRows(backend, x, whole as TensorInfo, layout);
     }
     return gatherBatches(backend, x, whole as TensorInfo, {
       batches: batchSize,
@@ -61,11 +87,7 @@ function gatherBatches(
   for (let batch = 0; batch < batches; ++batch) {
     const part = consume(backend, slice(backend, xs, [batch, 0], [1, outer * n * inner]), (data) =>
       consume(backend, slice(backend, ids, [batch, 0], [1, perBatch]), (list) =>
-        backend.run(gatherOp, [backend.operand(data, rows), backend.operand(list, [perBatch])], {
-          shape: [1, outer * perBatch * inner],
-          dtype: x.dtype,
-          nativeShape: [outer, perBatch, inner],
-        }),
+        gatherRows(backend, data, list, { rows, shape: [1, outer * perBatch * inner] }),
       ),
     );
     parts.push(part);
@@ -85,14 +107,13 @@ export const gatherKernels: readonly Kernel[] = [
     ({ inputs, attrs, backend }) => {
       const { x, segmentIds } = inputs;
       assertNumeric([x, segmentIds], 'unsortedSegmentSum');
-      const n = x.shape[0] as number;
-      const inner = util.sizeFromShape(x.shape.slice(1));
       const dtype = x.dtype === 'bool' ? 'int32' : x.dtype;
+      const [segments, inner] = [attrs.numSegments, util.sizeFromShape(x.shape.slice(1))];
       return withDtype(backend, [x], dtype, ([values]) =>
-        backend.run(segmentSumOp, [backend.operand(values as TensorInfo, [n, inner]), backend.operand(segmentIds, [n])], {
-          shape: [attrs.numSegments, ...x.shape.slice(1)],
-          dtype,
-          nativeShape: [attrs.numSegments, inner],
+        segmentSum(backend, values as TensorInfo, segmentIds, {
+          segments,
+          inner,
+          shape: [segments, ...x.shape.slice(1)],
         }),
       );
     },

@@ -19,6 +19,11 @@ import { reduceKernels } from './reduce.js';
 import { scanKernels } from './scan.js';
 import { softmaxKernels } from './softmax.js';
 import { spectralKernels } from './spectral.js';
+import { raggedKernels } from './ragged.js';
+import { scatterKernels } from './scatter.js';
+import { sortKernels } from './sort.js';
+import { sparseKernels } from './sparse.js';
+import { stringKernels } from './string.js';
 import { structureKernels } from './structure.js';
 import { unaryKernels } from './unary.js';
 
@@ -44,6 +49,11 @@ export const kernelTable: readonly Kernel[] = [
   ...blockKernels,
   ...imageKernels,
   ...randomKernels,
+  ...sortKernels,
+  ...scatterKernels,
+  ...sparseKernels,
+  ...raggedKernels,
+  ...stringKernels,
 ];
 
 /**

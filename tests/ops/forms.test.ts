@@ -1,0 +1,141 @@
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
+import { describe, expect, it } from 'vitest';
+import '../../ts/index.js';
+
+const OURS = 'tensorkiln-cpu';
+
+/** Runs on the stock backend and on ours; both must agree, and ours must leave nothing behind. */
+async function agree(run: () => tf.Tensor | tf.Tensor[]): Promise<void> {
+  const read = (): unknown =>
+    tf.tidy(() => {
+      const results = run();
+      return (Array.isArray(results) ? results : [results]).map((tensor) => ({
+        shape: tensor.shape,
+        dtype: tensor.dtype,
+        values: Array.from(tensor.dataSync() as ArrayLike<unknown>),
+      }));
+    });
+  await tf.setBackend('cpu');
+  const stock = read();
+  await tf.setBackend(OURS);
+  const before = tf.engine().backend.numDataIds();
+  expect(read()).toEqual(stock);
+  expect(tf.engine().backend.numDataIds(), 'data ids left behind').toBe(before);
+}
+
+const words = (): tf.Tensor2D =>
+  tf.tensor2d([
+    ['a', 'ä', 'c'],
+    ['', 'zwei', 'c'],
+  ]);
+
+describe('strings', () => {
+  it.each<[string, () => tf.Tensor | tf.Tensor[]]>([
+    ['concat', () => tf.concat([words(), words()], 1)],
+    ['slice', () => tf.slice(words(), [0, 1], [2, 2])],
+    ['stridedSlice', () => tf.stridedSlice(words(), [0, 0], [2, 3], [1, 2])],
+    ['tile', () => tf.tile(words(), [2, 2])],
+    ['stack and unstack', () => tf.unstack(tf.stack([words(), words()], 1), 2)],
+    ['reshape and expandDims', () => tf.expandDims(tf.reshape(words(), [3, 2]), 1)],
+    ['compared', () => [tf.equal(words(), 'c'), tf.notEqual(words(), 'c')]],
+    ['ordered', () => [tf.less(words(), 'c'), tf.lessEqual(words(), 'c'), tf.greater(words(), 'c')]],
+    ['split at delimiters', () => Object.values(tf.string.stringSplit(['a b', '', ' c,d '], ' ,'))],
+    ['split at none', () => Object.values(tf.string.stringSplit(['ab', 'c'], '', false))],
+    ['hashed', () => tf.string.stringToHashBucketFast(['one', 'two', '', 'drei'], 1000)],
+    ['replaced', () => tf.string.staticRegexReplace(tf.tensor1d(['abab', 'b']), 'b', '<$&>', false)],
+    [
+      'as n-grams',
+      () => {
+        const splits = tf.tensor1d([0, 3, 3, 4], 'int32');
+        return Object.values(tf.string.stringNGrams(['a', 'b', 'c', 'd'], splits, '|', [2, 3], 'L', 'R', 1, true));
+      },
+    ],
+  ])('%s', (_, run) => agree(run));
+
+  // The functions of tfjs-core refuse strings here; converted graph models call the kernels.
+  it('are moved by kernels', async () => {
+    await tf.setBackend(OURS);
+    const kernel = (name: string, inputs: object, attrs: object): unknown =>
+      (tf.engine().runKernel(name, inputs as tf.NamedTensorMap, attrs as tf.NamedAttrMap) as tf.Tensor).arraySync();
+    tf.tidy(() => {
+      expect(kernel('Reverse', { x: words() }, { dims: 1 })).toEqual([
+        ['c', 'ä', 'a'],
+        ['c', 'zwei', ''],
+      ]);
+      expect(kernel('Transpose', { x: words() }, { perm: [1, 0] })).toEqual([
+        ['a', ''],
+        ['ä', 'zwei'],
+        ['c', 'c'],
+      ]);
+      const indices = tf.tensor1d([2, 0], 'int32');
+      expect(kernel('GatherV2', { x: words(), indices }, { axis: 1, batchDims: 0 })).toEqual([
+        ['c', 'a'],
+        ['c', ''],
+      ]);
+    });
+  });
+});
+
+const z = (): tf.Tensor => tf.complex(tf.tensor2d([[1, 2, 3]]), tf.tensor2d([[-1, 0, 0.5]]));
+const w = (): tf.Tensor => tf.complex(tf.tensor2d([[2], [-1]]), tf.tensor2d([[3], [4]]));
+
+describe('complex numbers', () => {
+  it.each<[string, () => tf.Tensor | tf.Tensor[]]>([
+    ['add, broadcast', () => tf.add(z(), w())],
+    ['add a real tensor', () => tf.add(z(), tf.tensor1d([5, 6, 7]))],
+    ['sub', () => tf.sub(w(), z())],
+    ['mul', () => tf.mul(z(), w())],
+    ['concat', () => tf.concat([z(), z()], 0)],
+    ['cast to and fro', () => [tf.cast(tf.tensor1d([1, 2], 'int32'), 'complex64'), tf.cast(z(), 'float32')]],
+    ['reshape and clone', () => tf.reshape(z().clone(), [3, 1])],
+  ])('%s', (_, run) => agree(run));
+
+  it('are moved part by part', async () => {
+    await tf.setBackend(OURS);
+    tf.tidy(() => {
+      const turned = tf.reverse(tf.transpose(z()), 0);
+      expect(turned.shape).toEqual([3, 1]);
+      expect([...tf.real(turned).dataSync()]).toEqual([3, 2, 1]);
+      expect([...tf.imag(turned).dataSync()]).toEqual([0.5, 0, -1]);
+    });
+  });
+
+  it('have no order', async () => {
+    await tf.setBackend(OURS);
+    tf.tidy(() => {
+      expect(() => tf.maximum(z(), w())).toThrow(expect.objectContaining({ code: 'E_DTYPE' }));
+    });
+  });
+});
+
+describe('ragged tensors', () => {
+  it.each<[string, () => tf.Tensor | tf.Tensor[]]>([
+    [
+      'raggedRange',
+      () => {
+        const limits = tf.tensor1d([2.5, 5, -1]);
+        const { rtNestedSplits, rtDenseValues } = tf.raggedRange(tf.tensor1d([0, 5, 8]), limits, tf.tensor1d([0.5, 1, -3]));
+        return [rtNestedSplits, rtDenseValues];
+      },
+    ],
+    [
+      'raggedGather',
+      () => {
+        const splits = [tf.tensor1d([0, 2, 4], 'int32'), tf.tensor1d([0, 1, 3, 3, 5], 'int32')];
+        const indices = tf.tensor2d([[1, 0, 1]], [1, 3], 'int32');
+        const result = tf.raggedGather(splits, tf.range(0, 10).reshape([5, 2]), indices, 2);
+        return [...result.outputNestedSplits, result.outputDenseValues];
+      },
+    ],
+    [
+      'raggedTensorToTensor',
+      () => {
+        const partitions = [tf.scalar(4, 'int32'), tf.tensor1d([0, 0, 0, 2, 2, 3], 'int32')];
+        const values = tf.tensor1d([1, 2, 3, 4, 5, 6]);
+        const types = ['FIRST_DIM_SIZE', 'VALUE_ROWIDS'];
+        return tf.raggedTensorToTensor(tf.tensor1d([4, 2], 'int32'), values, tf.scalar(-1), partitions, types);
+      },
+    ],
+  ])('%s', (_, run) => agree(run));
+});
