@@ -309,8 +309,8 @@ describe('resources', () => {
     const elapsedMs = performance.now() - start;
     clearInterval(timer);
     expect(steps).toBe(1000);
-    // The trainer yields every 4 ms; a third of that is left for garbage collection and a busy machine.
-    expect(turns).toBeGreaterThan(Math.floor(elapsedMs / 12));
+    // The trainer yields every 4 ms of wall-clock time. A busy machine pushes it aside for longer; one that does not yield has 0.
+    expect(turns).toBeGreaterThan(Math.floor(elapsedMs / 60));
     trainer.dispose();
     optimizer.dispose();
     model.dispose();
