@@ -226,14 +226,14 @@ const poolExtras: readonly OpCase[] = [
       inputs: [{ shape: [2, 5, 6, 9], dtype }],
       run: (x?: tf.Tensor) => {
         const { result, indexes } = tf.maxPoolWithArgmax(x as tf.Tensor4D, [3, 2], 2, 'same', includeBatch);
-        return [result, indexes];
+        return [result as tf.Tensor, indexes as tf.Tensor];
       },
     })),
   ),
   {
     name: 'avgPool gradient divides by the window where it leaves the image',
     inputs: [{ shape: [1, 5, 5, 2] }],
-    run: (x) => tf.grad((value) => tf.sum(tf.square(tf.avgPool(value as tf.Tensor4D, 3, 2, 'same'))))(x!),
+    run: (x) => tf.grad((value) => tf.sum(tf.square(tf.avgPool(value as tf.Tensor4D, 3, 2, 'same'))))(x),
     tolerance: summation(9, 8),
   },
   {

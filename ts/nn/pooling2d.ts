@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkOneOf } from '../arguments.js';
+import { averagePool2D } from '../backend/custom/average-pool2d.js';
 import { checkLayerOptions, UnaryLayer, type LayerOptions } from './layer.js';
 import { registerLayer } from './registry.js';
 import type { Shape } from './shape.js';
@@ -73,7 +74,7 @@ export class MaxPooling2D extends Pooling2D {
 }
 
 /**
- * Mean of each window; padding is not counted.
+ * Mean of each window; padding is not counted, neither here nor in the gradient.
  *
  * @throws E_CONFIG for wrong options; E_SHAPE at build when the input is no image or smaller than the window
  */
@@ -85,7 +86,8 @@ export class AveragePooling2D extends Pooling2D {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    return tf.avgPool(x as tf.Tensor4D, [...this.poolSize], [...this.strides], this.padding);
+    const { poolSize, strides, padding } = this;
+    return averagePool2D(x as tf.Tensor4D, { window: poolSize, strides, padding });
   }
 }
 

@@ -1,4 +1,5 @@
 /** Ops tfjs-core lacks, with their gradients. */
+export { averagePool2D, type AveragePool2DOptions } from './average-pool2d.js';
 export { conv2dDilated, type Conv2DDilatedOptions } from './conv2d-dilated.js';
 export { DeviceScalars } from './device-scalars.js';
 export { dropout } from './dropout.js';
