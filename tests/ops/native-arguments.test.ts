@@ -80,3 +80,27 @@ describe('arrays at the door', () => {
     expect(() => addon.write(handle, detached)).toThrow(expect.objectContaining({ code: 'E_INTERNAL' }));
   });
 });
+
+describe('attributes', () => {
+  it('that are no integers are refused, not truncated', () => {
+    const images = tf.ones<tf.Rank.R4>([1, 8, 8, 1]);
+    for (const stride of [1.5, 2 ** 31]) {
+      expect(() => tf.tidy(() => tf.maxPool(images, 2, stride, 'valid'))).toThrow(
+        expect.objectContaining({ code: expect.stringMatching(/^E_(USAGE|SHAPE)$/) }),
+      );
+    }
+    // Half a row further on lies a whole number of elements.
+    expect(() => tf.tidy(() => tf.slice(tf.ones([4, 4]), [0.5, 0], [1, 2]))).toThrow(
+      expect.objectContaining({ code: 'E_SHAPE' }),
+    );
+    images.dispose();
+  });
+
+  it.each([[[1, 1]], [[0, 0]]])('of a transpose must be a permutation: %j', (perm) => {
+    const square = tf.ones([64, 64]);
+    expect(() => tf.tidy(() => tf.transpose(square, perm))).toThrow(
+      expect.objectContaining({ code: 'E_SHAPE', message: expect.stringContaining('[64, 64]') }),
+    );
+    square.dispose();
+  });
+});

@@ -58,6 +58,7 @@ inline BroadcastPlan plan_broadcast(const OpCall& call) {
       ++rank;
     }
   }
+  for (int i = 0; i < plan.num_inputs; ++i) TK_CHECK_EQ(running[i], call[i].size);  // no axes but those of y
   if (rank == 0) {
     dims[0] = 1;
     for (int i = 0; i < plan.num_inputs; ++i) strides[i][0] = 1;

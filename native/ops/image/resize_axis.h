@@ -24,7 +24,7 @@ TK_INLINE LinearTap linear_tap(const ResizeAxis& axis, int64_t o) {
   const double position = axis.half_pixel_centers ? axis.ratio * (double(o) + 0.5) - 0.5 : axis.ratio * double(o);
   const double below = ::floor(position), above = ::ceil(position), last = double(axis.source - 1);
   LinearTap tap;
-  tap.low = below > 0 ? int64_t(below) : 0;
+  tap.low = below > 0 ? int64_t(below < last ? below : last) : 0;
   tap.high = int64_t(above < last ? above : last);
   tap.fraction = float(position - double(tap.low));
   return tap;

@@ -13,6 +13,13 @@ TK_INLINE int64_t checked_label(int32_t label, int64_t cols, CpuContext& context
   return label < 0 ? 0 : cols - 1;
 }
 
+// Labels are one class or one probability per element of the logits; losses one per row.
+TK_INLINE void check_labels(const Operand& logits, const Operand& labels, const Operand& loss) {
+  TK_CHECK_EQ(logits.rank, 2);
+  TK_CHECK_EQ(labels.size, labels.dtype == DType::i32 ? logits.dims[0] : logits.size);
+  TK_CHECK_EQ(loss.size, logits.dims[0]);
+}
+
 // Sum of p (x - max), where p = 0 gives 0 whatever x is.
 double weighted_sum(const float* x, const float* p, float max, int64_t n) {
   return sum_row(n, [&](int64_t i, int k) {
@@ -32,6 +39,7 @@ void softmax_cross_entropy_cpu(const OpCall& call, CpuContext& context) {
   const float* logits = call[0].f32();
   const Operand& labels = call[1];
   float* loss = call[2].f32();
+  check_labels(call[0], labels, call[2]);
   const bool sparse = labels.dtype == DType::i32;
   if (shape.cols == 0 && call[2].size > 0) std::memset(loss, 0, size_t(call[2].bytes()));
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
@@ -57,6 +65,8 @@ void softmax_cross_entropy_grad_cpu(const OpCall& call, CpuContext& context) {
   const Operand& labels = call[1];
   const float* dloss = call[2].f32();
   float* dlogits = call[3].f32();
+  check_labels(call[0], labels, call[2]);
+  TK_CHECK_EQ(call[3].size, call[0].size);
   const bool sparse = labels.dtype == DType::i32;
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {

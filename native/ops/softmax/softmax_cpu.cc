@@ -7,6 +7,7 @@ TK_BEGIN_LEVEL
 
 void softmax_cpu(const OpCall& call, CpuContext& context) {
   const RowShape shape = row_shape(call[0]);
+  TK_CHECK_EQ(call[1].size, call[0].size);
   const float* x = call[0].f32();
   float* y = call[1].f32();
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
@@ -21,6 +22,7 @@ void softmax_cpu(const OpCall& call, CpuContext& context) {
 
 void log_softmax_cpu(const OpCall& call, CpuContext& context) {
   const RowShape shape = row_shape(call[0]);
+  TK_CHECK_EQ(call[1].size, call[0].size);
   const float* x = call[0].f32();
   float* y = call[1].f32();
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
@@ -35,6 +37,8 @@ void log_softmax_cpu(const OpCall& call, CpuContext& context) {
 
 void softmax_grad_cpu(const OpCall& call, CpuContext& context) {
   const RowShape shape = row_shape(call[0]);
+  TK_CHECK_EQ(call[1].size, call[0].size);
+  TK_CHECK_EQ(call[2].size, call[0].size);
   const float* dy = call[0].f32();
   const float* y = call[1].f32();
   float* dx = call[2].f32();

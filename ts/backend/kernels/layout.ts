@@ -21,8 +21,14 @@ const diagOp = declareOp('diag');
 /** Most tensors joined by one call, so that any number fits the argument block. */
 const CONCAT_LIMIT = 1024;
 
-/** y.shape[i] = x.shape[perm[i]]; shares storage when only axes of size 1 change places. */
+/** y.shape[i] = x.shape[perm[i]]; shares storage when only axes of size 1 change places. @throws E_SHAPE for no permutation */
 export function transpose(backend: TensorkilnBackend, x: TensorInfo, perm: readonly number[]): TensorInfo {
+  if (perm.length !== x.shape.length || !x.shape.every((_, axis) => perm.includes(axis))) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[transpose] perm must name each axis of a tensor of shape [${x.shape.join(', ')}] once, got [${perm.join(', ')}].`,
+    );
+  }
   const shape = perm.map((axis) => x.shape[axis] as number);
   const moving = perm.filter((axis) => x.shape[axis] !== 1);
   if (moving.every((axis, i) => i === 0 || axis > (moving[i - 1] as number))) return backend.alias(x, shape);
@@ -36,6 +42,9 @@ export function slice(
   begin: readonly number[],
   size: readonly number[],
 ): TensorInfo {
+  if (!begin.every(Number.isInteger)) {
+    throw new TensorkilnError('E_SHAPE', `[slice] begin takes integers, got [${begin.join(', ')}].`);
+  }
   const offset = contiguousOffset(x.shape, begin, size);
   const isEmpty = size.includes(0);
   if (offset !== undefined && !isEmpty) return backend.alias(x, size, offset);

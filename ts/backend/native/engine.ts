@@ -99,7 +99,8 @@ export class Engine {
    *                 newly allocated output is written into its operand
    * @param ints     integer attributes in ops.def order
    * @param floats   float attributes in ops.def order
-   * @throws E_SHAPE, E_DTYPE, E_INDEX, E_OUT_OF_MEMORY, E_RECORDING as the addon reports them
+   * @throws E_USAGE when an integer attribute is none; E_SHAPE, E_DTYPE, E_INDEX, E_OUT_OF_MEMORY, E_RECORDING as the addon
+   *         reports them
    */
   call(
     op: OpRef,
@@ -128,7 +129,12 @@ export class Engine {
         block[at++] = dim;
       }
     }
-    for (let i = 0; i < ints.length; ++i) block[at++] = ints[i] as number;
+    for (let i = 0; i < ints.length; ++i) {
+      const value = ints[i] as number;
+      // A typed array would take 1.5 for 1 and NaN for 0.
+      if (value !== (value | 0)) throw attributeError(op, value);
+      block[at++] = value;
+    }
     // Writes beyond a typed array are dropped without a word, so the length is checked afterwards, once.
     if (at > block.length || floats.length > this.#floats.length) this.#blockTooSmall(op, operands.length);
     for (let i = 0; i < floats.length; ++i) this.#floats[i] = floats[i] as number;
@@ -256,6 +262,13 @@ function rankError(op: OpRef, shape: readonly number[]): TensorkilnError {
   return new TensorkilnError(
     'E_SHAPE',
     `[${op.name}] takes tensors of up to ${String(MAX_RANK)} dimensions, got one of ${String(shape.length)}: [${shape.join(', ')}].`,
+  );
+}
+
+function attributeError(op: OpRef, value: number): TensorkilnError {
+  return new TensorkilnError(
+    'E_USAGE',
+    `[${op.name}] takes 32-bit integers for its strides, windows, positions and axes, got ${String(value)}.`,
   );
 }
 
