@@ -69,8 +69,8 @@ int32_t count_below(const T* row, int64_t n, T value, bool right) {
 
 TEST(top_k_shapes) {
   for (tk::DType dtype : kDTypes) {
-    const int64_t cases[][3] = {{1, 1, 1}, {3, 7, 0}, {3, 7, 3}, {3, 7, 7}, {50, 33, 5}, {2, 511, 511}, {2, 512, 64},
-                                {2, 512, 65}, {3, 5000, 10}, {3, 5000, 4000}, {70, 900, 900}, {0, 5, 2}};
+    const int64_t cases[][3] = {{1, 1, 1},    {3, 7, 0},    {3, 7, 3},     {3, 7, 7},       {50, 33, 5},    {2, 511, 511},
+                                {2, 512, 64}, {2, 512, 65}, {3, 5000, 10}, {3, 5000, 4000}, {70, 900, 900}, {0, 5, 2}};
     for (const auto& c : cases) {
       Tensor x = whole_numbers(dtype, {c[0], c[1]}, 3, 200);
       check_top_k(x, dtype, c[2]);
@@ -78,7 +78,8 @@ TEST(top_k_shapes) {
   }
 }
 TEST(top_k_special_values) {
-  std::vector<float> values = {0.0f, -0.0f, kNaN, INFINITY, -INFINITY, -kNaN, -1.0f, 1e-45f, -1e-45f, -0.0f, 0.0f, INFINITY, 3e38f};
+  std::vector<float> values = {0.0f,   -0.0f,   kNaN,  INFINITY, -INFINITY, -kNaN, -1.0f,
+                               1e-45f, -1e-45f, -0.0f, 0.0f,     INFINITY,  3e38f};
   for (int64_t k : {1, 5, 13}) {
     Tensor x = Tensor::f32({1, 13}, values);
     check_top_k(x, tk::DType::f32, k);
@@ -110,7 +111,7 @@ TEST(search_sorted_counts) {
           bool same = true;
           for (int64_t i = 0; i < batch * m; ++i) {
             const int64_t row = i / m * n;
-            const int32_t expected = dtype == tk::DType::f32 ? count_below(sorted.f() + row, n, values.f()[i], right)
+            const int32_t expected = dtype == tk::DType::f32   ? count_below(sorted.f() + row, n, values.f()[i], right)
                                      : dtype == tk::DType::i32 ? count_below(sorted.i() + row, n, values.i()[i], right)
                                                                : count_below(sorted.b() + row, n, values.b()[i], right);
             same = same && y.i()[i] == expected;
@@ -123,8 +124,8 @@ TEST(search_sorted_counts) {
 }
 
 TEST(unique_columns) {
-  const int64_t cases[][4] = {{1, 1, 1, 5}, {1, 100, 1, 30}, {3, 40, 2, 2}, {1, 30000, 1, 200}, {1, 5000, 1, 100000},
-                              {5, 2000, 3, 1}, {2, 7, 0, 4}, {1, 0, 1, 4}};
+  const int64_t cases[][4] = {{1, 1, 1, 5},         {1, 100, 1, 30}, {3, 40, 2, 2}, {1, 30000, 1, 200},
+                              {1, 5000, 1, 100000}, {5, 2000, 3, 1}, {2, 7, 0, 4},  {1, 0, 1, 4}};
   for (const auto& c : cases) {
     const int64_t outer = c[0], n = c[1], inner = c[2];
     for (tk::DType dtype : kDTypes) {
