@@ -7,15 +7,15 @@ function indices(shape: readonly number[], limit: number): InputSpec {
 }
 
 const gatherCases: readonly OpCase[] = [
-  { name: 'rows', inputs: [{ shape: [5, 3] }, indices([4, 1], 5)], run: (x, i) => tf.gatherND(x!, i!) },
-  { name: 'elements', inputs: [{ shape: [3, 4] }, indices([2, 5, 2], 3)], run: (x, i) => tf.gatherND(x!, i!) },
-  { name: 'of rank 3', inputs: [{ shape: [4, 3, 2] }, indices([6, 2], 3)], run: (x, i) => tf.gatherND(x!, i!) },
-  { name: 'of int32', inputs: [{ shape: [5, 2], dtype: 'int32' }, indices([3, 1], 5)], run: (x, i) => tf.gatherND(x!, i!) },
-  { name: 'of bool', inputs: [{ shape: [6], dtype: 'bool' }, indices([3, 1], 6)], run: (x, i) => tf.gatherND(x!, i!) },
+  { name: 'rows', inputs: [{ shape: [5, 3] }, indices([4, 1], 5)], run: (x, i) => tf.gatherND(x, i) },
+  { name: 'elements', inputs: [{ shape: [3, 4] }, indices([2, 5, 2], 3)], run: (x, i) => tf.gatherND(x, i) },
+  { name: 'of rank 3', inputs: [{ shape: [4, 3, 2] }, indices([6, 2], 3)], run: (x, i) => tf.gatherND(x, i) },
+  { name: 'of int32', inputs: [{ shape: [5, 2], dtype: 'int32' }, indices([3, 1], 5)], run: (x, i) => tf.gatherND(x, i) },
+  { name: 'of bool', inputs: [{ shape: [6], dtype: 'bool' }, indices([3, 1], 6)], run: (x, i) => tf.gatherND(x, i) },
   {
     name: 'by a single tuple',
     inputs: [{ shape: [3, 4] }, { shape: [2], dtype: 'int32', values: [2, 1] }],
-    run: (x, i) => tf.gatherND(x!, i!),
+    run: (x, i) => tf.gatherND(x, i),
   },
 ];
 
@@ -23,33 +23,33 @@ const scatterCases: readonly OpCase[] = [
   {
     name: 'scatterND adds where indices repeat',
     inputs: [indices([9, 1], 4), { shape: [9, 3] }],
-    run: (i, u) => tf.scatterND(i!, u!, [5, 3]),
+    run: (i, u) => tf.scatterND(i, u, [5, 3]),
     tolerance: summation(9, 2),
   },
   {
     name: 'scatterND of elements',
     inputs: [indices([6, 2], 4), { shape: [6], dtype: 'int32' }],
-    run: (i, u) => tf.scatterND(i!, u!, [4, 4]),
+    run: (i, u) => tf.scatterND(i, u, [4, 4]),
   },
   {
     name: 'tensorScatterUpdate, the last one wins',
     inputs: [{ shape: [6, 2] }, indices([8, 1], 6), { shape: [8, 2] }],
-    run: (x, i, u) => tf.tensorScatterUpdate(x!, i!, u!),
+    run: (x, i, u) => tf.tensorScatterUpdate(x, i, u),
   },
   {
     name: 'tensorScatterUpdate of bool elements',
     inputs: [{ shape: [3, 3], dtype: 'bool' }, indices([4, 2], 3), { shape: [4], dtype: 'bool' }],
-    run: (x, i, u) => tf.tensorScatterUpdate(x!, i!, u!),
+    run: (x, i, u) => tf.tensorScatterUpdate(x, i, u),
   },
   {
     name: 'sparseToDense',
     inputs: [indices([4, 2], 5), { shape: [4] }, { shape: [], values: [7.5] }],
-    run: (i, v, d) => tf.sparseToDense(i!, v!, [5, 6], d as tf.Scalar),
+    run: (i, v, d) => tf.sparseToDense(i, v, [5, 6], d as tf.Scalar),
   },
   {
     name: 'sparseToDense of one value for all',
     inputs: [indices([4], 9), { shape: [], dtype: 'int32', values: [3] }, { shape: [], dtype: 'int32', values: [-1] }],
-    run: (i, v, d) => tf.sparseToDense(i!, v!, [9], d as tf.Scalar),
+    run: (i, v, d) => tf.sparseToDense(i, v, [9], d as tf.Scalar),
   },
 ];
 
@@ -152,7 +152,7 @@ const hostCases: readonly (readonly [string, () => tf.Tensor[]])[] = [
         tf.tensor1d([5, 6], 'int32'),
         tf.scalar(-1),
       );
-      return [result.outputIndices, result.outputValues, result.emptyRowIndicator, result.reverseIndexMap];
+      return [result.outputIndices!, result.outputValues!, result.emptyRowIndicator!, result.reverseIndexMap!];
     },
   ],
   [
@@ -171,7 +171,7 @@ const hostCases: readonly (readonly [string, () => tf.Tensor[]])[] = [
         tf.tensor1d([2, 3, 4], 'int32'),
         tf.tensor1d([8, -1], 'int32'),
       );
-      return [result.outputIndices, result.outputShape];
+      return [result.outputIndices!, result.outputShape!];
     },
   ],
   ['scatter of strings', () => [tf.sparseToDense(tf.tensor1d([1, 3], 'int32'), tf.tensor1d(['a', 'b']), [4], tf.scalar('-'))]],
