@@ -7,15 +7,18 @@ const OURS = 'tensorkiln-cpu';
 
 /** Runs on the stock backend and on ours; both must agree, and ours must leave nothing behind. */
 async function agree(run: () => tf.Tensor | tf.Tensor[]): Promise<void> {
-  const read = (): unknown =>
+  const read = (): unknown => {
+    let read: unknown;
     tf.tidy(() => {
       const results = run();
-      return (Array.isArray(results) ? results : [results]).map((tensor) => ({
+      read = (Array.isArray(results) ? results : [results]).map((tensor) => ({
         shape: tensor.shape,
         dtype: tensor.dtype,
         values: Array.from(tensor.dataSync() as ArrayLike<unknown>),
       }));
     });
+    return read;
+  };
   await tf.setBackend('cpu');
   const stock = read();
   await tf.setBackend(OURS);
@@ -56,8 +59,11 @@ describe('strings', () => {
   // The functions of tfjs-core refuse strings here; converted graph models call the kernels.
   it('are moved by kernels', async () => {
     await tf.setBackend(OURS);
-    const kernel = (name: string, inputs: object, attrs: object): unknown =>
-      (tf.engine().runKernel(name, inputs as tf.NamedTensorMap, attrs as tf.NamedAttrMap) as tf.Tensor).arraySync();
+    const kernel = (name: string, inputs: tf.NamedTensorMap, attrs: object): unknown =>
+      tf
+        .engine()
+        .runKernel<tf.Tensor>(name, inputs, attrs as tf.NamedAttrMap)
+        .arraySync();
     tf.tidy(() => {
       expect(kernel('Reverse', { x: words() }, { dims: 1 })).toEqual([
         ['c', 'ä', 'a'],
@@ -116,7 +122,7 @@ describe('ragged tensors', () => {
       () => {
         const limits = tf.tensor1d([2.5, 5, -1]);
         const { rtNestedSplits, rtDenseValues } = tf.raggedRange(tf.tensor1d([0, 5, 8]), limits, tf.tensor1d([0.5, 1, -3]));
-        return [rtNestedSplits, rtDenseValues];
+        return [rtNestedSplits!, rtDenseValues!];
       },
     ],
     [

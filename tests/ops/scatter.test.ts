@@ -152,7 +152,7 @@ const hostCases: readonly (readonly [string, () => tf.Tensor[]])[] = [
         tf.tensor1d([5, 6], 'int32'),
         tf.scalar(-1),
       );
-      return [result.outputIndices, result.outputValues, result.emptyRowIndicator, result.reverseIndexMap];
+      return [result.outputIndices!, result.outputValues!, result.emptyRowIndicator!, result.reverseIndexMap!];
     },
   ],
   [
@@ -171,7 +171,7 @@ const hostCases: readonly (readonly [string, () => tf.Tensor[]])[] = [
         tf.tensor1d([2, 3, 4], 'int32'),
         tf.tensor1d([8, -1], 'int32'),
       );
-      return [result.outputIndices, result.outputShape];
+      return [result.outputIndices!, result.outputShape!];
     },
   ],
   ['scatter of strings', () => [tf.sparseToDense(tf.tensor1d([1, 3], 'int32'), tf.tensor1d(['a', 'b']), [4], tf.scalar('-'))]],

@@ -4,6 +4,7 @@ import { TensorkilnError, type ErrorCode } from '../../errors.js';
 
 const INT32_MAX = 2 ** 31 - 1;
 const { RowPartitionType } = backend_util;
+type PartitionType = ReturnType<typeof backend_util.getRowPartitionTypesHelper>[number];
 
 function fail(code: ErrorCode, message: string): never {
   throw new TensorkilnError(code, message);
@@ -136,7 +137,7 @@ export function raggedPlaces(
   if (head.values.length === 0) {
     fail('E_SHAPE', 'Invalid first partition input. Tensor requires at least one element.');
   }
-  const rows = numRows(head, types[0] as number);
+  const rows = numRows(head, types[0] as PartitionType);
   // The partition of each ragged dimension; a leading number of rows is none.
   const skipped = types[0] === RowPartitionType.FIRST_DIM_SIZE ? 1 : 0;
   const levels = types.slice(skipped).map((type, i) => ({
@@ -174,7 +175,7 @@ function wantedShape({ values, shape }: HostTensor): number[] {
   });
 }
 
-function numRows({ values, shape }: HostTensor, type: number): number {
+function numRows({ values, shape }: HostTensor, type: PartitionType): number {
   if (type === RowPartitionType.FIRST_DIM_SIZE) return values[0] as number;
   if (type === RowPartitionType.ROW_SPLITS) return (shape[0] as number) - 1;
   if (type === RowPartitionType.VALUE_ROWIDS) return fail('E_SHAPE', 'Cannot handle VALUE_ROWIDS in first dimension.');
@@ -182,7 +183,7 @@ function numRows({ values, shape }: HostTensor, type: number): number {
 }
 
 /** Length of the longest row. */
-function widest(type: number, values: readonly number[]): number {
+function widest(type: PartitionType, values: readonly number[]): number {
   if (type === RowPartitionType.ROW_SPLITS) {
     return values.reduce((most, split, i) => (i === 0 ? 0 : Math.max(most, split - (values[i - 1] as number))), 0);
   }

@@ -64,9 +64,16 @@ function tokensOf(bytes: Uint8Array, delimiters: Uint8Array, skipEmpty: boolean)
   return tokens;
 }
 
+/** An unsigned 64-bit integer of the package `long`, whose types tfjs-core names but does not bring along. */
+interface UnsignedLong {
+  modulo(divisor: number): UnsignedLong;
+  getLowBitsUnsigned(): number;
+}
+const fingerprint = util.fingerPrint64 as unknown as (bytes: Uint8Array) => UnsignedLong;
+
 /** FarmHash64 of each string modulo the number of buckets, unsigned. */
 export function hashBuckets(strings: readonly Uint8Array[], numBuckets: number): Int32Array {
-  return Int32Array.from(strings, (bytes) => util.fingerPrint64(bytes).modulo(numBuckets).getLowBitsUnsigned());
+  return Int32Array.from(strings, (bytes) => fingerprint(bytes).modulo(numBuckets).getLowBitsUnsigned());
 }
 
 /** `rewrite` in place of the first match of a regular expression, or of all. JavaScript's syntax for both. */
