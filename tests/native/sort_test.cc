@@ -70,7 +70,7 @@ int32_t count_below(const T* row, int64_t n, T value, bool right) {
 TEST(top_k_shapes) {
   for (tk::DType dtype : kDTypes) {
     const int64_t cases[][3] = {{1, 1, 1},    {3, 7, 0},    {3, 7, 3},     {3, 7, 7},       {50, 33, 5},    {2, 511, 511},
-                                {2, 512, 64}, {2, 512, 65}, {3, 5000, 10}, {3, 5000, 4000}, {70, 900, 900}, {0, 5, 2}};
+                                {2, 512, 32}, {2, 512, 33}, {3, 5000, 10}, {3, 5000, 4000}, {70, 900, 900}, {0, 5, 2}};
     for (const auto& c : cases) {
       Tensor x = whole_numbers(dtype, {c[0], c[1]}, 3, 200);
       check_top_k(x, dtype, c[2]);
