@@ -54,7 +54,7 @@ const grad = tf.grad((x) => tf.sum(tf.square(tf.matMul(x, a))));
 console.log(JSON.stringify({
   backend: tf.getBackend(),
   product: [...tf.matMul(a, a).dataSync()],
-  gradient: [...(await grad(a).data())],
+  gradient: [...(await grad(tf.tensor2d([1, 2, 3, 4], [2, 2])).data())],
 }));
 `;
 
@@ -92,7 +92,7 @@ try {
     step('a tfjs script runs on the addon', () => {
       writeFileSync(join(folder, 'smoke.mjs'), SMOKE);
       const result = JSON.parse(run(process.execPath, ['smoke.mjs'], folder));
-      // d/dx of sum((x a)^2) is 2 (x a) aT; at x = a = [[1, 2], [3, 4]].
+      // d/dx of sum((x a)^2) is 2 (x a) aT; here x and a are two tensors of the values [[1, 2], [3, 4]].
       expectEqual('smoke.mjs', result, { backend: 'tensorkiln-cpu', product: [7, 10, 15, 22], gradient: [54, 122, 118, 266] });
     });
     step('the command runs', () => {
