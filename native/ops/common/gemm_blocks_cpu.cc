@@ -3,11 +3,11 @@
 TK_BEGIN_LEVEL
 namespace {
 
-constexpr int64_t kPackedFloats = 1 << 20;  // packed B of a super-block: 4 MB, a part of the last level of cache
-constexpr int64_t kSuperK = 1024;           // k of a super-block when B does not fit as a whole
-constexpr int64_t kUnitWork = 512 * 1024;   // multiply-adds of the smallest tile worth handing to a thread: some 10 us
-constexpr int64_t kUnitsPerThread = 4;      // evens out threads of unequal speed
-constexpr int64_t kMinTilePanels = 4;       // fewer would reload the panels of B too often
+constexpr int64_t kPackedFloats = 1 << 20;        // packed B of a super-block: 4 MB, a part of the last level of cache
+constexpr int64_t kSuperK = 1024;                 // k of a super-block when B does not fit as a whole
+constexpr int64_t kBlockedUnitWork = 512 * 1024;  // multiply-adds of the smallest tile worth handing to a thread: some 10 us
+constexpr int64_t kUnitsPerThread = 4;            // evens out threads of unequal speed
+constexpr int64_t kMinTilePanels = 4;             // fewer would reload the panels of B too often
 
 struct BlockedPlan {
   int64_t super_blocks;   // blocks of k per super-block
@@ -37,7 +37,7 @@ TileSizes choose_tiles(const BlockedProblem& problem, int64_t columns, int64_t d
   TileSizes tiles = {min64(problem.panels, kBlockPanels), columns};
   if (threads == 1) return tiles;
   const int64_t work = problem.panels * kTileRows * columns * depth;
-  const int64_t wanted = ceil_div(min64(work / kUnitWork, threads * kUnitsPerThread), problem.parts);
+  const int64_t wanted = ceil_div(min64(work / kBlockedUnitWork, threads * kUnitsPerThread), problem.parts);
   if (wanted <= 1) return tiles;
   tiles.panels = min64(tiles.panels, max64(kMinTilePanels, ceil_div(problem.panels, wanted)));
   const int64_t across = ceil_div(wanted, ceil_div(problem.panels, tiles.panels));

@@ -11,7 +11,7 @@ constexpr int64_t kDirectColumns = 4 * kTileCols;  // with fewer columns of B, p
 constexpr int64_t kSerialWork = 2 * 1024 * 1024;   // multiply-adds of a product that one thread does alone, given others
 constexpr int64_t kSerialBatchWork = 32 << 20;     // the same when the batch is large
 constexpr int64_t kSerialColumns = 512;            // columns of B that one thread packs for itself at a time
-constexpr int64_t kUnitWork = 512 * 1024;          // multiply-adds of the smallest piece worth handing to a thread
+constexpr int64_t kGemmUnitWork = 512 * 1024;      // multiply-adds of the smallest piece worth handing to a thread
 
 // How one product is done; a function of its shape and strides only.
 struct Plan {
@@ -131,7 +131,7 @@ void run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuCon
   // Cut single products along the longer side; where each thread packs B for itself, the batch alone is shared out.
   int64_t tile_m = args.m, tile_n = args.n;
   const int64_t work = max64(1, args.m * args.n * args.k);
-  const int64_t wanted = min64(work / kUnitWork, ceil_div(4 * context.num_threads(), args.batch));
+  const int64_t wanted = min64(work / kGemmUnitWork, ceil_div(4 * context.num_threads(), args.batch));
   if (plan.direct_b && context.num_threads() > 1 && wanted > 1) {
     if (args.m > args.n) {
       tile_m = round_up(ceil_div(args.m, wanted), kTileRows);
@@ -140,7 +140,7 @@ void run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuCon
     }
   }
   const int64_t down = ceil_div(args.m, tile_m), across = ceil_div(args.n, tile_n);
-  const int64_t grain = max64(1, kUnitWork / max64(1, tile_m * tile_n * args.k));
+  const int64_t grain = max64(1, kGemmUnitWork / max64(1, tile_m * tile_n * args.k));
   context.parallel_for(args.batch * down * across, grain, [&](int64_t begin, int64_t end, int thread) {
     float* scratch = workspace + thread * thread_floats;
     for (int64_t unit = begin; unit < end; ++unit) {

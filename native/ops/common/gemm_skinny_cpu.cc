@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kSkinny = 4;
 constexpr int64_t kMinDotLength = 2 * kVecWidth;
-constexpr int64_t kUnitWork = 128 * 1024;  // elements of w per unit: some 15 us when they come from beyond L2
+constexpr int64_t kSkinnyUnitWork = 128 * 1024;  // elements of w per unit: some 15 us when they come from beyond L2
 
 // The product as seen above. y[r, j] lies at y[r * y_row + j * y_col].
 struct Skinny {
@@ -153,9 +153,9 @@ void gemm_skinny(const GemmArgs& args, float* workspace, CpuContext& context) {
   }
   // Columns per unit: whole pairs of vectors, so that a cut never falls inside one.
   const int64_t even = ceil_div(s.n, 2 * context.num_threads());
-  const int64_t columns = round_up(max64(even, kUnitWork / max64(1, s.k)), 2 * kVecWidth);
+  const int64_t columns = round_up(max64(even, kSkinnyUnitWork / max64(1, s.k)), 2 * kVecWidth);
   const int64_t chunks = ceil_div(s.n, columns);
-  const int64_t grain = max64(1, kUnitWork / (min64(columns, s.n) * s.k));
+  const int64_t grain = max64(1, kSkinnyUnitWork / (min64(columns, s.n) * s.k));
   context.parallel_for(args.batch * chunks, grain, [&](int64_t begin, int64_t end, int) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t batch = unit / chunks, j0 = unit % chunks * columns, j1 = min64(j0 + columns, s.n);

@@ -6,7 +6,7 @@
 TK_BEGIN_LEVEL
 namespace {
 
-GemmArgs pointwise(const ConvGeometry& g, const float* x, const float* dy, float* dfilter) {
+GemmArgs pointwise_filter_grad(const ConvGeometry& g, const float* x, const float* dy, float* dfilter) {
   GemmArgs args;
   args.m = g.c, args.n = g.cout, args.k = pixels(g);
   args.a = {x, 1, g.c};
@@ -65,7 +65,7 @@ int64_t list_segments(const FilterGrad& f, int64_t block, int64_t group, ColumnS
   return count;
 }
 
-void compute(void* self, const BlockedTile& tile) {
+void compute_filter_grad(void* self, const BlockedTile& tile) {
   const FilterGrad& f = *static_cast<const FilterGrad*>(self);
   const int64_t depth = f.k.end(tile.block) - f.k.begin(tile.block);
   const int64_t group_rows = f.group_rows(), group_panels = f.group_panels();
@@ -109,7 +109,7 @@ BlockedProblem blocked_problem(const ConvGeometry& g, FilterGrad* f) {
   problem.self = f;
   problem.pack_b = pack_dy;
   problem.begin_tile = nullptr;
-  problem.compute = compute;
+  problem.compute = compute_filter_grad;
   return problem;
 }
 
@@ -122,9 +122,9 @@ Pieces workspace_pieces(const BlockedProblem& problem, const FilterGrad& f) {
           f.joined ? padded_floats(f.g) : 0};
 }
 
-int64_t workspace(const OpCall& call, const ConvGeometry& g, int num_threads) {
+int64_t filter_grad_workspace(const OpCall& call, const ConvGeometry& g, int num_threads) {
   if (call[2].size == 0 || call[1].size == 0) return 0;
-  if (g.is_pointwise()) return gemm_workspace(pointwise(g, nullptr, nullptr, nullptr), num_threads);
+  if (g.is_pointwise()) return gemm_workspace(pointwise_filter_grad(g, nullptr, nullptr, nullptr), num_threads);
   FilterGrad f = {};
   const BlockedProblem problem = blocked_problem(g, &f);
   const Pieces pieces = workspace_pieces(problem, f);
@@ -139,7 +139,7 @@ void filter_grad(const OpCall& call, const ConvGeometry& g, CpuContext& context)
     std::memset(dfilter.data, 0, size_t(dfilter.bytes()));
     return;
   }
-  if (g.is_pointwise()) return gemm(pointwise(g, x.f32(), dy.f32(), dfilter.f32()), call.workspace, context);
+  if (g.is_pointwise()) return gemm(pointwise_filter_grad(g, x.f32(), dy.f32(), dfilter.f32()), call.workspace, context);
   FilterGrad f = {};
   const BlockedProblem problem = blocked_problem(g, &f);
   const Pieces pieces = workspace_pieces(problem, f);
@@ -165,10 +165,10 @@ void filter_grad(const OpCall& call, const ConvGeometry& g, CpuContext& context)
 }  // namespace
 
 int64_t conv2d_filter_grad_workspace(const OpCall& call, int num_threads) {
-  return workspace(call, read_conv2d(call, call[0], call[2], call[1]), num_threads);
+  return filter_grad_workspace(call, read_conv2d(call, call[0], call[2], call[1]), num_threads);
 }
 int64_t conv3d_filter_grad_workspace(const OpCall& call, int num_threads) {
-  return workspace(call, read_conv3d(call, call[0], call[2], call[1]), num_threads);
+  return filter_grad_workspace(call, read_conv3d(call, call[0], call[2], call[1]), num_threads);
 }
 void conv2d_filter_grad_cpu(const OpCall& call, CpuContext& context) {
   filter_grad(call, read_conv2d(call, call[0], call[2], call[1]), context);

@@ -6,7 +6,7 @@
 TK_BEGIN_LEVEL
 namespace {
 
-GemmArgs pointwise(const ConvGeometry& g, const float* x, const float* filter, float* y) {
+GemmArgs pointwise_forward(const ConvGeometry& g, const float* x, const float* filter, float* y) {
   GemmArgs args;
   args.m = pixels(g), args.n = g.cout, args.k = g.c;
   args.a = {x, g.c, 1};
@@ -49,9 +49,9 @@ GatherProduct gather(const ConvGeometry& g, const StridedMatrix* filter, const f
   return p;
 }
 
-int64_t workspace(const OpCall& call, const ConvGeometry& g, int num_threads) {
+int64_t forward_workspace(const OpCall& call, const ConvGeometry& g, int num_threads) {
   if (call[2].size == 0 || call[1].size == 0) return 0;
-  if (g.is_pointwise()) return gemm_workspace(pointwise(g, nullptr, nullptr, nullptr), num_threads);
+  if (g.is_pointwise()) return gemm_workspace(pointwise_forward(g, nullptr, nullptr, nullptr), num_threads);
   const int64_t copy = joins_taps(g) ? padded_floats(g) * int64_t(sizeof(float)) : 0;
   return copy + gather_workspace(gather(g, nullptr, nullptr, nullptr), num_threads);
 }
@@ -63,7 +63,7 @@ void convolve(const OpCall& call, const ConvGeometry& g, CpuContext& context) {
     std::memset(y.data, 0, size_t(y.bytes()));
     return;
   }
-  if (g.is_pointwise()) return gemm(pointwise(g, x.f32(), filter.f32(), y.f32()), call.workspace, context);
+  if (g.is_pointwise()) return gemm(pointwise_forward(g, x.f32(), filter.f32(), y.f32()), call.workspace, context);
   float* scratch = static_cast<float*>(call.workspace);
   const float* source = x.f32();
   if (joins_taps(g) && padded_floats(g) > 0) {
@@ -78,10 +78,10 @@ void convolve(const OpCall& call, const ConvGeometry& g, CpuContext& context) {
 }  // namespace
 
 int64_t conv2d_workspace(const OpCall& call, int num_threads) {
-  return workspace(call, read_conv2d(call, call[0], call[1], call[2]), num_threads);
+  return forward_workspace(call, read_conv2d(call, call[0], call[1], call[2]), num_threads);
 }
 int64_t conv3d_workspace(const OpCall& call, int num_threads) {
-  return workspace(call, read_conv3d(call, call[0], call[1], call[2]), num_threads);
+  return forward_workspace(call, read_conv3d(call, call[0], call[1], call[2]), num_threads);
 }
 void conv2d_cpu(const OpCall& call, CpuContext& context) {
   convolve(call, read_conv2d(call, call[0], call[1], call[2]), context);

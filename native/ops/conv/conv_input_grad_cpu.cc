@@ -6,7 +6,7 @@
 TK_BEGIN_LEVEL
 namespace {
 
-GemmArgs pointwise(const ConvGeometry& g, const float* dy, const float* filter, float* dx) {
+GemmArgs pointwise_input_grad(const ConvGeometry& g, const float* dy, const float* filter, float* dx) {
   GemmArgs args;
   args.m = pixels(g), args.n = g.c, args.k = g.cout;
   args.a = {dy, g.cout, 1};
@@ -144,9 +144,9 @@ void for_each_class(const ConvGeometry& g, const Visit& visit) {
   }
 }
 
-int64_t workspace(const OpCall& call, const ConvGeometry& g, int num_threads) {
+int64_t input_grad_workspace(const OpCall& call, const ConvGeometry& g, int num_threads) {
   if (call[2].size == 0 || call[1].size == 0 || call[0].size == 0) return 0;
-  if (g.is_pointwise()) return gemm_workspace(pointwise(g, nullptr, nullptr, nullptr), num_threads);
+  if (g.is_pointwise()) return gemm_workspace(pointwise_input_grad(g, nullptr, nullptr, nullptr), num_threads);
   if (uses_columns(g)) {
     const int64_t step = column_images(g), columns = round_up(step * g.od * g.oh * g.ow * g.taps() * g.c, 16);
     int64_t bytes = gemm_workspace(column_product(g, step, nullptr, nullptr, nullptr), num_threads);
@@ -171,7 +171,7 @@ void input_grad(const OpCall& call, const ConvGeometry& g, CpuContext& context) 
     std::memset(dx.data, 0, size_t(dx.bytes()));
     return;
   }
-  if (g.is_pointwise()) return gemm(pointwise(g, dy.f32(), filter.f32(), dx.f32()), call.workspace, context);
+  if (g.is_pointwise()) return gemm(pointwise_input_grad(g, dy.f32(), filter.f32(), dx.f32()), call.workspace, context);
   float* scratch = static_cast<float*>(call.workspace);
   if (uses_columns(g)) return run_columns(g, dy.f32(), filter.f32(), dx.f32(), scratch, context);
   bool untouched = false;
@@ -192,10 +192,10 @@ void input_grad(const OpCall& call, const ConvGeometry& g, CpuContext& context) 
 }  // namespace
 
 int64_t conv2d_input_grad_workspace(const OpCall& call, int num_threads) {
-  return workspace(call, read_conv2d(call, call[2], call[1], call[0]), num_threads);
+  return input_grad_workspace(call, read_conv2d(call, call[2], call[1], call[0]), num_threads);
 }
 int64_t conv3d_input_grad_workspace(const OpCall& call, int num_threads) {
-  return workspace(call, read_conv3d(call, call[2], call[1], call[0]), num_threads);
+  return input_grad_workspace(call, read_conv3d(call, call[2], call[1], call[0]), num_threads);
 }
 void conv2d_input_grad_cpu(const OpCall& call, CpuContext& context) {
   input_grad(call, read_conv2d(call, call[2], call[1], call[0]), context);

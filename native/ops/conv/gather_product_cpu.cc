@@ -56,7 +56,7 @@ void fill_tables(void* self, int64_t panel0, int64_t panel1, int thread) {
   }
 }
 
-void compute(void* self, const BlockedTile& tile) {
+void compute_gathered(void* self, const BlockedTile& tile) {
   const Tables& tables = *static_cast<const Tables*>(self);
   const KBlocks& k = tables.k;
   const int64_t k0 = k.begin(tile.block), depth = k.end(tile.block) - k0;
@@ -88,7 +88,7 @@ BlockedProblem blocked_problem(const GatherProduct& p, Tables* tables) {
   problem.self = tables;
   problem.pack_b = pack_b;
   problem.begin_tile = fill_tables;
-  problem.compute = compute;
+  problem.compute = compute_gathered;
   return problem;
 }
 

@@ -23,9 +23,6 @@ TK_INLINE auto beats(T a, T b) {
   }
 }
 
-TK_INLINE VecF splat(float x) { return set1(x); }
-TK_INLINE VecI splat(int32_t x) { return set1i(x); }
-
 template <bool kMax, class In, class Value>
 Best<Value> search_row(Best<Value> best, const In* x, int64_t n, int32_t first_index) {
   auto value0 = splat(best.value), value1 = value0;
@@ -60,8 +57,6 @@ Best<Value> search_row(Best<Value> best, const In* x, int64_t n, int32_t first_i
   }
   return best;
 }
-
-constexpr int64_t kTileRoom = kTileColumns + kVecWidth;
 
 // values and indices have room for whole vectors and hold the best so far.
 template <bool kMax, class In, class Value>

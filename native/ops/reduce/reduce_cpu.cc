@@ -6,9 +6,6 @@
 TK_BEGIN_LEVEL
 namespace {
 
-TK_INLINE VecF splat(float x) { return set1(x); }
-TK_INLINE VecI splat(int32_t x) { return set1i(x); }
-
 // combine(a, b) for vectors and single elements: a is what was gathered so far.
 template <class Element>
 struct Sum;
@@ -122,9 +119,6 @@ typename R::T reduce_row(const typename R::T* x, int64_t n) {
   while (depth > 0) v = R::combine(waiting[--depth], v);
   return fold_lanes(v, fold);
 }
-
-// Room for a tile whose last vector may be partly used.
-constexpr int64_t kTileRoom = kTileColumns + kVecWidth;
 
 template <class R>
 TK_INLINE typename R::Vec load_columns(const typename R::T* x, int64_t left) {

@@ -7,7 +7,9 @@
 
 TK_BEGIN_LEVEL
 
-constexpr int64_t kTileColumns = 1024;    // a row of a tile is a page; its accumulators stay in the first-level cache
+constexpr int64_t kTileColumns = 1024;  // a row of a tile is a page; its accumulators stay in the first-level cache
+// Room for a tile whose last vector may be partly used.
+constexpr int64_t kTileRoom = kTileColumns + kVecWidth;
 constexpr int64_t kEnoughUnits = 32;      // no chunks of n from here on
 constexpr int64_t kMinChunk = 16384;      // elements in a chunk, at least
 constexpr int64_t kChunkMultiple = 1024;  // chunks are whole blocks of the row reduction
@@ -64,6 +66,9 @@ TK_INLINE ReduceUnit reduce_unit(const ReduceGeometry& g, int64_t index) {
   u.columns = g.inner - u.first_column < kTileColumns ? g.inner - u.first_column : kTileColumns;
   return u;
 }
+
+TK_INLINE VecF splat(float x) { return set1(x); }
+TK_INLINE VecI splat(int32_t x) { return set1i(x); }
 
 // Units that make up one unit of parallel work.
 TK_INLINE int64_t reduce_grain(const ReduceGeometry& g) {
