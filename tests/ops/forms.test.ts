@@ -90,9 +90,14 @@ const w = (): tf.Tensor => tf.complex(tf.tensor2d([[2], [-1]]), tf.tensor2d([[3]
 /** A case on two complex numbers of shapes [1, 3] and [2, 1], given and judged by their real and imaginary parts. */
 const complexCase = (name: string, run: (z: tf.Tensor, w: tf.Tensor) => tf.Tensor, parts = 2): OpCase => ({
   name,
-  inputs: [[1, 3], [1, 3], [2, 1], [2, 1]].map((shape) => ({ shape })),
+  inputs: [
+    [1, 3],
+    [1, 3],
+    [2, 1],
+    [2, 1],
+  ].map((shape) => ({ shape })),
   run: (re, im, otherRe, otherIm) => {
-    const result = run(tf.complex(re!, im!), tf.complex(otherRe!, otherIm!));
+    const result = run(tf.complex(re, im), tf.complex(otherRe, otherIm));
     return parts === 1 ? result : [tf.real(result), tf.imag(result)];
   },
 });
