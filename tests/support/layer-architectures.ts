@@ -147,7 +147,10 @@ const DENSE: readonly Architecture[] = [
     { shape: [5] },
     (inputShape) => [
       layers.dense({ units: 6, inputShape, activation: 'gelu' }),
-      layers.dense({ units: 3, activation: 'logSoftmax' }),
+      layers.dense({
+        units: 3, // The typings lack it.
+        activation: 'logSoftmax' as 'softmax',
+      }),
     ],
     { targets: ['one-hot'], compile: compileWith(() => tf.train.adamax(0.01), 'categoricalHinge') },
   ),
