@@ -19,7 +19,7 @@ const nodeGlobals = Object.fromEntries(
 );
 
 export default tseslint.config(
-  { ignores: ['build/', 'build-*/', 'dist/', 'runs/', 'coverage/', 'ts/export/proto/*_pb.ts', 'tests/fixtures/'] },
+  { ignores: ['build/', 'build-*/', 'dist/', 'runs/', 'coverage/', 'ts/*/proto/*_pb.ts', 'tests/fixtures/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

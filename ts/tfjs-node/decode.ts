@@ -47,9 +47,13 @@ async function decodeWithSharp({ place, format, bytes, allFrames, isTruncationAl
     return { width: info.width, height: info.height / pages, channels: info.channels, frames: pages, data };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TensorkilnError('E_DATA', `[${place}] Invalid ${format.toUpperCase()} data, size ${String(bytes.length)}: ${reason.replace(/[:.\s]+$/, '')}.`, {
-      cause,
-    });
+    throw new TensorkilnError(
+      'E_DATA',
+      `[${place}] Invalid ${format.toUpperCase()} data, size ${String(bytes.length)}: ${reason.replace(/[:.\s]+$/, '')}.`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -63,9 +63,9 @@ function tensorOf({ data, height, width, channels }: Pixels): tf.Tensor3D {
  * @param contents            the encoded image
  * @param channels            1 grey, 3 RGB, 0 as many as the file has; default 0
  * @param ratio               1, 2, 4 or 8: so many pixels become one in each direction, by their mean; default 1
- * @param fancyUpscaling      taken and not used: the better upsampling is always on
+ * @param _fancyUpscaling     taken and not used: the better upsampling is always on
  * @param tryRecoverTruncated whether a file that ends early gives an image, grey where data is missing; default false
- * @param acceptableFraction  taken and not used: every fraction is accepted
+ * @param _acceptableFraction taken and not used: every fraction is accepted
  * @param dctMethod           '', 'INTEGER_FAST' or 'INTEGER_ACCURATE': a hint, not used
  * @returns [height, width, channels] int32
  * @throws E_DATA when the bytes are no such image or sharp is not installed, E_USAGE for a wrong argument
@@ -74,13 +74,11 @@ export function decodeJpeg(
   contents: Uint8Array,
   channels = 0,
   ratio = 1,
-  fancyUpscaling = true,
+  _fancyUpscaling = true,
   tryRecoverTruncated = false,
-  acceptableFraction = 1,
+  _acceptableFraction = 1,
   dctMethod = '',
 ): tf.Tensor3D {
-  void fancyUpscaling;
-  void acceptableFraction;
   if (![1, 2, 4, 8].includes(ratio)) {
     throw new TensorkilnError('E_USAGE', `[decodeJpeg] ratio must be 1, 2, 4, or 8, got ${String(ratio)}.`);
   }
@@ -172,10 +170,7 @@ interface RawImage {
 
 function checkRange(place: string, name: string, value: number, [low, high]: readonly [number, number]): void {
   if (Number.isInteger(value) && value >= low && value <= high) return;
-  throw new TensorkilnError(
-    'E_USAGE',
-    `[${place}] ${name} must be in [${String(low)},${String(high)}], got ${String(value)}.`,
-  );
+  throw new TensorkilnError('E_USAGE', `[${place}] ${name} must be in [${String(low)},${String(high)}], got ${String(value)}.`);
 }
 
 /**
@@ -210,7 +205,10 @@ export async function encodeJpeg(
   const needed = { '': raw.channels, grayscale: 1, rgb: 3 }[format] as number | undefined;
   if (needed !== raw.channels) {
     const expected = needed === undefined ? `expected '', 'grayscale' or 'rgb'` : `expected ${String(needed)} channels`;
-    throw new TensorkilnError('E_USAGE', `[${place}] format is '${format}': ${expected}, got ${String(raw.channels)} channels.`);
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[${place}] format is '${format}': ${expected}, got ${String(raw.channels)} channels.`,
+    );
   }
   checkRange(place, 'quality', quality, [0, 100]);
   checkRange(place, 'xDensity', xDensity, [0, 65535]);

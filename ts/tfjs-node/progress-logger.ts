@@ -24,7 +24,7 @@ export class ProgressLogger extends CustomCallback {
         this.#batchesPerEpoch = samples != null && batchSize != null ? Math.ceil(samples / batchSize) : (steps ?? 0);
       },
       onEpochBegin: (epoch) => {
-        console.log(`Epoch ${String(epoch + 1)} / ${String(this.params['epochs'])}`);
+        process.stdout.write(`Epoch ${String(epoch + 1)} / ${String(this.params['epochs'])}\n`);
         this.#epochStart = tf.util.now();
         this.#batches = 0;
         this.#lastDraw = 0;
@@ -39,7 +39,7 @@ export class ProgressLogger extends CustomCallback {
         const ms = tf.util.now() - this.#epochStart;
         const samples = (this.params['samples'] as number | undefined) ?? this.#batches;
         const perStep = (ms / samples) * 1000;
-        console.log(`${ms.toFixed(0)}ms ${perStep.toFixed(0)}us/step - ${metricsText(logs)}`);
+        process.stdout.write(`${ms.toFixed(0)}ms ${perStep.toFixed(0)}us/step - ${metricsText(logs)}\n`);
         await tf.nextFrame();
       },
     });

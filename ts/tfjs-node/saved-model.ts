@@ -1,8 +1,8 @@
 /** TensorFlow's SavedModel needs TensorFlow to run: what tfjs-node offers for it ends here with the way round. */
 import { TensorkilnError } from '../errors.js';
 
-function refuse(place: string, folder: string): never {
-  throw new TensorkilnError(
+function refusal(place: string, folder: string): TensorkilnError {
+  return new TensorkilnError(
     'E_USAGE',
     `[${place}] ${folder}: a SavedModel runs on TensorFlow only. Convert it once with the Python package tensorflowjs ` +
       `(\`tensorflowjs_converter --input_format=tf_saved_model <folder> <output>\`) and load it with ` +
@@ -15,11 +15,8 @@ function refuse(place: string, folder: string): never {
  *
  * @throws E_USAGE always, naming the converter
  */
-export async function loadSavedModel(folder: string, tags = ['serve'], signature = 'serving_default'): Promise<never> {
-  void tags;
-  void signature;
-  await Promise.resolve();
-  return refuse('loadSavedModel', folder);
+export function loadSavedModel(folder: string, _tags = ['serve'], _signature = 'serving_default'): Promise<never> {
+  return Promise.reject(refusal('loadSavedModel', folder));
 }
 
 /**
@@ -27,9 +24,8 @@ export async function loadSavedModel(folder: string, tags = ['serve'], signature
  *
  * @throws E_USAGE always, naming the converter
  */
-export async function getMetaGraphsFromSavedModel(folder: string): Promise<never> {
-  await Promise.resolve();
-  return refuse('getMetaGraphsFromSavedModel', folder);
+export function getMetaGraphsFromSavedModel(folder: string): Promise<never> {
+  return Promise.reject(refusal('getMetaGraphsFromSavedModel', folder));
 }
 
 /** How many SavedModels are loaded: none ever. */

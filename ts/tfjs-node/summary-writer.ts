@@ -49,10 +49,7 @@ function assertStep(step: number): void {
 }
 
 function numberOf(value: tf.Tensor): number {
-  tf.util.assert(
-    value.rank === 0,
-    () => `A non-scalar tensor (rank ${String(value.rank)}) is passed to writeScalarSummary()`,
-  );
+  tf.util.assert(value.rank === 0, () => `A non-scalar tensor (rank ${String(value.rank)}) is passed to writeScalarSummary()`);
   return value.dataSync()[0]!;
 }
 
@@ -80,9 +77,7 @@ export function summaryFileWriter(
   );
   const known = writers.get(logdir);
   if (known !== undefined) return known;
-  const writer = new SummaryFileWriter(
-    new EventFileWriter(logdir, { maxQueue, flushMs: flushMillis, suffix: filenameSuffix }),
-  );
+  const writer = new SummaryFileWriter(new EventFileWriter(logdir, { maxQueue, flushMs: flushMillis, suffix: filenameSuffix }));
   writers.set(logdir, writer);
   return writer;
 }
