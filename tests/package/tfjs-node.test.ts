@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { io } from '@tensorflow/tfjs-core';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import * as tf from '../../dist/tfjs-node/index.js';
 import { shrink, withChannels } from '../../dist/tfjs-node/pixels.js';
@@ -28,6 +29,9 @@ interface ImageCase {
 
 const { images } = JSON.parse(textOf('tests/fixtures/tfjs_node.json')) as { images: ImageCase[] };
 const bytesOf = (name: string): Uint8Array => Uint8Array.from(Buffer.from(images.find((image) => image.name === name)!.file, 'base64')); // prettier-ignore
+
+/** For fit; typed as nothing, since the typings want a member of an enumeration that exists in them only. */
+const SILENT: object = { verbose: 0 };
 
 /** The picture of tfjs-node's own image tests. */
 const PICTURE = [238, 101, 0, 50, 50, 50, 100, 50, 0, 200, 100, 50];
@@ -107,6 +111,8 @@ describe('decoding', () => {
     ['half a JPEG', () => tf.node.decodeJpeg(bytesOf('jpeg 4:4:4').subarray(0, 700)), 'Invalid JPEG data, size 700'],
     ['half a BMP', () => tf.node.decodeBmp(bytesOf('bmp of 24 bits').subarray(0, 100)), 'Invalid BMP data: the pixels need'],
     ['a BMP of huge size', () => tf.node.decodeBmp(Uint8Array.from(bytesOf('bmp of 24 bits'), (byte, at) => (at === 20 || at === 24 ? 255 : byte))), 'Invalid BMP data'], // prettier-ignore
+    ['a BMP of 16 bits', () => tf.node.decodeBmp(Uint8Array.from(bytesOf('bmp of 24 bits'), (byte, at) => (at === 28 ? 16 : byte))), 'got 16 bits, compression 0'], // prettier-ignore
+    ['a colour outside a palette', () => tf.node.decodeBmp(Uint8Array.from(bytesOf('bmp with a palette'), (byte, at) => (at === 46 ? 2 : byte))), 'of a palette of 2'], // prettier-ignore
     ['a path', () => tf.node.decodeImage('cat.png' as unknown as Uint8Array), 'expected a Uint8Array with an encoded image'],
   ])('refuses %s', (_, decode, message) => {
     expect(decode).toThrow(message);
@@ -155,7 +161,7 @@ describe('encoding', () => {
 
   it('JPEG holds the densities, the XMP and the picture', async () => {
     const before = tf.memory().numTensors;
-    const image = tf.fill([16, 16, 3], 120, 'int32') as tf.Tensor3D;
+    const image = tf.fill<tf.Rank.R3>([16, 16, 3], 120, 'int32');
     const xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"/>';
     const jpeg = await tf.node.encodeJpeg(image, 'rgb', 90, true, true, false, 'cm', 500, 300, xmp);
     image.dispose();
@@ -165,7 +171,7 @@ describe('encoding', () => {
     expect(Buffer.from(jpeg).includes(xmp)).toBe(true);
     // A flat picture survives any quality but for rounding.
     expect(tf.node.decodeJpeg(jpeg).dataSync().every((value) => Math.abs(value - 120) <= 1)).toBe(true); // prettier-ignore
-    const plain = await tf.node.encodeJpeg(tf.fill([9, 9, 1], 30, 'int32') as tf.Tensor3D, 'grayscale');
+    const plain = await tf.node.encodeJpeg(tf.fill<tf.Rank.R3>([9, 9, 1], 30, 'int32'), 'grayscale');
     expect(new DataView(plain.buffer, plain.byteOffset).getUint8(13)).toBe(1);
     expect(tf.node.decodeJpeg(plain).shape).toEqual([9, 9, 1]);
     const [best, worst] = await Promise.all([100, 0].map((quality) => tf.node.encodeJpeg(picture(), '', quality)));
@@ -174,7 +180,7 @@ describe('encoding', () => {
 
   it('refuses what it cannot encode', async () => {
     const flat = tf.ones([2, 2]) as unknown as tf.Tensor3D;
-    const grey = tf.ones([2, 2, 1]) as tf.Tensor3D;
+    const grey = tf.ones<tf.Rank.R3>([2, 2, 1]);
     await expect(tf.node.encodePng(flat)).rejects.toThrow(
       'image must be 3-dimensional [height, width, channels], got shape [2,2]',
     );
@@ -199,11 +205,11 @@ describe('file://', () => {
   it('saves and loads a layers model with its optimizer, as tfjs-node writes it', async () => {
     const model = smallModel();
     model.compile({ optimizer: tf.train.adam(0.01), loss: 'meanSquaredError' });
-    await model.fit(tf.ones([4, 2]), tf.zeros([4, 1]), { verbose: 0 });
+    await model.fit(tf.ones([4, 2]), tf.zeros([4, 1]), SILENT);
     model.setUserDefinedMetadata({ kind: 'test' });
     const result = await model.save(`file://${at('new', 'model')}`, { includeOptimizer: true });
     expect(readdirSync(at('new', 'model')).sort()).toEqual(['model.json', 'weights.bin']);
-    const json = JSON.parse(readFileSync(at('new', 'model', 'model.json'), 'utf8')) as tf.io.ModelJSON;
+    const json = JSON.parse(readFileSync(at('new', 'model', 'model.json'), 'utf8')) as io.ModelJSON;
     expect(json).toMatchObject({ format: 'layers-model', convertedBy: null, userDefinedMetadata: { kind: 'test' } });
     expect(json.generatedBy).toMatch(/^TensorFlow\.js tfjs-layers v4/);
     expect(json.weightsManifest.length).toBe(1);
@@ -319,7 +325,7 @@ describe('TensorBoard', () => {
     model.compile({ loss: 'meanSquaredError', optimizer: 'sgd', metrics: ['mae'] });
     const [xs, ys] = [tf.ones([8, 2]), tf.zeros([8, 1])];
     const callbacks = tf.node.tensorBoard(logdir, { updateFreq, histogramFreq: 2 });
-    const { history } = await model.fit(xs, ys, { epochs: 2, batchSize: 4, verbose: 0, validationData: [xs, ys], callbacks });
+    const { history } = await model.fit(xs, ys, { epochs: 2, batchSize: 4, ...SILENT, validationData: [xs, ys], callbacks });
     const train = readEvents(path.join(logdir, 'train'));
     const scalars = (tag: string): number[] => train.filter((event) => event.tag === tag).map(({ scalar }) => scalar!);
     expect(scalars('epoch_loss')).toEqual(history['loss']!.map((value) => Math.fround(value as number)));
@@ -346,7 +352,7 @@ describe('progress of fit', () => {
     const write = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
     const model = smallModel();
     model.compile({ loss: 'meanSquaredError', optimizer: 'sgd' });
-    await model.fit(tf.ones([4, 2]), tf.ones([4, 1]), { epochs: 2, verbose: 0 });
+    await model.fit(tf.ones([4, 2]), tf.ones([4, 1]), { epochs: 2, ...SILENT });
     const silent = write.mock.calls.length;
     await model.fit(tf.ones([4, 2]), tf.ones([4, 1]), { epochs: 2 });
     const lines = write.mock.calls.map(([text]) => String(text));

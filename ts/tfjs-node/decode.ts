@@ -1,4 +1,4 @@
-/** From the bytes of an image file to pixels, by sharp and bmp-ts. Runs in the worker of decode-worker.ts. */
+/** From the bytes of an image file to pixels, by sharp; BMP by bmp.ts. Runs in the worker of decode-worker.ts. */
 import { TensorkilnError } from '../errors.js';
 import { importOptional } from '../optional-package.js';
 import { decodeBmpPixels } from './bmp.js';
@@ -23,7 +23,7 @@ export interface DecodeRequest {
 export async function decodePixels(request: DecodeRequest): Promise<Pixels> {
   const { format, bytes, channels } = request;
   if (format === 'bmp') {
-    const pixels = await decodeBmpPixels(bytes);
+    const pixels = decodeBmpPixels(bytes);
     return withChannels(pixels, channels || pixels.channels);
   }
   const pixels = await decodeWithSharp(request);

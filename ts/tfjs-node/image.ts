@@ -214,7 +214,7 @@ export async function encodeJpeg(
   checkRange(place, 'xDensity', xDensity, [0, 65535]);
   checkRange(place, 'yDensity', yDensity, [0, 65535]);
   if (!['in', 'cm'].includes(densityUnit)) {
-    throw new TensorkilnError('E_USAGE', `[${place}] densityUnit must be 'in' or 'cm', got '${String(densityUnit)}'.`);
+    throw new TensorkilnError('E_USAGE', `[${place}] densityUnit must be 'in' or 'cm', got '${densityUnit}'.`);
   }
   const sharp = await loadSharp(place);
   const pipeline = sharp(data, { raw })

@@ -73,7 +73,7 @@ export function summaryFileWriter(
 ): SummaryFileWriter {
   tf.util.assert(
     typeof logdir === 'string' && logdir.length > 0,
-    () => `Invalid logdir: ${String(logdir)}. Expected a non-empty string for logdir.`,
+    () => `Invalid logdir: ${logdir}. Expected a non-empty string for logdir.`,
   );
   const known = writers.get(logdir);
   if (known !== undefined) return known;

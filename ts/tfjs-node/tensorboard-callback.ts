@@ -38,7 +38,7 @@ export class TensorBoardCallback extends CustomCallback {
     const { updateFreq = 'epoch', histogramFreq = 0 } = args;
     tf.util.assert(
       ['batch', 'epoch'].includes(updateFreq),
-      () => `Expected updateFreq to be 'batch' or 'epoch', but got ${String(updateFreq)}`,
+      () => `Expected updateFreq to be 'batch' or 'epoch', but got ${updateFreq}`,
     );
     tf.util.assert(
       Number.isInteger(histogramFreq) && histogramFreq >= 0,
