@@ -12,7 +12,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['evaluate', 'export'],
   ['train', 'serve', 'registry'],
   ['tune', 'distributed'],
-  ['index'],
+  ['index', 'tfjs-node'],
   ['cli'],
 ];
 

@@ -44,8 +44,14 @@ function nodeHTTPRequest(url: string, requestInit?: RequestInit, weightPathPrefi
   });
 }
 
+/** What tfjs-node adds to tfjs-core's `io`. */
+interface NodeIo {
+  readonly fileSystem: typeof fileSystem;
+  readonly nodeHTTPRequest: typeof nodeHTTPRequest;
+}
+
 /** tfjs-core's `io` with the handlers of tfjs-node. */
-export const io = { ...tf.io, fileSystem, nodeHTTPRequest };
+export const io: typeof tf.io & NodeIo = { ...tf.io, fileSystem, nodeHTTPRequest };
 
 registerTensorflowName();
 tf.io.registerLoadRouter(fileSystemRouter);
