@@ -43,3 +43,8 @@ export class TensorkilnError extends Error {
 export function isTensorkilnError(error: unknown): error is TensorkilnError {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code in ERROR_CODES;
 }
+
+/** The code of an error of ours; anything else is a defect. */
+export function errorCodeOf(error: unknown): ErrorCode {
+  return isTensorkilnError(error) ? error.code : 'E_INTERNAL';
+}

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { loadConfig } from '../../ts/cli/config/load.js';
-import { runTraining } from '../../ts/cli/run-training.js';
+import { loadConfig } from '../../ts/run/config/load.js';
+import { runTraining } from '../../ts/run/run-training.js';
 
 const CONFIG = fileURLToPath(new URL('../../examples/penguins/training-config.yaml', import.meta.url));
 const SEEDS = [0, 1, 2, 3, 4];

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { configSchema, keysAt } from '../../ts/cli/config/schema.js';
+import { configSchema, keysAt } from '../../ts/run/config/schema.js';
 import { describeFailure, exitCodeOf } from '../../ts/cli/failure.js';
 import { Output } from '../../ts/cli/output.js';
 import { ProgressLine } from '../../ts/cli/progress-line.js';
-import { withSnakeKeys } from '../../ts/cli/snake-case.js';
+import { withSnakeKeys } from '../../ts/run/snake-case.js';
 import { TensorkilnError } from '../../ts/errors.js';
 import type { EpochRecord } from '../../ts/train/types.js';
 

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadConfig, type LoadConfigOptions } from '../../ts/cli/config/load.js';
-import { configSchema, schemaAt, type TrainingConfig } from '../../ts/cli/config/schema.js';
+import { loadConfig, type LoadConfigOptions } from '../../ts/run/config/load.js';
+import { configSchema, schemaAt, type TrainingConfig } from '../../ts/run/config/schema.js';
 import { DEFAULT_NA_VALUES } from '../../ts/data/read-table.js';
 
 let folder: string;

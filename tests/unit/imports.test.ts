@@ -7,10 +7,12 @@ const SHARED = ['errors', 'arguments', 'optional-package', 'write-file'];
 
 /** Rooms of ts/ from the bottom up: a room may import itself, the shared files and the levels below its own. */
 const LEVELS: readonly (readonly string[])[] = [
+  ['formats'],
   ['data', 'track', 'backend'],
   ['nn', 'optim'],
   ['evaluate', 'export'],
   ['train', 'serve', 'registry'],
+  ['run'],
   ['tune', 'distributed'],
   ['index', 'tfjs-node'],
   ['cli'],

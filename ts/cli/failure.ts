@@ -1,12 +1,7 @@
-import { isTensorkilnError, type ErrorCode } from '../errors.js';
+import { errorCodeOf, type ErrorCode } from '../errors.js';
 
 /** What the user asked for is wrong, as opposed to something that failed while doing it. */
 const USAGE_CODES = new Set<ErrorCode>(['E_USAGE', 'E_CONFIG']);
-
-/** The code of an error of ours; anything else is a defect. */
-export function errorCodeOf(error: unknown): ErrorCode {
-  return isTensorkilnError(error) ? error.code : 'E_INTERNAL';
-}
 
 /** 2 for a wrong command line or configuration, 1 for everything else. */
 export function exitCodeOf(error: unknown): number {

@@ -2,11 +2,11 @@ import { relative } from 'node:path';
 import { styleText } from 'node:util';
 import type { DataCounts } from '../data/index.js';
 import type { TrainingHistory } from '../train/index.js';
-import { errorCodeOf } from './failure.js';
+import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
 import { formatLoss, formatPercent, ProgressLine } from './progress-line.js';
-import type { RunEvent, RunResult, Scores } from './run-events.js';
-import { withSnakeKeys } from './snake-case.js';
+import type { RunEvent, RunResult, Scores } from '../run/run-events.js';
+import { withSnakeKeys } from '../run/snake-case.js';
 
 /** Shows a run's events to someone. */
 export interface RunReporter {

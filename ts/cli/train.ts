@@ -1,6 +1,6 @@
 import { parse } from 'node:path';
 import { Command } from 'commander';
-import { loadConfig } from './config/load.js';
+import { loadConfig } from '../run/config/load.js';
 import { Output } from './output.js';
 import { JsonReporter, TextReporter } from './run-reporter.js';
 import { listenForSignals } from './signals.js';
@@ -41,7 +41,7 @@ async function train(file: string, options: TrainOptions): Promise<void> {
       ...(options.output === undefined ? {} : { output: options.output }),
     });
     // Loaded here so that help and a wrong configuration do not wait for the engine.
-    const { runTraining } = await import('./run-training.js');
+    const { runTraining } = await import('../run/run-training.js');
     await runTraining(config, {
       name: parse(file).name,
       signal: interruption.signal,

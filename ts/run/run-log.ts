@@ -1,7 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { pino, type Logger } from 'pino';
-import { TensorkilnError } from '../errors.js';
-import { errorCodeOf } from './failure.js';
+import { errorCodeOf, TensorkilnError } from '../errors.js';
 import type { RunEvent } from './run-events.js';
 import { withSnakeKeys } from './snake-case.js';
 
