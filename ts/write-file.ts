@@ -7,15 +7,21 @@ import { TensorkilnError } from './errors.js';
  * Writes a file whole or not at all: under a temporary name in the same folder, flushed to the disk, then renamed over the final name.
  *
  * @param path its folder is made if it is not there
+ * @param options `verify`: looks at the written file before it gets its name; what it throws is the reason it does not
  * @throws E_IO with the system's reason; the temporary file is removed and an earlier file of that name is untouched
  */
-export async function writeFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  content: string | Uint8Array,
+  options: { readonly verify?: (temporary: string) => Promise<void> } = {},
+): Promise<void> {
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     await makeFolder(dirname(path));
     const file = await open(temporary, 'wx');
     try {
       await writeAndSync(file, content);
+      await options.verify?.(temporary);
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true });

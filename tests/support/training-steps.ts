@@ -4,6 +4,7 @@ import { getEngine } from '../../ts/backend/native/engine.js';
 import { Conv2D, crossEntropy, Dense, Dropout, Flatten, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
 import { Adam, SGD, type Optimizer } from '../../ts/optim/index.js';
 import { makeSteps } from '../../ts/train/steps.js';
+import { toTrainable } from '../../ts/train/trainable.js';
 import { productOf, randomSource, randomValues } from './describe-model.js';
 
 export interface StepCase {
@@ -79,7 +80,10 @@ export async function runSteps(
   const optimizer = stepCase.makeOptimizer();
   model.build(inputShape);
   optimizer.bind(model.trainableVariables());
-  const steps = makeSteps(model, crossEntropy, optimizer, mode.isCompiled);
+  const steps = makeSteps(
+    { model: toTrainable(model), losses: [crossEntropy], lossWeights: [1], metrics: [], optimizer },
+    mode.isCompiled,
+  );
   const random = randomSource(7);
   const data = Array.from({ length: 4 }, (): [tf.Tensor, tf.Tensor] => [
     tf.tensor(randomValues(random, rows * productOf(inputShape)), [rows, ...inputShape]),

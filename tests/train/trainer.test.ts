@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../ts/data/dataset.js';
 import { crossEntropy, Dense, Dropout, meanSquaredError, Sequential } from '../../ts/nn/index.js';
 import { Adam, SGD } from '../../ts/optim/index.js';
-import { Trainer, type FitOptions, type TrainerOptions, type TrainingEvent } from '../../ts/train/index.js';
+import { Trainer, type FitOptions, type ModelTrainerOptions, type TrainingEvent } from '../../ts/train/index.js';
 import { randomSource } from '../support/describe-model.js';
 import { bitsOf, useNativeBackend } from '../support/native-backend.js';
 
@@ -47,7 +47,7 @@ const makeModel = (options: { seed?: number; dropout?: number; units?: number; o
     ],
   });
 
-const setUp = (options: Partial<TrainerOptions> = {}): { trainer: Trainer; model: Sequential; optimizer: Adam } => {
+const setUp = (options: Partial<ModelTrainerOptions> = {}): { trainer: Trainer; model: Sequential; optimizer: Adam } => {
   const model = (options.model as Sequential | undefined) ?? makeModel();
   const optimizer = (options.optimizer as Adam | undefined) ?? new Adam({ learningRate: 0.01 });
   return { model, optimizer, trainer: new Trainer({ loss: crossEntropy, ...options, model, optimizer }) };
@@ -186,7 +186,7 @@ describe('stopping', () => {
     const best = history.epochs[history.bestEpoch - 1]!;
     expect((await trainer.evaluate(validation)).loss).toBe(best.validationLoss);
     expect(best.validationLoss).toBe(Math.min(...history.epochs.map(({ validationLoss }) => validationLoss!)));
-    expect(events[0]).toEqual({ type: 'start', epochs: 200, stepsPerEpoch: 3, parameters: 82 });
+    expect(events[0]).toEqual({ type: 'start', epochs: 200, stepsPerEpoch: 3, parameters: 82, rows: 60 });
     expect(events.at(-1)).toEqual({ type: 'end', history });
     const steps = events.filter((event) => event.type === 'step');
     expect(steps.map(({ epoch, step }) => [epoch, step])).toEqual(

@@ -1,11 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
-import { configSchema, keysAt } from '../../ts/run/config/schema.js';
 import { describeFailure, exitCodeOf } from '../../ts/cli/failure.js';
 import { Output } from '../../ts/cli/output.js';
-import { ProgressLine } from '../../ts/cli/progress-line.js';
+import { formatSeconds, ProgressLine } from '../../ts/cli/progress-line.js';
 import { withSnakeKeys } from '../../ts/run/snake-case.js';
 import { TensorkilnError } from '../../ts/errors.js';
 import type { EpochRecord } from '../../ts/train/types.js';
@@ -18,6 +15,8 @@ const record = (epoch: number): EpochRecord => ({
   learningRate: 0.01,
   seconds: 1,
   samplesPerSecond: 12_345,
+  cpuSeconds: 2,
+  residentBytes: 1e8,
 });
 
 /** A stream that keeps what is written to it, as a terminal of some width or as a pipe. */
@@ -67,38 +66,61 @@ describe('withSnakeKeys', () => {
 describe('ProgressLine', () => {
   it('redraws one line on a terminal, no wider than it, at most every 100 ms', () => {
     const { output, text } = capture(50);
-    const progress = new ProgressLine(output, 200);
-    for (let epoch = 1; epoch <= 5; epoch++) progress.epoch(record(epoch));
+    let now = 0;
+    const progress = new ProgressLine(output, { epochs: 200, stepsPerEpoch: 4, rows: 64 }, () => now);
+    for (let epoch = 1; epoch <= 5; epoch++) {
+      progress.epoch(record(epoch));
+      now += 30;
+    }
     progress.clear();
     const lines = text().split('\r\x1b[2K').slice(1);
-    expect(lines).toHaveLength(2);
+    expect(lines).toHaveLength(3);
     expect(lines[0]).toMatch(/^░{20} epoch {3}1\/200 {2}train loss/);
     expect(lines[0]?.length).toBeLessThan(50);
-    expect(lines[1]).toBe('');
+    expect(lines[1]).toMatch(/epoch {3}5\/200/);
+    expect(lines[2]).toBe('');
+  });
+
+  it('tells loss, metrics, samples per second and the time left from step to step', () => {
+    const { output, text } = capture(200);
+    let now = 0;
+    const progress = new ProgressLine(output, { epochs: 10, stepsPerEpoch: 10, rows: 160 }, () => now);
+    for (let step = 1; step <= 10; step++) {
+      now += 1000;
+      progress.step({ epoch: 1, step, loss: 0.75, rows: 16 });
+    }
+    progress.epoch(record(1));
+    now += 1000;
+    progress.step({ epoch: 2, step: 1, loss: 0.5, rows: 16 });
+    const last = text().split('\r\x1b[2K').at(-1);
+    expect(last).toBe(
+      '██░░░░░░░░░░░░░░░░░░ epoch  2/10  loss 0.5000  validation loss 0.2500  accuracy 90.0 %  16 rows/s  1m29s left',
+    );
   });
 
   it('prints at most ten lines where there is no terminal', () => {
     const { output, text } = capture();
-    const progress = new ProgressLine(output, 95);
-    for (let epoch = 1; epoch <= 95; epoch++) progress.epoch(record(epoch));
+    const progress = new ProgressLine(output, { epochs: 95, stepsPerEpoch: 1, rows: 1 });
+    for (let epoch = 1; epoch <= 95; epoch++) {
+      progress.step({ epoch, step: 1, loss: 1, rows: 1 });
+      progress.epoch(record(epoch));
+    }
     expect(
       text()
         .trimEnd()
         .split('\n')
         .map((line) => line.slice(0, 11)),
-    ).toEqual([
-      'epoch  1/95',
-      'epoch 11/95',
-      'epoch 21/95',
-      'epoch 31/95',
-      'epoch 41/95',
-      'epoch 51/95',
-      'epoch 61/95',
-      'epoch 71/95',
-      'epoch 81/95',
-      'epoch 91/95',
-    ]);
+    ).toEqual(Array.from({ length: 10 }, (_, index) => `epoch ${String(10 * index + 1).padStart(2)}/95`));
     expect(text()).not.toContain('\x1b');
+  });
+
+  it.each([
+    [0.4, '0s'],
+    [59.4, '59s'],
+    [185, '3m05s'],
+    [7800, '2h10m'],
+  ])('%s seconds are %s', (seconds, expected) => {
+    expect(formatSeconds(seconds)).toBe(expected);
   });
 });
 
@@ -110,37 +132,5 @@ describe('Output', () => {
     output.line('second');
     expect(text()).toBe('first\n');
     expect(() => stream.emit('error', Object.assign(new Error('disk full'), { code: 'ENOSPC' }))).toThrow('disk full');
-  });
-});
-
-describe('docs/configuration.md', () => {
-  const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-  const table = text.slice(0, text.indexOf('## Columns'));
-
-  /** Dotted names of all keys that take a value. */
-  function leaves(path: readonly string[]): string[] {
-    const keys = keysAt(path);
-    return keys === undefined ? [path.join('.')] : keys.flatMap((key) => leaves([...path, key]));
-  }
-
-  it('lists every key, and no other', () => {
-    const documented = [...table.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell = '']) => {
-      const names = [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
-      const section = names[0]?.split('.')[0] ?? '';
-      return names.map((name) => (name.startsWith('.') ? section + name : name));
-    });
-    expect(documented).toEqual(leaves([]));
-  });
-
-  it('names the defaults of plain keys', () => {
-    const schema = z.toJSONSchema(configSchema, { io: 'output' }) as {
-      properties: Record<string, { properties?: Record<string, { default?: unknown }> }>;
-    };
-    for (const [section, { properties }] of Object.entries(schema.properties)) {
-      for (const [key, { default: value }] of Object.entries(properties ?? {})) {
-        if (!['string', 'number', 'boolean'].includes(typeof value) || ['train', 'validation', 'test'].includes(key)) continue;
-        expect(table).toMatch(new RegExp(`\\| \`${section}\\.${key}\` +\\| \`${String(value)}\``));
-      }
-    }
   });
 });

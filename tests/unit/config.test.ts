@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, type LoadConfigOptions } from '../../ts/run/config/load.js';
 import { configSchema, schemaAt, type TrainingConfig } from '../../ts/run/config/schema.js';
@@ -38,16 +38,31 @@ describe('loadConfig', () => {
       data: { path: join(folder, 'table.csv'), target: 'y', na_values: DEFAULT_NA_VALUES, features: {} },
       split: { train: 0.7, validation: 0.15, test: 0.15, stratify: true, seed: 0 },
       preprocessing: { numeric_imputation: 'median', categorical_imputation: 'mode', scaling: 'standard' },
-      model: { architecture: 'mlp', hidden_units: [32], activation: 'relu', dropout: 0 },
+      augmentation: { enabled: false, transforms: [] },
+      model: {
+        architecture: 'mlp',
+        hidden_units: [32],
+        activation: 'relu',
+        dropout: 0,
+        pretrained: false,
+        num_classes: 'auto',
+      },
       training: {
         batch_size: 'auto',
         epochs: 100,
         learning_rate: 0.001,
         optimizer: 'adam',
         weight_decay: 0,
-        early_stopping: { patience: 20, min_delta: 0 },
+        scheduler: { type: 'constant', warmup_epochs: 0 },
+        early_stopping: { monitor: 'validation_loss', patience: 20, min_delta: 0, restore_best: true },
+        loss: 'cross_entropy',
+        class_weights: 'none',
+        fast_dev_run: false,
+        sanity_validation_batches: 2,
         seed: 0,
       },
+      logging: { tensorboard: false, checkpoint_every: { seconds: 60 }, keep_checkpoints: 3 },
+      targets: {},
     });
   });
 
@@ -82,7 +97,7 @@ describe('a wrong configuration', () => {
     [
       'an unknown section',
       `${MINIMAL}trainig: {epochs: 3}\n`,
-      /^\[config\] config\.yaml:4:1: unknown key trainig: expected data, .*Did you mean "training"\?$/,
+      /^\[config\] config\.yaml:4:1: unknown key trainig: expected defaults, data, .*Did you mean "training"\?$/,
     ],
     [
       'an unknown key',
@@ -97,7 +112,7 @@ describe('a wrong configuration', () => {
     [
       'an unknown key far from all',
       `${MINIMAL}zzzzzz: 1\n`,
-      /unknown key zzzzzz: expected data, split, preprocessing, model, training, output, device\.$/,
+      /unknown key zzzzzz: expected defaults, data, split, preprocessing, augmentation, model, training, logging, targets, output, device\.$/,
     ],
     [
       'a wrong type',
@@ -155,7 +170,7 @@ describe('a wrong configuration', () => {
     [
       'NaN',
       `${MINIMAL}training: {learning_rate: .nan}\n`,
-      /wrong training\.learning_rate: expected a number above 0, got NaN\.$/,
+      /wrong training\.learning_rate: expected a number above 0, or auto, got NaN\.$/,
     ],
   ])('%s is told with its place', async (_, text, expected) => {
     expect(await message(text)).toMatch(expected);
@@ -214,5 +229,129 @@ describe('overrides', () => {
     ['model.hidden_units=[1', /the value is not YAML/],
   ])('refuse %s', async (set, expected) => {
     expect(await message(MINIMAL, { set: [set] })).toMatch(expected);
+  });
+});
+
+describe('the grammar of --set', () => {
+  it('adds, forces, deletes', async () => {
+    const config = await load(`${MINIMAL}model: {dropout: 0.5, activation: tanh}\ntraining: {epochs: 7}\n`, {
+      set: ['~model.dropout', '~model.activation=tanh', '+training.max_time=90m', '++training.epochs=9', '++logging.tensorboard=true'],
+    });
+    expect(config.model).toMatchObject({ dropout: 0, activation: 'relu' });
+    expect(config.training).toMatchObject({ epochs: 9, max_time: '90m' });
+    expect(config.logging.tensorboard).toBe(true);
+  });
+
+  it.each<[string, RegExp]>([
+    ['+training.epochs=3', /--set \+training\.epochs=3: training\.epochs is there already \(config\.yaml:4:20\): change it with/],
+    ['~training.seed', /--set ~training\.seed: there is no training\.seed to take away\.$/],
+    ['~training.epochs=8', /--set ~training\.epochs=8: expected training\.epochs to be 8, got 7\.$/],
+    ['~', /expected key=value/],
+    ['training..epochs=3', /expected key=value/],
+    ['++training.epochs', /expected key=value/],
+  ])('refuse %s', async (set, expected) => {
+    expect(await message(`${MINIMAL}training: {epochs: 7}\n`, { set: [set] })).toMatch(expected);
+  });
+});
+
+describe('defaults lists', () => {
+  const write = (name: string, text: string): void => {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  };
+  beforeAll(() => {
+    write('base.yaml', 'training: {epochs: 5, seed: 3}\nsplit: {seed: 9}\n');
+    write('model/small.yaml', 'hidden_units: [4]\nactivation: tanh\n');
+    write('model/big.yaml', 'defaults: [small]\nhidden_units: [64, 64]\n');
+    write('sub/table.yaml', 'data: {path: own.csv, target: y}\n');
+    write('circle.yaml', 'defaults: [circle]\n');
+    write('wrong.yaml', 'training: {epochs: many}\n');
+    write('training/optimizer/any.yaml', 'x: 1\n');
+  });
+
+  it('put files and choices together, the file itself last', async () => {
+    const config = await load(`defaults: [base, {model: big}]\n${MINIMAL}training: {epochs: 6}\n`);
+    expect(config.training).toMatchObject({ epochs: 6, seed: 3 });
+    expect(config.split.seed).toBe(9);
+    expect(config.model).toMatchObject({ hidden_units: [64, 64], activation: 'tanh' });
+  });
+
+  it('_self_ says where the file itself comes; optional files may be missing; null is no choice', async () => {
+    const config = await load(
+      `defaults: [_self_, base, {optional model: huge}, {training: null}]\n${MINIMAL}training: {epochs: 6}\n`,
+    );
+    expect(config.training.epochs).toBe(5);
+  });
+
+  it('are changed from the command line and by including files', async () => {
+    const text = `defaults: [{model: big}]\n${MINIMAL}`;
+    expect((await load(text, { set: ['model=small'] })).model).toMatchObject({ hidden_units: [4] });
+    expect((await load(text, { set: ['~model'] })).model).toMatchObject({ hidden_units: [32] });
+    expect((await load(MINIMAL, { set: ['+model=small', 'model.dropout=0.1'] })).model).toMatchObject({
+      hidden_units: [4],
+      dropout: 0.1,
+    });
+    write('chooses.yaml', 'defaults: [{model: big}]\n');
+    expect((await load(`defaults: [chooses, {override model: small}]\n${MINIMAL}`)).model).toMatchObject({ hidden_units: [4] });
+  });
+
+  it('resolve paths against the folder of the file they stand in', async () => {
+    expect((await load('defaults: [sub/table]\n')).data.path).toBe(join(folder, 'sub', 'own.csv'));
+  });
+
+  it.each<[string, string, readonly string[], RegExp]>([
+    ['a file that is not there', `defaults: [absent]\n${MINIMAL}`, [], /config\.yaml:1:12: there is no file .*absent\.yaml for "absent"/],
+    ['a choice that is not there', `defaults: [{model: huge}]\n${MINIMAL}`, [], /there is no file .*model\/huge\.yaml for "huge"/],
+    ['a circle', `defaults: [circle]\n${MINIMAL}`, [], /circle\.yaml includes itself/],
+    ['no list', `defaults: base\n${MINIMAL}`, [], /config\.yaml:1:11: wrong defaults: expected a list.*got "base"/],
+    ['a number', `defaults: [3]\n${MINIMAL}`, [], /config\.yaml:1:12: wrong defaults: .*got 3/],
+    ['_self_ twice', `defaults: [_self_, _self_]\n${MINIMAL}`, [], /_self_ twice/],
+    ['a package', `defaults: [{'model@x': small}]\n${MINIMAL}`, [], /packages in defaults lists \("model@x"\) are not built yet/],
+    ['a group no list has', MINIMAL, ['model=small'], /--set model=small: no defaults list has the group "model".*\+model=/],
+    ['an override of nothing', `defaults: [{override model: small}]\n${MINIMAL}`, [], /no defaults list has the group "model"/],
+    ['a value of an included file', `defaults: [wrong]\n${MINIMAL}`, [], /wrong\.yaml:1:20: wrong training\.epochs: .*got "many"/],
+  ])('%s is told with its place', async (_, text, set, expected) => {
+    expect(await message(text, { set })).toMatch(expected);
+  });
+
+  it('model and targets may be files of their own', async () => {
+    const layers = [{ type: 'dense', name: 'a', config: { units: 3 } }];
+    write(
+      'model-architecture.json',
+      JSON.stringify({ format: 'tensorkiln-model', version: 1, type: 'sequential', name: 'm', config: { seed: 0, layers } }),
+    );
+    write('evaluation-metrics.yaml', 'targets: {accuracy: 0.9, log_loss: 0.3}\n');
+    const config = await load(`${MINIMAL}model: model-architecture.json\ntargets: evaluation-metrics.yaml\n`);
+    expect(config.model).toMatchObject({ architecture: 'layers', layers });
+    expect(config.targets).toEqual({ accuracy: 0.9, log_loss: 0.3 });
+    expect(await message(`${MINIMAL}targets: absent.yaml\n`)).toMatch(/config\.yaml:4:10: targets: cannot read .*absent\.yaml/);
+    write('evaluation-metrics.yaml', 'accuracy: high\n');
+    expect(await message(`${MINIMAL}targets: evaluation-metrics.yaml\n`)).toMatch(
+      /evaluation-metrics\.yaml:1:11: wrong targets\.accuracy: expected a number, got "high"/,
+    );
+  });
+});
+
+describe('conflicts and features that are not built', () => {
+  it.each<[string, RegExp]>([
+    ['model: {architecture: layers}', /wrong model\.layers: expected a list of layers for architecture layers, got nothing/],
+    [
+      'model: {architecture: layers, layers: [{type: dense}], dropout: 0.1}',
+      /:4:56: wrong model\.dropout: expected it only with architecture mlp, got it with architecture layers/,
+    ],
+    ['model: {layers: [{type: dense}]}', /expected them only with architecture layers/],
+    ['training: {momentum: 0.9}', /wrong training\.momentum: expected it only with optimizer sgd, got it with adam/],
+    [
+      'training: {overfit_batches: 1, fast_dev_run: true}',
+      /expected only one of overfit_batches, limit_train_batches, fast_dev_run, got overfit_batches and fast_dev_run/,
+    ],
+    ['training: {scheduler: {type: cosin}}', /wrong training\.scheduler/],
+    ['training: {scheduler: {type: step, evry: 3}}', /unknown key training\.scheduler\.evry: .*Did you mean "every"/],
+    ['training: {early_stopping: {patience: 0}}', /wrong training\.early_stopping\.patience: expected a number of epochs >= 1, got 0/],
+    ['model: {architecture: resnet}', /:4:23: model\.architecture: "resnet": this architecture is not built yet: expected mlp/],
+    ['model: {pretrained: true}', /model\.pretrained: true: starting from pretrained weights is not built yet/],
+    ['augmentation: {enabled: true}', /augmentation is not built yet/],
+  ])('%s', async (text, expected) => {
+    expect(await message(`${MINIMAL}${text}\n`)).toMatch(expected);
   });
 });

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../ts/data/dataset.js';
-import { batches, disposeBatch, epochOrder } from '../../ts/train/batches.js';
+import { disposeBatch, epochOrder, toTensors } from '../../ts/train/batches.js';
+import { toSource } from '../../ts/train/training-data.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
@@ -26,27 +27,37 @@ describe('batches', () => {
     [[31], [2]],
     [[4, 4, 2], []],
     [[10, 7], [2]],
-  ])('features %s, targets %s: every row once, in order, the rest last', (featureShape, targetShape) => {
+  ])('features %s, targets %s: every row once, in order, the rest last', async (featureShape, targetShape) => {
     const data = numbered(11, featureShape, targetShape);
     const width = data.features.length / 11;
-    for (const order of [undefined, epochOrder(11, { seed: 5, epoch: 2 })]) {
-      const rows = [...(order ?? Array.from({ length: 11 }, (_, row) => row))];
+    const weights = Float32Array.from({ length: 11 }, (_, row) => row / 2);
+    const source = toSource('test', { ...data, sampleWeights: weights });
+    for (const [shuffle, skip] of [
+      [false, 0],
+      [true, 0],
+      [true, 2],
+    ] as const) {
+      const order = epochOrder(11, shuffle ? { seed: 5, epoch: 2 } : undefined);
+      const rows = [...(order ?? Array.from({ length: 11 }, (_, row) => row))].slice(4 * skip);
       const sizes: number[] = [];
-      for (const batch of batches(data, 4, order)) {
+      for await (const host of source.batches({ batchSize: 4, pass: 2, seed: 5, shuffle, skip })) {
+        const batch = toTensors(source, host);
+        const [features, targets] = [batch.inputs[0]!, batch.targets[0]!];
         const expected = rows.splice(0, batch.rows);
         sizes.push(batch.rows);
-        expect(batch.features.shape).toEqual([batch.rows, ...featureShape]);
-        expect(batch.targets.shape).toEqual([batch.rows, ...targetShape]);
-        expect(batch.targets.dtype).toBe(targetShape.length === 0 ? 'int32' : 'float32');
-        expect([...batch.features.dataSync()]).toEqual(
+        expect(features.shape).toEqual([batch.rows, ...featureShape]);
+        expect(targets.shape).toEqual([batch.rows, ...targetShape]);
+        expect(targets.dtype).toBe(targetShape.length === 0 ? 'int32' : 'float32');
+        expect([...batch.weights!.dataSync()]).toEqual(expected.map((row) => row / 2));
+        expect([...features.dataSync()]).toEqual(
           expected.flatMap((row) => Array.from({ length: width }, (_, c) => 1000 * row + c)),
         );
-        expect([...batch.targets.dataSync()].map((value) => value + 0)).toEqual(
+        expect([...targets.dataSync()].map((value) => value + 0)).toEqual(
           expected.flatMap((row) => (targetShape.length === 0 ? [row] : [row, 0 - row])),
         );
         disposeBatch(batch);
       }
-      expect(sizes).toEqual([4, 4, 3]);
+      expect(sizes).toEqual([4, 4, 3].slice(skip));
     }
     expect(tf.memory().numTensors).toBe(0);
   });

@@ -30,6 +30,20 @@ export class TextReporter implements RunReporter {
 
   event(event: RunEvent): void {
     switch (event.type) {
+      case 'lock_taken_over':
+        this.#line(`${this.#style('yellow', 'Note:')} the run of process ${event.pid} in this folder did not end; its lock is taken over.`);
+        break;
+      case 'resumed':
+        for (const { reason } of event.damaged) this.#line(`${this.#style('yellow', 'Note:')} ${reason} The one before it is used.`);
+        this.#line(`Going on from ${relativePath(event.file)}: epoch ${event.epoch}, after step ${event.step}`);
+        break;
+      case 'resolved':
+        for (const { key, value, why } of event.decisions)
+          if (!key.startsWith('data.features.') && key !== 'output') this.#line(`Chosen: ${key} = ${String(value)}, because ${why}`);
+        break;
+      case 'learning_rate':
+        this.#line(`Learning rate lowered from ${event.from} to ${event.to} after epoch ${event.epoch}: no improvement`);
+        break;
       case 'data_read':
         this.#line(`Read ${relativePath(event.path)}: ${event.rows} rows, ${event.columns} columns`);
         break;
@@ -40,7 +54,7 @@ export class TextReporter implements RunReporter {
         this.#line(describeData(event.counts, event.features));
         break;
       case 'start':
-        this.#progress = new ProgressLine(this.#output, event.epochs);
+        this.#progress = new ProgressLine(this.#output, event);
         this.#line(
           `Training ${event.parameters} parameters, ${event.stepsPerEpoch} steps an epoch, at most ${event.epochs} epochs`,
         );
@@ -54,8 +68,11 @@ export class TextReporter implements RunReporter {
       case 'run_end':
         this.#result(event.result);
         break;
-      case 'run_start':
       case 'step':
+        this.#progress?.step(event);
+        break;
+      case 'run_start':
+      case 'checkpoint':
       case 'evaluated':
         break;
     }
@@ -74,7 +91,7 @@ export class TextReporter implements RunReporter {
     this.#output.line(text);
   }
 
-  #result({ test, baselines, verification, files }: RunResult): void {
+  #result({ test, baselines, verification, targets, files }: RunResult): void {
     const rows: readonly (readonly [string, Scores])[] = [
       ['this model', test],
       ...baselines.map((baseline) => [BASELINE_LABELS[baseline.name], baseline] as const),
@@ -88,6 +105,8 @@ export class TextReporter implements RunReporter {
       const line = `  ${label.padEnd(width)}${cells.map((cell) => cell.padStart(10)).join('')}`;
       this.#line(index === 0 ? this.#style('bold', line) : line);
     });
+    for (const { metric, threshold, value, isMet } of targets)
+      this.#line(`Target ${metric} ${threshold}: ${isMet ? 'met' : this.#style('yellow', 'missed')}, ${formatLoss(value)}`);
     this.#line('');
     const check = verification.verified
       ? `verified in onnxruntime on ${verification.rows} rows`
@@ -134,6 +153,10 @@ function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string
       return `Trained all ${epochs.length} epochs; ${best}`;
     case 'early_stopping':
       return `Stopped early after epoch ${epochs.length}; ${best}`;
+    case 'max_time':
+      return `Stopped when its time was up after epoch ${epochs.length}; ${best}`;
+    case 'stopped':
+      return `Stopped by a callback after epoch ${epochs.length}; ${best}`;
     case 'aborted':
       return `Stopped by a signal after epoch ${epochs.length}; ${best}`;
   }

@@ -2,3 +2,4 @@ export { buildOnnx, exportOnnx } from './onnx.js';
 export type { OnnxExport, OnnxExportOptions, OnnxOptions } from './onnx.js';
 export { verifyOnnx } from './verify-onnx.js';
 export type { OnnxProbe, OnnxVerification, VerifyOnnxOptions } from './verify-onnx.js';
+export { exportSafetensors, loadSafetensorsModel } from './safetensors.js';

@@ -16,7 +16,7 @@ export {
   type LayerOptions,
   type Parameter,
 } from './layer.js';
-export { crossEntropy, meanSquaredError, type Loss } from './losses.js';
+export { crossEntropy, focalLoss, meanSquaredError, type Loss } from './losses.js';
 export { AveragePooling2D, MaxPooling2D, type Pooling2DOptions } from './pooling2d.js';
 export { layerFromJSON, layerTypes, registerLayer, type LayerFactory } from './registry.js';
 export { modelFromJSON, Sequential, type ModelJSON, type SequentialOptions } from './sequential.js';

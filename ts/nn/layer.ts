@@ -129,6 +129,11 @@ export abstract class Layer {
     return 'float32';
   }
 
+  /** Shapes of the outputs for shapes of the inputs, without building. @throws E_SHAPE when they do not fit */
+  inferOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
+    return this.computeOutputShapes(inputShapes.map((shape) => checkShape(this.place, shape)));
+  }
+
   /**
    * Fixes the input shapes and creates the parameters. Building again with the same shapes changes nothing.
    *

@@ -1,5 +1,6 @@
 /** Losses as objects: what they compute, and which targets they need. */
 import * as tf from '@tensorflow/tfjs-core';
+import { checkNumber } from '../arguments.js';
 import { softmaxCrossEntropy } from '../backend/custom/softmax-cross-entropy.js';
 import type { Dataset } from '../data/dataset.js';
 import { TensorkilnError } from '../errors.js';
@@ -66,6 +67,29 @@ export const crossEntropy: Loss = {
     }
   },
 };
+
+/**
+ * Focal loss over logits and class indices: loss_i = -(1 - p_i)^gamma * log(p_i), with p_i the probability of the target class.
+ * Rows the model is sure of count less, so that a rare class is not drowned. Targets and outputs as for `crossEntropy`.
+ *
+ * @param gamma  how much less sure rows count, >= 0; 0 is the cross-entropy. Default 2
+ * @throws E_CONFIG for a wrong gamma
+ * @source Lin, Goyal, Girshick, He, Dollar 2017, arXiv:1708.02002, eq. 4
+ */
+export function focalLoss({ gamma = 2 }: { readonly gamma?: number } = {}): Loss {
+  checkNumber('focalLoss', 'gamma', gamma, { min: 0 });
+  return {
+    ...crossEntropy,
+    name: 'focal',
+    rows: (predictions, targets) =>
+      tf.tidy(() => {
+        const loss = softmaxCrossEntropy(predictions, targets);
+        // 1 - p, kept a little above 0: the power's gradient at 0 is not finite for gamma < 1.
+        const doubt = tf.maximum(tf.sub(1, tf.exp(tf.neg(loss))), 1e-7);
+        return tf.mul<tf.Tensor1D>(tf.pow(doubt, gamma), loss);
+      }),
+  };
+}
 
 /**
  * Mean squared error: loss_i = mean over the values of row i of (prediction - target)^2. Targets are float32 of the model's

@@ -133,6 +133,12 @@ export abstract class Optimizer<Scalar extends string = string> {
     return this.scalars.get(name);
   }
 
+  /** All hyper-parameters as they were set, by name. */
+  hyperParameters(): Readonly<Record<Scalar, number>> {
+    this.#checkAlive();
+    return Object.fromEntries(this.scalarNames.map((name) => [name, this.scalars.get(name)])) as Record<Scalar, number>;
+  }
+
   /**
    * Changes hyper-parameters from the next step on, recorded steps included.
    *
@@ -155,7 +161,7 @@ export abstract class Optimizer<Scalar extends string = string> {
   /** Hyper-parameters, step count and slots after everything enqueued so far. @throws E_USAGE before `bind` */
   async getState(): Promise<OptimizerState> {
     const { names, slots, step } = this.#needBound();
-    const scalars = Object.fromEntries(this.scalarNames.map((name) => [name, this.scalars.get(name)]));
+    const scalars = this.hyperParameters();
     const read = async (variables: readonly tf.Variable[]): Promise<Record<string, SlotData>> => {
       const arrays = await Promise.all(variables.map((variable) => variable.data<'float32'>()));
       return Object.fromEntries(

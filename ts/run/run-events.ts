@@ -1,6 +1,8 @@
 import type { DataEvent } from '../data/index.js';
 import type { BaselineResult, ClassificationMetrics } from '../evaluate/index.js';
 import type { OnnxVerification } from '../export/index.js';
+import type { Decision } from './config/resolve.js';
+import type { TargetResult } from './targets.js';
 import type { StopReason, TrainingEvent } from '../train/index.js';
 
 /** How a model fared, without the parts that only a report needs. */
@@ -20,8 +22,14 @@ export interface RunFiles {
   readonly history: string;
   readonly report: string;
   readonly model: string;
+  /** Weights and architecture, what loadPredictor reads. */
+  readonly weights: string;
   readonly preprocessing: string;
   readonly log: string;
+  /** Where the run comes from: commit, versions, machine. */
+  readonly record: string;
+  /** Folder of checkpoints. */
+  readonly checkpoints: string;
 }
 
 /** What a run ends with. */
@@ -32,11 +40,15 @@ export interface RunResult {
   readonly validation: Scores;
   readonly baselines: readonly (Scores & { readonly name: BaselineResult['name'] })[];
   readonly verification: OnnxVerification;
+  /** What the configuration's targets asked for; empty when it has none. */
+  readonly targets: readonly TargetResult[];
   readonly files: RunFiles;
 }
 
-/** Everything a run tells, in order: run_start, data_*, the trainer's events, evaluated, run_end. */
+/** Everything a run tells, in order: run_start, data_*, resolved, the trainer's events, evaluated, run_end. */
 export type RunEvent =
+  | { readonly type: 'lock_taken_over'; readonly pid: number }
+  | { readonly type: 'resolved'; readonly decisions: readonly Decision[] }
   | { readonly type: 'run_start'; readonly version: string; readonly device: string; readonly output: string }
   | DataEvent
   | TrainingEvent

@@ -24,7 +24,10 @@ export function runFiles(folder: string): RunFiles {
     report: join(folder, 'report.html'),
     model: join(folder, 'export', 'model.onnx'),
     preprocessing: join(folder, 'export', 'preprocessing.json'),
+    weights: join(folder, 'export', 'model.safetensors'),
     log: join(folder, 'log.jsonl'),
+    record: join(folder, 'run.json'),
+    checkpoints: join(folder, 'checkpoints'),
   };
 }
 

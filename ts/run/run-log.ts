@@ -12,10 +12,10 @@ export class RunLog {
   readonly #descriptor: number;
   readonly #logger: Logger;
 
-  /** Starts the file anew. @throws E_IO */
-  constructor(path: string) {
+  /** Starts the file anew, or goes on with it. @throws E_IO */
+  constructor(path: string, options: { readonly append: boolean }) {
     try {
-      this.#descriptor = openSync(path, 'w');
+      this.#descriptor = openSync(path, options.append ? 'a' : 'w');
     } catch (cause) {
       throw new TensorkilnError(
         'E_IO',

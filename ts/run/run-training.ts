@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { packageVersion } from '../backend/native/load.js';
 import { prepareData, type PreparedData } from '../data/index.js';
@@ -10,22 +11,30 @@ import {
   type BaselineResult,
   type ClassificationMetrics,
 } from '../evaluate/index.js';
-import { exportOnnx, type OnnxVerification } from '../export/index.js';
-import { crossEntropy, type Sequential } from '../nn/index.js';
-import { Trainer, type TrainingHistory } from '../train/index.js';
+import { exportOnnx, exportSafetensors, type OnnxVerification } from '../export/index.js';
+import type { Sequential } from '../nn/index.js';
+import { describeOrigin, fileDigest, type RunOrigin } from '../track/run-record.js';
+import { Trainer, type CheckpointOptions, type TrainingHistory } from '../train/index.js';
+import { flatten } from '../train/checkpoint/facts.js';
 import { writeFileAtomic } from '../write-file.js';
-import { buildModel, buildOptimizer } from './build-model.js';
+import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
 import { configText, dataConfig, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
+import { classWeights, fitOptions } from './fit-options.js';
+import { RunLock } from './lock.js';
+import { predictProbabilities } from './probabilities.js';
 import { scoresOf, type RunEvent, type RunFiles, type RunResult } from './run-events.js';
 import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
 import { RunLog } from './run-log.js';
 import { selectDevice } from './select-device.js';
 import { withSnakeKeys } from './snake-case.js';
+import { judgeTargets } from './targets.js';
 
 export interface RunOptions {
   /** Names the exported graph, and the folder unless the config has an output; default 'run'. */
   readonly name?: string;
+  /** Goes on from the newest whole checkpoint in the output folder; from the beginning when there is none. Default false. */
+  readonly resume?: boolean;
   /** Ends training after the running step. What was learned so far is judged and saved, and the history says aborted. */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: RunEvent) => void;
@@ -33,55 +42,104 @@ export interface RunOptions {
 
 /** Most rows the exported model is verified on. */
 const PROBE_ROWS = 1024;
-const PREDICT_BATCH = 1024;
 
 /**
  * The whole way from a table to an exported, judged model: prepare, train, evaluate, export, write.
  *
- * Everything is checked that can be before training starts: the device, the output folder, the data. Each file of the run is written whole
- * or not at all; metrics.json comes last, so that a folder holding it is complete.
+ * Everything is checked that can be before training starts: the device, the output folder, the data. The folder belongs to one run
+ * at a time. Each file of the run is written whole or not at all; metrics.json comes last, so that a folder holding it is complete.
  *
- * @throws E_DEVICE, E_NATIVE_LOAD, E_IO, E_DATA before training; E_DIVERGED, E_OUT_OF_MEMORY while training; E_EXPORT, E_IO after it;
- *         E_ABORTED when `signal` fires before training has begun
+ * @throws E_DEVICE, E_NATIVE_LOAD, E_IO, E_DATA, E_CONFIG before training; E_USAGE when another run has the folder, when it holds one
+ *         that has not ended and `resume` is not set, or when that one had other data or another configuration; E_DIVERGED,
+ *         E_OUT_OF_MEMORY, E_IO while training; E_EXPORT, E_IO after it; E_ABORTED when `signal` fires before training has begun
  */
 export async function runTraining(config: TrainingConfig, options: RunOptions = {}): Promise<RunResult> {
-  const name = options.name ?? 'run';
+  const { name = 'run', resume = false, onEvent } = options;
   const files = runFiles(config.output ?? defaultFolder(name, new Date()));
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   await createRunFolder(files);
-  const log = new RunLog(files.log);
-  const emit = (event: RunEvent): void => {
-    log.event(event);
-    options.onEvent?.(event);
-  };
+  const lock = await RunLock.acquire(files.folder);
   try {
-    emit({ type: 'run_start', version: packageVersion(), device, output: files.folder });
-    const data = await prepareData(dataConfig(config), { onEvent: emit, ...pickSignal(options) });
-    if (options.signal?.aborted === true) {
-      throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
-        cause: options.signal.reason,
-      });
+    const log = new RunLog(files.log, { append: resume });
+    const emit = (event: RunEvent): void => {
+      log.event(event);
+      onEvent?.(event);
+    };
+    try {
+      if (lock.takenOver !== undefined) emit({ type: 'lock_taken_over', pid: lock.takenOver });
+      emit({ type: 'run_start', version: packageVersion(), device, output: files.folder });
+      const result = await prepareAndTrain(config, { name, device, files, emit, resume, ...pickSignal(options) });
+      emit({ type: 'run_end', result });
+      return result;
+    } catch (error) {
+      log.failure(error);
+      throw error;
+    } finally {
+      log.close();
     }
-    const resolved = resolveConfig(config, data, { output: files.folder, device });
-    await writeFileAtomic(files.config, configText(resolved, packageVersion()));
-    const result = await trainAndJudge({ name, config: resolved, data, files, emit, ...pickSignal(options) });
-    emit({ type: 'run_end', result });
-    return result;
-  } catch (error) {
-    log.failure(error);
-    throw error;
   } finally {
-    log.close();
+    await lock.release();
   }
 }
 
-interface Run {
+interface Place {
   readonly name: string;
-  readonly config: ResolvedConfig;
-  readonly data: PreparedData;
+  readonly device: string;
   readonly files: RunFiles;
+  readonly resume: boolean;
   readonly emit: (event: RunEvent) => void;
   readonly signal?: AbortSignal;
+}
+
+async function prepareAndTrain(config: TrainingConfig, place: Place): Promise<RunResult> {
+  const { files, emit, device } = place;
+  const data = await prepareData(dataConfig(config), { onEvent: emit, ...pickSignal(place) });
+  if (place.signal?.aborted === true) {
+    throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
+      cause: place.signal.reason,
+    });
+  }
+  const { config: resolved, decisions } = resolveConfig(config, data, { output: files.folder, device });
+  emit({ type: 'resolved', decisions });
+  const text = configText(resolved, decisions, packageVersion());
+  const run: Run = { ...place, config: resolved, configText: text, data };
+  // A run that goes on keeps the files it began with: the trainer refuses to go on with another configuration.
+  if (!place.resume || !existsSync(files.config)) {
+    await refuseUnfinished(files);
+    await writeFileAtomic(files.config, text);
+    await writeFileAtomic(files.record, json(await describeRun(run)));
+  }
+  return trainAndJudge(run);
+}
+
+/** Checked here so that not even the configuration of a run that can be resumed is overwritten. */
+async function refuseUnfinished(files: RunFiles): Promise<void> {
+  const unfinished = await Trainer.findUnfinished(files.checkpoints);
+  if (unfinished === undefined) return;
+  throw new TensorkilnError(
+    'E_USAGE',
+    `[run] ${files.folder} holds a run that has not ended (${unfinished}): resume it with --resume, choose another folder with --output, or remove it.`,
+  );
+}
+
+/** The content of run.json. */
+async function describeRun({ config }: Run): Promise<unknown> {
+  const origin: RunOrigin = await describeOrigin({ tensorkiln: packageVersion(), node: process.versions.node });
+  return {
+    format: 'tensorkiln.run',
+    version: 1,
+    started_at: new Date().toISOString(),
+    seeds: { split: config.split.seed, training: config.training.seed },
+    device: config.device,
+    data: { path: config.data.path, sha256: await fileDigest(config.data.path) },
+    ...origin,
+  };
+}
+
+interface Run extends Place {
+  readonly config: ResolvedConfig;
+  readonly configText: string;
+  readonly data: PreparedData;
 }
 
 /** What training and judging gave. */
@@ -92,27 +150,38 @@ interface Outcome {
   readonly validation: ClassificationMetrics;
   readonly baselines: readonly BaselineResult[];
   readonly verification: OnnxVerification;
+  readonly targets: RunResult['targets'];
 }
 
 async function trainAndJudge(run: Run): Promise<RunResult> {
   const { config, data } = run;
-  const model = buildModel(config, data.classes.length);
+  const model = buildModel(config, data.train.featureShape);
   const optimizer = buildOptimizer(config);
-  const trainer = new Trainer({ model, loss: crossEntropy, optimizer, seed: config.training.seed });
+  const weights = classWeights(config, data);
+  const trainer = new Trainer({
+    model,
+    loss: buildLoss(config),
+    optimizer,
+    seed: config.training.seed,
+    ...(weights === undefined ? {} : { classWeights: weights }),
+  });
   try {
-    const { patience, min_delta: minDelta } = config.training.early_stopping;
+    const checkpoints = checkpointOptions(run);
     const history = await trainer.fit(data.train, {
+      ...fitOptions(config),
       validation: data.validation,
-      epochs: config.training.epochs,
-      batchSize: config.training.batch_size,
-      earlyStopping: { patience, minDelta, restoreBest: true },
       onEvent: run.emit,
+      ...(checkpoints === undefined ? {} : { checkpoints, resume: run.resume }),
       ...pickSignal(run),
     });
-    const testProbabilities = await predictProbabilities(trainer, data.test.features, data.classes.length);
-    const test = evaluateClassification(testProbabilities, data.test.targets, data.classes);
+    const numClasses = data.classes.length;
+    const test = evaluateClassification(
+      await predictProbabilities(trainer, data.test.features, { numClasses }),
+      data.test.targets,
+      data.classes,
+    );
     const validation = evaluateClassification(
-      await predictProbabilities(trainer, data.validation.features, data.classes.length),
+      await predictProbabilities(trainer, data.validation.features, { numClasses }),
       data.validation.targets,
       data.classes,
     );
@@ -122,7 +191,8 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
     ];
     run.emit({ type: 'evaluated', test, baselines });
     const verification = await exportModel(run, model, trainer);
-    const outcome: Outcome = { model, history, test, validation, baselines, verification };
+    const targets = judgeTargets(config.targets, test);
+    const outcome: Outcome = { model, history, test, validation, baselines, verification, targets };
     await writeResults(run, outcome);
     return {
       stopReason: history.stopReason,
@@ -131,6 +201,7 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       validation: scoresOf(validation),
       baselines: baselines.map((baseline) => ({ name: baseline.name, ...scoresOf(baseline.metrics) })),
       verification,
+      targets,
       files: run.files,
     };
   } finally {
@@ -140,17 +211,20 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
   }
 }
 
-/** [rows, classes] probabilities: softmax of the logits, in float64, rounded once to float32 as the exported model's are. */
-async function predictProbabilities(trainer: Trainer, features: Float32Array, numClasses: number): Promise<Float32Array> {
-  const values = await trainer.predict(features, { batchSize: PREDICT_BATCH });
-  for (let start = 0; start < values.length; start += numClasses) {
-    const row = values.subarray(start, start + numClasses);
-    const largest = row.reduce((a, b) => Math.max(a, b), -Infinity);
-    const powers = Float64Array.from(row, (logit) => Math.exp(logit - largest));
-    const sum = powers.reduce((a, b) => a + b, 0);
-    row.set(powers.map((power) => power / sum));
+/** Nothing when the configuration wants no checkpoints. What does not change the result is no part of the facts. */
+function checkpointOptions({ config, files, resume }: Run): CheckpointOptions | undefined {
+  const { checkpoint_every: every, keep_checkpoints: keep } = config.logging;
+  if (every === false) {
+    if (resume) throw new TensorkilnError('E_USAGE', '[run] nothing to resume: logging.checkpoint_every is false.');
+    return undefined;
   }
-  return values;
+  const { output: _output, device: _device, logging: _logging, targets: _targets, ...rest } = config;
+  return {
+    folder: files.checkpoints,
+    every: typeof every === 'number' ? { epochs: every } : every,
+    keep,
+    facts: flatten(rest),
+  };
 }
 
 /** Rows of features from all parts, at most PROBE_ROWS: small tables are checked on every row. */
@@ -174,7 +248,7 @@ function probeRows({ test, validation, train }: PreparedData, width: number): Fl
 async function exportModel(run: Run, model: Sequential, trainer: Trainer): Promise<OnnxVerification> {
   const { data, files } = run;
   const features = probeRows(data, data.preprocessor.featureNames.length);
-  const probe = { features, outputs: await predictProbabilities(trainer, features, data.classes.length) };
+  const probe = { features, outputs: await predictProbabilities(trainer, features, { numClasses: data.classes.length }) };
   const { verification } = await exportOnnx(model.describe(), {
     path: files.model,
     modelName: run.name,
@@ -185,6 +259,7 @@ async function exportModel(run: Run, model: Sequential, trainer: Trainer): Promi
     metadata: { features: JSON.stringify(data.preprocessor.featureNames), target: run.config.data.target },
     probe,
   });
+  await exportSafetensors(model, files.weights);
   return verification;
 }
 
@@ -210,6 +285,7 @@ async function writeResults(run: Run, outcome: Outcome): Promise<void> {
     bestEpoch: outcome.history.bestEpoch,
     stopReason: outcome.history.stopReason,
     onnxVerification: outcome.verification,
+    targets: outcome.targets,
   };
   await writeFileAtomic(files.metrics, json(withSnakeKeys(metrics)));
 }
@@ -220,7 +296,7 @@ function report(run: Run, { model, history, test, baselines, verification }: Out
     title: `${config.data.target} from ${basename(config.data.path)}`,
     run: {
       finishedAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
-      configText: configText(config, packageVersion()),
+      configText: run.configText,
       seeds: { split: config.split.seed, training: config.training.seed },
       versions: { tensorkiln: packageVersion(), node: process.versions.node },
       rows: {

@@ -1,13 +1,12 @@
 /** What can be checked before a run starts is checked here. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkKeys, checkNumber, show } from '../arguments.js';
+import { show } from '../arguments.js';
 import { TensorkilnBackend } from '../backend/backend.js';
-import type { Dataset } from '../data/dataset.js';
 import { TensorkilnError } from '../errors.js';
 import type { Loss } from '../nn/losses.js';
-import { checkHome } from '../nn/home.js';
-import type { UnaryLayer } from '../nn/layer.js';
-import type { EarlyStopping, FitOptions } from './trainer.js';
+import { formatBatchShape } from '../nn/shape.js';
+import type { Trainable } from './trainable.js';
+import { ArraySource, type BatchSource } from './training-data.js';
 
 /** Checks that tfjs-core's current backend is ours. @throws E_DEVICE naming the current one */
 export function checkBackend(place: string): void {
@@ -19,68 +18,80 @@ export function checkBackend(place: string): void {
   }
 }
 
-/** Checks that a built model's parameters live on the current backend. @throws E_DEVICE, E_DISPOSED */
-export function checkParameters(place: string, model: UnaryLayer): void {
-  for (const { name, variable } of model.parameters()) checkHome(place, `parameter '${name}'`, variable);
-}
-
-/** Checks that sizes and arrays of a data set agree and that it fits model and loss. @throws E_DATA, E_SHAPE, E_DTYPE */
-export function checkDataset(place: string, dataset: Dataset, model: UnaryLayer, loss: Loss): void {
-  const { size, features, targets, featureShape, targetShape } = dataset;
-  if (!Number.isSafeInteger(size) || size < 1)
-    throw new TensorkilnError('E_DATA', `[${place}] there are no rows: expected at least one, got size ${show(size)}.`);
-  const count = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, size);
-  if (features.length !== count(featureShape)) {
+/** Checks that a source fits model and losses. @throws E_DATA, E_SHAPE, E_DTYPE */
+export function checkSource(place: string, source: BatchSource, model: Trainable, losses: readonly Loss[]): void {
+  const { inputShapes, targetShapes } = source;
+  if (model.isBuilt) checkShapes(place, model.inputShapes, inputShapes);
+  const outputShapes = model.outputShapesFor(inputShapes);
+  if (outputShapes.length !== losses.length || targetShapes.length !== losses.length) {
     throw new TensorkilnError(
       'E_SHAPE',
-      `[${place}] wrong number of features: expected ${count(featureShape)} values for ${size} rows of [${featureShape.join(', ')}], got ${features.length}.`,
+      `[${place}] outputs, losses and targets differ in number: expected as many as the model's ${outputShapes.length} outputs, got ${losses.length} losses and ${targetShapes.length} targets.`,
     );
   }
-  if (targets.length !== count(targetShape)) {
+  losses.forEach((loss, index) => {
+    const output = source instanceof ArraySource ? source.outputs[index] : undefined;
+    // A source that makes its batches as they are needed has no values to look at yet.
+    if (output === undefined) return;
+    loss.check(losses.length === 1 ? place : `${place} output ${index}`, outputShapes[index] as readonly number[], {
+      size: source.size,
+      features: new Float32Array(0),
+      featureShape: [],
+      targets: output.values,
+      targetShape: output.shape,
+    });
+  });
+}
+
+/** Checks the shapes of inputs. @throws E_SHAPE */
+export function checkShapes(place: string, wanted: readonly (readonly number[])[], found: readonly (readonly number[])[]): void {
+  if (wanted.length !== found.length) {
     throw new TensorkilnError(
       'E_SHAPE',
-      `[${place}] wrong number of targets: expected ${count(targetShape)} values for ${size} rows of [${targetShape.join(', ')}], got ${targets.length}.`,
+      `[${place}] wrong number of inputs: expected ${wanted.length}, got ${found.length}.`,
     );
   }
-  const wanted = model.isBuilt ? model.inputShape : featureShape;
-  if (wanted.join() !== featureShape.join()) {
+  wanted.forEach((shape, index) => {
+    const other = found[index] as readonly number[];
+    if (shape.join() === other.join()) return;
+    const which = wanted.length === 1 ? 'the features do' : `input ${index} does`;
     throw new TensorkilnError(
       'E_SHAPE',
-      `[${place}] the features do not fit the model: expected [${wanted.join(', ')}], got [${featureShape.join(', ')}].`,
+      `[${place}] ${which} not fit the model: expected [${shape.join(', ')}], got [${other.join(', ')}].`,
+    );
+  });
+}
+
+/**
+ * Training rows with the weights of their classes.
+ *
+ * @throws E_CONFIG when there are several outputs, the loss is none of classification, or a weight is wrong
+ */
+export function applyClassWeights(
+  source: BatchSource,
+  classWeights: readonly number[] | undefined,
+  losses: readonly Loss[],
+  outputShape: readonly number[],
+): BatchSource {
+  if (classWeights === undefined) return source;
+  if (losses.length !== 1 || losses[0]?.isClassification !== true || !(source instanceof ArraySource)) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      '[trainer] wrong classWeights: expected one output with class targets held in memory.',
     );
   }
-  const outputShape = model.isBuilt ? model.outputShape : model.computeOutputShape(featureShape);
-  loss.check(place, outputShape, dataset);
-}
-
-/** Checks a batch size. @throws E_CONFIG */
-export function checkBatchSize(place: string, batchSize: unknown): number {
-  return checkInteger(place, 'batchSize', batchSize, { min: 1 });
-}
-
-function checkEarlyStopping(options: EarlyStopping | undefined, hasValidation: boolean): Required<EarlyStopping> | undefined {
-  if (options === undefined) return undefined;
-  checkKeys('fit', options, ['patience', 'minDelta', 'restoreBest']);
-  if (!hasValidation) throw new TensorkilnError('E_CONFIG', '[fit] wrong earlyStopping: it needs validation data, got none.');
-  return {
-    patience: checkInteger('fit', 'earlyStopping.patience', options.patience, { min: 1 }),
-    minDelta: checkNumber('fit', 'earlyStopping.minDelta', options.minDelta ?? 0, { min: 0 }),
-    restoreBest: checkBoolean('fit', 'earlyStopping.restoreBest', options.restoreBest ?? true),
-  };
-}
-
-/** The options of `fit`, checked and with defaults. @throws E_CONFIG */
-export function checkFitOptions(options: FitOptions): {
-  epochs: number;
-  batchSize: number;
-  shuffle: boolean;
-  earlyStopping: Required<EarlyStopping> | undefined;
-} {
-  checkKeys('fit', options, ['validation', 'epochs', 'batchSize', 'shuffle', 'earlyStopping', 'signal', 'onEvent']);
-  return {
-    epochs: checkInteger('fit', 'epochs', options.epochs, { min: 1 }),
-    batchSize: checkBatchSize('fit', options.batchSize),
-    shuffle: checkBoolean('fit', 'shuffle', options.shuffle ?? true),
-    earlyStopping: checkEarlyStopping(options.earlyStopping, options.validation !== undefined),
-  };
+  if (classWeights.length !== outputShape[0]) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[trainer] wrong classWeights: expected one for each of the classes of ${formatBatchShape(outputShape)}, got ${classWeights.length}.`,
+    );
+  }
+  const wrong = classWeights.findIndex((weight) => !(weight >= 0 && Number.isFinite(weight)));
+  if (wrong >= 0) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[trainer] wrong classWeights: expected finite numbers >= 0, got ${show(classWeights[wrong])} for class ${wrong}.`,
+    );
+  }
+  return source.withClassWeights(classWeights);
 }

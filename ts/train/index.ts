@@ -1,3 +1,27 @@
 /** The training loop. */
-export { Trainer, type EarlyStopping, type Evaluation, type FitOptions, type TrainerOptions } from './trainer.js';
+export type { Callback, CallbackContext } from './callbacks.js';
+export type { Fact, Facts } from './checkpoint/facts.js';
+export type { Evaluation } from './judge.js';
+export type {
+  CheckpointOptions,
+  EarlyStopping,
+  FitOptions,
+  ModelTrainerOptions,
+  ReduceOnPlateau,
+  StepTrainerOptions,
+  TrainerOptions,
+} from './options.js';
+export type { Metric, StepFunctions } from './steps.js';
+export type { TfjsModel } from './trainable.js';
+export { Trainer, type PredictOptions } from './trainer.js';
+export type {
+  BatchSource,
+  HostBatch,
+  MultiDataset,
+  PassOptions,
+  RowArray,
+  TrainingData,
+  TypedValues,
+  WeightedDataset,
+} from './training-data.js';
 export type { EpochRecord, StopReason, TrainingEvent, TrainingHistory } from './types.js';

@@ -1,73 +1,28 @@
-/** The training loop. */
+/** The trainer: checks, one call at a time, and what it keeps between calls. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkKeys } from '../arguments.js';
-import type { Dataset } from '../data/dataset.js';
 import { TensorkilnError } from '../errors.js';
-import type { UnaryLayer } from '../nn/layer.js';
+import { Layer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
 import type { Optimizer } from '../optim/optimizer.js';
-import { batches, disposeBatch, epochOrder } from './batches.js';
-import { checkBackend, checkBatchSize, checkDataset, checkFitOptions, checkParameters } from './checks.js';
+import { applyClassWeights, checkBackend, checkShapes, checkSource } from './checks.js';
+import { flatten, type Facts } from './checkpoint/facts.js';
+import { CheckpointStore } from './checkpoint/store.js';
 import { InFlight } from './in-flight.js';
-import { Snapshot } from './snapshot.js';
-import { makeSteps, type Steps } from './steps.js';
-import type { EpochRecord, StopReason, TrainingEvent, TrainingHistory } from './types.js';
-
-/** Steps that may be enqueued and not yet read back: one runs, one waits, so the engine is never idle. */
-const STEPS_IN_FLIGHT = 2;
-const DEFAULT_BATCH_SIZE = 256;
-
-export interface TrainerOptions {
-  /** Built, or built by `fit` for the training data's features. */
-  readonly model: UnaryLayer;
-  readonly loss: Loss;
-  /** Not bound to other parameters. The trainer does not dispose it. */
-  readonly optimizer: Optimizer;
-  /** Seed of the order of rows, an integer in [0, 2^53). Default 0. Initial weights and dropout follow the model's seed. */
-  readonly seed?: number;
-  /** Whether steps are recorded once per batch shape and replayed; the results are the same bits. Default true. */
-  readonly compile?: boolean;
-}
-
-/** Ends training when the validation loss no longer improves. */
-export interface EarlyStopping {
-  /** Epochs without improvement before training ends, >= 1. */
-  readonly patience: number;
-  /** How much less the loss must be to count as better, >= 0. Default 0. */
-  readonly minDelta?: number;
-  /** Whether the model ends with the weights of its best epoch, however training ends. Default true. */
-  readonly restoreBest?: boolean;
-}
-
-export interface FitOptions {
-  /** Judged after each epoch. */
-  readonly validation?: Dataset;
-  /** Most epochs to run, >= 1. */
-  readonly epochs: number;
-  /** Rows per step, >= 1; the last step of an epoch takes what is left. */
-  readonly batchSize: number;
-  /** Whether each epoch visits the rows in a new order. Default true. */
-  readonly shuffle?: boolean;
-  readonly earlyStopping?: EarlyStopping;
-  /** Ends training after the running step. */
-  readonly signal?: AbortSignal;
-  /** Called in order; an error it throws ends training and rejects `fit`. */
-  readonly onEvent?: (event: TrainingEvent) => void;
-}
-
-/** Mean loss over rows, and the share of rows whose largest score is the target when the loss is one of classification. */
-export interface Evaluation {
-  readonly loss: number;
-  readonly accuracy?: number;
-}
-
-type CheckedOptions = ReturnType<typeof checkFitOptions> & Pick<FitOptions, 'validation' | 'signal' | 'onEvent'>;
+import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
+import { checkFitOptions, type CheckedFit, type FitOptions, type StepTrainerOptions, type TrainerOptions } from './options.js';
+import { findUnfinished, STEPS_IN_FLIGHT, TrainingRun } from './run.js';
+import { makeOwnSteps, makeSteps, type Metric, type StepFunctions, type Steps } from './steps.js';
+import { checkParameters, toTrainable, trainableVariables, type Trainable } from './trainable.js';
+import { toSource, type BatchSource, type TrainingData, type TypedValues } from './training-data.js';
+import type { TrainingHistory } from './types.js';
 
 /**
- * Trains a model on data in memory.
+ * Trains a model on data in memory or from a source of batches.
  *
  * Steps are enqueued without waiting: the loss of step i - 2 is awaited before step i + 1, so the event loop is never
- * blocked and the engine never idle. Equal seeds, data and options give equal weights bit for bit, on any number of threads.
+ * blocked and the engine never idle. Equal seeds, data and options give equal weights bit for bit, on any number of threads,
+ * also when a run was killed and resumed.
  *
  * @example
  * const model = new Sequential({ layers: [new Dense({ units: 16, activation: 'relu' }), new Dense({ units: 3 })], seed: 1 });
@@ -78,130 +33,217 @@ type CheckedOptions = ReturnType<typeof checkFitOptions> & Pick<FitOptions, 'val
  * @throws E_CONFIG for wrong options
  */
 export class Trainer {
-  readonly #model: UnaryLayer;
-  readonly #loss: Loss;
-  readonly #optimizer: Optimizer;
+  readonly #model: Trainable;
+  readonly #losses: readonly Loss[];
+  readonly #metrics: readonly Metric[];
+  readonly #optimizer: Optimizer | undefined;
+  readonly #classWeights: readonly number[] | undefined;
+  readonly #functions: StepFunctions | undefined;
   readonly #seed: number;
   readonly #steps: Steps;
-  #epochsDone = 0;
+  #nextPass = 0;
   #isBusy = false;
   #isDisposed = false;
 
   constructor(options: TrainerOptions) {
-    checkKeys('trainer', options, ['model', 'loss', 'optimizer', 'seed', 'compile']);
-    this.#model = options.model;
-    this.#loss = options.loss;
-    this.#optimizer = options.optimizer;
     this.#seed = checkInteger('trainer', 'seed', options.seed ?? 0, { min: 0 });
-    const isCompiled = checkBoolean('trainer', 'compile', options.compile ?? true);
-    this.#steps = makeSteps(options.model, options.loss, options.optimizer, isCompiled);
+    this.#optimizer = options.optimizer;
+    if ('step' in options) {
+      checkKeys('trainer', options, ['step', 'optimizer', 'seed', 'compile']);
+      this.#functions = options.step;
+      this.#model = new FunctionTrainable(options);
+      this.#losses = [];
+      this.#metrics = [];
+      this.#steps = makeOwnSteps(
+        options.step,
+        () => this.#model.inputShapes.length,
+        checkBoolean('trainer', 'compile', options.compile ?? true),
+      );
+      return;
+    }
+    checkKeys('trainer', options, [
+      'model',
+      'loss',
+      'lossWeights',
+      'metrics',
+      'optimizer',
+      'classWeights',
+      'seed',
+      'compile',
+    ]);
+    this.#model = toTrainable(options.model);
+    this.#losses = Array.isArray(options.loss) ? (options.loss as readonly Loss[]) : [options.loss as Loss];
+    this.#metrics = options.metrics ?? [];
+    this.#classWeights = options.classWeights;
+    const lossWeights = options.lossWeights ?? this.#losses.map(() => 1);
+    if (lossWeights.length !== this.#losses.length || !lossWeights.every((weight) => weight >= 0 && Number.isFinite(weight))) {
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[trainer] wrong lossWeights: expected ${this.#losses.length} finite numbers >= 0, got ${lossWeights.join(', ')}.`,
+      );
+    }
+    const isCompiled = checkBoolean('trainer', 'compile', options.compile ?? options.model instanceof Layer);
+    this.#steps = makeSteps(
+      {
+        model: this.#model,
+        losses: this.#losses,
+        lossWeights,
+        metrics: this.#metrics,
+        optimizer: options.optimizer,
+      },
+      isCompiled,
+    );
   }
 
   /**
    * Trains.
    *
-   * The epoch with the least validation loss (training loss without validation data) is the best one; its weights are kept
-   * on the device. The model ends with them when `earlyStopping.restoreBest` holds, when training is aborted, and when the
-   * loss stops being finite; otherwise it ends with the last weights. The optimizer's state is not taken back.
+   * The epoch with the best monitored figure (least validation loss, without validation data least training loss) is the best
+   * one; its weights are kept on the device. The model ends with them when `earlyStopping.restoreBest` holds, when training is
+   * ended from outside or by time, and when the loss stops being finite; otherwise it ends with the last weights. The
+   * optimizer's state is not taken back.
+   *
+   * With `checkpoints` the whole state of training is saved now and then: weights, optimizer, random states, place in the data.
+   * `resume` goes on from there, and the end is the same bit for bit as without the interruption. Without a checkpoint to go on
+   * from, it starts at the beginning.
    *
    * @param train    rows to learn from
    * @param options  see FitOptions
-   * @returns        what happened, epoch by epoch
+   * @returns        what happened, epoch by epoch, those before a resume included
    * @throws (as rejections) before any work: E_CONFIG for options, E_DATA, E_SHAPE or E_DTYPE for data that does not fit,
-   *         E_DEVICE when the current backend is not ours, E_USAGE while another call runs. While training: E_DIVERGED when
-   *         a loss is not finite, after the best weights have been restored.
+   *         E_DEVICE when the current backend is not ours, E_USAGE while another call runs, when `resume` finds a checkpoint of
+   *         other data or options, or when a run that has not ended would be overwritten; E_DATA when every checkpoint is
+   *         damaged. While training: E_DIVERGED when a loss is not finite, after the best weights have been restored; E_IO when
+   *         a checkpoint cannot be saved.
    */
-  async fit(train: Dataset, options: FitOptions): Promise<TrainingHistory> {
+  async fit(train: TrainingData, options: FitOptions): Promise<TrainingHistory> {
     return this.#exclusively('fit', async () => {
-      const { validation, signal, onEvent } = options;
-      const checked: CheckedOptions = {
-        ...checkFitOptions(options),
-        ...(validation === undefined ? {} : { validation }),
-        ...(signal === undefined ? {} : { signal }),
-        ...(onEvent === undefined ? {} : { onEvent }),
-      };
-      checkDataset('fit', train, this.#model, this.#loss);
-      if (validation !== undefined) {
-        if (validation.featureShape.join() !== train.featureShape.join()) {
-          throw new TensorkilnError(
-            'E_SHAPE',
-            `[fit] validation features differ from training features: expected [${train.featureShape.join(', ')}], got [${validation.featureShape.join(', ')}].`,
-          );
-        }
-        checkDataset('fit validation', validation, this.#model, this.#loss);
-      }
-      this.#model.build(train.featureShape);
-      this.#optimizer.bind(this.#model.trainableVariables());
-      const best = new Snapshot(this.#model);
+      const checked = checkFitOptions(options, this.#monitors());
+      const source = toSource('fit', train);
+      this.#checkSource('fit', source);
+      const validation = this.#checkValidation(options.validation, source);
+      this.#model.build(source.inputShapes);
+      this.#optimizer?.bind(trainableVariables(this.#model));
+      const weighted = applyClassWeights(source, this.#classWeights, this.#losses, this.#model.outputShapes[0] ?? []);
+      const run = new TrainingRun({
+        model: this.#model,
+        steps: this.#steps,
+        optimizer: this.#optimizer,
+        isClassification: this.#isClassification,
+        metricNames: this.#metrics.map(({ name }) => name),
+        seed: this.#seed,
+        firstPass: this.#nextPass,
+        train: weighted,
+        validation,
+        options: checked,
+        facts: () => this.#facts(weighted, validation, checked),
+      });
       try {
-        return await this.#run(train, checked, best);
+        return await run.run();
       } finally {
-        best.dispose();
+        this.#nextPass = run.nextPass;
+        run.dispose();
       }
     });
   }
 
   /**
-   * The model's outputs for rows of features, without dropout.
+   * The model's first output for rows of features, without dropout.
    *
-   * @param features  [rows, ...inputShape] float32, row-major
-   * @param options   `batchSize`: rows per step, default 256
-   * @returns         [rows, ...outputShape] float32, row-major
-   * @throws (as rejections) E_SHAPE when the values are no whole number of rows; E_CONFIG; E_USAGE before the model is built
+   * @param inputs   [rows, ...inputShape] row-major; for a model with several inputs one array each
+   * @param options  `batchSize`: rows per step, default 256; `signal`
+   * @returns        [rows, ...outputShape] float32, row-major
+   * @throws (as rejections) E_SHAPE when the values are no whole number of rows; E_CONFIG; E_USAGE before the model is built and
+   *         for a step function; E_ABORTED
    */
-  async predict(features: Float32Array, options: { readonly batchSize?: number } = {}): Promise<Float32Array> {
+  async predict(inputs: Float32Array | readonly TypedValues[], options: PredictOptions = {}): Promise<Float32Array> {
+    return (await this.predictAll(ArrayBuffer.isView(inputs) ? [inputs] : inputs, options))[0] as Float32Array;
+  }
+
+  /** As `predict`, with all outputs of the model. */
+  async predictAll(inputs: readonly TypedValues[], options: PredictOptions = {}): Promise<readonly Float32Array[]> {
     return this.#exclusively('predict', async () => {
-      const batchSize = checkBatchSize('predict', options.batchSize ?? DEFAULT_BATCH_SIZE);
-      const { inputShape, outputShape } = this.#model;
-      const [inputSize, outputSize] = [inputShape, outputShape].map((shape) =>
-        shape.reduce((product, dim) => product * dim, 1),
-      ) as [number, number];
-      const rows = features.length / inputSize;
-      if (!Number.isInteger(rows)) {
-        throw new TensorkilnError(
-          'E_SHAPE',
-          `[predict] wrong number of features: expected a multiple of ${inputSize} for rows of [${inputShape.join(', ')}], got ${features.length}.`,
-        );
-      }
-      const result = new Float32Array(rows * outputSize);
+      if (this.#functions !== undefined)
+        throw new TensorkilnError('E_USAGE', '[predict] a trainer of a step function has no model to predict with.');
+      const batchSize = checkInteger('predict', 'batchSize', options.batchSize ?? JUDGE_BATCH, { min: 1 });
+      const { inputShapes, outputShapes } = this.#model;
+      const rows = countRows(inputs, inputShapes);
+      const sizes = outputShapes.map(sizeOf);
+      const results = sizes.map((size) => new Float32Array(rows * size));
+      const total = sizes.reduce((sum, size) => sum + size, 0);
       const inFlight = new InFlight<number>(STEPS_IN_FLIGHT, (values, start) => {
-        result.set(values, start);
+        let offset = 0;
+        results.forEach((result, output) => {
+          const size = sizes[output] as number;
+          for (let row = 0; row < values.length / total; ++row)
+            for (let i = 0; i < size; ++i) result[(start + row) * size + i] = values[row * total + offset + i] as number;
+          offset += size;
+        });
       });
       try {
         for (let start = 0; start < rows; start += batchSize) {
+          if (options.signal?.aborted === true) {
+            throw new TensorkilnError('E_ABORTED', '[predict] cancelled by its caller.', { cause: options.signal.reason });
+          }
           const end = Math.min(start + batchSize, rows);
-          const x = tf.tensor(features.subarray(start * inputSize, end * inputSize), [end - start, ...inputShape], 'float32');
+          const tensors = inputs.map((values, index) => {
+            const shape = inputShapes[index] as readonly number[];
+            const size = sizeOf(shape);
+            const dtype = values instanceof Int32Array ? 'int32' : 'float32';
+            return tf.tensor(values.subarray(start * size, end * size), [end - start, ...shape], dtype);
+          });
           let y: tf.Tensor;
           try {
-            y = this.#steps.predict(x);
+            y = this.#steps.predict(...tensors);
           } finally {
-            x.dispose();
+            tf.dispose(tensors);
           }
-          await inFlight.push(y, start * outputSize);
+          await inFlight.push(y, start);
         }
         await inFlight.drain();
       } finally {
         await inFlight.abandon();
       }
-      return result;
+      return results;
     });
   }
 
   /**
-   * Mean loss, and accuracy for classification, over all rows, without dropout.
+   * Mean loss, accuracy for classification, and the trainer's metrics, over all rows, without dropout and class weights.
    *
-   * @param dataset  rows to judge the model on
-   * @param options  `batchSize`: rows per step, default 256
-   * @throws (as rejections) E_DATA, E_SHAPE, E_DTYPE for data that does not fit; E_CONFIG; E_USAGE before the model is built
+   * @param data     rows to judge the model on
+   * @param options  `batchSize`: rows per step, default 256; `signal`
+   * @throws (as rejections) E_DATA, E_SHAPE, E_DTYPE for data that does not fit; E_CONFIG; E_USAGE before the model is built;
+   *         E_ABORTED
    */
-  async evaluate(dataset: Dataset, options: { readonly batchSize?: number } = {}): Promise<Evaluation> {
+  async evaluate(data: TrainingData, options: PredictOptions = {}): Promise<Evaluation> {
     return this.#exclusively('evaluate', async () => {
-      const batchSize = checkBatchSize('evaluate', options.batchSize ?? DEFAULT_BATCH_SIZE);
+      const batchSize = checkInteger('evaluate', 'batchSize', options.batchSize ?? JUDGE_BATCH, { min: 1 });
       if (!this.#model.isBuilt)
         throw new TensorkilnError('E_USAGE', '[evaluate] the model is not built: call build(inputShape) or fit first.');
-      checkDataset('evaluate', dataset, this.#model, this.#loss);
-      return (await this.#judge(dataset, batchSize)) as Evaluation;
+      const source = toSource('evaluate', data);
+      this.#checkSource('evaluate', source);
+      const judged = await judge(this.#steps.evaluate, source, {
+        batchSize,
+        limit: undefined,
+        isClassification: this.#isClassification,
+        metricNames: this.#metrics.map(({ name }) => name),
+        signal: options.signal,
+      });
+      if (judged === undefined)
+        throw new TensorkilnError('E_ABORTED', '[evaluate] cancelled by its caller.', { cause: options.signal?.reason });
+      const { metrics, ...rest } = judged;
+      return this.#metrics.length === 0 ? rest : { ...rest, metrics };
     });
+  }
+
+  /**
+   * The newest whole checkpoint in a folder, when it is of a run that has not ended by itself: what `resume` would go on from.
+   *
+   * @returns its path; undefined when there is none
+   */
+  static async findUnfinished(folder: string): Promise<string | undefined> {
+    return findUnfinished(new CheckpointStore(folder, 1));
   }
 
   /** Frees recorded steps. Model and optimizer stay the caller's. */
@@ -213,139 +255,60 @@ export class Trainer {
     this.#steps.predict.dispose();
   }
 
-  async #run(train: Dataset, options: CheckedOptions, best: Snapshot): Promise<TrainingHistory> {
-    const { epochs, batchSize, validation, earlyStopping, signal, onEvent } = options;
-    const replaysBefore = this.#steps.train.replays;
-    const records: EpochRecord[] = [];
-    let stopReason: StopReason = 'epochs';
-    let steps = 0;
-    let bestLoss = Infinity;
-    let sinceBest = 0;
-    onEvent?.({
-      type: 'start',
-      epochs,
-      stepsPerEpoch: Math.ceil(train.size / batchSize),
-      parameters: this.#model.countParameters().total,
-    });
-    for (let epoch = 1; epoch <= epochs; ++epoch) {
-      const start = performance.now();
-      const pass = await this.#trainEpoch(train, epoch, options).catch((error: unknown) => this.#takeBack(error, best));
-      steps += pass.steps;
-      const trainSeconds = (performance.now() - start) / 1000;
-      const judged =
-        pass.isComplete && validation !== undefined
-          ? await this.#judge(validation, Math.max(batchSize, DEFAULT_BATCH_SIZE), signal)
-          : undefined;
-      if (!pass.isComplete || (validation !== undefined && judged === undefined)) {
-        stopReason = 'aborted';
-        break;
-      }
-      if (judged !== undefined && !Number.isFinite(judged.loss))
-        this.#takeBack(divergedError('validation loss', judged.loss, epoch), best);
-      const watched = judged?.loss ?? pass.meanLoss;
-      const improved = watched < bestLoss - (bestLoss === Infinity ? 0 : (earlyStopping?.minDelta ?? 0));
-      const record: EpochRecord = {
-        epoch,
-        trainLoss: pass.meanLoss,
-        ...(judged === undefined ? {} : { validationLoss: judged.loss }),
-        ...(judged?.accuracy === undefined ? {} : { validationAccuracy: judged.accuracy }),
-        learningRate: this.#optimizer.learningRate,
-        seconds: (performance.now() - start) / 1000,
-        samplesPerSecond: train.size / trainSeconds,
-      };
-      records.push(record);
-      sinceBest = improved ? 0 : sinceBest + 1;
-      if (improved) {
-        bestLoss = watched;
-        best.take(epoch);
-      }
-      onEvent?.({ type: 'epoch', record, improved });
-      if (earlyStopping !== undefined && sinceBest >= earlyStopping.patience && epoch < epochs) {
-        stopReason = 'early_stopping';
-        break;
-      }
-    }
-    const mustRestore = stopReason === 'aborted' || earlyStopping?.restoreBest === true;
-    if (mustRestore && best.epoch > 0) best.restore();
-    const history: TrainingHistory = {
-      epochs: records,
-      bestEpoch: mustRestore ? best.epoch : records.length,
-      stopReason,
-      steps,
-      replayedSteps: this.#steps.train.replays - replaysBefore,
-    };
-    onEvent?.({ type: 'end', history });
-    return history;
+  get #isClassification(): boolean {
+    return this.#losses[0]?.isClassification === true;
   }
 
-  /** One pass over the training rows. Not complete when the signal ended it. */
-  async #trainEpoch(
-    train: Dataset,
-    epoch: number,
-    { batchSize, shuffle, signal, onEvent }: CheckedOptions,
-  ): Promise<{ meanLoss: number; steps: number; isComplete: boolean }> {
-    let lossSum = 0;
-    let steps = 0;
-    let isComplete = true;
-    const inFlight = new InFlight<{ step: number; rows: number }>(STEPS_IN_FLIGHT, (values, { step, rows }) => {
-      const loss = values[0] as number;
-      if (!Number.isFinite(loss)) throw divergedError('training loss', loss, epoch, step);
-      lossSum += loss * rows;
-      onEvent?.({ type: 'step', epoch, step, loss });
-    });
-    const order = epochOrder(train.size, shuffle ? { seed: this.#seed, epoch: this.#epochsDone++ } : undefined);
-    try {
-      for (const batch of batches(train, batchSize, order)) {
-        let loss: tf.Tensor;
-        try {
-          if (signal?.aborted === true) {
-            isComplete = false;
-            break;
-          }
-          loss = this.#steps.train(batch.features, batch.targets);
-        } finally {
-          disposeBatch(batch);
-        }
-        await inFlight.push(loss, { step: ++steps, rows: batch.rows });
-      }
-      await inFlight.drain();
-    } finally {
-      await inFlight.abandon();
-    }
-    return { meanLoss: lossSum / train.size, steps, isComplete };
+  #monitors(): readonly string[] {
+    return ['train_loss', 'validation_loss', 'validation_accuracy', ...this.#metrics.map(({ name }) => `validation_${name}`)];
   }
 
-  /** Mean loss and accuracy; nothing when the signal ended it early. */
-  async #judge(dataset: Dataset, batchSize: number, signal?: AbortSignal): Promise<Evaluation | undefined> {
-    let lossSum = 0;
-    let correctRows = 0;
-    const inFlight = new InFlight<undefined>(STEPS_IN_FLIGHT, (values) => {
-      lossSum += values[0] as number;
-      correctRows += values[1] as number;
-    });
-    try {
-      for (const batch of batches(dataset, batchSize)) {
-        let sums: tf.Tensor;
-        try {
-          if (signal?.aborted === true) return undefined;
-          sums = this.#steps.evaluate(batch.features, batch.targets);
-        } finally {
-          disposeBatch(batch);
-        }
-        await inFlight.push(sums, undefined);
-      }
-      await inFlight.drain();
-    } finally {
-      await inFlight.abandon();
-    }
-    const loss = lossSum / dataset.size;
-    return this.#loss.isClassification ? { loss, accuracy: correctRows / dataset.size } : { loss };
+  #checkSource(place: string, source: BatchSource): void {
+    if (this.#functions === undefined) checkSource(place, source, this.#model, this.#losses);
+    else if (place === 'evaluate' && this.#functions.evaluate === undefined)
+      throw new TensorkilnError('E_USAGE', '[evaluate] the step has no function evaluate: expected one that gives the loss of each row.');
   }
 
-  /** Restores the best weights when training diverged, and passes the error on. */
-  #takeBack(error: unknown, best: Snapshot): never {
-    if (error instanceof TensorkilnError && error.code === 'E_DIVERGED') best.restore();
-    throw error;
+  #checkValidation(data: TrainingData | undefined, train: BatchSource): BatchSource | undefined {
+    if (data === undefined) return undefined;
+    const source = toSource('fit validation', data);
+    const [expected, found] = [train, source].map(({ inputShapes }) => inputShapes.map((shape) => `[${shape.join(', ')}]`).join(' '));
+    if (expected !== found) {
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[fit] validation features differ from training features: expected ${expected}, got ${found}.`,
+      );
+    }
+    if (this.#functions !== undefined && this.#functions.evaluate === undefined)
+      throw new TensorkilnError('E_CONFIG', '[fit] wrong validation: the step has no function evaluate that gives the loss of each row.');
+    this.#checkSource('fit validation', source);
+    return source;
+  }
+
+  /** What this call of fit rests on, for the comparison when it is resumed. */
+  #facts(train: BatchSource, validation: BatchSource | undefined, options: CheckedFit): Facts {
+    const optimizer = this.#optimizer;
+    return flatten({
+      data: {
+        train: { rows: train.size, sha256: train.fingerprint() },
+        ...(validation === undefined ? {} : { validation: { rows: validation.size, sha256: validation.fingerprint() } }),
+      },
+      model: this.#model.describe(),
+      optimizer: optimizer === undefined ? {} : { type: optimizer.type, ...optimizer.hyperParameters() },
+      trainer: { seed: this.#seed, loss: this.#losses.map(({ name }) => name) },
+      fit: {
+        epochs: options.epochs,
+        batch_size: options.batchSize,
+        shuffle: options.shuffle,
+        limit_train_batches: options.limitTrainBatches ?? null,
+        limit_validation_batches: options.limitValidationBatches ?? null,
+        monitor: options.best.monitor,
+        mode: options.best.mode,
+        min_delta: options.best.minDelta,
+        early_stopping: options.earlyStopping ?? null,
+        reduce_on_plateau: options.reduceOnPlateau ?? null,
+      },
+    });
   }
 
   /** Runs one call at a time: steps of two calls would mix their batches and epochs. */
@@ -364,10 +327,77 @@ export class Trainer {
   }
 }
 
-function divergedError(what: string, value: number, epoch: number, step?: number): TensorkilnError {
-  const where = step === undefined ? `epoch ${epoch}` : `epoch ${epoch}, step ${step}`;
-  return new TensorkilnError(
-    'E_DIVERGED',
-    `[fit] the ${what} of ${where} is ${value}: expected a finite number. The best weights so far are restored. Try a smaller learning rate, or look for values that are not finite or not scaled in the data.`,
+export interface PredictOptions {
+  /** Rows per step, >= 1. Default 256. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A step function in the place of a model: it has variables and random states, and takes whatever the data has. */
+class FunctionTrainable implements Trainable {
+  readonly #options: StepTrainerOptions;
+  #inputShapes: readonly (readonly number[])[] = [];
+  readonly isBuilt = true;
+  readonly outputShapes = [];
+
+  constructor(options: StepTrainerOptions) {
+    this.#options = options;
+  }
+
+  get inputShapes(): readonly (readonly number[])[] {
+    return this.#inputShapes;
+  }
+
+  outputShapesFor(): readonly [] {
+    return [];
+  }
+
+  build(inputShapes: readonly (readonly number[])[]): void {
+    this.#inputShapes = inputShapes;
+  }
+
+  call(): readonly tf.Tensor[] {
+    return [];
+  }
+
+  penalties(): readonly tf.Scalar[] {
+    return [];
+  }
+
+  parameters(): ReturnType<Trainable['parameters']> {
+    return Object.entries(this.#options.step.variables).map(([name, variable]) => ({ name, variable, trainable: variable.trainable }));
+  }
+
+  randomStates(): ReturnType<Trainable['randomStates']> {
+    return this.#options.step.randomStates ?? {};
+  }
+
+  describe(): unknown {
+    return Object.fromEntries(this.parameters().map(({ name, variable }) => [name, variable.shape.join('x')]));
+  }
+}
+
+function countRows(inputs: readonly TypedValues[], shapes: readonly (readonly number[])[]): number {
+  checkShapes(
+    'predict',
+    shapes,
+    shapes.slice(0, inputs.length).concat(inputs.slice(shapes.length).map(() => [])),
   );
+  const counts = inputs.map((values, index) => {
+    const shape = shapes[index] as readonly number[];
+    const rows = values.length / sizeOf(shape);
+    if (Number.isInteger(rows)) return rows;
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[predict] wrong number of features: expected a multiple of ${sizeOf(shape)} for rows of [${shape.join(', ')}], got ${values.length}.`,
+    );
+  });
+  const [rows = 0] = counts;
+  if (counts.some((count) => count !== rows))
+    throw new TensorkilnError('E_SHAPE', `[predict] inputs differ in rows: expected as many in each, got ${counts.join(', ')}.`);
+  return rows;
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
 }

@@ -5,26 +5,56 @@ export interface EpochRecord {
   readonly trainLoss: number;
   readonly validationLoss?: number;
   readonly validationAccuracy?: number;
+  /** The trainer's further metrics on the validation rows, by name. */
+  readonly validationMetrics?: Readonly<Record<string, number>>;
+  /** Of the epoch's last step. */
   readonly learningRate: number;
   readonly seconds: number;
   readonly samplesPerSecond: number;
+  /** Seconds of processor time of the whole process, kernels included. */
+  readonly cpuSeconds: number;
+  /** Memory of the whole process at the end of the epoch. */
+  readonly residentBytes: number;
 }
 
 /** What ended a training run. */
-export type StopReason = 'epochs' | 'early_stopping' | 'aborted';
+export type StopReason = 'epochs' | 'early_stopping' | 'aborted' | 'max_time' | 'stopped';
 
 export interface TrainingHistory {
   readonly epochs: readonly EpochRecord[];
   /** Epoch whose weights the model holds at the end. */
   readonly bestEpoch: number;
   readonly stopReason: StopReason;
+  /** Steps since training began, those before a resume included. */
   readonly steps: number;
+  /** Steps of this process that were replayed without running JavaScript. */
   readonly replayedSteps: number;
 }
 
-/** Events of Trainer.fit, in order: start, then per epoch `step`* and `epoch`, then end. */
+/**
+ * Events of Trainer.fit, in order: `resumed` when it goes on from a checkpoint, `start`, then per epoch `step`* and `epoch`, then
+ * `end`. `checkpoint` follows what it saves.
+ */
 export type TrainingEvent =
-  | { readonly type: 'start'; readonly epochs: number; readonly stepsPerEpoch: number; readonly parameters: number }
-  | { readonly type: 'step'; readonly epoch: number; readonly step: number; readonly loss: number }
+  | {
+      readonly type: 'resumed';
+      /** The checkpoint. */
+      readonly file: string;
+      /** Epoch that goes on, and its steps that are done. */
+      readonly epoch: number;
+      readonly step: number;
+      /** Newer checkpoints that are damaged and were passed over. */
+      readonly damaged: readonly { readonly file: string; readonly reason: string }[];
+    }
+  | {
+      readonly type: 'start';
+      readonly epochs: number;
+      readonly stepsPerEpoch: number;
+      readonly parameters: number;
+      readonly rows: number;
+    }
+  | { readonly type: 'step'; readonly epoch: number; readonly step: number; readonly loss: number; readonly rows: number }
   | { readonly type: 'epoch'; readonly record: EpochRecord; readonly improved: boolean }
+  | { readonly type: 'learning_rate'; readonly epoch: number; readonly from: number; readonly to: number }
+  | { readonly type: 'checkpoint'; readonly file: string; readonly epoch: number; readonly step: number }
   | { readonly type: 'end'; readonly history: TrainingHistory };

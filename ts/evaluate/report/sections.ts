@@ -10,6 +10,8 @@ const STOP_REASONS: Readonly<Record<LearningHistory['stopReason'], string>> = {
   epochs: 'all epochs done',
   early_stopping: 'early stopping',
   aborted: 'stopped by hand',
+  max_time: 'out of time',
+  stopped: 'stopped by a callback',
 };
 
 /** The answer first: accuracy, what it is worth, and what to know about it. */

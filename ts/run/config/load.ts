@@ -1,11 +1,14 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { didYouMean } from '../../data/nearest-name.js';
 import { TensorkilnError } from '../../errors.js';
+import { compose } from './compose.js';
+import { checkBuilt } from './not-built.js';
+import { parseOverride, type Override } from './overrides.js';
 import { configSchema, isRecordAt, keysAt, schemaAt, type TrainingConfig } from './schema.js';
-import { ConfigSource, describe } from './source.js';
+import { describe, isSection, type ConfigSource } from './source.js';
+import { YamlFile } from './yaml-file.js';
 
 export interface LoadConfigOptions {
   /** `key=value` texts, later ones over earlier; the value is YAML. */
@@ -17,62 +20,86 @@ export interface LoadConfigOptions {
 }
 
 /**
- * Reads, overrides and checks a configuration. Paths in the file are resolved against its folder, paths from options and `set` against
- * the working directory.
+ * Reads a configuration with everything its `defaults:` lists name, overrides and checks it. `model` and `targets` may be the path
+ * of a file with that section. Paths in a file are resolved against its folder, paths from options and `set` against the working
+ * directory.
  *
  * @throws E_CONFIG listing every problem as `file:line:column: key: expected ..., got ...`, with the nearest key for an unknown one
  */
 export async function loadConfig(file: string, options: LoadConfigOptions = {}): Promise<TrainingConfig> {
-  const source = new ConfigSource(file, await readText(file));
-  const fromCommandLine = new Set<string>();
-  for (const text of options.set ?? []) fromCommandLine.add(applyOverride(source, text));
-  if (options.data !== undefined) {
-    source.set(['data', 'path'], options.data, '--data');
-    fromCommandLine.add('data.path');
-  }
-  if (options.output !== undefined) {
-    source.set(['output'], options.output, '--output');
-    fromCommandLine.add('output');
-  }
+  const { source, rest } = await compose(file, (options.set ?? []).map(parseOverride));
+  for (const override of rest) applyOverride(source, override);
+  const folder = process.cwd();
+  if (options.data !== undefined) source.set(['data', 'path'], options.data, { text: '--data', folder });
+  if (options.output !== undefined) source.set(['output'], options.output, { text: '--output', folder });
+  await readSectionFile(source, 'model', modelSection);
+  await readSectionFile(source, 'targets', targetsSection);
+  checkBuilt(source);
   const parsed = configSchema.safeParse(source.toJS());
   if (!parsed.success) throw configError(parsed.error, source);
   const config = parsed.data;
-  const base = (key: string): string => (fromCommandLine.has(key) ? process.cwd() : dirname(resolve(file)));
   return {
     ...config,
-    data: { ...config.data, path: resolve(base('data.path'), config.data.path) },
-    ...(config.output === undefined ? {} : { output: resolve(base('output'), config.output) }),
+    data: { ...config.data, path: resolve(source.folderOf(['data', 'path']), config.data.path) },
+    ...(config.output === undefined ? {} : { output: resolve(source.folderOf(['output']), config.output) }),
   };
 }
 
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-    const reason = missing ? 'there is no such file' : cause instanceof Error ? cause.message : String(cause);
-    throw new TensorkilnError('E_CONFIG', `[config] cannot read ${file}: ${reason}. Expected a YAML file.`, { cause });
-  }
+/** Puts the content of a file in the place of a section that names it. */
+async function readSectionFile(
+  source: ConfigSource,
+  section: 'model' | 'targets',
+  toSection: (content: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const value = source.get([section]);
+  if (typeof value !== 'string') return;
+  const place = source.locate([section], 'value');
+  const path = resolve(source.folderOf([section]), value);
+  const file = await YamlFile.read(path, `a mapping with the section ${section}`).catch((error: unknown) => {
+    if (!(error instanceof TensorkilnError) || !error.message.includes('cannot read')) throw error;
+    throw new TensorkilnError('E_CONFIG', `[config] ${place}: ${section}: ${error.message.slice('[config] '.length)}`, { cause: error });
+  });
+  source.delete([section]);
+  const content = toSection(file.content);
+  const isWhole = content === file.content;
+  source.merge([section], content, isWhole ? file : { ...file, folder: file.folder, locate: () => path });
 }
 
-/** @returns the dotted key that was set */
-function applyOverride(source: ConfigSource, text: string): string {
-  const origin = `--set ${text}`;
-  const equals = text.indexOf('=');
-  if (equals <= 0) throw new TensorkilnError('E_CONFIG', `[config] ${origin}: expected key=value, such as training.epochs=50.`);
-  let value: unknown;
-  try {
-    value = parse(text.slice(equals + 1), { prettyErrors: false });
-  } catch (cause) {
+/** A model file is the section itself, or a model as `Sequential.toJSON` gives it. */
+function modelSection(content: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  if (content['format'] !== 'tensorkiln-model') return content;
+  const config = content['config'];
+  return { architecture: 'layers', layers: isSection(config) ? config['layers'] : undefined };
+}
+
+/** A targets file is the section itself, or a mapping with it. */
+function targetsSection(content: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { targets } = content;
+  return isSection(targets) && Object.keys(content).length === 1 ? targets : content;
+}
+
+function applyOverride(source: ConfigSource, { kind, key, value, origin }: Override): void {
+  const path = splitKey(key);
+  const present = source.get(path);
+  if (kind === 'delete') {
+    if (present === undefined)
+      throw new TensorkilnError('E_CONFIG', `[config] ${origin}: there is no ${key} to take away.`);
+    if (value !== undefined && !isDeepStrictEqual(present, value)) {
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[config] ${origin}: expected ${key} to be ${describe(value)}, got ${describe(present)}.`,
+      );
+    }
+    source.delete(path);
+    return;
+  }
+  if (kind === 'add' && present !== undefined) {
     throw new TensorkilnError(
       'E_CONFIG',
-      `[config] ${origin}: the value is not YAML: ${cause instanceof Error ? cause.message : String(cause)}.`,
-      { cause },
+      `[config] ${origin}: ${key} is there already (${source.locate(path, 'value')}): change it with ${key}=..., or ++${key}=....`,
     );
   }
-  const path = splitKey(text.slice(0, equals));
-  source.set(path, value, origin);
-  return path.join('.');
+  source.set(path, value, { text: origin, folder: process.cwd() });
 }
 
 /** Splits at dots, but not inside the user's own names: data.features.bill.length sets the column "bill.length". */
@@ -94,6 +121,13 @@ function configError(error: z.ZodError, source: ConfigSource): TensorkilnError {
 }
 
 function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] {
+  if (issue.code === 'invalid_union' && isSection(source.get(issue.path))) {
+    // The choice that is a section itself and comes nearest tells more than the description of the whole.
+    const choices = issue.errors.filter((issues) => issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'));
+    const [nearest] = choices.sort((a, b) => a.length - b.length);
+    if (nearest !== undefined && nearest.length > 0)
+      return nearest.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, source));
+  }
   if (issue.code === 'unrecognized_keys' && keysAt(issue.path) !== undefined) {
     const known = keysAt(issue.path) ?? [];
     return issue.keys.map((key) => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { logging, model, targets, training } from './training-schema.js';
 
 /**
  * The configuration of a training run, as written in YAML. Every leaf carries a description of what it takes: it ends up in error
@@ -59,63 +60,25 @@ const preprocessing = z
   .prefault({})
   .describe('a section with numeric_imputation, categorical_imputation and scaling');
 
-export const ACTIVATION_CHOICES = [
-  'linear',
-  'relu',
-  'relu6',
-  'elu',
-  'selu',
-  'leaky_relu',
-  'sigmoid',
-  'tanh',
-  'softplus',
-  'gelu',
-] as const;
-
-const model = z
+const augmentation = z
   .strictObject({
-    architecture: z.enum(['mlp']).default('mlp').describe('mlp'),
-    hidden_units: z.array(z.int().min(1)).default([32]).describe('a list of layer sizes, each an integer >= 1; [] for none'),
-    activation: z
-      .enum(ACTIVATION_CHOICES)
-      .default('relu')
-      .describe(`one of ${ACTIVATION_CHOICES.join(', ')}`),
-    dropout: z.number().min(0).lt(1).default(0).describe('a rate >= 0 and below 1'),
+    enabled: z.boolean().default(false).describe('true or false'),
+    transforms: z.array(z.unknown()).default([]).describe('a list of transforms'),
   })
   .prefault({})
-  .describe('a section with architecture, hidden_units, activation and dropout');
-
-const earlyStopping = z
-  .strictObject({
-    patience: z.int().min(1).default(20).describe('a number of epochs >= 1'),
-    min_delta: z.number().min(0).default(0).describe('a number >= 0'),
-  })
-  .prefault({})
-  .describe('a section with patience and min_delta');
-
-const training = z
-  .strictObject({
-    batch_size: z
-      .union([z.int().min(1), z.literal('auto')])
-      .default('auto')
-      .describe('an integer >= 1, or auto'),
-    epochs: z.int().min(1).default(100).describe('an integer >= 1'),
-    learning_rate: z.number().gt(0).default(0.001).describe('a number above 0'),
-    optimizer: z.enum(['adam', 'adamw', 'sgd']).default('adam').describe('adam, adamw or sgd'),
-    weight_decay: z.number().min(0).default(0).describe('a number >= 0'),
-    early_stopping: earlyStopping,
-    seed: seed(),
-  })
-  .prefault({})
-  .describe('a section with batch_size, epochs, learning_rate, optimizer, weight_decay, early_stopping and seed');
+  .describe('a section with enabled and transforms');
 
 export const configSchema = z
   .strictObject({
+    defaults: z.array(z.unknown()).optional().describe('a list of file names, `group: choice` and _self_'),
     data,
     split,
     preprocessing,
+    augmentation,
     model,
     training,
+    logging,
+    targets,
     output: text().optional().describe('the path of a folder for the results'),
     device: z
       .string()
@@ -132,10 +95,10 @@ export type TrainingConfig = z.output<typeof configSchema>;
 export function schemaAt(path: readonly PropertyKey[]): z.ZodType | undefined {
   let schema: z.core.$ZodType | undefined = configSchema;
   for (const key of path) {
-    const inner: z.core.$ZodType | undefined = schema === undefined ? undefined : unwrap(schema);
-    if (inner instanceof z.ZodObject) schema = (inner.shape as Readonly<Record<PropertyKey, z.core.$ZodType>>)[key];
-    else if (inner instanceof z.ZodRecord) schema = inner.valueType;
-    else return undefined;
+    const choices: readonly z.core.$ZodType[] = schema === undefined ? [] : alternatives(schema);
+    schema = choices
+      .map((choice) => (choice instanceof z.ZodObject ? choice.shape[String(key)] : choice instanceof z.ZodRecord ? choice.valueType : undefined))
+      .find((inner) => inner !== undefined);
   }
   return schema instanceof z.ZodType ? schema : undefined;
 }
@@ -143,19 +106,29 @@ export function schemaAt(path: readonly PropertyKey[]): z.ZodType | undefined {
 /** Keys that are allowed below `path`; undefined where any are, or none. */
 export function keysAt(path: readonly PropertyKey[]): readonly string[] | undefined {
   const schema = schemaAt(path);
-  const inner = schema === undefined ? undefined : unwrap(schema);
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : undefined;
+  const keys = (schema === undefined ? [] : alternatives(schema)).flatMap((choice) =>
+    choice instanceof z.ZodObject ? Object.keys(choice.shape) : [],
+  );
+  return keys.length === 0 ? undefined : [...new Set(keys)];
+}
+
+/** What a schema allows, wrappers taken off: one, or the choices of a union. */
+export function alternatives(schema: z.core.$ZodType): readonly z.core.$ZodType[] {
+  const inner = unwrap(schema);
+  return inner instanceof z.ZodUnion ? inner.options.flatMap(alternatives) : [inner];
 }
 
 /** Whether keys below `path` are the user's own, such as column names. */
 export function isRecordAt(path: readonly PropertyKey[]): boolean {
   const schema = schemaAt(path);
-  return schema !== undefined && unwrap(schema) instanceof z.ZodRecord;
+  return schema !== undefined && alternatives(schema).some((choice) => choice instanceof z.ZodRecord);
 }
 
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let inner = schema;
-  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional)
-    inner = inner.unwrap();
-  return inner;
+  for (;;) {
+    if (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) inner = inner.unwrap();
+    else if (inner instanceof z.ZodPipe) inner = inner.in;
+    else return inner;
+  }
 }

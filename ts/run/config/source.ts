@@ -1,104 +1,170 @@
-import { isMap, isPair, isScalar, LineCounter, parseDocument, type Document, type Node, type ParsedNode } from 'yaml';
+/** A configuration as it is put together from files and the command line, able to say where each value came from. */
 import { TensorkilnError } from '../../errors.js';
 
 export type ConfigPath = readonly PropertyKey[];
 
-/**
- * A YAML file together with what the command line sets on top of it, able to say where each value came from.
- */
+/** How one layer names its places. */
+export interface Layer {
+  /** Where `path`, counted from the layer's own root, stands. */
+  readonly locate: (path: ConfigPath, part: 'key' | 'value') => string;
+  /** What relative paths in this layer are resolved against. */
+  readonly folder: string;
+}
+
+interface Origin {
+  readonly key: string;
+  readonly value: string;
+  readonly folder: string;
+}
+
+type Section = Record<string, unknown>;
+
+/** Layers merged in order: sections key by key, anything else as a whole; later layers win. */
 export class ConfigSource {
   readonly #file: string;
-  readonly #document: Document<ParsedNode>;
-  readonly #lines: LineCounter;
-  /** Where values set after reading came from, by joined path. */
-  readonly #origins = new Map<string, string>();
+  readonly #root: Section = {};
+  readonly #origins = new Map<string, Origin>();
 
-  /** @throws E_CONFIG for a YAML syntax error, with line and column, and for a file that is no mapping */
-  constructor(file: string, text: string) {
+  /** @param file  names the whole in messages about what is nowhere */
+  constructor(file: string) {
     this.#file = file;
-    this.#lines = new LineCounter();
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    const error = this.#document.errors[0];
-    if (error !== undefined)
-      throw new TensorkilnError(
-        'E_CONFIG',
-        `[config] ${file}:${this.#position(error.pos[0])}: YAML syntax error: ${error.message}.`,
-      );
-    if (!isMap(this.#document.contents)) {
-      throw new TensorkilnError(
-        'E_CONFIG',
-        `[config] ${file}: expected a mapping with a data section, got ${describe(this.toJS())}.`,
-      );
-    }
   }
 
-  /** Puts a value at a path; `origin` is how messages name its place. @throws E_CONFIG when the path leads through a plain value */
-  set(path: readonly string[], value: unknown, origin: string): void {
-    for (let depth = 1; depth < path.length; depth++) {
-      const parent = this.#document.getIn(path.slice(0, depth), true);
-      if (isScalar(parent) && parent.value === null) this.#document.deleteIn(path.slice(0, depth));
-      else if (parent !== undefined && !isMap(parent)) {
-        throw new TensorkilnError(
-          'E_CONFIG',
-          `[config] ${origin}: ${path.slice(0, depth).join('.')} is a plain value: expected a section there.`,
-        );
-      }
-    }
-    this.#document.setIn(path, this.#document.createNode(value));
-    this.#origins.set(path.join('\0'), origin);
+  /** Merges a layer's section in at a path. @throws E_CONFIG when the path leads through a plain value */
+  merge(mount: readonly string[], content: Readonly<Section>, layer: Layer): void {
+    const section = this.#open(mount, layer.locate([], 'key'));
+    for (const [key, value] of Object.entries(content)) this.#merge(section, value, layer, { mount, own: [key] });
   }
 
+  /** Puts a value at a path; `origin` is how messages name its place. @throws E_CONFIG as `merge` */
+  set(path: readonly string[], value: unknown, origin: { readonly text: string; readonly folder: string }): void {
+    const section = this.#open(path.slice(0, -1), origin.text);
+    const key = path.at(-1) as string;
+    this.#forget(path);
+    section[key] = value;
+    this.#origins.set(keyOf(path), { key: origin.text, value: origin.text, folder: origin.folder });
+  }
+
+  /** Takes a key away; whether it was there. */
+  delete(path: readonly string[]): boolean {
+    const parent = this.get(path.slice(0, -1));
+    const key = path.at(-1) as string;
+    if (!isSection(parent) || !Object.hasOwn(parent, key)) return false;
+    this.#forget(path);
+    return Reflect.deleteProperty(parent, key);
+  }
+
+  /** The whole, as plain data. */
   toJS(): unknown {
-    try {
-      return this.#document.toJS();
-    } catch (cause) {
-      // The yaml library refuses aliases that would expand beyond measure.
-      throw new TensorkilnError(
-        'E_CONFIG',
-        `[config] ${this.#file}: ${cause instanceof Error ? cause.message : String(cause)}.`,
-        { cause },
-      );
-    }
+    return structuredClone(this.#root);
   }
 
   /** The value at a path as the user wrote it, or undefined. */
   get(path: ConfigPath): unknown {
-    const node = this.#document.getIn(path, true);
-    return isNode(node) ? node.toJS(this.#document) : node;
+    let value: unknown = this.#root;
+    for (const key of path) {
+      if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+      value = (value as Readonly<Record<PropertyKey, unknown>>)[key];
+    }
+    return value;
   }
 
   /** `file:line:column` of a value (or of its key), or the command-line option it came from; the nearest parent's when it is absent. */
   locate(path: ConfigPath, part: 'key' | 'value'): string {
     for (let depth = path.length; depth > 0; depth--) {
-      const prefix = path.slice(0, depth);
-      const origin = this.#origins.get(prefix.join('\0'));
-      if (origin !== undefined) return origin;
-      const offset = this.#offset(prefix, depth === path.length ? part : 'key');
-      if (offset !== undefined) return `${this.#file}:${this.#position(offset)}`;
+      const origin = this.#origins.get(keyOf(path.slice(0, depth)));
+      if (origin !== undefined) return depth === path.length ? origin[part] : origin.key;
     }
     return this.#file;
   }
 
-  #offset(path: ConfigPath, part: 'key' | 'value'): number | undefined {
-    const parent = path.length === 1 ? this.#document.contents : this.#document.getIn(path.slice(0, -1), true);
-    const key = path.at(-1);
-    if (isMap(parent)) {
-      const pair = parent.items.find((item) => isPair(item) && (isScalar(item.key) ? item.key.value : item.key) === key);
-      const node = part === 'key' ? pair?.key : (pair?.value ?? pair?.key);
-      return isNode(node) ? node.range?.[0] : undefined;
+  /** What a relative path that stands at `path` is resolved against: its file's folder, or the working directory. */
+  folderOf(path: ConfigPath): string {
+    for (let depth = path.length; depth > 0; depth--) {
+      const origin = this.#origins.get(keyOf(path.slice(0, depth)));
+      if (origin !== undefined) return origin.folder;
     }
-    const node = this.#document.getIn(path, true);
-    return isNode(node) ? node.range?.[0] : undefined;
+    return process.cwd();
   }
 
-  #position(offset: number): string {
-    const { line, col } = this.#lines.linePos(offset);
-    return `${line}:${col}`;
+  #open(path: readonly string[], place: string): Section {
+    let section = this.#root;
+    path.forEach((key, index) => {
+      const inner = Object.hasOwn(section, key) ? section[key] : undefined;
+      if (isSection(inner)) {
+        section = inner;
+        return;
+      }
+      if (inner !== undefined && inner !== null) {
+        throw new TensorkilnError(
+          'E_CONFIG',
+          `[config] ${place}: ${path.slice(0, index + 1).join('.')} is a plain value: expected a section there.`,
+        );
+      }
+      section = section[key] = {};
+    });
+    return section;
+  }
+
+  /** Merges sections, replaces anything else. `mount` is the layer's place here, `own` the path inside the layer. */
+  #merge(
+    section: Section,
+    value: unknown,
+    layer: Layer,
+    place: { readonly mount: readonly string[]; readonly own: readonly string[] },
+  ): void {
+    const { mount, own } = place;
+    const key = own.at(-1) as string;
+    const path = [...mount, ...own];
+    const old = Object.hasOwn(section, key) ? section[key] : undefined;
+    if (isSection(old) && isSection(value)) {
+      this.#record(path, layer, own);
+      for (const [name, inner] of Object.entries(value)) this.#merge(old, inner, layer, { mount, own: [...own, name] });
+      return;
+    }
+    this.#forget(path);
+    // defineProperty: a key named __proto__ is a key like any other.
+    Object.defineProperty(section, key, {
+      value: structuredClone(value),
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    });
+    this.#recordAll(value, path, layer, own);
+  }
+
+  #recordAll(value: unknown, path: ConfigPath, layer: Layer, own: ConfigPath): void {
+    this.#record(path, layer, own);
+    if (Array.isArray(value)) {
+      value.forEach((item: unknown, index) => {
+        this.#recordAll(item, [...path, index], layer, [...own, index]);
+      });
+    } else if (isSection(value)) {
+      for (const [key, inner] of Object.entries(value)) this.#recordAll(inner, [...path, key], layer, [...own, key]);
+    }
+  }
+
+  #record(path: ConfigPath, layer: Layer, own: ConfigPath): void {
+    this.#origins.set(keyOf(path), {
+      key: layer.locate(own, 'key'),
+      value: layer.locate(own, 'value'),
+      folder: layer.folder,
+    });
+  }
+
+  #forget(path: ConfigPath): void {
+    const prefix = keyOf(path);
+    for (const key of [...this.#origins.keys()])
+      if (key === prefix || key.startsWith(`${prefix}\0`)) this.#origins.delete(key);
   }
 }
 
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && 'toJS' in value;
+function keyOf(path: ConfigPath): string {
+  return path.map(String).join('\0');
+}
+
+export function isSection(value: unknown): value is Section {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A value for a message: short, and its kind when it is not a plain value. */

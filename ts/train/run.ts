@@ -1,0 +1,411 @@
+/** One call of `fit`: epochs, steps, judging, and everything that must be known to go on after an interruption. */
+import { TensorkilnError } from '../errors.js';
+import type { Optimizer } from '../optim/optimizer.js';
+import { disposeBatch, toTensors } from './batches.js';
+import type { CallbackContext } from './callbacks.js';
+import { compareFacts, type Facts } from './checkpoint/facts.js';
+import { collectBest, collectState, restoreState, type Position, type SavedState } from './checkpoint/state.js';
+import { CheckpointStore } from './checkpoint/store.js';
+import { InFlight } from './in-flight.js';
+import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
+import { applyLimit, type CheckedFit } from './options.js';
+import { Snapshot } from './snapshot.js';
+import { stepArguments, type Steps } from './steps.js';
+import { Tracker } from './tracker.js';
+import type { Trainable } from './trainable.js';
+import type { BatchSource } from './training-data.js';
+import type { EpochRecord, StopReason, TrainingHistory } from './types.js';
+
+/** Steps that may be enqueued and not yet read back: one runs, one waits, so the engine is never idle. */
+export const STEPS_IN_FLIGHT = 2;
+
+export interface RunParts {
+  readonly model: Trainable;
+  readonly steps: Steps;
+  readonly optimizer: Optimizer | undefined;
+  readonly isClassification: boolean;
+  readonly metricNames: readonly string[];
+  readonly seed: number;
+  /** Passes over training data that earlier calls of `fit` have made. */
+  readonly firstPass: number;
+  readonly train: BatchSource;
+  readonly validation: BatchSource | undefined;
+  readonly options: CheckedFit;
+  /** Asked for only when there are checkpoints. */
+  readonly facts: () => Facts;
+}
+
+interface Judged extends Evaluation {
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+export class TrainingRun {
+  readonly #parts: RunParts;
+  readonly #stepsPerEpoch: number;
+  readonly #best: Snapshot;
+  readonly #early: Tracker;
+  readonly #plateau: Tracker | undefined;
+  readonly #store: CheckpointStore | undefined;
+  readonly #facts: Facts;
+  readonly #startedAt = performance.now();
+  readonly #records: EpochRecord[] = [];
+  readonly #context: CallbackContext;
+  #position: Position;
+  #baseLearningRate: number | undefined;
+  #plateauScale = 1;
+  #elapsedBefore = 0;
+  #savedAt = performance.now();
+  #savedBest = 0;
+  #stopReason: StopReason = 'epochs';
+
+  constructor(parts: RunParts) {
+    const { options, optimizer, train } = parts;
+    this.#parts = parts;
+    this.#stepsPerEpoch = applyLimit(Math.ceil(train.size / options.batchSize), options.limitTrainBatches);
+    this.#best = new Snapshot(parts.model.parameters());
+    this.#early = new Tracker(options.best);
+    this.#plateau = options.reduceOnPlateau === undefined ? undefined : new Tracker(options.reduceOnPlateau);
+    this.#store =
+      options.checkpoints === undefined
+        ? undefined
+        : new CheckpointStore(options.checkpoints.folder, options.checkpoints.keep);
+    this.#facts = options.checkpoints === undefined ? {} : { ...options.checkpoints.facts, ...parts.facts() };
+    this.#position = { epoch: 1, stepInEpoch: 0, lossSum: 0, rowsDone: 0, step: 0, pass: parts.firstPass };
+    this.#baseLearningRate = optimizer?.learningRate;
+    const needOptimizer = (): Optimizer => {
+      if (optimizer === undefined)
+        throw new TensorkilnError('E_USAGE', '[fit] there is no learning rate: the trainer was made without an optimizer.');
+      return optimizer;
+    };
+    const position = (): Position => this.#position;
+    const stop = (): void => this.#stop('stopped');
+    this.#context = {
+      get epoch() {
+        return position().epoch;
+      },
+      get step() {
+        return position().step;
+      },
+      get learningRate() {
+        return needOptimizer().learningRate;
+      },
+      set learningRate(value) {
+        needOptimizer().learningRate = value;
+      },
+      stop,
+    };
+  }
+
+  /** Number of the next pass over the training data, for later calls. */
+  get nextPass(): number {
+    return this.#position.pass;
+  }
+
+  dispose(): void {
+    this.#best.dispose();
+  }
+
+  async run(): Promise<TrainingHistory> {
+    const { steps, options, model, train } = this.#parts;
+    const { callbacks, onEvent } = options;
+    const replaysBefore = steps.train.replays;
+    await this.#openCheckpoints();
+    if (this.#position.step === 0) await this.#checkSanity();
+    onEvent?.({
+      type: 'start',
+      epochs: options.epochs,
+      stepsPerEpoch: this.#stepsPerEpoch,
+      parameters: model.parameters().reduce((sum, { variable }) => sum + variable.size, 0),
+      rows: train.size,
+    });
+    for (const callback of callbacks) await callback.onStart?.(this.#context);
+    while (this.#position.epoch <= options.epochs && this.#stopReason === 'epochs') await this.#epoch();
+    const isComplete = this.#stopReason === 'epochs' || this.#stopReason === 'early_stopping';
+    await this.#save(isComplete);
+    const mustRestore = !isComplete || options.earlyStopping?.restoreBest === true;
+    if (mustRestore && this.#best.epoch > 0) this.#best.restore();
+    const history: TrainingHistory = {
+      epochs: this.#records,
+      bestEpoch: mustRestore ? this.#best.epoch : this.#records.length,
+      stopReason: this.#stopReason,
+      steps: this.#position.step,
+      replayedSteps: steps.train.replays - replaysBefore,
+    };
+    for (const callback of callbacks) await callback.onEnd?.(this.#context, history);
+    onEvent?.({ type: 'end', history });
+    return history;
+  }
+
+  async #epoch(): Promise<void> {
+    const { options, validation, optimizer } = this.#parts;
+    const { epoch, rowsDone } = this.#position;
+    const start = performance.now();
+    const cpuStart = process.cpuUsage();
+    if (this.#position.stepInEpoch === 0) for (const callback of options.callbacks) await callback.onEpochStart?.(this.#context);
+    try {
+      await this.#trainEpoch();
+    } catch (error) {
+      this.#takeBack(error);
+    }
+    const trainSeconds = (performance.now() - start) / 1000;
+    if (this.#position.stepInEpoch < this.#stepsPerEpoch) return;
+    let judged: Judged | undefined;
+    if (validation !== undefined) {
+      judged = await this.#judge(validation, options.limitValidationBatches);
+      if (judged === undefined) {
+        this.#stop('aborted');
+        return;
+      }
+      if (!Number.isFinite(judged.loss)) this.#takeBack(divergedError('validation loss', judged.loss, epoch));
+    }
+    const { user, system } = process.cpuUsage(cpuStart);
+    const record: EpochRecord = {
+      epoch,
+      trainLoss: this.#position.lossSum / this.#position.rowsDone,
+      ...(judged === undefined ? {} : { validationLoss: judged.loss }),
+      ...(judged?.accuracy === undefined ? {} : { validationAccuracy: judged.accuracy }),
+      ...(judged === undefined || this.#parts.metricNames.length === 0 ? {} : { validationMetrics: judged.metrics }),
+      learningRate: optimizer?.learningRate ?? 0,
+      seconds: (performance.now() - start) / 1000,
+      samplesPerSecond: (this.#position.rowsDone - rowsDone) / trainSeconds,
+      cpuSeconds: (user + system) / 1e6,
+      residentBytes: process.memoryUsage.rss(),
+    };
+    this.#records.push(record);
+    const improved = this.#early.observe(figureOf(record, options.best.monitor));
+    if (improved) this.#best.take(epoch);
+    this.#watchPlateau(record);
+    options.onEvent?.({ type: 'epoch', record, improved });
+    for (const callback of options.callbacks) await callback.onEpochEnd?.(this.#context, record);
+    const { step, pass } = this.#position;
+    this.#position = { epoch: epoch + 1, stepInEpoch: 0, lossSum: 0, rowsDone: 0, step, pass: pass + 1 };
+    if (options.earlyStopping !== undefined && this.#early.since >= options.earlyStopping.patience && epoch < options.epochs) {
+      this.#stop('early_stopping');
+      return;
+    }
+    if (epoch < options.epochs) {
+      const every = options.checkpoints?.every;
+      if (every !== undefined && 'epochs' in every && epoch % every.epochs === 0) await this.#save(false);
+    }
+  }
+
+  /** Trains what is left of the epoch. */
+  async #trainEpoch(): Promise<void> {
+    const { train, steps, seed, options } = this.#parts;
+    const { epoch, pass, stepInEpoch } = this.#position;
+    if (stepInEpoch >= this.#stepsPerEpoch) return;
+    const inFlight = new InFlight<{ step: number; rows: number }>(STEPS_IN_FLIGHT, (values, { step, rows }) => {
+      const loss = values[0] as number;
+      if (!Number.isFinite(loss)) throw divergedError('training loss', loss, epoch, step);
+      const { lossSum, rowsDone } = this.#position;
+      this.#position = {
+        ...this.#position,
+        lossSum: lossSum + loss * rows,
+        rowsDone: rowsDone + rows,
+        stepInEpoch: step,
+        step: this.#position.step + 1,
+      };
+      options.onEvent?.({ type: 'step', epoch, step, loss, rows });
+      for (const callback of options.callbacks) callback.onStep?.(this.#context, { epoch, step, loss });
+    });
+    const firstStep = this.#position.step;
+    let step = stepInEpoch;
+    const { batchSize, shuffle } = options;
+    try {
+      for await (const host of train.batches({ batchSize, pass, seed, shuffle, skip: stepInEpoch })) {
+        if (this.#isOver()) break;
+        this.#schedule(firstStep + step - stepInEpoch);
+        const batch = toTensors(train, host);
+        let loss;
+        try {
+          loss = steps.train(...stepArguments(batch));
+        } finally {
+          disposeBatch(batch);
+        }
+        await inFlight.push(loss, { step: ++step, rows: batch.rows });
+        if (step >= this.#stepsPerEpoch) break;
+        if (this.#isDue(step)) {
+          await inFlight.drain();
+          await this.#save(false);
+        }
+      }
+      await inFlight.drain();
+    } finally {
+      await inFlight.abandon();
+    }
+  }
+
+  /** Whether training ends before the next step. */
+  #isOver(): boolean {
+    const { signal, maxTimeSeconds } = this.#parts.options;
+    if (signal?.aborted === true) this.#stop('aborted');
+    else if (this.#elapsedSeconds() >= maxTimeSeconds) this.#stop('max_time');
+    return this.#stopReason !== 'epochs';
+  }
+
+  #stop(reason: StopReason): void {
+    if (this.#stopReason === 'epochs') this.#stopReason = reason;
+  }
+
+  #elapsedSeconds(): number {
+    return this.#elapsedBefore + (performance.now() - this.#startedAt) / 1000;
+  }
+
+  /** Sets the learning rate of a step that is about to be enqueued. */
+  #schedule(step: number): void {
+    const { optimizer, options } = this.#parts;
+    if (options.schedule === undefined || optimizer === undefined || this.#baseLearningRate === undefined) return;
+    const factor = options.schedule({ step, stepsPerEpoch: this.#stepsPerEpoch, epochs: options.epochs });
+    const rate = this.#baseLearningRate * this.#plateauScale * factor;
+    if (rate !== optimizer.learningRate) optimizer.learningRate = rate;
+  }
+
+  #watchPlateau(record: EpochRecord): void {
+    const { optimizer, options } = this.#parts;
+    const { reduceOnPlateau } = options;
+    if (reduceOnPlateau === undefined || this.#plateau === undefined || optimizer === undefined) return;
+    this.#plateau.observe(figureOf(record, reduceOnPlateau.monitor));
+    if (this.#plateau.since < reduceOnPlateau.patience) return;
+    this.#plateau.restart();
+    const from = optimizer.learningRate;
+    const to = Math.max(from * reduceOnPlateau.factor, Math.min(from, reduceOnPlateau.minLearningRate));
+    if (to === from) return;
+    this.#plateauScale *= to / from;
+    optimizer.learningRate = to;
+    options.onEvent?.({ type: 'learning_rate', epoch: record.epoch, from, to });
+  }
+
+  async #checkSanity(): Promise<void> {
+    const { validation, options } = this.#parts;
+    if (validation === undefined || options.sanityValidationBatches === 0) return;
+    await this.#judge(validation, options.sanityValidationBatches);
+  }
+
+  async #judge(source: BatchSource, limit: number | undefined): Promise<Judged | undefined> {
+    const { steps, isClassification, metricNames, options } = this.#parts;
+    return judge(steps.evaluate, source, {
+      batchSize: Math.max(options.batchSize, JUDGE_BATCH),
+      limit,
+      isClassification,
+      metricNames,
+      signal: options.signal,
+    });
+  }
+
+  /** Whether a checkpoint is due between two steps of an epoch. */
+  #isDue(stepInEpoch: number): boolean {
+    const every = this.#parts.options.checkpoints?.every;
+    if (every === undefined || 'epochs' in every) return false;
+    if ('seconds' in every) return performance.now() - this.#savedAt >= every.seconds * 1000;
+    const before = (this.#position.epoch - 1) * this.#stepsPerEpoch;
+    return (before + stepInEpoch) % every.steps === 0;
+  }
+
+  /** Finds the checkpoint to go on from, or makes sure that nothing of another run is overwritten. */
+  async #openCheckpoints(): Promise<void> {
+    const { options, optimizer, model } = this.#parts;
+    if (this.#store === undefined) return;
+    if (!options.resume) {
+      const unfinished = await findUnfinished(this.#store);
+      if (unfinished !== undefined) {
+        throw new TensorkilnError(
+          'E_USAGE',
+          `[fit] ${unfinished} is a checkpoint of a run that has not ended: expected an empty folder. Resume that run, choose another folder, or remove the checkpoints.`,
+        );
+      }
+      await this.#store.clear();
+      return;
+    }
+    const loaded = await this.#store.load();
+    if (loaded === undefined) return;
+    const saved = loaded.content.state as SavedState;
+    compareFacts(loaded.file, saved.facts, this.#facts);
+    restoreState(loaded.file, { model, optimizer, best: this.#best }, loaded.content);
+    this.#position = saved.position;
+    this.#records.push(...saved.records);
+    this.#early.setState(saved.early);
+    if (saved.plateau !== null) this.#plateau?.setState(saved.plateau);
+    this.#baseLearningRate = saved.baseLearningRate ?? undefined;
+    this.#plateauScale = saved.plateauScale;
+    this.#elapsedBefore = saved.elapsedSeconds;
+    for (const callback of options.callbacks) {
+      if (callback.name !== undefined && callback.name in saved.callbacks) callback.setState?.(saved.callbacks[callback.name]);
+    }
+    if (saved.isComplete && saved.position.epoch <= options.epochs) this.#stop('early_stopping');
+    options.onEvent?.({
+      type: 'resumed',
+      file: loaded.file,
+      epoch: saved.position.epoch,
+      step: saved.position.stepInEpoch,
+      damaged: loaded.damaged,
+    });
+  }
+
+  async #save(isComplete: boolean): Promise<void> {
+    const { options, model, optimizer } = this.#parts;
+    const store = this.#store;
+    if (store === undefined) return;
+    const content = await collectState(
+      { model, optimizer, best: this.#best },
+      {
+        facts: this.#facts,
+        position: this.#position,
+        isComplete,
+        records: this.#records,
+        early: this.#early.getState(),
+        plateau: this.#plateau?.getState() ?? null,
+        baseLearningRate: this.#baseLearningRate ?? null,
+        plateauScale: this.#plateauScale,
+        elapsedSeconds: this.#elapsedSeconds(),
+        callbacks: Object.fromEntries(
+          options.callbacks.flatMap((callback) =>
+            callback.name === undefined ? [] : [[callback.name, callback.getState?.() ?? null]],
+          ),
+        ),
+      },
+    );
+    const file = await store.save(this.#position.step, content);
+    if (this.#best.epoch > this.#savedBest) {
+      await store.saveBest(await collectBest(this.#best, { epoch: this.#best.epoch }));
+      this.#savedBest = this.#best.epoch;
+    }
+    this.#savedAt = performance.now();
+    options.onEvent?.({ type: 'checkpoint', file, epoch: this.#position.epoch, step: this.#position.stepInEpoch });
+  }
+
+  /** Restores the best weights when training diverged, and passes the error on. */
+  #takeBack(error: unknown): never {
+    if (error instanceof TensorkilnError && error.code === 'E_DIVERGED') this.#best.restore();
+    throw error;
+  }
+}
+
+/** The newest whole checkpoint when its run has not ended. What cannot be read any more does not count: nobody could resume it. */
+export async function findUnfinished(store: CheckpointStore): Promise<string | undefined> {
+  const loaded = await store.load().catch((error: unknown) => {
+    if (error instanceof TensorkilnError && error.code === 'E_DATA') return undefined;
+    throw error;
+  });
+  return loaded === undefined || (loaded.content.state as SavedState).isComplete ? undefined : loaded.file;
+}
+
+/** A figure of an epoch by the name it is monitored under. */
+function figureOf(record: EpochRecord, monitor: string): number {
+  const figures: Readonly<Record<string, number | undefined>> = {
+    ...Object.fromEntries(
+      Object.entries(record.validationMetrics ?? {}).map(([name, value]) => [`validation_${name}`, value]),
+    ),
+    train_loss: record.trainLoss,
+    validation_loss: record.validationLoss,
+    validation_accuracy: record.validationAccuracy,
+  };
+  return figures[monitor] ?? NaN;
+}
+
+function divergedError(what: string, value: number, epoch: number, step?: number): TensorkilnError {
+  const where = step === undefined ? `epoch ${epoch}` : `epoch ${epoch}, step ${step}`;
+  return new TensorkilnError(
+    'E_DIVERGED',
+    `[fit] the ${what} of ${where} is ${value}: expected a finite number. The best weights so far are restored. Try a smaller learning rate, or look for values that are not finite or not scaled in the data.`,
+  );
+}

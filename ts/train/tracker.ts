@@ -1,0 +1,48 @@
+/** Whether a figure still gets better. */
+import type { CheckedWatching } from './options.js';
+
+export interface TrackerState {
+  /** Best value so far; null before the first. */
+  readonly best: number | null;
+  /** Epochs since. */
+  readonly since: number;
+}
+
+export class Tracker {
+  readonly #watching: CheckedWatching;
+  #best: number | undefined;
+  #since = 0;
+
+  constructor(watching: CheckedWatching) {
+    this.#watching = watching;
+  }
+
+  /** Epochs since the best one. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** Takes the value of one epoch; whether it is the best so far. */
+  observe(value: number): boolean {
+    const { mode, minDelta } = this.#watching;
+    const gain = this.#best === undefined ? Infinity : mode === 'min' ? this.#best - value : value - this.#best;
+    const improved = gain > (this.#best === undefined ? 0 : minDelta);
+    if (improved) this.#best = value;
+    this.#since = improved ? 0 : this.#since + 1;
+    return improved;
+  }
+
+  /** Starts counting anew without forgetting the best value. */
+  restart(): void {
+    this.#since = 0;
+  }
+
+  getState(): TrackerState {
+    return { best: this.#best ?? null, since: this.#since };
+  }
+
+  setState({ best, since }: TrackerState): void {
+    this.#best = best ?? undefined;
+    this.#since = since;
+  }
+}
