@@ -8,7 +8,16 @@ import { runCli, startCli, type CliResult } from '../support/cli.js';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/penguins/training-config.yaml', import.meta.url));
 const PENGUINS = fileURLToPath(new URL('../../examples/penguins/penguins.csv', import.meta.url));
-const RUN_FILES = ['config.resolved.yaml', 'export', 'log.jsonl', 'metrics.json', 'report.html', 'training_history.json'];
+const RUN_FILES = [
+  'checkpoints',
+  'config.resolved.yaml',
+  'export',
+  'log.jsonl',
+  'metrics.json',
+  'report.html',
+  'run.json',
+  'training_history.json',
+];
 
 let folder: string;
 let counter = 0;
@@ -54,7 +63,7 @@ describe('tensorkiln train', () => {
     const { code, stdout, stderr } = await train(EXAMPLE, '--output', output);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(readdirSync(output).sort()).toEqual(RUN_FILES);
-    expect(readdirSync(join(output, 'export')).sort()).toEqual(['model.onnx', 'preprocessing.json']);
+    expect(readdirSync(join(output, 'export')).sort()).toEqual(['model.onnx', 'model.safetensors', 'preprocessing.json']);
     const metrics = readMetrics(output);
     expect(metrics.test.rows).toBe(51);
     // 44 % of the penguins are Adelie.
@@ -76,7 +85,9 @@ describe('tensorkiln train', () => {
       'run_start',
       'data_read',
       'data_ready',
+      'resolved',
       'start',
+      'checkpoint',
       'end',
       'evaluated',
       'run_end',
@@ -112,10 +123,12 @@ describe('tensorkiln train', () => {
       'run_start',
       'data_read',
       'data_ready',
+      'resolved',
       'start',
       'epoch',
       'epoch',
       'epoch',
+      'checkpoint',
       'end',
       'evaluated',
       'run_end',

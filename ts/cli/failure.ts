@@ -3,6 +3,9 @@ import { errorCodeOf, type ErrorCode } from '../errors.js';
 /** What the user asked for is wrong, as opposed to something that failed while doing it. */
 const USAGE_CODES = new Set<ErrorCode>(['E_USAGE', 'E_CONFIG']);
 
+/** Everything ran, and the result is not what was asked for: a target missed, a run that could not be reproduced. */
+export const EXIT_TARGET_MISSED = 3;
+
 /** 2 for a wrong command line or configuration, 1 for everything else. */
 export function exitCodeOf(error: unknown): number {
   return USAGE_CODES.has(errorCodeOf(error)) ? 2 : 1;

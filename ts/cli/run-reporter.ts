@@ -5,14 +5,17 @@ import type { TrainingHistory } from '../train/index.js';
 import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
 import { formatLoss, formatPercent, ProgressLine } from './progress-line.js';
-import type { RunEvent, RunResult, Scores } from '../run/run-events.js';
+import type { RunResult, Scores } from '../run/run-events.js';
+import type { SeriesEvent, SeriesResult } from '../run/series.js';
 import { withSnakeKeys } from '../run/snake-case.js';
 
 /** Shows a run's events to someone. */
 export interface RunReporter {
-  event(event: RunEvent): void;
+  event(event: SeriesEvent): void;
   /** A line that is no event, such as what a signal does. */
   notice(text: string): void;
+  /** What several runs have in common. */
+  series(result: SeriesResult): void;
   /** Told before the error is described on stderr. */
   failure(error: unknown): void;
 }
@@ -28,8 +31,11 @@ export class TextReporter implements RunReporter {
     this.#output = output;
   }
 
-  event(event: RunEvent): void {
+  event(event: SeriesEvent): void {
     switch (event.type) {
+      case 'series_run':
+        this.#line(`${event.index === 1 ? '' : '\n'}${this.#style('bold', `Run ${event.index} of ${event.of}`)}`);
+        break;
       case 'lock_taken_over':
         this.#line(`${this.#style('yellow', 'Note:')} the run of process ${event.pid} in this folder did not end; its lock is taken over.`);
         break;
@@ -82,6 +88,17 @@ export class TextReporter implements RunReporter {
     this.#line(text);
   }
 
+  series({ runs, test, folder }: SeriesResult): void {
+    this.#line('');
+    this.#line(this.#style('bold', `Held-out result of ${runs.length} runs, mean ± standard deviation`));
+    const percent = ({ mean, deviation }: SeriesResult['test']['accuracy']): string =>
+      `${formatPercent(mean)} ± ${formatPercent(deviation)}`;
+    this.#line(`  accuracy  ${percent(test.accuracy)}`);
+    this.#line(`  balanced  ${percent(test.balancedAccuracy)}`);
+    this.#line(`  log loss  ${formatLoss(test.logLoss.mean)} ± ${formatLoss(test.logLoss.deviation)}`);
+    this.#line(`Runs: ${relativePath(folder)}`);
+  }
+
   failure(): void {
     this.#progress?.clear();
   }
@@ -128,12 +145,16 @@ export class JsonReporter implements RunReporter {
     this.#output = output;
   }
 
-  event(event: RunEvent): void {
+  event(event: SeriesEvent): void {
     if (event.type !== 'step') this.#output.line(JSON.stringify(withSnakeKeys(event)));
   }
 
   notice(text: string): void {
     this.#output.line(JSON.stringify({ type: 'notice', message: text }));
+  }
+
+  series({ runs, test, folder }: SeriesResult): void {
+    this.#output.line(JSON.stringify(withSnakeKeys({ type: 'series_end', runs: runs.length, test, folder })));
   }
 
   failure(error: unknown): void {

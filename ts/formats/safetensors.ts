@@ -106,12 +106,14 @@ export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8
 }
 
 /**
- * Decodes a file; entries are views of `file`.
+ * Decodes a file; entries are views of `content`.
  *
  * @param place  names the file in errors
  * @throws E_DATA for anything that is no whole, well-formed file: cut short, holes, overlaps, bytes behind the end, names twice
  */
-export function decodeSafetensors(file: Uint8Array, place: string): SafetensorsFile {
+export function decodeSafetensors(content: Uint8Array, place: string): SafetensorsFile {
+  // A Buffer's own slice and subarray are views and Buffers again; entries are plain arrays.
+  const file = new Uint8Array(content.buffer, content.byteOffset, content.length);
   const fail = (what: string): never => {
     throw new TensorkilnError('E_DATA', `[safetensors] ${place}: ${what}.`);
   };

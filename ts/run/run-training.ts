@@ -14,8 +14,7 @@ import {
 import { exportOnnx, exportSafetensors, type OnnxVerification } from '../export/index.js';
 import type { Sequential } from '../nn/index.js';
 import { describeOrigin, fileDigest, type RunOrigin } from '../track/run-record.js';
-import { Trainer, type CheckpointOptions, type TrainingHistory } from '../train/index.js';
-import { flatten } from '../train/checkpoint/facts.js';
+import { flatten, Trainer, type CheckpointOptions, type TrainingHistory } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
 import { configText, dataConfig, resolveConfig, type ResolvedConfig } from './config/resolve.js';

@@ -1,6 +1,6 @@
 /** The training loop. */
 export type { Callback, CallbackContext } from './callbacks.js';
-export type { Fact, Facts } from './checkpoint/facts.js';
+export { flatten, type Fact, type Facts } from './checkpoint/facts.js';
 export type { Evaluation } from './judge.js';
 export type {
   CheckpointOptions,

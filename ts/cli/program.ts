@@ -1,0 +1,19 @@
+import { Command } from 'commander';
+import { inspectCommand } from './inspect.js';
+import { renderCommand } from './render.js';
+import { reproduceCommand } from './reproduce.js';
+import { resumeCommand, trainCommand } from './train.js';
+
+/** The command line with all its commands; docs/cli.md is made from it. */
+export function createProgram(version: string): Command {
+  const program = new Command('tensorkiln')
+    .description('From raw data to an exported model, on own C++ kernels.')
+    .version(version)
+    .option('--verbose', 'show stacks and causes of errors (also: TENSORKILN_DEBUG=1)')
+    .showHelpAfterError('(tensorkiln --help lists commands and options)')
+    .exitOverride();
+  for (const command of [trainCommand(), resumeCommand(), renderCommand(), reproduceCommand(), inspectCommand()]) {
+    program.addCommand(command.copyInheritedSettings(program));
+  }
+  return program;
+}

@@ -1,0 +1,28 @@
+import { packageVersion } from '../backend/native/load.js';
+import { prepareData } from '../data/index.js';
+import { configText, dataConfig, resolveConfig, type Decision, type ResolvedConfig } from './config/resolve.js';
+import type { TrainingConfig } from './config/schema.js';
+import { defaultFolder } from './run-folder.js';
+import { selectDevice } from './select-device.js';
+
+export interface RenderedConfig {
+  readonly config: ResolvedConfig;
+  readonly decisions: readonly Decision[];
+  /** YAML; each decided value carries its reason as a comment. */
+  readonly text: string;
+}
+
+/**
+ * The configuration a run would use: every default filled in, every "auto" decided. Reads the data for that and writes nothing.
+ *
+ * @throws as `runTraining` does before training
+ */
+export async function renderConfig(
+  config: TrainingConfig,
+  options: { readonly name?: string; readonly signal?: AbortSignal } = {},
+): Promise<RenderedConfig> {
+  const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
+  const data = await prepareData(dataConfig(config), options.signal === undefined ? {} : { signal: options.signal });
+  const resolved = resolveConfig(config, data, { output: defaultFolder(options.name ?? 'run', new Date()), device });
+  return { ...resolved, text: configText(resolved.config, resolved.decisions, packageVersion()) };
+}
