@@ -14,6 +14,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['train', 'serve', 'registry'],
   ['run'],
   ['tune', 'distributed'],
+  ['library'],
   ['index', 'tfjs-node'],
   ['cli'],
 ];

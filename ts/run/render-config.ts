@@ -12,6 +12,12 @@ export interface RenderedConfig {
   readonly text: string;
 }
 
+export interface RenderOptions {
+  /** Names the folder unless the configuration has an output; default 'run'. */
+  readonly name?: string;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * The configuration a run would use: every default filled in, every "auto" decided. Reads the data for that and writes nothing.
  *
@@ -19,7 +25,7 @@ export interface RenderedConfig {
  */
 export async function renderConfig(
   config: TrainingConfig,
-  options: { readonly name?: string; readonly signal?: AbortSignal } = {},
+  options: RenderOptions = {},
 ): Promise<RenderedConfig> {
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   const data = await prepareData(dataConfig(config), options.signal === undefined ? {} : { signal: options.signal });

@@ -1,0 +1,98 @@
+/**
+ * The way from data to a model as library calls: no console output, no process.exit, AbortSignal, progress by events.
+ *
+ * What a call needs is loaded at the first call: a tfjs script that only wants the backend does not wait for it.
+ */
+import type { DataConfig, Dataset, PreparedData, PrepareOptions } from './data/index.js';
+import type { ClassificationMetrics } from './evaluate/index.js';
+import type { Sequential } from './nn/index.js';
+import type {
+  EvaluateOptions,
+  ExportedModel,
+  ExportModelOptions,
+  LoadConfigOptions,
+  LoadPredictorOptions,
+  Predictor,
+  RenderedConfig,
+  RenderOptions,
+  Reproduction,
+  ReproduceOptions,
+  RunOptions,
+  RunResult,
+  SeriesOptions,
+  SeriesResult,
+  TrainingConfig,
+} from './run/index.js';
+
+/** From a table to data sets that a Trainer takes: see `prepareData` of tensorkiln/data. */
+export async function prepareData(config: DataConfig, options: PrepareOptions = {}): Promise<PreparedData> {
+  return (await import('./data/index.js')).prepareData(config, options);
+}
+
+/** A checked configuration from a YAML file: see docs/config.md. @throws E_CONFIG listing every problem with its place */
+export async function loadConfig(file: string, options: LoadConfigOptions = {}): Promise<TrainingConfig> {
+  return (await import('./run/index.js')).loadConfig(file, options);
+}
+
+/** The configuration a run would use, every "auto" decided. Writes nothing. */
+export async function renderConfig(config: TrainingConfig, options: RenderOptions = {}): Promise<RenderedConfig> {
+  return (await import('./run/index.js')).renderConfig(config, options);
+}
+
+/**
+ * What `tensorkiln train` does: prepares, trains, judges, exports and writes a run folder.
+ *
+ * @throws (as rejections) E_CONFIG, E_DATA, E_DEVICE, E_IO, E_USAGE before training; E_DIVERGED, E_OUT_OF_MEMORY, E_IO while it
+ *         goes on; E_EXPORT, E_IO after it; E_ABORTED when `signal` fires before training has begun
+ */
+export async function runTraining(config: TrainingConfig, options: RunOptions = {}): Promise<RunResult> {
+  return (await import('./run/index.js')).runTraining(config, options);
+}
+
+/** What `tensorkiln train --repeat` does: several runs with other seeds, their mean and deviation. */
+export async function repeatTraining(config: TrainingConfig, times: number, options: SeriesOptions = {}): Promise<SeriesResult> {
+  return (await import('./run/index.js')).repeatTraining(config, times, options);
+}
+
+/** What `tensorkiln reproduce` does: trains again as a finished run did and compares bit for bit. */
+export async function reproduceRun(folder: string, options: ReproduceOptions = {}): Promise<Reproduction> {
+  return (await import('./run/index.js')).reproduceRun(folder, options);
+}
+
+/**
+ * Loads the model of a finished run, with the preprocessing it was trained with.
+ *
+ * @example
+ * const predictor = await loadPredictor('runs/penguins');
+ * const [{ label }] = await predictor.predict([{ island: 'Biscoe', bill_length_mm: 46.1 }]);
+ *
+ * @param run  the folder of the run, or its `export` folder alone
+ * @throws (as rejections) E_IO when a file cannot be read; E_DATA when one is damaged or something else; E_DEVICE, E_NATIVE_LOAD
+ */
+export async function loadPredictor(run: string, options: LoadPredictorOptions = {}): Promise<Predictor> {
+  return (await import('./run/index.js')).loadPredictor(run, options);
+}
+
+/**
+ * Judges a classifier on rows it has not learned from: accuracy, precision, recall, F1, log loss, confusion matrix.
+ *
+ * @param model  a built model whose output is logits [N, C], or a predictor
+ * @param data   features as the model takes them, and class indices
+ * @throws (as rejections) E_SHAPE, E_DATA, E_INDEX when data and model do not fit; E_USAGE before the model is built; E_ABORTED
+ */
+export async function evaluate(
+  model: Sequential | Predictor,
+  data: Dataset,
+  options: EvaluateOptions = {},
+): Promise<ClassificationMetrics> {
+  return (await import('./run/index.js')).evaluate(model, data, options);
+}
+
+/**
+ * Writes a built model as ONNX or safetensors, checked before the file gets its name.
+ *
+ * @throws (as rejections) E_EXPORT for what the format cannot express or when the check fails; E_IO; E_USAGE before the model is built
+ */
+export async function exportModel(model: Sequential | Predictor, options: ExportModelOptions): Promise<ExportedModel> {
+  return (await import('./run/index.js')).exportModel(model, options);
+}

@@ -1,0 +1,19 @@
+/** From a configuration to a finished run, and what can be done with one. */
+export { loadConfig, type LoadConfigOptions } from './config/load.js';
+export type { Decision, ResolvedConfig } from './config/resolve.js';
+export type { TrainingConfig } from './config/schema.js';
+export { evaluate, exportModel, type EvaluateOptions, type ExportedModel, type ExportModelOptions } from './judge-model.js';
+export {
+  loadPredictor,
+  Predictor,
+  type LoadPredictorOptions,
+  type Prediction,
+  type PredictRowsOptions,
+  type Row,
+} from './predictor.js';
+export { renderConfig, type RenderedConfig, type RenderOptions } from './render-config.js';
+export { reproduceRun, type Difference, type Reproduction, type ReproduceOptions } from './reproduce.js';
+export type { RunEvent, RunFiles, RunResult, Scores } from './run-events.js';
+export { runTraining, type RunOptions } from './run-training.js';
+export { repeatTraining, type SeriesEvent, type SeriesOptions, type SeriesResult } from './series.js';
+export type { TargetResult } from './targets.js';
