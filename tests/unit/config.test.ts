@@ -324,6 +324,9 @@ describe('defaults lists', () => {
     const config = await load(`${MINIMAL}model: model-architecture.json\ntargets: evaluation-metrics.yaml\n`);
     expect(config.model).toMatchObject({ architecture: 'layers', layers });
     expect(config.targets).toEqual({ accuracy: 0.9, log_loss: 0.3 });
+    // An absolute path is a file, never a choice of a group.
+    const set = [`targets=${join(folder, 'evaluation-metrics.yaml')}`];
+    expect((await load(MINIMAL, { set })).targets).toEqual(config.targets);
     expect(await message(`${MINIMAL}targets: absent.yaml\n`)).toMatch(/config\.yaml:4:10: targets: cannot read .*absent\.yaml/);
     write('evaluation-metrics.yaml', 'accuracy: high\n');
     expect(await message(`${MINIMAL}targets: evaluation-metrics.yaml\n`)).toMatch(

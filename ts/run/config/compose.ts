@@ -1,6 +1,6 @@
 /** `defaults:` lists, as Hydra has them: a configuration made of files, and of choices from groups of files. */
 import { existsSync } from 'node:fs';
-import { basename, join, relative, resolve } from 'node:path';
+import { basename, isAbsolute, join, relative, resolve } from 'node:path';
 import { TensorkilnError } from '../../errors.js';
 import type { Override } from './overrides.js';
 import { ConfigSource, describe, isSection } from './source.js';
@@ -79,7 +79,7 @@ export async function compose(
 
 /** Whether `key=choice` chooses files: the choice is a file in a folder of that name. */
 function isGroup(folder: string, key: string, choice: Choice): boolean {
-  return choice.length > 0 && choice.every((name) => existsSync(fileIn(join(folder, key), name)));
+  return choice.length > 0 && choice.every((name) => !isAbsolute(name) && existsSync(fileIn(join(folder, key), name)));
 }
 
 function choiceOf(value: unknown): Choice | undefined {
