@@ -102,3 +102,8 @@ export function checkKeys(place: string, value: unknown, allowed: readonly strin
   }
   return value as Readonly<Record<string, unknown>>;
 }
+
+/** A copy of an object without some keys. */
+export function omitKeys<T extends object, K extends keyof T>(object: T, ...keys: readonly K[]): Omit<T, K> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key as K))) as Omit<T, K>;
+}

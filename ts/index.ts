@@ -60,15 +60,7 @@ export {
   reproduceRun,
   runTraining,
 } from './library.js';
-export type {
-  ColumnReport,
-  DataConfig,
-  DataCounts,
-  DataEvent,
-  Dataset,
-  PrepareOptions,
-  PreparedData,
-} from './data/index.js';
+export type { ColumnReport, DataConfig, DataCounts, DataEvent, Dataset, PrepareOptions, PreparedData } from './data/index.js';
 export type { ClassificationMetrics } from './evaluate/index.js';
 export type {
   EvaluateOptions,

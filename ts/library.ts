@@ -50,7 +50,11 @@ export async function runTraining(config: TrainingConfig, options: RunOptions = 
 }
 
 /** What `tensorkiln train --repeat` does: several runs with other seeds, their mean and deviation. */
-export async function repeatTraining(config: TrainingConfig, times: number, options: SeriesOptions = {}): Promise<SeriesResult> {
+export async function repeatTraining(
+  config: TrainingConfig,
+  times: number,
+  options: SeriesOptions = {},
+): Promise<SeriesResult> {
   return (await import('./run/index.js')).repeatTraining(config, times, options);
 }
 

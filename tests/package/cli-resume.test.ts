@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,7 +76,16 @@ describe('a run killed with SIGKILL', () => {
   it('is refused with the difference when the configuration is different, and nothing is changed', async () => {
     const output = copyOfInterrupted('other');
     const before = readFileSync(join(output, 'config.resolved.yaml'));
-    const changed = await run('train', EXAMPLE, ...SETTINGS, '--set', 'training.learning_rate=0.01', '--output', output, '--resume');
+    const changed = await run(
+      'train',
+      EXAMPLE,
+      ...SETTINGS,
+      '--set',
+      'training.learning_rate=0.01',
+      '--output',
+      output,
+      '--resume',
+    );
     expect(changed.code).toBe(2);
     expect(changed.stderr).toMatch(/^error E_USAGE: \[resume\] .*belongs to another run/);
     expect(changed.stderr).toContain('training.learning_rate: was 0.003, is now 0.01');
@@ -130,7 +139,9 @@ describe('a full disk', () => {
         ...['train', EXAMPLE, ...wide, '--set', 'logging.checkpoint_every={steps: 5}', '--output', output],
       );
       expect(code).toBe(1);
-      expect(stderr).toMatch(/^error E_IO: \[checkpoint\] the checkpoint was not saved: .*ENOSPC.* bytes are free there\. The earlier one is untouched: /);
+      expect(stderr).toMatch(
+        /^error E_IO: \[checkpoint\] the checkpoint was not saved: .*ENOSPC.* bytes are free there\. The earlier one is untouched: /,
+      );
       const names = checkpointsOf(output);
       expect(names.length).toBeGreaterThan(0);
       expect(readdirSync(join(output, 'checkpoints')).filter((name) => name.endsWith('.tmp'))).toEqual([]);

@@ -49,7 +49,9 @@ describe('tensorkiln train', () => {
       versions: { node: process.versions.node },
       machine: { cores: expect.any(Number) as number },
     });
-    const { epochs } = readJson(trained, 'training_history.json') as { epochs: { cpu_seconds: number; resident_bytes: number }[] };
+    const { epochs } = readJson(trained, 'training_history.json') as {
+      epochs: { cpu_seconds: number; resident_bytes: number }[];
+    };
     expect(epochs).toHaveLength(3);
     for (const epoch of epochs) {
       expect(epoch.cpu_seconds).toBeGreaterThan(0);
@@ -104,7 +106,14 @@ describe('tensorkiln reproduce', () => {
 
 describe('tensorkiln render', () => {
   it('prints what a run would use, every auto decided with its reason, and writes nothing', async () => {
-    const { code, stdout } = await run('render', EXAMPLE, '--set', 'training.batch_size=auto', '--set', 'training.learning_rate=auto');
+    const { code, stdout } = await run(
+      'render',
+      EXAMPLE,
+      '--set',
+      'training.batch_size=auto',
+      '--set',
+      'training.learning_rate=auto',
+    );
     expect(code).toBe(0);
     expect(stdout).toMatch(/batch_size: 16 # because it is the power of two next to the square root of 241 training rows/);
     expect(stdout).toMatch(/learning_rate: 0\.001 # because it is the usual start for adamw/);

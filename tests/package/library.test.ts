@@ -25,7 +25,9 @@ function runModule(name: string, source: string): { stdout: string; stderr: stri
 describe('the library', () => {
   it('does what docs/getting-started.md shows, and prints nothing of its own', () => {
     const page = readFileSync(join(ROOT, 'docs', 'getting-started.md'), 'utf8');
-    const code = [...page.matchAll(/```js\n([^]*?)```/g)].map(([, text = '']) => text).find((text) => text.includes('new Trainer'));
+    const code = [...page.matchAll(/```js\n([^]*?)```/g)]
+      .map(([, text = '']) => text)
+      .find((text) => text.includes('new Trainer'));
     expect(code).toBeDefined();
     const source = (code ?? '')
       .replace("folder: 'checkpoints'", 'folder: process.env.OUTPUT')
@@ -72,11 +74,22 @@ describe('the library', () => {
     expect(result.stderr).toBe('');
     expect(JSON.parse(result.stdout)).toMatchObject({
       stopReason: 'aborted',
-      types: expect.arrayContaining(['run_start', 'data_ready', 'resolved', 'start', 'step', 'epoch', 'end', 'run_end']) as string[],
+      types: expect.arrayContaining([
+        'run_start',
+        'data_ready',
+        'resolved',
+        'start',
+        'step',
+        'epoch',
+        'end',
+        'run_end',
+      ]) as string[],
       missing: 'E_IO',
       cancelled: [],
       columns: ['Adelie', 'Chinstrap', 'Gentoo'],
     });
-    expect(readFileSync(join(folder, 'run.safetensors'))).toEqual(readFileSync(join(folder, 'run', 'export', 'model.safetensors')));
+    expect(readFileSync(join(folder, 'run.safetensors'))).toEqual(
+      readFileSync(join(folder, 'run', 'export', 'model.safetensors')),
+    );
   });
 });

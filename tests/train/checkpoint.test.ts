@@ -6,7 +6,14 @@ import type { Dataset } from '../../ts/data/dataset.js';
 import { decodeSafetensors, float32Of } from '../../ts/formats/safetensors.js';
 import { crossEntropy, Dense, Dropout, Sequential } from '../../ts/nn/index.js';
 import { Adam, AdamW, cosineSchedule, SGD, type Optimizer } from '../../ts/optim/index.js';
-import { Trainer, type Callback, type FitOptions, type TrainingEvent, type TrainingHistory } from '../../ts/train/index.js';
+import {
+  Trainer,
+  type Callback,
+  type CheckpointOptions,
+  type FitOptions,
+  type TrainingEvent,
+  type TrainingHistory,
+} from '../../ts/train/index.js';
 import { randomSource } from '../support/describe-model.js';
 import { bitsOf, useNativeBackend } from '../support/native-backend.js';
 
@@ -95,9 +102,15 @@ const comparable = ({ history, weights }: Outcome): unknown => ({
   })),
 });
 
-const every = (steps: number, keep = 3): FitOptions['checkpoints'] => ({ folder, every: { steps }, keep });
+const every = (steps: number, keep = 3): CheckpointOptions => ({ folder, every: { steps }, keep });
 const files = (): string[] => readdirSync(join(folder)).sort();
-const newest = (): string => join(folder, files().filter((name) => name.startsWith('step-')).at(-1)!);
+const newest = (): string =>
+  join(
+    folder,
+    files()
+      .filter((name) => name.startsWith('step-'))
+      .at(-1)!,
+  );
 
 describe('a resumed run equals one that was not interrupted, bit for bit', () => {
   it.each<[string, number, Partial<FitOptions>, (() => Optimizer) | undefined]>([
@@ -254,7 +267,12 @@ describe('a run of other data or options is refused with the difference', () => 
     ['epochs', { epochs: 6 }, {}, /fit\.epochs: was 5, is now 6/],
     ['seed', {}, { seed: 4 }, /trainer\.seed: was 3, is now 4/],
     ['optimizer', {}, { optimizer: () => new SGD() }, /optimizer\.type: was "adam", is now "sgd"/],
-    ['learning rate', {}, { optimizer: () => new Adam({ learningRate: 0.1 }) }, /optimizer\.learningRate: was 0\.02, is now 0\.1/],
+    [
+      'learning rate',
+      {},
+      { optimizer: () => new Adam({ learningRate: 0.1 }) },
+      /optimizer\.learningRate: was 0\.02, is now 0\.1/,
+    ],
     ['model', {}, { units: 9 }, /model\.config\.layers\.0\.config\.units: was 8, is now 9/],
     ['facts', { checkpoints: { folder: '', facts: { note: 'b' } } }, {}, /note: was "a", is now "b"/],
   ])('%s', async (_, options, parts, expected) => {

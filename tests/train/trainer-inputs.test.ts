@@ -78,7 +78,10 @@ describe('weights of rows', () => {
       targets: Int32Array.of(...half.targets, ...half.targets),
     };
     // The mean over 8 rows of weight 2 is twice the mean over 16 rows of weight 1, so half the rate gives the same step.
-    const weighted = await fit({ epochs: 1, shuffle: false }, { data: { ...half, sampleWeights: new Float32Array(8).fill(2) }, rate: 0.05 });
+    const weighted = await fit(
+      { epochs: 1, shuffle: false },
+      { data: { ...half, sampleWeights: new Float32Array(8).fill(2) }, rate: 0.05 },
+    );
     const doubled = await fit({ epochs: 1, shuffle: false }, { data: twice, rate: 0.1 });
     const values = ({ weights }: { weights: number[] }): Float32Array => new Float32Array(Uint32Array.from(weights).buffer);
     // Sums of 8 and of 16 float32 values are rounded differently.
@@ -86,10 +89,22 @@ describe('weights of rows', () => {
   });
 
   it.each<[string, Parameters<typeof fit>[1], RegExp]>([
-    ['too few class weights', { classWeights: [1] }, /wrong classWeights: expected one for each of the classes of \[N, 2\], got 1/],
+    [
+      'too few class weights',
+      { classWeights: [1] },
+      /wrong classWeights: expected one for each of the classes of \[N, 2\], got 1/,
+    ],
     ['a negative class weight', { classWeights: [1, -1] }, /got -1 for class 1/],
-    ['NaN among sample weights', { data: { ...DATA, sampleWeights: new Float32Array(64).fill(NaN) } }, /wrong sample weight of row 0/],
-    ['too few sample weights', { data: { ...DATA, sampleWeights: new Float32Array(3) } }, /wrong number of sample weights: expected 64/],
+    [
+      'NaN among sample weights',
+      { data: { ...DATA, sampleWeights: new Float32Array(64).fill(NaN) } },
+      /wrong sample weight of row 0/,
+    ],
+    [
+      'too few sample weights',
+      { data: { ...DATA, sampleWeights: new Float32Array(3) } },
+      /wrong number of sample weights: expected 64/,
+    ],
   ])('%s', async (_, parts, message) => {
     await expect(fit({}, parts)).rejects.toThrow(message);
   });
@@ -103,7 +118,9 @@ describe('weights of rows', () => {
     const focal = focalLoss().rows(logits, targets).dataSync();
     // -(1 - p)^2 log p in float64; float32 exp and log are good to a few units in the last place.
     plain.forEach((loss, i) => expect(Math.abs(focal[i]! - (1 - Math.exp(-loss)) ** 2 * loss)).toBeLessThan(2e-6));
-    const gradient = tf.grad((x) => tf.sum(focalLoss().rows(x, targets)))(logits).dataSync();
+    const gradient = tf
+      .grad((x) => tf.sum(focalLoss().rows(x, targets)))(logits)
+      .dataSync();
     const h = 1e-3;
     [...logits.dataSync()].forEach((value, i) => {
       const at = (x: number): number => {
@@ -237,7 +254,9 @@ describe('a tf.LayersModel', () => {
     const model = tfl.model({ inputs: input, outputs: [classes, value] });
     const optimizer = new Adam({ learningRate: 0.03 });
     const trainer = new Trainer({ model, loss: [crossEntropy, meanSquaredError], optimizer });
-    const sums = Float32Array.from({ length: 64 }, (_, row) => DATA.features.subarray(3 * row, 3 * row + 3).reduce((a, b) => a + b));
+    const sums = Float32Array.from({ length: 64 }, (_, row) =>
+      DATA.features.subarray(3 * row, 3 * row + 3).reduce((a, b) => a + b),
+    );
     const data = {
       size: 64,
       inputs: [{ values: DATA.features, shape: [3] }],
@@ -273,11 +292,14 @@ describe('a step function', () => {
       step: {
         variables: { w },
         train: ([x], [y]) => {
-          const { value, grads } = tf.variableGrads(() => tf.mean(softmaxCrossEntropy(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), y!)), [w]);
+          const { value, grads } = tf.variableGrads(
+            () => tf.mean(softmaxCrossEntropy(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), y!)),
+            [w],
+          );
           optimizer.apply({ w: grads[w.name]! });
           return value;
         },
-        evaluate: ([x], [y]) => softmaxCrossEntropy(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), y!),
+        evaluate: ([x], [y]) => softmaxCrossEntropy(tf.matMul(x as tf.Tensor2D, w), y!),
       },
     });
     const history = await trainer.fit(DATA, { validation: DATA, epochs: 20, batchSize: 16, earlyStopping: { patience: 20 } });
@@ -334,7 +356,7 @@ describe('limits', () => {
       inputShapes: [[3]],
       targetShapes: [[]],
       fingerprint: () => '',
-      *batches(): Generator<HostBatch> {
+      batches: (): Iterable<HostBatch> => {
         throw new Error('broken validation');
       },
     };
@@ -381,7 +403,9 @@ describe('learning rates', () => {
     expect(cosine(at(20))).toBeCloseTo(0.6, 12);
     expect(cosine(at(40))).toBeCloseTo(0.2, 12);
     const warm = withWarmup(cosineSchedule(), { epochs: 2 });
-    expect([0, 3, 7].map((step) => warm(at(step)))).toEqual([1 / 8, 4 / 8, 1].map((share, i) => share * cosineSchedule()(at([0, 3, 7][i]!))));
+    expect([0, 3, 7].map((step) => warm(at(step)))).toEqual(
+      [1 / 8, 4 / 8, 1].map((share, i) => share * cosineSchedule()(at([0, 3, 7][i]!))),
+    );
     expect(() => stepSchedule({ every: 0, factor: 0.5 })).toThrow(/every/);
     expect(() => cosineSchedule({ floor: 2 })).toThrow(/floor/);
   });

@@ -235,7 +235,13 @@ describe('overrides', () => {
 describe('the grammar of --set', () => {
   it('adds, forces, deletes', async () => {
     const config = await load(`${MINIMAL}model: {dropout: 0.5, activation: tanh}\ntraining: {epochs: 7}\n`, {
-      set: ['~model.dropout', '~model.activation=tanh', '+training.max_time=90m', '++training.epochs=9', '++logging.tensorboard=true'],
+      set: [
+        '~model.dropout',
+        '~model.activation=tanh',
+        '+training.max_time=90m',
+        '++training.epochs=9',
+        '++logging.tensorboard=true',
+      ],
     });
     expect(config.model).toMatchObject({ dropout: 0, activation: 'relu' });
     expect(config.training).toMatchObject({ epochs: 9, max_time: '90m' });
@@ -243,7 +249,10 @@ describe('the grammar of --set', () => {
   });
 
   it.each<[string, RegExp]>([
-    ['+training.epochs=3', /--set \+training\.epochs=3: training\.epochs is there already \(config\.yaml:4:20\): change it with/],
+    [
+      '+training.epochs=3',
+      /--set \+training\.epochs=3: training\.epochs is there already \(config\.yaml:4:20\): change it with/,
+    ],
     ['~training.seed', /--set ~training\.seed: there is no training\.seed to take away\.$/],
     ['~training.epochs=8', /--set ~training\.epochs=8: expected training\.epochs to be 8, got 7\.$/],
     ['~', /expected key=value/],
@@ -300,16 +309,36 @@ describe('defaults lists', () => {
   });
 
   it.each<[string, string, readonly string[], RegExp]>([
-    ['a file that is not there', `defaults: [absent]\n${MINIMAL}`, [], /config\.yaml:1:12: there is no file .*absent\.yaml for "absent"/],
-    ['a choice that is not there', `defaults: [{model: huge}]\n${MINIMAL}`, [], /there is no file .*model\/huge\.yaml for "huge"/],
+    [
+      'a file that is not there',
+      `defaults: [absent]\n${MINIMAL}`,
+      [],
+      /config\.yaml:1:12: there is no file .*absent\.yaml for "absent"/,
+    ],
+    [
+      'a choice that is not there',
+      `defaults: [{model: huge}]\n${MINIMAL}`,
+      [],
+      /there is no file .*model\/huge\.yaml for "huge"/,
+    ],
     ['a circle', `defaults: [circle]\n${MINIMAL}`, [], /circle\.yaml includes itself/],
     ['no list', `defaults: base\n${MINIMAL}`, [], /config\.yaml:1:11: wrong defaults: expected a list.*got "base"/],
     ['a number', `defaults: [3]\n${MINIMAL}`, [], /config\.yaml:1:12: wrong defaults: .*got 3/],
     ['_self_ twice', `defaults: [_self_, _self_]\n${MINIMAL}`, [], /_self_ twice/],
-    ['a package', `defaults: [{'model@x': small}]\n${MINIMAL}`, [], /packages in defaults lists \("model@x"\) are not built yet/],
+    [
+      'a package',
+      `defaults: [{'model@x': small}]\n${MINIMAL}`,
+      [],
+      /packages in defaults lists \("model@x"\) are not built yet/,
+    ],
     ['a group no list has', MINIMAL, ['model=small'], /--set model=small: no defaults list has the group "model".*\+model=/],
     ['an override of nothing', `defaults: [{override model: small}]\n${MINIMAL}`, [], /no defaults list has the group "model"/],
-    ['a value of an included file', `defaults: [wrong]\n${MINIMAL}`, [], /wrong\.yaml:1:20: wrong training\.epochs: .*got "many"/],
+    [
+      'a value of an included file',
+      `defaults: [wrong]\n${MINIMAL}`,
+      [],
+      /wrong\.yaml:1:20: wrong training\.epochs: .*got "many"/,
+    ],
   ])('%s is told with its place', async (_, text, set, expected) => {
     expect(await message(text, { set })).toMatch(expected);
   });
@@ -350,7 +379,10 @@ describe('conflicts and features that are not built', () => {
     ],
     ['training: {scheduler: {type: cosin}}', /wrong training\.scheduler/],
     ['training: {scheduler: {type: step, evry: 3}}', /unknown key training\.scheduler\.evry: .*Did you mean "every"/],
-    ['training: {early_stopping: {patience: 0}}', /wrong training\.early_stopping\.patience: expected a number of epochs >= 1, got 0/],
+    [
+      'training: {early_stopping: {patience: 0}}',
+      /wrong training\.early_stopping\.patience: expected a number of epochs >= 1, got 0/,
+    ],
     ['model: {architecture: resnet}', /:4:23: model\.architecture: "resnet": this architecture is not built yet: expected mlp/],
     ['model: {pretrained: true}', /model\.pretrained: true: starting from pretrained weights is not built yet/],
     ['augmentation: {enabled: true}', /augmentation is not built yet/],

@@ -23,10 +23,15 @@ describe('generated files', () => {
   it('the JSON Schema has every section, refuses others, and describes its keys', () => {
     const schema = configJsonSchema() as {
       additionalProperties: boolean;
-      properties: Record<string, { description?: string; anyOf?: unknown[]; properties?: Record<string, { description?: string }> }>;
+      properties: Record<
+        string,
+        { description?: string; anyOf?: unknown[]; properties?: Record<string, { description?: string }> }
+      >;
     };
     expect(schema.additionalProperties).toBe(false);
-    expect(Object.keys(schema.properties)).toEqual(expect.arrayContaining(['defaults', 'data', 'model', 'training', 'targets']));
+    expect(Object.keys(schema.properties)).toEqual(
+      expect.arrayContaining(['defaults', 'data', 'model', 'training', 'targets']),
+    );
     expect(schema.properties['targets']?.anyOf).toHaveLength(2);
     expect(schema.properties['training']?.properties?.['epochs']).toMatchObject({
       type: 'integer',

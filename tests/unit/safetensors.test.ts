@@ -44,24 +44,31 @@ describe('safetensors', () => {
       .array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 })
       .map((shape) => ({ shape, size: shape.reduce((product, dim) => product * dim, 1) }));
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), tensor, { maxKeys: 6 }), fc.dictionary(fc.string(), fc.string()), (shapes, metadata) => {
-        fc.pre(!('__metadata__' in shapes));
-        const tensors = Object.fromEntries(
-          Object.entries(shapes).map(([name, { shape, size }], seed) => [
-            name,
-            safetensorsEntry(Float32Array.from({ length: size }, (_, i) => seed + i / 3), shape),
-          ]),
-        );
-        const bytes = encodeSafetensors({ tensors, metadata });
-        expect(Number(new DataView(bytes.buffer).getBigUint64(0, true)) % 8).toBe(0);
-        const read = decodeSafetensors(bytes, 'own');
-        expect(read.metadata).toEqual(metadata);
-        expect(Object.keys(read.tensors).sort()).toEqual(Object.keys(tensors).sort());
-        for (const [name, entry] of Object.entries(tensors)) {
-          expect(read.tensors[name]?.shape).toEqual(entry.shape);
-          expect(float32Of(name, read.tensors[name]!)).toEqual(float32Of(name, entry));
-        }
-      }),
+      fc.property(
+        fc.dictionary(fc.string(), tensor, { maxKeys: 6 }),
+        fc.dictionary(fc.string(), fc.string()),
+        (shapes, metadata) => {
+          fc.pre(!('__metadata__' in shapes));
+          const tensors = Object.fromEntries(
+            Object.entries(shapes).map(([name, { shape, size }], seed) => [
+              name,
+              safetensorsEntry(
+                Float32Array.from({ length: size }, (_, i) => seed + i / 3),
+                shape,
+              ),
+            ]),
+          );
+          const bytes = encodeSafetensors({ tensors, metadata });
+          expect(Number(new DataView(bytes.buffer).getBigUint64(0, true)) % 8).toBe(0);
+          const read = decodeSafetensors(bytes, 'own');
+          expect(read.metadata).toEqual(metadata);
+          expect(Object.keys(read.tensors).sort()).toEqual(Object.keys(tensors).sort());
+          for (const [name, entry] of Object.entries(tensors)) {
+            expect(read.tensors[name]?.shape).toEqual(entry.shape);
+            expect(float32Of(name, read.tensors[name]!)).toEqual(float32Of(name, entry));
+          }
+        },
+      ),
       { numRuns: 50 },
     );
   });

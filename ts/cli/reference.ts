@@ -4,7 +4,10 @@ import { escape } from '../run/config/reference.js';
 
 export function commandPages(program: Command): string {
   const general = optionTable(program);
-  return [`## tensorkiln\n\n${program.description()}\n\n${general}`, ...program.commands.map((command) => commandPage(command))].join('\n\n');
+  return [
+    `## tensorkiln\n\n${program.description()}\n\n${general}`,
+    ...program.commands.map((command) => commandPage(command)),
+  ].join('\n\n');
 }
 
 function commandPage(command: Command): string {
@@ -23,9 +26,7 @@ function commandPage(command: Command): string {
 
 function optionTable(command: Command): string {
   const help = command.createHelp();
-  const rows = help
-    .visibleOptions(command)
-    .map((option) => `| \`${option.flags}\` | ${escape(option.description)} |`);
+  const rows = help.visibleOptions(command).map((option) => `| \`${option.flags}\` | ${escape(option.description)} |`);
   return ['| option | meaning |', '| --- | --- |', ...rows].join('\n');
 }
 

@@ -42,7 +42,9 @@ function describeReproduction(result: {
   const list = (differences: readonly Difference[]): string[] => [
     ...differences
       .slice(0, MAX_SHOWN)
-      .map(({ what, before, now }) => `  ${what}: was ${JSON.stringify(before ?? null)}, is now ${JSON.stringify(now ?? null)}`),
+      .map(
+        ({ what, before, now }) => `  ${what}: was ${JSON.stringify(before ?? null)}, is now ${JSON.stringify(now ?? null)}`,
+      ),
     ...(differences.length > MAX_SHOWN ? [`  and ${differences.length - MAX_SHOWN} more`] : []),
   ];
   return [
@@ -51,6 +53,8 @@ function describeReproduction(result: {
       ? 'Reproduced: weights, losses and metrics are equal bit for bit.'
       : `Not reproduced: ${result.results.length} results differ.`,
     ...list(result.results),
-    ...(result.circumstances.length === 0 ? [] : ['Circumstances that are different from then:', ...list(result.circumstances)]),
+    ...(result.circumstances.length === 0
+      ? []
+      : ['Circumstances that are different from then:', ...list(result.circumstances)]),
   ];
 }

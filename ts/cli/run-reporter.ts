@@ -37,15 +37,19 @@ export class TextReporter implements RunReporter {
         this.#line(`${event.index === 1 ? '' : '\n'}${this.#style('bold', `Run ${event.index} of ${event.of}`)}`);
         break;
       case 'lock_taken_over':
-        this.#line(`${this.#style('yellow', 'Note:')} the run of process ${event.pid} in this folder did not end; its lock is taken over.`);
+        this.#line(
+          `${this.#style('yellow', 'Note:')} the run of process ${event.pid} in this folder did not end; its lock is taken over.`,
+        );
         break;
       case 'resumed':
-        for (const { reason } of event.damaged) this.#line(`${this.#style('yellow', 'Note:')} ${reason} The one before it is used.`);
+        for (const { reason } of event.damaged)
+          this.#line(`${this.#style('yellow', 'Note:')} ${reason} The one before it is used.`);
         this.#line(`Going on from ${relativePath(event.file)}: epoch ${event.epoch}, after step ${event.step}`);
         break;
       case 'resolved':
         for (const { key, value, why } of event.decisions)
-          if (!key.startsWith('data.features.') && key !== 'output') this.#line(`Chosen: ${key} = ${String(value)}, because ${why}`);
+          if (!key.startsWith('data.features.') && key !== 'output')
+            this.#line(`Chosen: ${key} = ${String(value)}, because ${why}`);
         break;
       case 'learning_rate':
         this.#line(`Learning rate lowered from ${event.from} to ${event.to} after epoch ${event.epoch}: no improvement`);

@@ -91,7 +91,10 @@ async function train(file: string, options: TrainOptions): Promise<void> {
     // Loaded here so that help and a wrong configuration do not wait for the engine.
     if (options.repeat !== undefined) {
       if (options.resume === true)
-        throw new TensorkilnError('E_USAGE', '[train] --resume and --repeat exclude each other: resume the single run in its folder.');
+        throw new TensorkilnError(
+          'E_USAGE',
+          '[train] --resume and --repeat exclude each other: resume the single run in its folder.',
+        );
       const { repeatTraining } = await import('../run/series.js');
       const series = await repeatTraining(config, options.repeat, { name, signal, onEvent });
       reporter.series(series);

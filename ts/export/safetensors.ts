@@ -41,9 +41,13 @@ export async function exportSafetensors(
  */
 export async function loadSafetensorsModel(path: string): Promise<Sequential> {
   const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new TensorkilnError('E_IO', `[model] cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`, {
-      cause,
-    });
+    throw new TensorkilnError(
+      'E_IO',
+      `[model] cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      {
+        cause,
+      },
+    );
   });
   const { tensors, metadata } = decodeSafetensors(bytes, path);
   if (metadata['format'] !== FORMAT || metadata['version'] !== '1') {

@@ -91,7 +91,10 @@ export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8
   const text = Buffer.from(JSON.stringify(header));
   const headerBytes = Math.ceil(text.length / 8) * 8;
   if (headerBytes > MAX_HEADER_BYTES)
-    throw new TensorkilnError('E_EXPORT', `[safetensors] the header has ${headerBytes} bytes: at most ${MAX_HEADER_BYTES} can be read.`);
+    throw new TensorkilnError(
+      'E_EXPORT',
+      `[safetensors] the header has ${headerBytes} bytes: at most ${MAX_HEADER_BYTES} can be read.`,
+    );
   const file = new Uint8Array(LENGTH_BYTES + headerBytes + end);
   new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
   file.fill(0x20, LENGTH_BYTES, LENGTH_BYTES + headerBytes);
@@ -200,7 +203,9 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 
 function readEntry(
   value: unknown,
-): { readonly dtype: SafetensorsDType; readonly shape: readonly number[]; readonly range: readonly [number, number] } | undefined {
+):
+  | { readonly dtype: SafetensorsDType; readonly shape: readonly number[]; readonly range: readonly [number, number] }
+  | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { dtype, shape, data_offsets: range } = value as Readonly<Record<string, unknown>>;
   if (typeof dtype !== 'string' || !Object.hasOwn(BITS, dtype)) return undefined;

@@ -1,4 +1,5 @@
 /** `evaluate` and `exportModel` of the library: what a run does at its end, for a model at hand. */
+import { omitKeys } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { evaluateClassification, type ClassificationMetrics } from '../evaluate/index.js';
 import { exportOnnx, exportSafetensors, type OnnxExportOptions, type OnnxVerification } from '../export/index.js';
@@ -36,7 +37,8 @@ export async function evaluate(
     );
   }
   const classes =
-    options.classes ?? (model instanceof Predictor ? model.classes : Array.from({ length: numClasses }, (_, index) => String(index)));
+    options.classes ??
+    (model instanceof Predictor ? model.classes : Array.from({ length: numClasses }, (_, index) => String(index)));
   const probabilities = await withTrainer(network, (trainer) =>
     predictProbabilities(trainer, data.features, {
       numClasses,
@@ -69,8 +71,7 @@ export async function exportModel(model: Sequential | Predictor, options: Export
     await exportSafetensors(network, options.path, options.metadata);
     return { path: options.path, verification: { verified: true } };
   }
-  const { format: _, ...onnx } = options;
-  const { verification } = await exportOnnx(network.describe(), onnx);
+  const { verification } = await exportOnnx(network.describe(), omitKeys(options, 'format'));
   return { path: options.path, verification };
 }
 

@@ -52,7 +52,10 @@ export class RunLock {
       }
       if (await remove(path, text)) takenOver = holder?.pid ?? 0;
     }
-    throw new TensorkilnError('E_USAGE', `[run] ${path} keeps changing: another process is taking the folder. Choose another one.`);
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[run] ${path} keeps changing: another process is taking the folder. Choose another one.`,
+    );
   }
 
   async release(): Promise<void> {
@@ -75,9 +78,13 @@ async function create(path: string, content: string): Promise<boolean> {
     return true;
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return false;
-    throw new TensorkilnError('E_IO', `[run] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`, {
-      cause,
-    });
+    throw new TensorkilnError(
+      'E_IO',
+      `[run] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      {
+        cause,
+      },
+    );
   } finally {
     await rm(temporary, { force: true });
   }

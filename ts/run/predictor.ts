@@ -54,7 +54,10 @@ export async function loadPredictor(run: string, options: LoadPredictorOptions =
   const path = join(folder, 'preprocessing.json');
   const parsed = savedPreprocessing.safeParse(JSON.parse(await readFile(path, 'utf8')));
   if (!parsed.success)
-    throw new TensorkilnError('E_DATA', `[predictor] ${path}: not a saved preprocessing of version 1: ${z.prettifyError(parsed.error)}`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[predictor] ${path}: not a saved preprocessing of version 1: ${z.prettifyError(parsed.error)}`,
+    );
   await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   const { classes, target, na_values: naValues, preprocessor } = parsed.data;
   const loaded = Preprocessor.fromJSON(preprocessor);
@@ -158,9 +161,15 @@ export class Predictor {
           );
         }
         const cell = row[name];
-        return cell === null || cell === undefined || (typeof cell === 'string' && this.#missing.has(cell.trim())) ? null : cell;
+        return cell === null || cell === undefined || (typeof cell === 'string' && this.#missing.has(cell.trim()))
+          ? null
+          : cell;
       });
-      if (type !== 'numeric') return categoricalColumn(name, cells.map((cell) => (cell === null ? null : String(cell).trim())));
+      if (type !== 'numeric')
+        return categoricalColumn(
+          name,
+          cells.map((cell) => (cell === null ? null : String(cell).trim())),
+        );
       return numericColumn(
         name,
         cells.map((cell, index) => {

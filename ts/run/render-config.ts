@@ -23,10 +23,7 @@ export interface RenderOptions {
  *
  * @throws as `runTraining` does before training
  */
-export async function renderConfig(
-  config: TrainingConfig,
-  options: RenderOptions = {},
-): Promise<RenderedConfig> {
+export async function renderConfig(config: TrainingConfig, options: RenderOptions = {}): Promise<RenderedConfig> {
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   const data = await prepareData(dataConfig(config), options.signal === undefined ? {} : { signal: options.signal });
   const resolved = resolveConfig(config, data, { output: defaultFolder(options.name ?? 'run', new Date()), device });

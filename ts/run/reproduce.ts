@@ -56,10 +56,7 @@ export async function reproduceRun(folder: string, options: ReproduceOptions = {
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   });
   const results = compare(before.results, await readResults(output));
-  const circumstances = compare(
-    Object.fromEntries(Object.entries(before.record).filter(([key]) => key in now)),
-    now,
-  );
+  const circumstances = compare(Object.fromEntries(Object.entries(before.record).filter(([key]) => key in now)), now);
   return { isEqual: results.length === 0, results, circumstances, folder: output };
 }
 
@@ -71,7 +68,7 @@ async function describeCircumstances(data: string): Promise<Readonly<Record<stri
 /** Everything a run came to, as flat facts. */
 async function readResults(folder: string): Promise<Readonly<Record<string, Fact>>> {
   const files = runFiles(folder);
-  const { config: _config, ...metrics } = (await readJson(files.metrics)) as Record<string, unknown>;
+  const metrics = await readJson(files.metrics);
   const history = Object.fromEntries(
     Object.entries(flatten(await readJson(files.history))).filter(([key]) => !TIMINGS.test(key)),
   );

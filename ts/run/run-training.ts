@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
+import { omitKeys } from '../arguments.js';
 import { packageVersion } from '../backend/native/load.js';
 import { prepareData, type PreparedData } from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
@@ -217,12 +218,11 @@ function checkpointOptions({ config, files, resume }: Run): CheckpointOptions | 
     if (resume) throw new TensorkilnError('E_USAGE', '[run] nothing to resume: logging.checkpoint_every is false.');
     return undefined;
   }
-  const { output: _output, device: _device, logging: _logging, targets: _targets, ...rest } = config;
   return {
     folder: files.checkpoints,
     every: typeof every === 'number' ? { epochs: every } : every,
     keep,
-    facts: flatten(rest),
+    facts: flatten(omitKeys(config, 'output', 'device', 'logging', 'targets')),
   };
 }
 

@@ -32,7 +32,11 @@ const SCORES = ['accuracy', 'balancedAccuracy', 'macroF1', 'logLoss'] as const s
  *
  * @throws as `runTraining`; runs that have ended by then stay
  */
-export async function repeatTraining(config: TrainingConfig, times: number, options: SeriesOptions = {}): Promise<SeriesResult> {
+export async function repeatTraining(
+  config: TrainingConfig,
+  times: number,
+  options: SeriesOptions = {},
+): Promise<SeriesResult> {
   const folder = resolve(config.output ?? defaultFolder(options.name ?? 'run', new Date()));
   const runs: RunResult[] = [];
   for (let index = 0; index < times; ++index) {
@@ -50,7 +54,9 @@ export async function repeatTraining(config: TrainingConfig, times: number, opti
     );
     if (options.signal?.aborted === true) break;
   }
-  const test = Object.fromEntries(SCORES.map((score) => [score, describe(runs.map((run) => run.test[score]))])) as SeriesResult['test'];
+  const test = Object.fromEntries(
+    SCORES.map((score) => [score, describe(runs.map((run) => run.test[score]))]),
+  ) as SeriesResult['test'];
   await writeFileAtomic(join(folder, 'summary.json'), `${JSON.stringify(summary(runs, test), null, 2)}\n`);
   return { runs, test, folder };
 }

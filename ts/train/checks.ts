@@ -44,12 +44,13 @@ export function checkSource(place: string, source: BatchSource, model: Trainable
 }
 
 /** Checks the shapes of inputs. @throws E_SHAPE */
-export function checkShapes(place: string, wanted: readonly (readonly number[])[], found: readonly (readonly number[])[]): void {
+export function checkShapes(
+  place: string,
+  wanted: readonly (readonly number[])[],
+  found: readonly (readonly number[])[],
+): void {
   if (wanted.length !== found.length) {
-    throw new TensorkilnError(
-      'E_SHAPE',
-      `[${place}] wrong number of inputs: expected ${wanted.length}, got ${found.length}.`,
-    );
+    throw new TensorkilnError('E_SHAPE', `[${place}] wrong number of inputs: expected ${wanted.length}, got ${found.length}.`);
   }
   wanted.forEach((shape, index) => {
     const other = found[index] as readonly number[];

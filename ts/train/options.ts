@@ -162,10 +162,9 @@ export interface CheckedFit {
   readonly best: CheckedWatching;
   readonly earlyStopping: { readonly patience: number; readonly restoreBest: boolean } | undefined;
   readonly reduceOnPlateau:
-    | (CheckedWatching & { readonly patience: number; readonly factor: number; readonly minLearningRate: number })
-    | undefined;
+    (CheckedWatching & { readonly patience: number; readonly factor: number; readonly minLearningRate: number }) | undefined;
   readonly callbacks: readonly Callback[];
-  readonly checkpoints: Required<Omit<CheckpointOptions, 'facts'>> & { readonly facts: Facts } | undefined;
+  readonly checkpoints: (Required<Omit<CheckpointOptions, 'facts'>> & { readonly facts: Facts }) | undefined;
   readonly resume: boolean;
   readonly maxTimeSeconds: number;
   readonly limitTrainBatches: BatchLimit | undefined;
@@ -182,9 +181,11 @@ export function checkFitOptions(options: FitOptions, monitors: readonly MonitorN
   const fast = checkBoolean('fit', 'fastDevRun', options.fastDevRun ?? false);
   const overfit = options.overfitBatches;
   if (overfit !== undefined) checkInteger('fit', 'overfitBatches', overfit, { min: 1 });
-  const limits = [overfit !== undefined && 'overfitBatches', fast && 'fastDevRun', options.limitTrainBatches !== undefined && 'limitTrainBatches'].filter(
-    (name) => name !== false,
-  );
+  const limits = [
+    overfit !== undefined && 'overfitBatches',
+    fast && 'fastDevRun',
+    options.limitTrainBatches !== undefined && 'limitTrainBatches',
+  ].filter((name) => name !== false);
   if (limits.length > 1) {
     throw new TensorkilnError('E_CONFIG', `[fit] conflicting options: expected only one of ${limits.join(', ')}.`);
   }
@@ -199,7 +200,8 @@ export function checkFitOptions(options: FitOptions, monitors: readonly MonitorN
         '[fit] wrong earlyStopping: it needs validation data, or monitor train_loss, got neither.',
       );
   }
-  const watch = (key: string, watching: Watching | undefined): CheckedWatching => checkWatching(key, watching, monitors, hasValidation);
+  const watch = (key: string, watching: Watching | undefined): CheckedWatching =>
+    checkWatching(key, watching, monitors, hasValidation);
   return {
     epochs: fast ? 1 : checkInteger('fit', 'epochs', options.epochs, { min: 1 }),
     batchSize: checkInteger('fit', 'batchSize', options.batchSize, { min: 1 }),
@@ -235,7 +237,12 @@ function checkWatching(
   monitors: readonly MonitorName[],
   hasValidation: boolean,
 ): CheckedWatching {
-  const monitor = checkOneOf('fit', `${key}.monitor`, watching?.monitor ?? (hasValidation ? 'validation_loss' : 'train_loss'), monitors);
+  const monitor = checkOneOf(
+    'fit',
+    `${key}.monitor`,
+    watching?.monitor ?? (hasValidation ? 'validation_loss' : 'train_loss'),
+    monitors,
+  );
   const mode = checkOneOf('fit', `${key}.mode`, watching?.mode ?? (monitor === 'validation_accuracy' ? 'max' : 'min'), [
     'min',
     'max',
@@ -261,9 +268,7 @@ function checkCheckpoints(options: CheckpointOptions): NonNullable<CheckedFit['c
   if (typeof options.folder !== 'string' || options.folder === '')
     throw new TensorkilnError('E_CONFIG', `[fit] wrong checkpoints.folder: expected a path, got ${show(options.folder)}.`);
   const every = options.every ?? { seconds: 60 };
-  const [[unit, value] = ['', undefined], ...others] = Object.entries(
-    checkKeys('fit', every, ['epochs', 'steps', 'seconds']),
-  );
+  const [[unit, value] = ['', undefined], ...others] = Object.entries(checkKeys('fit', every, ['epochs', 'steps', 'seconds']));
   if (others.length > 0 || unit === '')
     throw new TensorkilnError('E_CONFIG', '[fit] wrong checkpoints.every: expected one of epochs, steps, seconds.');
   if (unit === 'seconds') checkNumber('fit', 'checkpoints.every.seconds', value, { min: 0 });

@@ -66,9 +66,7 @@ export class TrainingRun {
     this.#early = new Tracker(options.best);
     this.#plateau = options.reduceOnPlateau === undefined ? undefined : new Tracker(options.reduceOnPlateau);
     this.#store =
-      options.checkpoints === undefined
-        ? undefined
-        : new CheckpointStore(options.checkpoints.folder, options.checkpoints.keep);
+      options.checkpoints === undefined ? undefined : new CheckpointStore(options.checkpoints.folder, options.checkpoints.keep);
     this.#facts = options.checkpoints === undefined ? {} : { ...options.checkpoints.facts, ...parts.facts() };
     this.#position = { epoch: 1, stepInEpoch: 0, lossSum: 0, rowsDone: 0, step: 0, pass: parts.firstPass };
     this.#baseLearningRate = optimizer?.learningRate;
@@ -141,7 +139,8 @@ export class TrainingRun {
     const { epoch, rowsDone } = this.#position;
     const start = performance.now();
     const cpuStart = process.cpuUsage();
-    if (this.#position.stepInEpoch === 0) for (const callback of options.callbacks) await callback.onEpochStart?.(this.#context);
+    if (this.#position.stepInEpoch === 0)
+      for (const callback of options.callbacks) await callback.onEpochStart?.(this.#context);
     try {
       await this.#trainEpoch();
     } catch (error) {
@@ -392,9 +391,7 @@ export async function findUnfinished(store: CheckpointStore): Promise<string | u
 /** A figure of an epoch by the name it is monitored under. */
 function figureOf(record: EpochRecord, monitor: string): number {
   const figures: Readonly<Record<string, number | undefined>> = {
-    ...Object.fromEntries(
-      Object.entries(record.validationMetrics ?? {}).map(([name, value]) => [`validation_${name}`, value]),
-    ),
+    ...Object.fromEntries(Object.entries(record.validationMetrics ?? {}).map(([name, value]) => [`validation_${name}`, value])),
     train_loss: record.trainLoss,
     validation_loss: record.validationLoss,
     validation_accuracy: record.validationAccuracy,

@@ -103,7 +103,10 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
     const objective = (): tf.Scalar =>
       model
         .penalties()
-        .reduce<tf.Scalar>((sum, penalty) => tf.add(sum, penalty), tf.mean(lossRows(model.call(inputs, true), targets, weights)));
+        .reduce<tf.Scalar>(
+          (sum, penalty) => tf.add(sum, penalty),
+          tf.mean(lossRows(model.call(inputs, true), targets, weights)),
+        );
     const { value, grads } = tf.variableGrads(objective, Object.values(variables));
     const gradients = Object.entries(variables).flatMap(([name, variable]): [string, tf.Tensor][] => {
       const gradient = grads[variable.name];
@@ -132,7 +135,7 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
 
 function joinOutputs(outputs: readonly tf.Tensor[]): tf.Tensor {
   const flat = outputs.map((output) => {
-    const rows = output.shape[0] as number;
+    const rows = output.shape[0];
     return tf.reshape(output, [rows, output.size / Math.max(rows, 1)]);
   });
   return flat.length === 1 ? (flat[0] as tf.Tensor) : tf.concat(flat, 1);

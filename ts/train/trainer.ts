@@ -61,16 +61,7 @@ export class Trainer {
       );
       return;
     }
-    checkKeys('trainer', options, [
-      'model',
-      'loss',
-      'lossWeights',
-      'metrics',
-      'optimizer',
-      'classWeights',
-      'seed',
-      'compile',
-    ]);
+    checkKeys('trainer', options, ['model', 'loss', 'lossWeights', 'metrics', 'optimizer', 'classWeights', 'seed', 'compile']);
     this.#model = toTrainable(options.model);
     this.#losses = Array.isArray(options.loss) ? (options.loss as readonly Loss[]) : [options.loss as Loss];
     this.#metrics = options.metrics ?? [];
@@ -266,13 +257,18 @@ export class Trainer {
   #checkSource(place: string, source: BatchSource): void {
     if (this.#functions === undefined) checkSource(place, source, this.#model, this.#losses);
     else if (place === 'evaluate' && this.#functions.evaluate === undefined)
-      throw new TensorkilnError('E_USAGE', '[evaluate] the step has no function evaluate: expected one that gives the loss of each row.');
+      throw new TensorkilnError(
+        'E_USAGE',
+        '[evaluate] the step has no function evaluate: expected one that gives the loss of each row.',
+      );
   }
 
   #checkValidation(data: TrainingData | undefined, train: BatchSource): BatchSource | undefined {
     if (data === undefined) return undefined;
     const source = toSource('fit validation', data);
-    const [expected, found] = [train, source].map(({ inputShapes }) => inputShapes.map((shape) => `[${shape.join(', ')}]`).join(' '));
+    const [expected, found] = [train, source].map(({ inputShapes }) =>
+      inputShapes.map((shape) => `[${shape.join(', ')}]`).join(' '),
+    );
     if (expected !== found) {
       throw new TensorkilnError(
         'E_SHAPE',
@@ -280,7 +276,10 @@ export class Trainer {
       );
     }
     if (this.#functions !== undefined && this.#functions.evaluate === undefined)
-      throw new TensorkilnError('E_CONFIG', '[fit] wrong validation: the step has no function evaluate that gives the loss of each row.');
+      throw new TensorkilnError(
+        'E_CONFIG',
+        '[fit] wrong validation: the step has no function evaluate that gives the loss of each row.',
+      );
     this.#checkSource('fit validation', source);
     return source;
   }
@@ -365,7 +364,11 @@ class FunctionTrainable implements Trainable {
   }
 
   parameters(): ReturnType<Trainable['parameters']> {
-    return Object.entries(this.#options.step.variables).map(([name, variable]) => ({ name, variable, trainable: variable.trainable }));
+    return Object.entries(this.#options.step.variables).map(([name, variable]) => ({
+      name,
+      variable,
+      trainable: variable.trainable,
+    }));
   }
 
   randomStates(): ReturnType<Trainable['randomStates']> {
@@ -378,11 +381,7 @@ class FunctionTrainable implements Trainable {
 }
 
 function countRows(inputs: readonly TypedValues[], shapes: readonly (readonly number[])[]): number {
-  checkShapes(
-    'predict',
-    shapes,
-    shapes.slice(0, inputs.length).concat(inputs.slice(shapes.length).map(() => [])),
-  );
+  checkShapes('predict', shapes, shapes.slice(0, inputs.length).concat(inputs.slice(shapes.length).map(() => [])));
   const counts = inputs.map((values, index) => {
     const shape = shapes[index] as readonly number[];
     const rows = values.length / sizeOf(shape);
@@ -394,7 +393,10 @@ function countRows(inputs: readonly TypedValues[], shapes: readonly (readonly nu
   });
   const [rows = 0] = counts;
   if (counts.some((count) => count !== rows))
-    throw new TensorkilnError('E_SHAPE', `[predict] inputs differ in rows: expected as many in each, got ${counts.join(', ')}.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[predict] inputs differ in rows: expected as many in each, got ${counts.join(', ')}.`,
+    );
   return rows;
 }
 

@@ -94,10 +94,7 @@ export class ArraySource implements BatchSource {
   /** The same rows, each counting as much more as its class does. */
   withClassWeights(classWeights: readonly number[]): ArraySource {
     const targets = this.outputs[0]?.values as Int32Array;
-    const weights = Float32Array.from(
-      targets,
-      (target, row) => (classWeights[target] as number) * (this.#weights?.[row] ?? 1),
-    );
+    const weights = Float32Array.from(targets, (target, row) => (classWeights[target] as number) * (this.#weights?.[row] ?? 1));
     return new ArraySource({ size: this.size, inputs: this.inputs, outputs: this.outputs, sampleWeights: weights });
   }
 

@@ -1,6 +1,7 @@
 /** `defaults:` lists, as Hydra has them: a configuration made of files, and of choices from groups of files. */
 import { existsSync } from 'node:fs';
 import { basename, isAbsolute, join, relative, resolve } from 'node:path';
+import { omitKeys } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import type { Override } from './overrides.js';
 import { ConfigSource, describe, isSection } from './source.js';
@@ -113,8 +114,7 @@ async function include(
   for (const entry of list) {
     if (entry.isOverride) continue;
     if (entry.kind === 'self') {
-      const { defaults: _, ...content } = file.content;
-      composition.source.merge(mount, content, file);
+      composition.source.merge(mount, omitKeys(file.content, 'defaults'), file);
       continue;
     }
     const replaced = entry.kind === 'group' ? composition.choices.get(entry.name) : undefined;

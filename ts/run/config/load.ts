@@ -57,12 +57,14 @@ async function readSectionFile(
   const path = resolve(source.folderOf([section]), value);
   const file = await YamlFile.read(path, `a mapping with the section ${section}`).catch((error: unknown) => {
     if (!(error instanceof TensorkilnError) || !error.message.includes('cannot read')) throw error;
-    throw new TensorkilnError('E_CONFIG', `[config] ${place}: ${section}: ${error.message.slice('[config] '.length)}`, { cause: error });
+    throw new TensorkilnError('E_CONFIG', `[config] ${place}: ${section}: ${error.message.slice('[config] '.length)}`, {
+      cause: error,
+    });
   });
   source.delete([section]);
   const content = toSection(file.content);
   const isWhole = content === file.content;
-  source.merge([section], content, isWhole ? file : { ...file, folder: file.folder, locate: () => path });
+  source.merge([section], content, isWhole ? file : { folder: file.folder, locate: () => path });
 }
 
 /** A model file is the section itself, or a model as `Sequential.toJSON` gives it. */
@@ -82,8 +84,7 @@ function applyOverride(source: ConfigSource, { kind, key, value, origin }: Overr
   const path = splitKey(key);
   const present = source.get(path);
   if (kind === 'delete') {
-    if (present === undefined)
-      throw new TensorkilnError('E_CONFIG', `[config] ${origin}: there is no ${key} to take away.`);
+    if (present === undefined) throw new TensorkilnError('E_CONFIG', `[config] ${origin}: there is no ${key} to take away.`);
     if (value !== undefined && !isDeepStrictEqual(present, value)) {
       throw new TensorkilnError(
         'E_CONFIG',
@@ -123,7 +124,9 @@ function configError(error: z.ZodError, source: ConfigSource): TensorkilnError {
 function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] {
   if (issue.code === 'invalid_union' && isSection(source.get(issue.path))) {
     // The choice that is a section itself and comes nearest tells more than the description of the whole.
-    const choices = issue.errors.filter((issues) => issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'));
+    const choices = issue.errors.filter((issues) =>
+      issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'),
+    );
     const [nearest] = choices.sort((a, b) => a.length - b.length);
     if (nearest !== undefined && nearest.length > 0)
       return nearest.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, source));

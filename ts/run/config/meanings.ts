@@ -34,11 +34,13 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'training.early_stopping.min_delta': 'how much better the figure must be to count',
   'training.early_stopping.restore_best': 'end with the weights of the best epoch',
   'training.loss': 'focal (gamma 2) lets rows the model is sure of count less, for rare classes',
-  'training.class_weights': 'how much a row of each class counts in the training loss; balanced: rows / (classes * rows of the class)',
+  'training.class_weights':
+    'how much a row of each class counts in the training loss; balanced: rows / (classes * rows of the class)',
   'training.max_time': 'training ends after the step that passes this',
   'training.limit_train_batches': 'trains on a part of each epoch',
   'training.limit_validation_batches': 'judges epochs by a part of the validation rows',
-  'training.overfit_batches': 'trains on just these batches, the same in every epoch, to see that the model can learn them by heart',
+  'training.overfit_batches':
+    'trains on just these batches, the same in every epoch, to see that the model can learn them by heart',
   'training.fast_dev_run': 'one batch of training and of validation, to see that everything runs',
   'training.sanity_validation_batches': 'judged before the first epoch, so that what is wrong there is told at once',
   'training.seed': 'initial weights, dropout and order of rows',

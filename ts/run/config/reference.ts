@@ -1,5 +1,6 @@
 /** What editors and readers need to know of the configuration, made from its schema. */
 import { z } from 'zod';
+import { omitKeys } from '../../arguments.js';
 import { MEANINGS } from './meanings.js';
 import { alternatives, configSchema, keysAt, schemaAt } from './schema.js';
 
@@ -14,11 +15,12 @@ export function configJsonSchema(): Readonly<Record<string, unknown>> {
   };
   const { properties } = schema;
   for (const section of ['model', 'targets']) {
-    properties[section] = { anyOf: [{ type: 'string', description: 'the path of a file with this section' }, properties[section]] };
+    properties[section] = {
+      anyOf: [{ type: 'string', description: 'the path of a file with this section' }, properties[section]],
+    };
   }
   // A section that a defaults list brings in need not stand in the file.
-  const { required: _, ...rest } = schema;
-  return { ...rest, title: 'Configuration of a Tensorkiln training run' };
+  return { ...omitKeys(schema, 'required'), title: 'Configuration of a Tensorkiln training run' };
 }
 
 interface Row {

@@ -1,4 +1,4 @@
-import { Document, isMap, isScalar, type Scalar } from 'yaml';
+import { Document, isMap, isScalar } from 'yaml';
 import type { DataConfig, PreparedData } from '../../data/index.js';
 import { TensorkilnError } from '../../errors.js';
 import type { TrainingConfig } from './schema.js';
@@ -130,8 +130,10 @@ export function configText(config: ResolvedConfig, decisions: readonly Decision[
   for (const { key, why } of decisions) {
     const path = key.startsWith('data.features.') ? ['data', 'features', key.slice('data.features.'.length)] : key.split('.');
     const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
-    const pair = isMap(parent) ? parent.items.find(({ key: name }) => isScalar(name) && String(name.value) === path.at(-1)) : undefined;
-    if (pair !== undefined && isScalar(pair.value)) (pair.value as Scalar).comment = ` because ${why}`;
+    const pair = isMap(parent)
+      ? parent.items.find(({ key: name }) => isScalar(name) && String(name.value) === path.at(-1))
+      : undefined;
+    if (pair !== undefined && isScalar(pair.value)) pair.value.comment = ` because ${why}`;
   }
   return document.toString({ lineWidth: 0 });
 }

@@ -97,7 +97,13 @@ export function schemaAt(path: readonly PropertyKey[]): z.ZodType | undefined {
   for (const key of path) {
     const choices: readonly z.core.$ZodType[] = schema === undefined ? [] : alternatives(schema);
     schema = choices
-      .map((choice) => (choice instanceof z.ZodObject ? choice.shape[String(key)] : choice instanceof z.ZodRecord ? choice.valueType : undefined))
+      .map((choice) =>
+        choice instanceof z.ZodObject
+          ? (choice.shape as Readonly<Record<string, z.core.$ZodType>>)[String(key)]
+          : choice instanceof z.ZodRecord
+            ? choice.valueType
+            : undefined,
+      )
       .find((inner) => inner !== undefined);
   }
   return schema instanceof z.ZodType ? schema : undefined;
@@ -127,7 +133,8 @@ export function isRecordAt(path: readonly PropertyKey[]): boolean {
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let inner = schema;
   for (;;) {
-    if (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) inner = inner.unwrap();
+    if (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional)
+      inner = inner.unwrap();
     else if (inner instanceof z.ZodPipe) inner = inner.in;
     else return inner;
   }

@@ -154,8 +154,7 @@ export class ConfigSource {
 
   #forget(path: ConfigPath): void {
     const prefix = keyOf(path);
-    for (const key of [...this.#origins.keys()])
-      if (key === prefix || key.startsWith(`${prefix}\0`)) this.#origins.delete(key);
+    for (const key of [...this.#origins.keys()]) if (key === prefix || key.startsWith(`${prefix}\0`)) this.#origins.delete(key);
   }
 }
 

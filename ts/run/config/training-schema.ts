@@ -45,14 +45,8 @@ const layer = z
 
 export const model = z
   .strictObject({
-    architecture: z
-      .enum(['mlp', 'layers'])
-      .default('mlp')
-      .describe('mlp, or layers with a list of them'),
-    hidden_units: z
-      .array(z.int().min(1))
-      .optional()
-      .describe('a list of layer sizes, each an integer >= 1; [] for none'),
+    architecture: z.enum(['mlp', 'layers']).default('mlp').describe('mlp, or layers with a list of them'),
+    hidden_units: z.array(z.int().min(1)).optional().describe('a list of layer sizes, each an integer >= 1; [] for none'),
     activation: z
       .enum(ACTIVATION_CHOICES)
       .optional()
@@ -73,7 +67,11 @@ export const model = z
       if (key !== undefined)
         refuse(context, { path: [key], expected: 'it only with architecture mlp', found: 'it with architecture layers' });
     } else if (section.layers !== undefined) {
-      refuse(context, { path: ['layers'], expected: 'them only with architecture layers', found: 'them with architecture mlp' });
+      refuse(context, {
+        path: ['layers'],
+        expected: 'them only with architecture layers',
+        found: 'them with architecture mlp',
+      });
     }
   })
   .transform(({ architecture, hidden_units, activation, dropout, layers, ...rest }) =>
@@ -112,11 +110,9 @@ const earlyStopping = z
   .describe('a section with monitor, patience, min_delta and restore_best, or false');
 
 const share = (): z.ZodNumber => z.number().gt(0).lt(1);
-const factor = (value: number): z.ZodDefault<z.ZodNumber> =>
-  share().default(value).describe('a factor above 0 and below 1');
+const factor = (value: number): z.ZodDefault<z.ZodNumber> => share().default(value).describe('a factor above 0 and below 1');
 const rate = (value: number): z.ZodDefault<z.ZodNumber> => z.number().min(0).default(value).describe('a number >= 0');
-const epochs = (value: number): z.ZodDefault<z.ZodNumber> =>
-  z.int().min(1).default(value).describe('a number of epochs >= 1');
+const epochs = (value: number): z.ZodDefault<z.ZodNumber> => z.int().min(1).default(value).describe('a number of epochs >= 1');
 const warmup = (): z.ZodDefault<z.ZodNumber> =>
   z.number().min(0).default(0).describe('a number of epochs >= 0 in which the rate grows from 0');
 

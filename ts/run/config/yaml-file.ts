@@ -75,7 +75,9 @@ export class YamlFile implements Layer {
     const parent = path.length === 1 ? this.#document.contents : this.#document.getIn(path.slice(0, -1), true);
     const key = path.at(-1);
     if (isMap(parent)) {
-      const pair = parent.items.find((item) => isPair(item) && (isScalar(item.key) ? String(item.key.value) : item.key) === key);
+      const pair = parent.items.find(
+        (item) => isPair(item) && (isScalar(item.key) ? String(item.key.value) : item.key) === key,
+      );
       const node = part === 'key' ? pair?.key : (pair?.value ?? pair?.key);
       return isNode(node) ? node.range?.[0] : undefined;
     }

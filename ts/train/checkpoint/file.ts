@@ -42,9 +42,13 @@ export async function readCheckpoint(path: string): Promise<CheckpointContent> {
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    throw new TensorkilnError('E_IO', `[checkpoint] cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`, {
-      cause,
-    });
+    throw new TensorkilnError(
+      'E_IO',
+      `[checkpoint] cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      {
+        cause,
+      },
+    );
   }
   verify(bytes, path);
   const { tensors, metadata } = decodeSafetensors(bytes, path);

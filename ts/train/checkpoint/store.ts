@@ -89,7 +89,8 @@ export class CheckpointStore {
     } catch (cause) {
       const kept = (await this.#files())[0];
       const free = await this.#freeBytes();
-      const what = kept === undefined ? 'There is no earlier one.' : `The earlier one is untouched: ${join(this.#folder, kept)}.`;
+      const what =
+        kept === undefined ? 'There is no earlier one.' : `The earlier one is untouched: ${join(this.#folder, kept)}.`;
       throw new TensorkilnError(
         'E_IO',
         `[checkpoint] the checkpoint was not saved: ${cause instanceof Error ? cause.message : String(cause)}${free} ${what}`,
