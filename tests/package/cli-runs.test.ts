@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { readEvents } from '../support/event-file.js';
 import { runCli, type CliResult } from '../support/cli.js';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/penguins/training-config.yaml', import.meta.url));
@@ -19,7 +20,8 @@ beforeAll(async () => {
   const targets = join(folder, 'evaluation-metrics.yaml');
   writeFileSync(targets, 'targets: { accuracy: 0.5, log_loss: 0.0001 }\n');
   const { code, stdout } = await run(
-    ...['train', EXAMPLE, '--set', 'training.epochs=3', '--set', `targets=${targets}`, '--output', trained],
+    ...['train', EXAMPLE, '--set', 'training.epochs=3', '--set', `targets=${targets}`],
+    ...['--set', 'logging.tensorboard=true', '--output', trained],
   );
   expect(stdout).toMatch(/Target accuracy 0\.5: met, 0\.\d{4}\nTarget log_loss 0\.0001: missed, 0\.\d{4}/);
   // Everything ran, and a target is missed.
@@ -57,6 +59,21 @@ describe('tensorkiln train', () => {
       expect(epoch.cpu_seconds).toBeGreaterThan(0);
       expect(epoch.resident_bytes).toBeGreaterThan(1e7);
     }
+  });
+
+  it('writes steps, losses and metrics as TensorBoard events', () => {
+    const events = readEvents(join(trained, 'tensorboard'));
+    const series = (tag: string): number[][] =>
+      events.filter((event) => event.tag === tag).map(({ step, scalar }) => [Number(step), scalar as number]);
+    const { epochs } = readJson(trained, 'training_history.json') as {
+      epochs: { epoch: number; train_loss: number; validation_accuracy: number }[];
+    };
+    expect(series('epoch/loss/train')).toEqual(epochs.map(({ epoch, train_loss }) => [epoch, Math.fround(train_loss)]));
+    expect(series('epoch/accuracy/validation')).toEqual(
+      epochs.map(({ epoch, validation_accuracy }) => [epoch, Math.fround(validation_accuracy)]),
+    );
+    // 16 steps in each of three epochs.
+    expect(series('step/loss').map(([step]) => step)).toEqual(Array.from({ length: 48 }, (_, index) => index + 1));
   });
 
   it('--repeat gives mean and deviation over other seeds', async () => {

@@ -74,6 +74,7 @@ A column whose present cells are all numbers is numeric, other text is categoric
 | \`export/model.safetensors\` | weights and architecture; what \`loadPredictor\` reads |
 | \`export/preprocessing.json\` | what turns table columns into \`features\`, and the class names |
 | \`log.jsonl\` | one line per event |
+| \`tensorboard/\` | event files, with \`logging.tensorboard\`: \`tensorboard --logdir <folder>\` |
 
 Every file is written whole or not at all. The folder belongs to one run at a time (\`run.lock\` names its process); the lock of a process that is gone is taken over. A run that has not ended is never overwritten: it is resumed, or another folder is used.
 `;

@@ -28,6 +28,8 @@ export interface RunFiles {
   readonly log: string;
   /** Where the run comes from: commit, versions, machine. */
   readonly record: string;
+  /** Folder of TensorBoard event files, there when the configuration wants them. */
+  readonly tensorboard: string;
   /** Folder of checkpoints. */
   readonly checkpoints: string;
 }

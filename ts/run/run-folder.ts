@@ -28,6 +28,7 @@ export function runFiles(folder: string): RunFiles {
     log: join(folder, 'log.jsonl'),
     record: join(folder, 'run.json'),
     checkpoints: join(folder, 'checkpoints'),
+    tensorboard: join(folder, 'tensorboard'),
   };
 }
 

@@ -28,6 +28,7 @@ import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
 import { RunLog } from './run-log.js';
 import { selectDevice } from './select-device.js';
 import { withSnakeKeys } from './snake-case.js';
+import { TensorBoardLog } from './tensorboard.js';
 import { judgeTargets } from './targets.js';
 
 export interface RunOptions {
@@ -61,8 +62,10 @@ export async function runTraining(config: TrainingConfig, options: RunOptions = 
   const lock = await RunLock.acquire(files.folder);
   try {
     const log = new RunLog(files.log, { append: resume });
+    const tensorboard = config.logging.tensorboard ? new TensorBoardLog(files.tensorboard) : undefined;
     const emit = (event: RunEvent): void => {
       log.event(event);
+      tensorboard?.event(event);
       onEvent?.(event);
     };
     try {
@@ -75,6 +78,7 @@ export async function runTraining(config: TrainingConfig, options: RunOptions = 
       log.failure(error);
       throw error;
     } finally {
+      tensorboard?.close();
       log.close();
     }
   } finally {
