@@ -64,7 +64,7 @@ describe('tensorkiln train', () => {
   it('writes steps, losses and metrics as TensorBoard events', () => {
     const events = readEvents(join(trained, 'tensorboard'));
     const series = (tag: string): number[][] =>
-      events.filter((event) => event.tag === tag).map(({ step, scalar }) => [Number(step), scalar as number]);
+      events.filter((event) => event.tag === tag).map(({ step, scalar }) => [step, scalar as number]);
     const { epochs } = readJson(trained, 'training_history.json') as {
       epochs: { epoch: number; train_loss: number; validation_accuracy: number }[];
     };
