@@ -15,7 +15,8 @@ import { crossEntropy, type Sequential } from '../nn/index.js';
 import { Trainer, type TrainingHistory } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { buildModel, buildOptimizer } from './build-model.js';
-import { configText, dataConfig, resolveConfig, type ResolvedConfig } from './config/resolve.js';
+import { dataConfig } from './config/data-config.js';
+import { configText, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { scoresOf, type RunEvent, type RunFiles, type RunResult } from './run-events.js';
 import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
@@ -28,6 +29,8 @@ export interface RunOptions {
   readonly name?: string;
   /** Ends training after the running step. What was learned so far is judged and saved, and the history says aborted. */
   readonly signal?: AbortSignal;
+  /** Train although the data failed its validation; recorded in the results. Default false. */
+  readonly force?: boolean;
   readonly onEvent?: (event: RunEvent) => void;
 }
 
@@ -56,7 +59,17 @@ export async function runTraining(config: TrainingConfig, options: RunOptions = 
   };
   try {
     emit({ type: 'run_start', version: packageVersion(), device, output: files.folder });
-    const data = await prepareData(dataConfig(config), { onEvent: emit, ...pickSignal(options) });
+    const data = await prepareData(dataConfig(config), {
+      onEvent: emit,
+      force: options.force ?? false,
+      ...pickSignal(options),
+    });
+    if (data.task === 'regression') {
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[run] the target "${config.data.target}" is a number: training for regression from a configuration is not built yet.`,
+      );
+    }
     if (options.signal?.aborted === true) {
       throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
         cause: options.signal.reason,
@@ -207,6 +220,7 @@ async function writeResults(run: Run, outcome: Outcome): Promise<void> {
     validation: outcome.validation,
     baselines: Object.fromEntries(outcome.baselines.map((baseline) => [baseline.name, baseline.metrics])),
     rows: data.counts,
+    data: { verdict: data.verdict, forced: data.forced, outliers: data.outliers },
     bestEpoch: outcome.history.bestEpoch,
     stopReason: outcome.history.stopReason,
     onnxVerification: outcome.verification,

@@ -9,6 +9,7 @@ interface TrainOptions {
   readonly output?: string;
   readonly data?: string;
   readonly set: readonly string[];
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
@@ -20,6 +21,7 @@ export function trainCommand(): Command {
     .option('--output <folder>', 'where results go (default: runs/<config name>-<time>)')
     .option('--data <file>', 'data file in place of the one the configuration names')
     .option('--set <key=value>', 'change one key of the configuration, e.g. training.epochs=50; may be repeated', collect, [])
+    .option('--force', 'train although the data failed its validation; the results say so')
     .option('--json', 'print one JSON object per event and nothing else')
     .action(train);
 }
@@ -45,6 +47,7 @@ async function train(file: string, options: TrainOptions): Promise<void> {
     await runTraining(config, {
       name: parse(file).name,
       signal: interruption.signal,
+      force: options.force ?? false,
       onEvent: (event) => reporter.event(event),
     });
   } catch (error) {

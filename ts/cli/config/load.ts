@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { z } from 'zod';
+import { formatOf } from '../../data/read-table.js';
 import { didYouMean } from '../../data/nearest-name.js';
 import { TensorkilnError } from '../../errors.js';
 import { configSchema, isRecordAt, keysAt, schemaAt, type TrainingConfig } from './schema.js';
@@ -38,11 +39,25 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
   if (!parsed.success) throw configError(parsed.error, source);
   const config = parsed.data;
   const base = (key: string): string => (fromCommandLine.has(key) ? process.cwd() : dirname(resolve(file)));
+  const resolveOptional = (key: 'test_path' | 'cache'): { readonly [Key in typeof key]?: string } => {
+    const path = config.data[key];
+    return path === undefined ? {} : { [key]: resolvePath(base(`data.${key}`), path) };
+  };
   return {
     ...config,
-    data: { ...config.data, path: resolve(base('data.path'), config.data.path) },
+    data: {
+      ...config.data,
+      path: resolvePath(base('data.path'), config.data.path),
+      ...resolveOptional('test_path'),
+      ...resolveOptional('cache'),
+    },
     ...(config.output === undefined ? {} : { output: resolve(base('output'), config.output) }),
   };
+}
+
+/** A server is no path. */
+function resolvePath(base: string, path: string): string {
+  return formatOf(path) === 'postgres' ? path : resolve(base, path);
 }
 
 async function readText(file: string): Promise<string> {

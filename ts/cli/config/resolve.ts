@@ -1,22 +1,7 @@
 import { stringify } from 'yaml';
-import type { DataConfig, PreparedData } from '../../data/index.js';
+import type { PreparedData } from '../../data/index.js';
+import { resolveFeatures } from './data-config.js';
 import type { TrainingConfig } from './schema.js';
-
-/** What prepareData needs, in its own terms. */
-export function dataConfig(config: TrainingConfig): DataConfig {
-  return {
-    path: config.data.path,
-    target: config.data.target,
-    naValues: config.data.na_values,
-    features: config.data.features,
-    split: config.split,
-    preprocessing: {
-      numericImputation: config.preprocessing.numeric_imputation,
-      categoricalImputation: config.preprocessing.categorical_imputation,
-      scaling: config.preprocessing.scaling,
-    },
-  };
-}
 
 /** A configuration that leaves nothing to be decided: it repeats the run. */
 export type ResolvedConfig = TrainingConfig & {
@@ -31,12 +16,10 @@ export function resolveConfig(
   data: PreparedData,
   run: { readonly output: string; readonly device: string },
 ): ResolvedConfig {
-  const features = data.columns
-    .filter((column) => column.role !== 'target')
-    .map((column) => [column.name, column.role === 'ignored' ? 'ignore' : column.type] as const);
   return {
     ...config,
-    data: { ...config.data, features: Object.fromEntries(features) },
+    data: { ...config.data, task: data.task },
+    features: resolveFeatures(config.features, data.columns),
     training: { ...config.training, batch_size: resolveBatchSize(config.training.batch_size, data.train.size) },
     ...run,
   };

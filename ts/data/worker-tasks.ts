@@ -1,0 +1,36 @@
+import { parseBlock, type ParsedBlock, type ParseTask } from './csv/parse-block.js';
+import { fillRows, type FillPlan } from './fill.js';
+import { profileNumbers, type ColumnProfile } from './profile.js';
+
+/** One piece of a matrix; every array lies in shared memory, so nothing is copied and nothing needs to be sent back. */
+export interface FillTask {
+  readonly plan: FillPlan;
+  readonly rows: Int32Array;
+  readonly out: Float32Array;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What worker threads can do, by name: plain data in, plain data out. */
+export const WORKER_TASKS = {
+  fill: (task: FillTask): void => {
+    fillRows(task.plan, task.rows, task.out, task);
+  },
+  profile: ({ name, values }: { readonly name: string; readonly values: Float64Array }): ColumnProfile =>
+    profileNumbers(name, values),
+  parse: (task: ParseTask): ParsedBlock => parseBlock(task),
+} as const;
+
+export type WorkerTasks = typeof WORKER_TASKS;
+export type TaskName = keyof WorkerTasks;
+
+/** Buffers of a result that may change hands without a copy. */
+export function transferList(result: unknown): ArrayBuffer[] {
+  if (typeof result !== 'object' || result === null || !('columns' in result)) return [];
+  const { columns } = result as ParsedBlock;
+  return columns.flatMap((column) => {
+    if (column === undefined) return [];
+    const { buffer } = column.kind === 'numeric' ? column.values : column.codes;
+    return buffer instanceof ArrayBuffer ? [buffer] : [];
+  });
+}
