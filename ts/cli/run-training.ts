@@ -15,7 +15,7 @@ import { crossEntropy, type Sequential } from '../nn/index.js';
 import { Trainer, type TrainingHistory } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { buildModel, buildOptimizer } from './build-model.js';
-import { dataConfig } from './config/data-config.js';
+import { dataConfig, imageTransforms } from './config/data-config.js';
 import { configText, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { scoresOf, type RunEvent, type RunFiles, type RunResult } from './run-events.js';
@@ -48,6 +48,12 @@ const PREDICT_BATCH = 1024;
  *         E_ABORTED when `signal` fires before training has begun
  */
 export async function runTraining(config: TrainingConfig, options: RunOptions = {}): Promise<RunResult> {
+  if (imageTransforms(config.augmentation).length > 0) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      '[config] augmentation.enabled is true, but training on images from a configuration is not built yet: expected false for a table.',
+    );
+  }
   const name = options.name ?? 'run';
   const files = runFiles(config.output ?? defaultFolder(name, new Date()));
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');

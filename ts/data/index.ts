@@ -13,6 +13,10 @@ export type { CsvOptions } from './csv/dialect.js';
 export type { Dataset } from './dataset.js';
 export type { CategoricalEncoding, FeatureOptions, FeatureType, TextOptions } from './feature-options.js';
 export { POOL_FROM_CELLS } from './matrix-filler.js';
+export type { ImageTransform } from './images/augment.js';
+export { ImageBatches, plainImages, type ImageBatch, type ImageBatchesOptions } from './images/image-batches.js';
+export { readImageArrays, readImageFolder, type ImageFolderOptions, type ImageSet } from './images/image-set.js';
+export { prepareImages, type ImageConfig, type ImageInput, type PreparedImages } from './images/prepare-images.js';
 export type { OutlierOptions, OutlierReport } from './outliers.js';
 export type { SplitConfig } from './partition.js';
 export {

@@ -1,5 +1,6 @@
 import { TensorkilnError } from '../errors.js';
 import { asCategories, asNumbers } from './cast.js';
+import { fingerprint, loadPrepared, savePrepared } from './cache.js';
 import { decideColumns, type ColumnReport, type Task } from './columns.js';
 import type { Dataset } from './dataset.js';
 import { partition, type SplitConfig } from './partition.js';
@@ -36,6 +37,8 @@ export interface DataConfig extends TableInput {
   readonly duplicates?: 'keep' | 'drop';
   /** Default: iqr, reported. */
   readonly outliers?: OutlierOptions;
+  /** Keeps prepared data in this folder, under a hash of the files and of this configuration; default: nothing is kept. */
+  readonly cacheFolder?: string;
 }
 
 export type PartName = 'train' | 'validation' | 'test';
@@ -115,9 +118,24 @@ export interface PrepareOptions {
  *         for invalid shares or seed; E_ABORTED
  */
 export async function prepareData(config: DataConfig, options: PrepareOptions = {}): Promise<PreparedData> {
+  const { cacheFolder = '' } = config;
+  const key = await fingerprint(config);
+  const cached = key === undefined ? undefined : await loadPrepared(cacheFolder, key);
+  // What was once forced must be forced again.
+  if (cached !== undefined && (!cached.data.forced || options.force === true)) {
+    for (const event of cached.events) options.onEvent?.(event);
+    return cached.data;
+  }
   const pool = new WorkerPool(options.threads);
+  const events: DataEvent[] = [];
+  const onEvent = (event: DataEvent): void => {
+    events.push(event);
+    options.onEvent?.(event);
+  };
   try {
-    return await new Preparation(config, options, pool).run();
+    const data = await new Preparation(config, { ...options, onEvent }, pool).run();
+    if (key !== undefined) await savePrepared(cacheFolder, key, { data, events });
+    return data;
   } finally {
     await pool.close();
   }
@@ -231,7 +249,7 @@ class Preparation {
   }
 
   #divide(loaded: Loaded, hashes: RowHashes): { parts: Split; counts: DataCounts; outliers: readonly OutlierReport[] } {
-    const { table, firstRows, columns, target } = loaded;
+    const { table, firstRows, target } = loaded;
     const { duplicates, outliers: outlierOptions = { method: 'iqr' }, target: name } = this.#config;
     const hasTarget = (row: number): boolean =>
       target.task === 'classification' ? (target.codes[row] as number) >= 0 : !Number.isNaN(target.values[row] as number);
@@ -262,7 +280,7 @@ class Preparation {
       test: parts.test.length,
       perClass,
     };
-    return { parts, counts, outliers: columns.length === 0 ? [] : reports };
+    return { parts, counts, outliers: reports };
   }
 
   #outliers({ table, columns }: Loaded, split: Split, options: OutlierOptions): { reports: readonly OutlierReport[]; parts: Split } {

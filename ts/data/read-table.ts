@@ -7,16 +7,18 @@ import { readJsonLines } from './formats/json-lines.js';
 import { readParquet } from './formats/parquet.js';
 import { readPostgres } from './formats/postgres.js';
 import { readSqlite } from './formats/sqlite.js';
+import { readTextFolder } from './formats/text-folder.js';
 import { Table, type Column } from './table.js';
 import type { WorkerPool } from './worker-pool.js';
 
-export type TableFormat = 'csv' | 'parquet' | 'jsonl' | 'sqlite' | 'postgres';
+export type TableFormat = 'csv' | 'parquet' | 'jsonl' | 'sqlite' | 'postgres' | 'text_folder';
 
 /** Where a table comes from and how it is written. */
 export interface TableInput {
   /** A file; for postgres the connection URL, or `env:NAME` for one in an environment variable. */
   readonly path: string;
-  /** Default: by the name of the file, .gz taken off: .parquet, .jsonl or .ndjson, .db or .sqlite, postgres://, else CSV. */
+  /** Default: by the name of the file, .gz taken off: .parquet, .jsonl or .ndjson, .db or .sqlite, postgres://, .tar.gz for texts in
+   *  folders (columns `text` and `label`), else CSV. */
   readonly format?: TableFormat;
   readonly csv?: CsvOptions;
   /** Spellings of a missing cell; default DEFAULT_NA_VALUES. */
@@ -37,6 +39,7 @@ export interface ReadTableOptions {
 /** The format a name stands for. */
 export function formatOf(path: string): TableFormat {
   if (/^(postgres(ql)?:\/\/|env:)/.test(path)) return 'postgres';
+  if (/\.(tar|tgz|tar\.gz)$/i.test(path)) return 'text_folder';
   switch (extname(path.replace(/\.gz$/i, '')).toLowerCase()) {
     case '.parquet':
     case '.pq':
@@ -80,6 +83,8 @@ async function readFormat(format: TableFormat, input: TableInput, options: ReadT
     case 'jsonl':
       if (query !== undefined) throw new TensorkilnError('E_USAGE', `[read] ${path} is read as JSON Lines: expected no data.query.`);
       return readJsonLines(path, { ...naValues, ...signal });
+    case 'text_folder':
+      return readTextFolder(path, options.signal);
     case 'sqlite':
     case 'postgres': {
       if (query === undefined)

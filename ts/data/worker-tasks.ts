@@ -1,5 +1,6 @@
 import { parseBlock, type ParsedBlock, type ParseTask } from './csv/parse-block.js';
 import { fillRows, type FillPlan } from './fill.js';
+import { augment, type AugmentTask } from './images/augment.js';
 import { profileNumbers, type ColumnProfile } from './profile.js';
 
 /** One piece of a matrix; every array lies in shared memory, so nothing is copied and nothing needs to be sent back. */
@@ -18,6 +19,9 @@ export const WORKER_TASKS = {
   },
   profile: ({ name, values }: { readonly name: string; readonly values: Float64Array }): ColumnProfile =>
     profileNumbers(name, values),
+  augment: (task: AugmentTask): void => {
+    augment(task);
+  },
   parse: (task: ParseTask): ParsedBlock => parseBlock(task),
 } as const;
 

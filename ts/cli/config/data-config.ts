@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { ColumnReport, CsvOptions, DataConfig, FeatureOptions, FeatureType, PreprocessingOptions } from '../../data/index.js';
-import type { data, features, preprocessing, split } from './data-schema.js';
+import type { ColumnReport, CsvOptions, DataConfig, FeatureOptions, FeatureType, ImageTransform, PreprocessingOptions } from '../../data/index.js';
+import type { augmentation, data, features, preprocessing, split } from './data-schema.js';
 
 type FeatureSection = z.output<typeof features>;
 
@@ -83,4 +83,16 @@ export function resolveFeatures(section: FeatureSection, columns: readonly Colum
       return [column.name, typeof own === 'object' ? { ...own, type } : type] as const;
     });
   return Object.fromEntries(decided);
+}
+
+/** The random changes that the augmentation section asks for; none when it is not enabled. */
+export function imageTransforms({ enabled, transforms }: z.output<typeof augmentation>): readonly ImageTransform[] {
+  if (!enabled) return [];
+  return transforms.map((transform): ImageTransform => {
+    if ('flip' in transform) return { kind: 'flip', ...transform.flip };
+    if ('shift' in transform) return { kind: 'shift', ...transform.shift };
+    if ('crop' in transform) return { kind: 'crop', ...transform.crop };
+    if ('rotate' in transform) return { kind: 'rotate', ...transform.rotate };
+    return { kind: 'color_jitter', ...transform.color_jitter };
+  });
 }

@@ -41,9 +41,9 @@ export const data = z
     path: text().describe('the path of a table, or the URL of a PostgreSQL server (env:NAME takes it from the environment)'),
     test_path: text().optional().describe('the path of a second table whose rows are the test part'),
     format: z
-      .enum(['csv', 'parquet', 'jsonl', 'sqlite', 'postgres'])
+      .enum(['csv', 'parquet', 'jsonl', 'sqlite', 'postgres', 'text_folder'])
       .optional()
-      .describe('csv, parquet, jsonl, sqlite or postgres'),
+      .describe('csv, parquet, jsonl, sqlite, postgres or text_folder'),
     query: text().optional().describe('an SQL SELECT statement'),
     target: text().describe('the name of a column'),
     task: z.enum(['classification', 'regression']).optional().describe('classification or regression'),
@@ -142,3 +142,24 @@ export const preprocessing = z
   })
   .prefault({})
   .describe('a section with numeric_imputation, categorical_imputation, scaling, encoding and pca');
+
+const probability = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a share from 0 to 1');
+const amount = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a number from 0 to 1');
+
+const transform = z
+  .union([
+    z.strictObject({ flip: z.strictObject({ horizontal: probability(), vertical: probability() }) }),
+    z.strictObject({ shift: z.strictObject({ x: amount(), y: amount() }) }),
+    z.strictObject({ crop: z.strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) }) }),
+    z.strictObject({ rotate: z.strictObject({ degrees: z.number().min(0).max(180) }) }),
+    z.strictObject({ color_jitter: z.strictObject({ brightness: amount(), contrast: amount(), saturation: amount() }) }),
+  ])
+  .describe('one of flip, shift, crop, rotate and color_jitter with its amounts');
+
+export const augmentation = z
+  .strictObject({
+    enabled: flag(false),
+    transforms: z.array(transform).default([]).describe('a list of flip, shift, crop, rotate and color_jitter with their amounts'),
+  })
+  .prefault({})
+  .describe('a section with enabled and transforms');

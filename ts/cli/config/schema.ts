@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { data, features, preprocessing, split } from './data-schema.js';
+import { augmentation, data, features, preprocessing, split } from './data-schema.js';
 
 /**
  * The configuration of a training run, as written in YAML. Every leaf carries a description of what it takes: it ends up in error
@@ -65,6 +65,7 @@ export const configSchema = z
     features,
     split,
     preprocessing,
+    augmentation,
     model,
     training,
     output: text().optional().describe('the path of a folder for the results'),
