@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { deserialize, serialize } from 'node:v8';
 import { writeFileAtomic } from '../write-file.js';
 import type { Dataset } from './dataset.js';
 import { Preprocessor } from './preprocessor.js';
@@ -21,7 +22,7 @@ const PARTS = ['train', 'validation', 'test'] as const;
 export async function fingerprint(config: DataConfig): Promise<string | undefined> {
   const { cacheFolder, path, testPath, ...settings } = config;
   if (cacheFolder === undefined || (config.format ?? formatOf(path)) === 'postgres') return undefined;
-  const hash = createHash('sha256').update(JSON.stringify([CACHE_VERSION, settings]));
+  const hash = createHash('sha256').update(JSON.stringify([CACHE_VERSION, process.versions.v8, settings]));
   for (const file of testPath === undefined ? [path] : [path, testPath]) {
     const state = await stat(file).catch(() => undefined);
     // A file that is not there is met, and named, by whoever reads it.
@@ -45,7 +46,7 @@ export async function loadPrepared(folder: string, key: string): Promise<CachedD
   const body = bytes.subarray(0, bytes.length - DIGEST_BYTES);
   if (!createHash('sha256').update(body).digest().equals(bytes.subarray(body.length))) return undefined;
   const headerBytes = body.readUInt32LE(0);
-  const header = JSON.parse(body.toString('utf8', 4, 4 + headerBytes)) as Header;
+  const header = deserialize(body.subarray(4, 4 + headerBytes)) as Header;
   const arrays = new ArrayReader(body, 4 + headerBytes);
   const datasets = header.datasets.map((shape): Dataset => {
     const features = arrays.take(Float32Array, shape.size * shape.featureShape.reduce((product, dim) => product * dim, 1));
@@ -70,12 +71,11 @@ export async function savePrepared(folder: string, key: string, { data, events }
     events,
     datasets: PARTS.map((part) => ({ size: parts[part].size, featureShape: parts[part].featureShape, targetShape: parts[part].targetShape })),
   };
-  const text = Buffer.from(JSON.stringify(header));
+  const text = serialize(header);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(text.length);
   const arrays = [...PARTS.flatMap((part) => [parts[part].features, parts[part].targets]), ...PARTS.map((part) => split[part])];
   const body = Buffer.concat([length, text, ...arrays.map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength))]);
-  await mkdir(folder, { recursive: true });
   await writeFileAtomic(cachePath(folder, key), Buffer.concat([body, createHash('sha256').update(body).digest()]));
 }
 

@@ -93,13 +93,13 @@ export function hasDecimalComma(cells: Iterable<string>): boolean {
   return commas > 0;
 }
 
-/** Checks that the signs differ from each other. @throws E_USAGE */
+/** Checks that no sign has two meanings in one place: inside quotes the delimiter may be a decimal or thousands sign. @throws E_USAGE */
 export function checkDialect({ delimiter, quote, decimal, thousands }: ByteDialect): void {
-  const signs = [delimiter, quote, decimal, thousands].filter((sign) => sign >= 0);
-  if (new Set(signs).size === signs.length) return;
-  const shown = signs.map((sign) => JSON.stringify(String.fromCharCode(sign))).join(', ');
+  const clash = delimiter === quote ? ['delimiter', 'quote'] : decimal === thousands ? ['decimal', 'thousands'] : undefined;
+  if (clash === undefined) return;
+  const sign = JSON.stringify(String.fromCharCode(delimiter === quote ? delimiter : decimal));
   throw new TensorkilnError(
     'E_USAGE',
-    `[csv] one sign has two meanings: expected delimiter, quote, decimal and thousands to differ, got ${shown}.`,
+    `[csv] one sign has two meanings: expected ${clash.join(' and ')} to differ, got ${sign} for both.`,
   );
 }

@@ -132,7 +132,9 @@ class BlockParser {
   parse(): ParsedBlock {
     const bytes = this.#bytes;
     const { kinds, dialect } = this.#task;
-    const { delimiter, quote, decimal } = dialect;
+    const { delimiter, quote } = dialect;
+    // Only quotes make a delimiter a decimal sign, and quoted cells go the slow way.
+    const decimal = dialect.decimal === delimiter ? -1 : dialect.decimal;
     const cells = this.#cells;
     const naNumbers = this.#naNumbers;
     const numericNa = naNumbers.size > 0;
