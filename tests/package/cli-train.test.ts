@@ -87,11 +87,12 @@ describe('tensorkiln train', () => {
     const [first, second] = [newFolder(), newFolder()];
     await train(EXAMPLE, '--output', first, '--set', 'training.epochs=5');
     const resolved = parse(readFileSync(join(first, 'config.resolved.yaml'), 'utf8')) as {
-      data: { path: string; features: object };
+      data: { path: string };
+      features: object;
       training: object;
     };
     expect(resolved.data.path).toBe(PENGUINS);
-    expect(resolved.data.features).toMatchObject({ island: 'categorical', year: 'numeric' });
+    expect(resolved.features).toMatchObject({ island: 'categorical', year: 'numeric' });
     expect(resolved.training).toMatchObject({ epochs: 5, batch_size: 16 });
     expect((await train(join(first, 'config.resolved.yaml'), '--output', second)).code).toBe(0);
     expect(readMetrics(second)).toEqual(readMetrics(first));

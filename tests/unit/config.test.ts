@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, type LoadConfigOptions } from '../../ts/cli/config/load.js';
 import { configSchema, schemaAt, type TrainingConfig } from '../../ts/cli/config/schema.js';
-import { DEFAULT_NA_VALUES } from '../../ts/data/read-table.js';
+import { DEFAULT_NA_VALUES } from '../../ts/data/csv/read-csv.js';
 
 let folder: string;
 beforeAll(() => {
@@ -35,9 +35,20 @@ async function message(text: string, options?: LoadConfigOptions): Promise<strin
 describe('loadConfig', () => {
   it('fills every default in', async () => {
     expect(await load(MINIMAL)).toEqual({
-      data: { path: join(folder, 'table.csv'), target: 'y', na_values: DEFAULT_NA_VALUES, features: {} },
-      split: { train: 0.7, validation: 0.15, test: 0.15, stratify: true, seed: 0 },
-      preprocessing: { numeric_imputation: 'median', categorical_imputation: 'mode', scaling: 'standard' },
+      data: {
+        path: join(folder, 'table.csv'),
+        target: 'y',
+        na_values: DEFAULT_NA_VALUES,
+        csv: {},
+        replace: {},
+        test_replace: {},
+        duplicates: 'keep',
+        outliers: { method: 'iqr', action: 'report' },
+      },
+      features: {},
+      split: { train: 0.7, validation: 0.15, test: 0.15, method: 'random', stratify: true, seed: 0 },
+      preprocessing: { numeric_imputation: 'median', categorical_imputation: 'mode', scaling: 'standard', encoding: 'one_hot' },
+      augmentation: { enabled: false, transforms: [] },
       model: { architecture: 'mlp', hidden_units: [32], activation: 'relu', dropout: 0 },
       training: {
         batch_size: 'auto',
@@ -53,9 +64,9 @@ describe('loadConfig', () => {
 
   it('keeps what is written and fills in the rest of a section', async () => {
     const config = await load(
-      `${MINIMAL}  features: {year: categorical}\nsplit: {train: 0.6, validation: 0.2, test: 0.2}\ndevice: cuda:1\n`,
+      `${MINIMAL}features: {year: categorical}\nsplit: {train: 0.6, validation: 0.2, test: 0.2}\ndevice: cuda:1\n`,
     );
-    expect(config.data.features).toEqual({ year: 'categorical' });
+    expect(config.features).toEqual({ year: 'categorical' });
     expect(config.split).toEqual({ train: 0.6, validation: 0.2, test: 0.2, stratify: true, seed: 0 });
     expect(config.device).toBe('cuda:1');
   });
@@ -67,7 +78,7 @@ describe('loadConfig', () => {
       if (typeof node === 'object' && node !== null && !Array.isArray(node))
         for (const [key, value] of Object.entries(node)) visit(value, [...path, key]);
     };
-    visit(configSchema.parse({ data: { path: 'p', target: 't', features: { a: 'ignore' } }, output: 'o', device: 'cpu' }), []);
+    visit(configSchema.parse({ data: { path: 'p', target: 't' }, features: { a: 'ignore' }, output: 'o', device: 'cpu' }), []);
     expect(undescribed).toEqual([]);
   });
 });
@@ -97,7 +108,7 @@ describe('a wrong configuration', () => {
     [
       'an unknown key far from all',
       `${MINIMAL}zzzzzz: 1\n`,
-      /unknown key zzzzzz: expected data, split, preprocessing, model, training, output, device\.$/,
+      /unknown key zzzzzz: expected data, features, split, preprocessing, augmentation, model, training, output, device\.$/,
     ],
     [
       'a wrong type',
@@ -138,8 +149,8 @@ describe('a wrong configuration', () => {
     ],
     [
       'a wrong feature type',
-      `${MINIMAL}  features: {a: number}\n`,
-      /:4:17: wrong data\.features\.a: expected numeric, categorical or ignore, got "number"\.$/,
+      `${MINIMAL}features: {a: number}\n`,
+      /:4:15: wrong features\.a: expected one of numeric, categorical, boolean, date, text, ignore, or a section.*, got "number"\.$/,
     ],
     [
       'a YAML null among na_values',
@@ -192,8 +203,8 @@ describe('overrides', () => {
   });
 
   it('reach columns whose names hold dots, and sections left empty', async () => {
-    const config = await load(`${MINIMAL}  features:\n`, { set: ['data.features.bill.length=ignore'] });
-    expect(config.data.features).toEqual({ 'bill.length': 'ignore' });
+    const config = await load(`${MINIMAL}features:\n`, { set: ['features.bill.length=ignore'] });
+    expect(config.features).toEqual({ 'bill.length': 'ignore' });
   });
 
   it('resolve paths against the working directory, the file its own against its folder', async () => {

@@ -33,7 +33,8 @@ export function fitDate(column: Column, rows: Int32Array, fit: NumericFit & { re
   const { name } = column;
   const order = fit.order ?? orderOf(column);
   const days = asDays(column, order);
-  const hasTimes = rows.some((row) => (days.values[row] as number) % 1 !== 0);
+  // Written so that a missing date, NaN, says no.
+  const hasTimes = rows.some((row) => Math.abs((days.values[row] as number) % 1) > 0);
   const names: Part[] = ['days', 'year_sin', 'year_cos', 'week_sin', 'week_cos'];
   if (hasTimes) names.push('day_sin', 'day_cos');
   const parts = names.map((part) => {

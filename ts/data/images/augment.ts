@@ -99,8 +99,9 @@ function geometry(transforms: readonly ImageTransform[], [height, width]: Augmen
         break;
       case 'crop': {
         const scale = Math.sqrt(transform.minimum + random.unit() * (transform.maximum - transform.minimum));
-        const c = random.symmetric((1 - scale) / 2) * width;
-        const f = random.symmetric((1 - scale) / 2) * height;
+        // Up to the middles of the outermost pixels, so that nothing from beyond the border comes in.
+        const c = random.symmetric((1 - scale) / 2) * (width - 1);
+        const f = random.symmetric((1 - scale) / 2) * (height - 1);
         map = compose(map, { ...IDENTITY, a: scale, e: scale, c, f });
         break;
       }
