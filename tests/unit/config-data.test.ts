@@ -62,16 +62,30 @@ describe('data sections', () => {
   });
 
   it.each([
-    ['a method without its column', 'split: {method: time}\n', /wrong split: expected by: <column> beside method: time, got no column/],
-    ['an unknown transform', 'augmentation: {transforms: [{blur: 3}]}\n', /wrong augmentation\.transforms.*expected a list of flip/],
-    ['an unknown encoding', 'preprocessing: {encoding: binary}\n', /wrong preprocessing\.encoding: expected one_hot, label, target or hash/],
+    [
+      'a method without its column',
+      'split: {method: time}\n',
+      /wrong split: expected by: <column> beside method: time, got no column/,
+    ],
+    [
+      'an unknown transform',
+      'augmentation: {transforms: [{blur: 3}]}\n',
+      /wrong augmentation\.transforms.*expected a list of flip/,
+    ],
+    [
+      'an unknown encoding',
+      'preprocessing: {encoding: binary}\n',
+      /wrong preprocessing\.encoding: expected one_hot, label, target or hash/,
+    ],
   ])('refuse %s', async (_, text, message) => {
     await expect(load(`${MINIMAL}${text}`)).rejects.toThrow(message);
   });
 
   it('turn transforms into those of the data room, none unless enabled', () => {
     const parse = (enabled: boolean): ReturnType<typeof imageTransforms> =>
-      imageTransforms(augmentation.parse({ enabled, transforms: [{ flip: { horizontal: 0.5 } }, { rotate: { degrees: 10 } }] }));
+      imageTransforms(
+        augmentation.parse({ enabled, transforms: [{ flip: { horizontal: 0.5 } }, { rotate: { degrees: 10 } }] }),
+      );
     expect(parse(true)).toEqual([
       { kind: 'flip', horizontal: 0.5, vertical: 0 },
       { kind: 'rotate', degrees: 10 },

@@ -67,7 +67,7 @@ describe('loadConfig', () => {
       `${MINIMAL}features: {year: categorical}\nsplit: {train: 0.6, validation: 0.2, test: 0.2}\ndevice: cuda:1\n`,
     );
     expect(config.features).toEqual({ year: 'categorical' });
-    expect(config.split).toEqual({ train: 0.6, validation: 0.2, test: 0.2, stratify: true, seed: 0 });
+    expect(config.split).toEqual({ train: 0.6, validation: 0.2, test: 0.2, method: 'random', stratify: true, seed: 0 });
     expect(config.device).toBe('cuda:1');
   });
 

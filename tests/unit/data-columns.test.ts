@@ -76,7 +76,12 @@ describe('decideColumns', () => {
     ['one class', profile({ name: 'y', distinct: 1 }), /one class only/],
     ['no value', profile({ name: 'y', present: 0, distinct: 0 }), /every cell of the target "y" is missing/],
     ['fractions that are to be classes', numbers({ name: 'y', distinct: 100 }), /not a class label/, 'classification'],
-    ['text that is to be a value', profile({ name: 'y' }), /not numeric: expected numbers for regression, got 100 other cells/, 'regression'],
+    [
+      'text that is to be a value',
+      profile({ name: 'y' }),
+      /not numeric: expected numbers for regression, got 100 other cells/,
+      'regression',
+    ],
     ['one value', numbers({ name: 'y', distinct: 1 }), /one value only/, 'regression'],
     ['all different', profile({ name: 'y', distinct: 100 }), /not a class label/],
   ])('refuses a target with %s', (_, target, message, task) => {
@@ -91,8 +96,12 @@ describe('decideColumns', () => {
     expect(() => decideColumns([KEPT, TARGET], { target: 'y', features: { kep: { type: 'ignore' } } })).toThrow(
       /\[features\] no column "kep".*Did you mean "kept"/,
     );
-    expect(() => decideColumns([KEPT, TARGET], { target: 'y', features: { y: { type: 'ignore' } } })).toThrow(/"y" is the target/);
-    expect(() => decideColumns([KEPT, TARGET], { target: 'y', features: { kept: { type: 'ignore' } } })).toThrow(/no feature column is left/);
+    expect(() => decideColumns([KEPT, TARGET], { target: 'y', features: { y: { type: 'ignore' } } })).toThrow(
+      /"y" is the target/,
+    );
+    expect(() => decideColumns([KEPT, TARGET], { target: 'y', features: { kept: { type: 'ignore' } } })).toThrow(
+      /no feature column is left/,
+    );
   });
 
   it('takes a target of fractions or of very many numbers for values, others for classes', () => {
@@ -115,14 +124,29 @@ describe('decideColumns', () => {
 describe('profileColumn', () => {
   it('counts numbers', () => {
     const column = numericColumn('x', [1, 2.5, null, 1, -7]);
-    expect(profileColumn(column)).toMatchObject({ missing: 1, present: 4, numbers: 4, integers: 3, distinct: 3, distinctExact: true, minimum: -7, maximum: 2.5 });
+    expect(profileColumn(column)).toMatchObject({
+      missing: 1,
+      present: 4,
+      numbers: 4,
+      integers: 3,
+      distinct: 3,
+      distinctExact: true,
+      minimum: -7,
+      maximum: 2.5,
+    });
     expect(profileColumn(numericColumn('x', [null]))).toMatchObject({ present: 0, minimum: NaN, maximum: NaN });
   });
 
   it('stops counting different fractions at a limit, integers of a narrow range never', () => {
-    const fractions = numericColumn('x', Array.from({ length: 20_000 }, (_, row) => row + 0.5));
+    const fractions = numericColumn(
+      'x',
+      Array.from({ length: 20_000 }, (_, row) => row + 0.5),
+    );
     expect(profileColumn(fractions)).toMatchObject({ distinct: 10_001, distinctExact: false });
-    const integers = numericColumn('x', Array.from({ length: 20_000 }, (_, row) => row - 5));
+    const integers = numericColumn(
+      'x',
+      Array.from({ length: 20_000 }, (_, row) => row - 5),
+    );
     expect(profileColumn(integers)).toMatchObject({ distinct: 20_000, distinctExact: true });
   });
 

@@ -161,7 +161,10 @@ describe('readCsv', () => {
   });
 
   it('gives by worker threads what it gives on the spot', async () => {
-    const rows = Array.from({ length: 80_000 }, (_, row) => `${row / 7},k${row % 300},"text, ${row % 11}",${'x'.repeat(row % 60)}`);
+    const rows = Array.from(
+      { length: 80_000 },
+      (_, row) => `${row / 7},k${row % 300},"text, ${row % 11}",${'x'.repeat(row % 60)}`,
+    );
     const text = `a,b,c,d\n${rows.join('\n')}\n`;
     const path = write(text, 'large.csv');
     const pooled = await readCsv(path, { pool, blockBytes: 1 << 18 });
@@ -192,7 +195,12 @@ describe('bad CSV', () => {
     ['text after a closing quote', 'a,b\n1,"secret"more\n', /line 2.*after a closing quote/],
     ['bytes that are not UTF-8', Buffer.from([97, 44, 98, 10, 49, 44, 0xff, 0xfe, 10]), /line 2.*UTF-8.*data\.csv\.encoding/],
     ['zero bytes', Buffer.from('a,b\n1,2\n', 'utf16le'), /zero bytes.*utf-16le/],
-    ['half a UTF-16 pair', Buffer.from([97, 0, 10, 0, 0, 0xd8, 10, 0]), /not utf-16le text near byte 0/, { encoding: 'utf-16le' }],
+    [
+      'half a UTF-16 pair',
+      Buffer.from([97, 0, 10, 0, 0, 0xd8, 10, 0]),
+      /not utf-16le text near byte 0/,
+      { encoding: 'utf-16le' },
+    ],
     ['a first line of numbers', '39.1,18.7\n1,2\n', /line 1 holds only numbers.*data\.csv\.header to false/],
     ['a name twice', 'a,b,a\n1,2,3\n', /columns 1 and 3 have the same name "a"/],
     ['too few names', 'a,b\n1,2\n', /expected one for each of the 2 fields of line 1, got 1/, { names: ['a'] }],
@@ -210,7 +218,10 @@ describe('bad CSV', () => {
       code: 'E_IO',
       message: expect.stringContaining('absent.csv: there is no such file'),
     });
-    await expect(readCsv(folder, { pool })).rejects.toMatchObject({ code: 'E_IO', message: expect.stringContaining('is a folder') });
+    await expect(readCsv(folder, { pool })).rejects.toMatchObject({
+      code: 'E_IO',
+      message: expect.stringContaining('is a folder'),
+    });
   });
 
   it('counts the cells that keep a column from being numeric, with the line of the first, masked', async () => {

@@ -9,7 +9,12 @@ import { categoricalColumn, numericColumn, Table, type Column } from '../../ts/d
 
 const all = (size: number): Int32Array => Int32Array.from({ length: size }, (_, row) => row);
 
-function fitOne(column: Column, type: FeatureColumn['type'], options: FeatureOptions = {}, target?: TargetValues): { fitted: Preprocessor; table: Table; rows: number[][] } {
+function fitOne(
+  column: Column,
+  type: FeatureColumn['type'],
+  options: FeatureOptions = {},
+  target?: TargetValues,
+): { fitted: Preprocessor; table: Table; rows: number[][] } {
   const size = column.kind === 'numeric' ? column.values.length : column.codes.length;
   const table = new Table([column], size);
   const fitted = Preprocessor.fit(table, all(size), {
@@ -51,7 +56,9 @@ describe('booleans', () => {
 
   it('may be written 1 and 0, and nothing else', () => {
     expect(fitOne(numericColumn('b', [1, 0, 0]), 'boolean').rows).toEqual([[1], [0], [0]]);
-    expect(() => fitOne(categoricalColumn('b', ['yes', 'no', 'maybe']), 'boolean')).toThrow(/"b" is not boolean.*got 3 different cells/);
+    expect(() => fitOne(categoricalColumn('b', ['yes', 'no', 'maybe']), 'boolean')).toThrow(
+      /"b" is not boolean.*got 3 different cells/,
+    );
   });
 });
 
@@ -167,9 +174,33 @@ describe('text', () => {
   });
 
   it.each<[string, TextOptions, number[][]]>([
-    ['padded and cut at the end', { length: 4 }, [[5, 2, 4, 1], [5, 3, 4, 0], [1, 2, 1, 1]]],
-    ['padded and cut at the start', { length: 4, padding: 'start', truncation: 'start' }, [[4, 1, 5, 1], [0, 5, 3, 4], [2, 1, 1, 3]]],
-    ['with the most frequent token alone', { length: 2, maxTokens: 1 }, [[1, 2], [1, 1], [1, 2]]],
+    [
+      'padded and cut at the end',
+      { length: 4 },
+      [
+        [5, 2, 4, 1],
+        [5, 3, 4, 0],
+        [1, 2, 1, 1],
+      ],
+    ],
+    [
+      'padded and cut at the start',
+      { length: 4, padding: 'start', truncation: 'start' },
+      [
+        [4, 1, 5, 1],
+        [0, 5, 3, 4],
+        [2, 1, 1, 3],
+      ],
+    ],
+    [
+      'with the most frequent token alone',
+      { length: 2, maxTokens: 1 },
+      [
+        [1, 2],
+        [1, 1],
+        [1, 2],
+      ],
+    ],
   ])('as a sequence is %s', (_, text, expected) => {
     const { rows } = fitText({ encoding: 'sequence', ...text });
     expect(rows).toEqual(expected);
@@ -231,7 +262,10 @@ describe('prediction on another table', () => {
   const fitted = Preprocessor.fit(training, all(3));
 
   it('takes columns in any order and tells extra columns and unseen categories', () => {
-    const other = new Table([categoricalColumn('c', ['new', 'b', 'newer']), numericColumn('more', [1, 1, 1]), numericColumn('x', [1, 2, 3])], 3);
+    const other = new Table(
+      [categoricalColumn('c', ['new', 'b', 'newer']), numericColumn('more', [1, 1, 1]), numericColumn('x', [1, 2, 3])],
+      3,
+    );
     expect(fitted.inspect(other)).toEqual({ extra: ['more'], unseen: [{ name: 'c', rows: 2, categories: 2 }] });
     expect(fitted.transform(other).filter((_, place) => place % 3 === 0)).toEqual(
       fitted.transform(training).filter((_, place) => place % 3 === 0),
@@ -242,7 +276,9 @@ describe('prediction on another table', () => {
     const asText = new Table([categoricalColumn('x', ['1', '2', '3']), categoricalColumn('c', ['a', 'b', 'a'])], 3);
     expect(fitted.transform(asText)).toEqual(fitted.transform(training));
     const wrong = new Table([categoricalColumn('x', ['1', 'secret', '3']), categoricalColumn('c', ['a', 'b', 'a'])], 3);
-    expect(() => fitted.transform(wrong)).toThrow(/"x" is of another type: expected numbers, got 1 other cells of 3, the first "s\.\.\." \(6/);
+    expect(() => fitted.transform(wrong)).toThrow(
+      /"x" is of another type: expected numbers, got 1 other cells of 3, the first "s\.\.\." \(6/,
+    );
   });
 
   it('names every column that is missing', () => {

@@ -41,7 +41,8 @@ function run(transforms: readonly ImageTransform[], changes: Partial<AugmentTask
   return [...task.out].map((value) => Math.round(value));
 }
 
-const rowsOf = (values: readonly number[]): number[][] => Array.from({ length: 4 }, (_, row) => values.slice(4 * row, 4 * row + 4));
+const rowsOf = (values: readonly number[]): number[][] =>
+  Array.from({ length: 4 }, (_, row) => values.slice(4 * row, 4 * row + 4));
 
 describe('augment', () => {
   it('changes nothing without transforms', () => {
@@ -51,7 +52,11 @@ describe('augment', () => {
   it('flips', () => {
     const across = rowsOf([...PIXELS]).flatMap((row) => row.toReversed());
     expect(run([{ kind: 'flip', horizontal: 1, vertical: 0 }])).toEqual(across);
-    expect(run([{ kind: 'flip', horizontal: 0, vertical: 1 }])).toEqual(rowsOf([...PIXELS]).toReversed().flat());
+    expect(run([{ kind: 'flip', horizontal: 0, vertical: 1 }])).toEqual(
+      rowsOf([...PIXELS])
+        .toReversed()
+        .flat(),
+    );
     expect(run([{ kind: 'flip', horizontal: 0, vertical: 0 }])).toEqual([...PIXELS]);
   });
 
@@ -95,7 +100,13 @@ describe('augment', () => {
     grey.forEach((value, place) => expect(value).toBeCloseTo(Math.min(255, (PIXELS[place] ?? 0) * factor), -0.5));
     const flat = { pixels: new Uint8Array(16).fill(100) };
     expect(run([{ kind: 'color_jitter', brightness: 0, contrast: 0.9, saturation: 0 }], flat)).toEqual([...flat.pixels]);
-    const color = { pixels: Uint8Array.of(200, 100, 50), shape: [1, 1, 3] as const, out: new Float32Array(3), mean: [0, 0, 0], deviation: [1 / 255, 1 / 255, 1 / 255] };
+    const color = {
+      pixels: Uint8Array.of(200, 100, 50),
+      shape: [1, 1, 3] as const,
+      out: new Float32Array(3),
+      mean: [0, 0, 0],
+      deviation: [1 / 255, 1 / 255, 1 / 255],
+    };
     const [red = 0, green = 0, blue = 0] = run([{ kind: 'color_jitter', brightness: 0, contrast: 0, saturation: 0.9 }], color);
     // Saturation keeps grey, 0.299 R + 0.587 G + 0.114 B = 124.2, within the rounding to whole bytes.
     expect(Math.abs(0.299 * red + 0.587 * green + 0.114 * blue - 124.2)).toBeLessThan(1);
@@ -114,7 +125,13 @@ describe('augment', () => {
 
 function imageSet(size: number): ImageSet {
   const pixels = Uint8Array.from({ length: size * 48 }, (_, place) => (place * 31) % 251);
-  return { size, shape: [4, 4, 3], pixels, labels: Int32Array.from({ length: size }, (_, row) => row % 3), classes: ['a', 'b', 'c'] };
+  return {
+    size,
+    shape: [4, 4, 3],
+    pixels,
+    labels: Int32Array.from({ length: size }, (_, row) => row % 3),
+    classes: ['a', 'b', 'c'],
+  };
 }
 
 describe('ImageBatches', () => {
@@ -124,7 +141,11 @@ describe('ImageBatches', () => {
     { kind: 'color_jitter', brightness: 0.2, contrast: 0.2, saturation: 0.2 },
   ];
 
-  async function epoch(batches: ImageBatches, number: number, order?: Int32Array): Promise<{ features: number[]; targets: number[]; sizes: number[] }> {
+  async function epoch(
+    batches: ImageBatches,
+    number: number,
+    order?: Int32Array,
+  ): Promise<{ features: number[]; targets: number[]; sizes: number[] }> {
     const [features, targets, sizes]: number[][] = [[], [], []];
     for await (const batch of batches.epoch(number, order)) {
       features?.push(...batch.features);
@@ -173,7 +194,9 @@ describe('ImageBatches', () => {
 
   it('scales validation images without changing them', () => {
     const set = imageSet(2);
-    expect([...plainImages(set, Int32Array.of(1))]).toEqual([...set.pixels.subarray(48)].map((value) => Math.fround(value / 255)));
+    expect([...plainImages(set, Int32Array.of(1))]).toEqual(
+      [...set.pixels.subarray(48)].map((value) => Math.fround(value / 255)),
+    );
   });
 });
 
@@ -197,7 +220,9 @@ describe('image files', () => {
       message: expect.stringContaining('red/2.png cannot be decoded'),
     });
     mkdirSync(join(folder, 'empty'));
-    await expect(readImageFolder(join(folder, 'empty'), { height: 2, width: 2 })).rejects.toThrow(/no images: expected files such as cats/);
+    await expect(readImageFolder(join(folder, 'empty'), { height: 2, width: 2 })).rejects.toThrow(
+      /no images: expected files such as cats/,
+    );
   });
 
   it('are split in their own order or by class, and refuse labels of another number', async () => {
@@ -214,7 +239,9 @@ describe('image files', () => {
     expect(new Set(ordered.train.features)).toEqual(new Set([1]));
     const random = await prepareImages({ input, split: { train: 0.6, validation: 0.2, test: 0.2, stratify: true, seed: 0 } });
     expect([...random.test.targets].sort()).toEqual([0, 1]);
-    await expect(prepareImages({ input, split: { method: 'order', train: 0.97, validation: 0.01, test: 0.02 } })).rejects.toThrow(/too few images/);
+    await expect(
+      prepareImages({ input, split: { method: 'order', train: 0.97, validation: 0.01, test: 0.02 } }),
+    ).rejects.toThrow(/too few images/);
     await expect(readImageArrays(path, path)).rejects.toThrow(/expected 10 labels.*got shape \[10, 2, 2\]/);
     await expect(readImageArrays(labelPath, labelPath)).rejects.toThrow(/expected bytes of shape/);
   });

@@ -176,7 +176,9 @@ describe('Preprocessor', () => {
     expect(() => fitted.transform(new Table([categoricalColumn('x', ['a'])], 1))).toThrow(
       /"x" is of another type: expected numbers, got 1 other cells of 1, the first "a\.\.\." \(1 characters\)/,
     );
-    expect(() => fitted.transform(new Table([numericColumn('xx', [1])], 1))).toThrow(/lacks 1 of the 1 columns.*"x" \(did you mean its "xx"\?\)/);
+    expect(() => fitted.transform(new Table([numericColumn('xx', [1])], 1))).toThrow(
+      /lacks 1 of the 1 columns.*"x" \(did you mean its "xx"\?\)/,
+    );
     expect(() => Preprocessor.fromJSON({ ...fitted.toJSON(), version: 1 })).toThrow(
       expect.objectContaining({ code: 'E_DATA' }),
     );

@@ -70,7 +70,9 @@ describe('kFold', () => {
   });
 
   it('spreads each class evenly when asked', () => {
-    const rare = kFold(labels, { folds: 3, seed: 0, stratify: true }).map(({ held }) => held.filter((row) => labels[row] === 1).length);
+    const rare = kFold(labels, { folds: 3, seed: 0, stratify: true }).map(
+      ({ held }) => held.filter((row) => labels[row] === 1).length,
+    );
     expect(rare).toEqual([2, 2, 2]);
   });
 

@@ -22,8 +22,19 @@ function write(rows: readonly string[], name = 'table.csv'): string {
   return path;
 }
 
-function prepare(header: string, rows: readonly string[], changes: Partial<DataConfig> = {}, options?: PrepareOptions): Promise<PreparedData> {
-  const config = { path: write([header, ...rows]), target: 'y', split: SPLIT, preprocessing: DEFAULT_PREPROCESSING, ...changes };
+function prepare(
+  header: string,
+  rows: readonly string[],
+  changes: Partial<DataConfig> = {},
+  options?: PrepareOptions,
+): Promise<PreparedData> {
+  const config = {
+    path: write([header, ...rows]),
+    target: 'y',
+    split: SPLIT,
+    preprocessing: DEFAULT_PREPROCESSING,
+    ...changes,
+  };
   return prepareData(config, options);
 }
 
@@ -37,11 +48,17 @@ const messages = ({ verdict }: PreparedData, id: string): string[] =>
 
 describe('the verdict', () => {
   it('is ok for sound data, with advice on few rows', async () => {
-    const { verdict, forced } = await prepare('x,y', rows(60, (row) => [noise(row), row % 2]));
+    const { verdict, forced } = await prepare(
+      'x,y',
+      rows(60, (row) => [noise(row), row % 2]),
+    );
     expect(verdict.status).toBe('ok');
     expect(forced).toBe(false);
     expect(verdict.advice).toEqual([expect.stringContaining('k-fold')]);
-    const large = await prepare('x,y', rows(1200, (row) => [noise(row) + row / 7, row % 2]));
+    const large = await prepare(
+      'x,y',
+      rows(1200, (row) => [noise(row) + row / 7, row % 2]),
+    );
     expect(large.verdict.advice).toEqual([]);
   });
 
@@ -64,21 +81,35 @@ describe('the verdict', () => {
   });
 
   it('tells empty, constant and identifier columns, and leaves them out', async () => {
-    const data = await prepare('id,empty,same,x,y', rows(60, (row) => [row, '', 'k', noise(row), row % 2]));
+    const data = await prepare(
+      'id,empty,same,x,y',
+      rows(60, (row) => [row, '', 'k', noise(row), row % 2]),
+    );
     expect(data.preprocessor.featureNames).toEqual(['x']);
     expect(messages(data, 'columns')).toEqual([expect.stringContaining('"empty", "same"')]);
     expect(messages(data, 'identifiers')).toEqual([expect.stringContaining('"id"')]);
   });
 
   it('fails when most rows lack a target or hardly any rows are left', async () => {
-    await expect(prepare('x,y', rows(60, (row) => [noise(row), row % 5 === 0 ? (row / 5) % 2 : '']))).rejects.toThrow(
-      /48 of 60 rows have no target/,
-    );
-    await expect(prepare('x,y', rows(8, (row) => [noise(row), row % 2]))).rejects.toThrow(/8 rows with a target: expected at least 10/);
+    await expect(
+      prepare(
+        'x,y',
+        rows(60, (row) => [noise(row), row % 5 === 0 ? (row / 5) % 2 : '']),
+      ),
+    ).rejects.toThrow(/48 of 60 rows have no target/);
+    await expect(
+      prepare(
+        'x,y',
+        rows(8, (row) => [noise(row), row % 2]),
+      ),
+    ).rejects.toThrow(/8 rows with a target: expected at least 10/);
   });
 
   it('tells classes of one row and strong imbalance, with advice', async () => {
-    const data = await prepare('x,y', rows(1500, (row) => [noise(row) + row, row === 7 ? 'one' : row % 150 === 0 ? 'few' : 'many']));
+    const data = await prepare(
+      'x,y',
+      rows(1500, (row) => [noise(row) + row, row === 7 ? 'one' : row % 150 === 0 ? 'few' : 'many']),
+    );
     expect(messages(data, 'balance')).toEqual([
       expect.stringMatching(/Classes of one row cannot be tested: "one"/),
       expect.stringMatching(/1489 to 1: 1489 rows of "many", 1 of "one"/),
@@ -126,7 +157,10 @@ describe('the verdict', () => {
 
 describe('prepareData', () => {
   it('prepares values for regression', async () => {
-    const data = await prepare('x,y', rows(60, (row) => [noise(row), row / 4]));
+    const data = await prepare(
+      'x,y',
+      rows(60, (row) => [noise(row), row / 4]),
+    );
     expect(data.task).toBe('regression');
     expect(data.classes).toEqual([]);
     expect(data.test.targets).toEqual(Float32Array.from(data.split.test, (row) => row / 4));
@@ -134,15 +168,23 @@ describe('prepareData', () => {
 
   it('takes the test part from a second file, with labels replaced there, in any order of columns', async () => {
     const testPath = write(['y,x', ...rows(12, (row) => [row % 2 === 0 ? 'no.' : 'yes.', row])], 'test.csv');
-    const data = await prepare('x,y', rows(60, (row) => [noise(row), row % 2 === 0 ? 'no' : 'yes']), {
-      testPath,
-      testReplace: { y: { 'no.': 'no', 'yes.': 'yes' } },
-    });
+    const data = await prepare(
+      'x,y',
+      rows(60, (row) => [noise(row), row % 2 === 0 ? 'no' : 'yes']),
+      {
+        testPath,
+        testReplace: { y: { 'no.': 'no', 'yes.': 'yes' } },
+      },
+    );
     expect(data.classes).toEqual(['no', 'yes']);
     expect(data.counts).toMatchObject({ rows: 72, train: 45, validation: 15, test: 12 });
     expect([...data.test.targets]).toEqual([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
     await expect(
-      prepare('x,y', rows(60, (row) => [noise(row), row % 2]), { testPath: write(['z,y', '1,0'], 'other.csv') }),
+      prepare(
+        'x,y',
+        rows(60, (row) => [noise(row), row % 2]),
+        { testPath: write(['z,y', '1,0'], 'other.csv') },
+      ),
     ).rejects.toThrow(/no column "x"/);
   });
 
@@ -152,7 +194,9 @@ describe('prepareData', () => {
     expect(data.preprocessor.featureNames).toEqual(['x']);
     const groups = (part: Int32Array): Set<number> => new Set([...part].map((row) => row % 20));
     expect([...groups(data.split.train)].filter((group) => groups(data.split.test).has(group))).toEqual([]);
-    await expect(prepare('x,who,y', grouped, { split: { ...SPLIT, method: 'grouped' } })).rejects.toMatchObject({ code: 'E_USAGE' });
+    await expect(prepare('x,who,y', grouped, { split: { ...SPLIT, method: 'grouped' } })).rejects.toMatchObject({
+      code: 'E_USAGE',
+    });
   });
 
   it('uses a column of 100,000 categories by hash, and refuses none silently', async () => {
@@ -165,9 +209,14 @@ describe('prepareData', () => {
 
   it('shows every column with its use and treatment', async () => {
     const events: DataEvent[] = [];
-    await prepare('id,x,c,y', rows(60, (row) => [row, row % 9 === 0 ? '' : noise(row), `k${row % 3}`, row % 2]), {}, {
-      onEvent: (event) => events.push(event),
-    });
+    await prepare(
+      'id,x,c,y',
+      rows(60, (row) => [row, row % 9 === 0 ? '' : noise(row), `k${row % 3}`, row % 2]),
+      {},
+      {
+        onEvent: (event) => events.push(event),
+      },
+    );
     const shown = events.find((event) => event.type === 'data_columns');
     const lines = columnTable(shown?.type === 'data_columns' ? shown.columns : []);
     expect(lines[0]).toMatch(/^column +use +type +missing +distinct +treatment$/);
@@ -179,7 +228,12 @@ describe('prepareData', () => {
 
   it('tells no cell of the data in events, but the names of classes', async () => {
     const events: DataEvent[] = [];
-    const data = await prepare('x,c,y', rows(60, (row) => [noise(row), `canary${row % 30}`, row % 2]), {}, { onEvent: (event) => events.push(event) });
+    const data = await prepare(
+      'x,c,y',
+      rows(60, (row) => [noise(row), `canary${row % 30}`, row % 2]),
+      {},
+      { onEvent: (event) => events.push(event) },
+    );
     // The fill of a column is a declared category.
     const fill = data.preprocessor.columns.find(({ name }) => name === 'c');
     expect(JSON.stringify(events).replaceAll(fill?.kind === 'one_hot' ? fill.fill : '', '')).not.toContain('canary');
@@ -189,9 +243,14 @@ describe('prepareData', () => {
 describe('the cache', () => {
   it('gives the same data and events again, until the file or the configuration changes or the cache is damaged', async () => {
     const cacheFolder = join(folder, 'cache');
-    const path = write(['x,c,y', ...rows(60, (row) => [noise(row), row % 9 === 0 ? '' : `k${row % 3}`, row % 2])], 'cached.csv');
+    const path = write(
+      ['x,c,y', ...rows(60, (row) => [noise(row), row % 9 === 0 ? '' : `k${row % 3}`, row % 2])],
+      'cached.csv',
+    );
     const config: DataConfig = { path, target: 'y', split: SPLIT, preprocessing: DEFAULT_PREPROCESSING, cacheFolder };
-    const run = async (changes: Partial<DataConfig> = {}): Promise<{ data: PreparedData; events: DataEvent[]; files: number }> => {
+    const run = async (
+      changes: Partial<DataConfig> = {},
+    ): Promise<{ data: PreparedData; events: DataEvent[]; files: number }> => {
       const events: DataEvent[] = [];
       const data = await prepareData({ ...config, ...changes }, { onEvent: (event) => events.push(event) });
       return { data, events, files: readdirSync(cacheFolder).length };

@@ -11,7 +11,9 @@ export function booleanWords(
   cells: readonly string[],
 ): { readonly truthy: readonly string[]; readonly falsy: readonly string[] } | undefined {
   const lower = cells.map((cell) => cell.toLowerCase());
-  const pair = PAIRS.find((words) => words.every((word) => lower.includes(word)) && lower.every((cell) => words.includes(cell)));
+  const pair = PAIRS.find(
+    (words) => words.every((word) => lower.includes(word)) && lower.every((cell) => words.includes(cell)),
+  );
   if (pair === undefined) return undefined;
   return {
     truthy: cells.filter((cell) => cell.toLowerCase() === pair[0]),

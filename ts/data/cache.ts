@@ -50,7 +50,8 @@ export async function loadPrepared(folder: string, key: string): Promise<CachedD
   const arrays = new ArrayReader(body, 4 + headerBytes);
   const datasets = header.datasets.map((shape): Dataset => {
     const features = arrays.take(Float32Array, shape.size * shape.featureShape.reduce((product, dim) => product * dim, 1));
-    const targets = header.data.task === 'classification' ? arrays.take(Int32Array, shape.size) : arrays.take(Float32Array, shape.size);
+    const targets =
+      header.data.task === 'classification' ? arrays.take(Int32Array, shape.size) : arrays.take(Float32Array, shape.size);
     return { ...shape, features, targets };
   });
   const rows = header.datasets.map(({ size }) => arrays.take(Int32Array, size));
@@ -69,13 +70,21 @@ export async function savePrepared(folder: string, key: string, { data, events }
     data: rest,
     preprocessor: preprocessor.toJSON(),
     events,
-    datasets: PARTS.map((part) => ({ size: parts[part].size, featureShape: parts[part].featureShape, targetShape: parts[part].targetShape })),
+    datasets: PARTS.map((part) => ({
+      size: parts[part].size,
+      featureShape: parts[part].featureShape,
+      targetShape: parts[part].targetShape,
+    })),
   };
   const text = serialize(header);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(text.length);
   const arrays = [...PARTS.flatMap((part) => [parts[part].features, parts[part].targets]), ...PARTS.map((part) => split[part])];
-  const body = Buffer.concat([length, text, ...arrays.map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength))]);
+  const body = Buffer.concat([
+    length,
+    text,
+    ...arrays.map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength)),
+  ]);
   await writeFileAtomic(cachePath(folder, key), Buffer.concat([body, createHash('sha256').update(body).digest()]));
 }
 

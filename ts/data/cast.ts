@@ -103,7 +103,8 @@ function numbersAsCategories({ name, values }: NumericColumn): CategoricalColumn
   const order = seen.toSorted((a, b) => a - b);
   const rank = new Map(order.map((value, index) => [value, index]));
   const final = Int32Array.from(seen, (value) => rank.get(value) ?? -1);
-  for (let row = 0; row < codes.length; row++) if ((codes[row] as number) >= 0) codes[row] = final[codes[row] as number] as number;
+  for (let row = 0; row < codes.length; row++)
+    if ((codes[row] as number) >= 0) codes[row] = final[codes[row] as number] as number;
   return { kind: 'categorical', name, codes, categories: order.map(String) };
 }
 

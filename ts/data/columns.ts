@@ -61,10 +61,7 @@ export function decideColumns(profiles: readonly ColumnProfile[], options: Decid
     if (!names.includes(name)) throw missingColumn(placeOf(name, options), name, names);
   }
   if (Object.hasOwn(features, target)) {
-    throw new TensorkilnError(
-      'E_DATA',
-      `[features] "${target}" is the target: expected only feature columns under features.`,
-    );
+    throw new TensorkilnError('E_DATA', `[features] "${target}" is the target: expected only feature columns under features.`);
   }
   const warnings: string[] = [];
   let task: Task = 'classification';

@@ -38,13 +38,7 @@ export {
   type Scaling,
 } from './preprocessing-options.js';
 export { Preprocessor, type FeatureBlock, type FeatureColumn, type FitOptions, type InputReport } from './preprocessor.js';
-export type {
-  ColumnEncoding,
-  NumericEncoding,
-  OneHotEncoding,
-  PcaEncoding,
-  SavedPreprocessor,
-} from './encodings/schemas.js';
+export type { ColumnEncoding, NumericEncoding, OneHotEncoding, PcaEncoding, SavedPreprocessor } from './encodings/schemas.js';
 export { profileTable, type ColumnProfile } from './profile.js';
 export { SeededRandom } from './random.js';
 export { formatOf, readTable, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';

@@ -48,7 +48,8 @@ function divide(table: Table, rows: Int32Array, split: SplitConfig, target: Targ
   const { method = 'random', by } = split;
   if (method === 'random') {
     const stratify = split.stratify && target.task === 'classification';
-    const labels = target.task === 'classification' ? rows.map((row) => target.codes[row] as number) : new Int32Array(rows.length);
+    const labels =
+      target.task === 'classification' ? rows.map((row) => target.codes[row] as number) : new Int32Array(rows.length);
     return splitRows(labels, { ...split, stratify });
   }
   if (by === undefined)

@@ -15,7 +15,7 @@ import { countShared, hashRows, repeatedRows, type RowHashes } from './row-hash.
 import type { Split } from './split.js';
 import { findLeaks, measureDrift, type TargetColumn } from './suspects.js';
 import type { TargetValues } from './encodings/target-means.js';
-import { Table, type CategoricalColumn } from './table.js';
+import { type Table, type CategoricalColumn } from './table.js';
 import { treatmentOf } from './treatment.js';
 import { judge, type DataVerdict } from './verdict.js';
 import { WorkerPool } from './worker-pool.js';
@@ -169,7 +169,10 @@ class Preparation {
     const loaded = await this.#load();
     const { table, task, columns, profiles, target } = loaded;
     const featureColumns = columns.filter(({ role }) => role === 'feature');
-    const hashes = hashRows([...featureColumns.map(({ name }) => table.column(name)), table.column(config.target)], table.rowCount);
+    const hashes = hashRows(
+      [...featureColumns.map(({ name }) => table.column(name)), table.column(config.target)],
+      table.rowCount,
+    );
     const { parts, counts, outliers } = this.#divide(loaded, hashes);
     this.#checkParts(counts);
     const verdict = judge({
@@ -186,11 +189,14 @@ class Preparation {
       leaks: findLeaks(table, parts.train, columns, target),
       drift: measureDrift(table, parts.train, columns, { target, splitByTime: config.split.method === 'time' }),
     });
-    const preprocessor = Preprocessor.fit(table, parts.train, {
+    const { signal } = this.#options;
+    const fitOptions = {
       preprocessing: config.preprocessing,
       features: featureColumns.map(({ name, type }) => ({ name, type, options: config.features?.[name] ?? {} })),
       target: targetValues(target, config.target),
-    });
+    };
+    const inPool = { pool: this.#pool, ...(signal === undefined ? {} : { signal }) };
+    const preprocessor = await Preprocessor.fitInPool(table, parts.train, fitOptions, inPool);
     this.#emit({
       type: 'data_columns',
       columns: columns.map((column) => ({ ...column, treatment: treatmentOf(column, preprocessor, config.preprocessing) })),
@@ -200,7 +206,20 @@ class Preparation {
     this.#emit({ type: 'data_ready', counts, features: preprocessor.featureNames.length });
     const classes = target.task === 'classification' ? target.classes : [];
     const warnings = this.#warnings;
-    return { task, ...data, preprocessor, classes, columns, profiles, counts, outliers, verdict, forced, split: parts, warnings };
+    return {
+      task,
+      ...data,
+      preprocessor,
+      classes,
+      columns,
+      profiles,
+      counts,
+      outliers,
+      verdict,
+      forced,
+      split: parts,
+      warnings,
+    };
   }
 
   #emit(event: DataEvent): void {
@@ -229,7 +248,11 @@ class Preparation {
     let table = first;
     if (testPath !== undefined) {
       const { testReplace } = this.#config;
-      const second = await this.#read({ ...this.#config, path: testPath, ...(testReplace === undefined ? {} : { replace: testReplace }) });
+      const second = await this.#read({
+        ...this.#config,
+        path: testPath,
+        ...(testReplace === undefined ? {} : { replace: testReplace }),
+      });
       table = appendRows(first, second, `test file ${testPath}`);
     }
     return { table, firstRows: first.rowCount, profiles, task, columns, target: targetColumn(table, name, task) };
@@ -252,7 +275,7 @@ class Preparation {
     const { table, firstRows, target } = loaded;
     const { duplicates, outliers: outlierOptions = { method: 'iqr' }, target: name } = this.#config;
     const hasTarget = (row: number): boolean =>
-      target.task === 'classification' ? (target.codes[row] as number) >= 0 : !Number.isNaN(target.values[row] as number);
+      target.task === 'classification' ? (target.codes[row] as number) >= 0 : !Number.isNaN(target.values[row]);
     const all = Int32Array.from({ length: table.rowCount }, (_, row) => row);
     const labeled = all.filter(hasTarget);
     const missingTarget = all.length - labeled.length;
@@ -266,9 +289,11 @@ class Preparation {
     const split = partition(table, usable, { split: this.#config.split, target, test: second });
     const { reports, parts } = this.#outliers(loaded, split, outlierOptions);
     const dropped = repeated.size + split.train.length - parts.train.length;
-    if (dropped > 0) this.#warn(`${dropped} rows are dropped as configured: ${repeated.size} duplicates, ${dropped - repeated.size} outliers.`);
-    const perClass =
-      target.task === 'classification' ? countClasses(parts, target) : [];
+    if (dropped > 0)
+      this.#warn(
+        `${dropped} rows are dropped as configured: ${repeated.size} duplicates, ${dropped - repeated.size} outliers.`,
+      );
+    const perClass = target.task === 'classification' ? countClasses(parts, target) : [];
     const counts = {
       rows: table.rowCount,
       missingTarget,
@@ -283,7 +308,11 @@ class Preparation {
     return { parts, counts, outliers: reports };
   }
 
-  #outliers({ table, columns }: Loaded, split: Split, options: OutlierOptions): { reports: readonly OutlierReport[]; parts: Split } {
+  #outliers(
+    { table, columns }: Loaded,
+    split: Split,
+    options: OutlierOptions,
+  ): { reports: readonly OutlierReport[]; parts: Split } {
     const outside = new Set<number>();
     const reports: OutlierReport[] = [];
     for (const { name, role, type } of columns) {
@@ -307,7 +336,8 @@ class Preparation {
         );
       }
       const absent = counts.perClass.filter((entry) => entry[part] === 0).map((entry) => `"${entry.name}"`);
-      if (counts[part] > 0 && absent.length > 0) this.#warn(`The ${part} part has no row of class ${absent.slice(0, 10).join(', ')}.`);
+      if (counts[part] > 0 && absent.length > 0)
+        this.#warn(`The ${part} part has no row of class ${absent.slice(0, 10).join(', ')}.`);
     }
   }
 
@@ -317,7 +347,10 @@ class Preparation {
     this.#emit({ type: 'data_verdict', verdict, forced });
     if (verdict.status !== 'failed' || forced) return forced;
     const failed = verdict.checks.filter(({ level }) => level === 'failed').map(({ message }) => message);
-    throw new TensorkilnError('E_DATA', `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force.`,
+    );
   }
 
   async #fill(
@@ -374,7 +407,10 @@ function targetValues(target: TargetColumn, name: string): TargetValues {
   };
 }
 
-function countClasses(parts: Split, { codes, classes }: Extract<TargetColumn, { task: 'classification' }>): DataCounts['perClass'] {
+function countClasses(
+  parts: Split,
+  { codes, classes }: Extract<TargetColumn, { task: 'classification' }>,
+): DataCounts['perClass'] {
   const perClass = classes.map((name) => ({ name, train: 0, validation: 0, test: 0 }));
   for (const part of ['train', 'validation', 'test'] as const) {
     for (const row of parts[part]) {

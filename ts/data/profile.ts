@@ -47,13 +47,11 @@ const POOL_FROM_CELLS = 4_000_000;
 /** Counts every column: numbers of a large table by worker threads, text by one look per distinct cell. */
 export async function profileTable(table: Table, pool: WorkerPool): Promise<readonly ColumnProfile[]> {
   const large = table.rowCount * table.columns.length >= POOL_FROM_CELLS;
-  return Promise.all(
-    table.columns.map((column) =>
-      large && column.kind === 'numeric'
-        ? pool.run('profile', { name: column.name, values: shared(column.values) })
-        : profileColumn(column),
-    ),
-  );
+  const count = async (column: Column): Promise<ColumnProfile> =>
+    large && column.kind === 'numeric'
+      ? pool.run('profile', { name: column.name, values: shared(column.values) })
+      : profileColumn(column);
+  return Promise.all(table.columns.map(count));
 }
 
 /** Counts one column. */

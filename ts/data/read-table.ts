@@ -81,14 +81,18 @@ async function readFormat(format: TableFormat, input: TableInput, options: ReadT
     case 'parquet':
       return readParquet(path, { ...naValues, ...signal, ...(query === undefined ? {} : { query }) });
     case 'jsonl':
-      if (query !== undefined) throw new TensorkilnError('E_USAGE', `[read] ${path} is read as JSON Lines: expected no data.query.`);
+      if (query !== undefined)
+        throw new TensorkilnError('E_USAGE', `[read] ${path} is read as JSON Lines: expected no data.query.`);
       return readJsonLines(path, { ...naValues, ...signal });
     case 'text_folder':
       return readTextFolder(path, options.signal);
     case 'sqlite':
     case 'postgres': {
       if (query === undefined)
-        throw new TensorkilnError('E_USAGE', `[read] ${shownPath(path)} is a database: expected data.query with a SELECT statement.`);
+        throw new TensorkilnError(
+          'E_USAGE',
+          `[read] ${shownPath(path)} is a database: expected data.query with a SELECT statement.`,
+        );
       const read = format === 'sqlite' ? readSqlite : readPostgres;
       return read(path, query, { ...naValues, ...signal });
     }

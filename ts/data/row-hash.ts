@@ -25,7 +25,10 @@ export function hashRows(columns: readonly Column[], rowCount: number): RowHashe
       mix(low, high, row, bits[0] as number, bits[1] as number);
     }
   }
-  return Float64Array.from({ length: rowCount }, (_, row) => (finish(low[row] as number) >>> 0) * 0x200000 + (finish(high[row] as number) >>> 11));
+  return Float64Array.from(
+    { length: rowCount },
+    (_, row) => (finish(low[row] as number) >>> 0) * 0x200000 + (finish(high[row] as number) >>> 11),
+  );
 }
 
 function mix(low: Int32Array, high: Int32Array, row: number, a: number, b: number): void {

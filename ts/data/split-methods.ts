@@ -17,7 +17,11 @@ export function splitByGroup(groups: Int32Array, shares: SplitShares, seed: numb
     if (rows === undefined) rowsOf.set(key, [row]);
     else rows.push(row);
   });
-  const wanted = (['train', 'validation', 'test'] as const).map((name) => ({ name, rows: [] as number[], quota: shares[name] * groups.length }));
+  const wanted = (['train', 'validation', 'test'] as const).map((name) => ({
+    name,
+    rows: [] as number[],
+    quota: shares[name] * groups.length,
+  }));
   const parts = wanted.filter(({ quota }) => quota > 0);
   if (rowsOf.size < parts.length) {
     throw new TensorkilnError(
@@ -97,4 +101,3 @@ export function kFold(
     held: rows.filter((row) => foldOf[row] === fold),
   }));
 }
-

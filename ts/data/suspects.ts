@@ -20,7 +20,12 @@ const MAX_ROWS = 100_000;
  * For classes: how many more rows are right when each category (or each of 32 equal-width intervals of a number) says its most frequent
  * class, as a share of the rows the overall most frequent class gets wrong. For values: the squared correlation.
  */
-export function findLeaks(table: Table, rows: Int32Array, columns: readonly ColumnReport[], target: TargetColumn): LeakSuspect[] {
+export function findLeaks(
+  table: Table,
+  rows: Int32Array,
+  columns: readonly ColumnReport[],
+  target: TargetColumn,
+): LeakSuspect[] {
   const looked = rows.subarray(0, MAX_ROWS);
   return columns
     .filter(({ role, type }) => role === 'feature' && type !== 'text' && type !== 'date')
@@ -29,8 +34,10 @@ export function findLeaks(table: Table, rows: Int32Array, columns: readonly Colu
 }
 
 function strengthOf(column: Column, rows: Int32Array, target: TargetColumn): number {
-  if (target.task === 'regression') return column.kind === 'numeric' ? squaredCorrelation(column.values, target.values, rows) : 0;
-  const { codes, count } = column.kind === 'numeric' ? binned(column.values, rows) : { codes: column.codes, count: column.categories.length };
+  if (target.task === 'regression')
+    return column.kind === 'numeric' ? squaredCorrelation(column.values, target.values, rows) : 0;
+  const { codes, count } =
+    column.kind === 'numeric' ? binned(column.values, rows) : { codes: column.codes, count: column.categories.length };
   if (count * MIN_ROWS_PER_CATEGORY > rows.length) return 0;
   const classes = target.classes.length;
   const table = new Int32Array((count + 1) * classes);
@@ -73,7 +80,7 @@ function binned(values: Float64Array, rows: Int32Array): { readonly codes: Int32
 }
 
 function squaredCorrelation(values: Float64Array, targets: Float64Array, rows: Int32Array): number {
-  const used = rows.filter((row) => !Number.isNaN(values[row] as number));
+  const used = rows.filter((row) => !Number.isNaN(values[row]));
   const [meanX, meanY] = [meanOver(values, used), meanOver(targets, used)];
   let [xx, yy, xy] = [0, 0, 0];
   for (const row of used) {
@@ -100,11 +107,17 @@ export function measureDrift(
   if (date === undefined) return undefined;
   const column = table.column(date.name);
   const { values } = asDays(column, orderOf(asCategories(column, false)));
-  const dated = rows.filter((row) => !Number.isNaN(values[row] as number)).sort((a, b) => (values[a] as number) - (values[b] as number));
+  const dated = rows
+    .filter((row) => !Number.isNaN(values[row]))
+    .sort((a, b) => (values[a] as number) - (values[b] as number));
   const middle = dated.length >> 1;
   const halves = [dated.subarray(0, middle), dated.subarray(middle)] as const;
   const { target, splitByTime } = context;
-  return { name: date.name, change: target.task === 'regression' ? meanChange(target.values, halves) : shareChange(target, halves), splitByTime };
+  return {
+    name: date.name,
+    change: target.task === 'regression' ? meanChange(target.values, halves) : shareChange(target, halves),
+    splitByTime,
+  };
 }
 
 function meanChange(values: Float64Array, [early, late]: readonly [Int32Array, Int32Array]): number {
@@ -113,7 +126,9 @@ function meanChange(values: Float64Array, [early, late]: readonly [Int32Array, I
   all.set(early);
   all.set(late, early.length);
   const mean = meanOver(values, all);
-  const deviation = Math.sqrt(all.reduce((sum, row) => sum + ((values[row] as number) - mean) ** 2, 0) / Math.max(1, all.length));
+  const deviation = Math.sqrt(
+    all.reduce((sum, row) => sum + ((values[row] as number) - mean) ** 2, 0) / Math.max(1, all.length),
+  );
   return deviation > 0 ? Math.abs(second - first) / deviation : 0;
 }
 

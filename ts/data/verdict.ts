@@ -103,14 +103,19 @@ function checkRows({ rows, missingTarget }: VerdictInput): DataCheck {
 
 function checkColumns({ columns }: VerdictInput): DataCheck[] {
   const ignored = columns.filter(({ role }) => role === 'ignored');
-  const named = (reason: string): string[] => ignored.filter((column) => column.reason === reason).map(({ name }) => `"${name}"`);
+  const named = (reason: string): string[] =>
+    ignored.filter((column) => column.reason === reason).map(({ name }) => `"${name}"`);
   const checks: DataCheck[] = [];
   const unusable = [...named('every cell is missing'), ...named('every present cell is the same')];
   if (unusable.length > 0)
     checks.push({ id: 'columns', level: 'warning', message: `Empty or constant columns are left out: ${list(unusable)}.` });
   const identifiers = named('looks like an identifier');
   if (identifiers.length > 0)
-    checks.push({ id: 'identifiers', level: 'warning', message: `Columns that look like identifiers are left out: ${list(identifiers)}.` });
+    checks.push({
+      id: 'identifiers',
+      level: 'warning',
+      message: `Columns that look like identifiers are left out: ${list(identifiers)}.`,
+    });
   return checks;
 }
 
@@ -128,7 +133,11 @@ function checkMissing({ columns, rows, missingTarget }: VerdictInput): DataCheck
       message: `${missingTarget} of ${rows} rows have no target: expected at least half to have one.`,
     });
   } else if (missingTarget > 0) {
-    checks.push({ id: 'target', level: 'warning', message: `${missingTarget} of ${rows} rows have no target and are left out.` });
+    checks.push({
+      id: 'target',
+      level: 'warning',
+      message: `${missingTarget} of ${rows} rows have no target and are left out.`,
+    });
   }
   return checks;
 }
@@ -200,26 +209,34 @@ function checkRepeats({ duplicates, rows, overlap, testRows }: VerdictInput): Da
 
 function checkOutliers({ outliers }: VerdictInput): DataCheck[] {
   const found = outliers.filter(({ rows }) => rows > 0).map(({ name, rows }) => `"${name}" (${rows})`);
-  return found.length === 0 ? [] : [{ id: 'outliers', level: 'ok', message: `Training rows with outliers, by column: ${list(found)}.` }];
+  return found.length === 0
+    ? []
+    : [{ id: 'outliers', level: 'ok', message: `Training rows with outliers, by column: ${list(found)}.` }];
 }
 
 function checkDrift({ drift }: VerdictInput): DataCheck[] {
   if (drift === undefined || drift.change < DRIFT_WARNING || drift.splitByTime) return [];
-  return [{ id: 'drift', level: 'warning', message: `The target drifts over "${drift.name}": a random split mixes past and future.` }];
+  return [
+    { id: 'drift', level: 'warning', message: `The target drifts over "${drift.name}": a random split mixes past and future.` },
+  ];
 }
 
 function advise({ task, rows, missingTarget, classes, drift }: VerdictInput): string[] {
   const advice: string[] = [];
   const usable = rows - missingTarget;
   if (usable < FEW_ROWS)
-    advice.push(`With ${usable} rows one held-out part says little: use k-fold cross-validation (--k-fold 5) for a mean and a deviation.`);
+    advice.push(
+      `With ${usable} rows one held-out part says little: use k-fold cross-validation (--k-fold 5) for a mean and a deviation.`,
+    );
   if (task === 'classification' && classes.length > 0 && imbalance(classes).ratio >= STRONG_IMBALANCE) {
     advice.push(
       'With classes this uneven accuracy is high for a model that knows nothing: use class weights or focal loss, and judge by PR-AUC and MCC.',
     );
   }
   if (drift !== undefined && drift.change >= DRIFT_WARNING && !drift.splitByTime)
-    advice.push(`The target drifts over time: set split.method to time and split.by to ${drift.name}, so that the test is the future.`);
+    advice.push(
+      `The target drifts over time: set split.method to time and split.by to ${drift.name}, so that the test is the future.`,
+    );
   return advice;
 }
 

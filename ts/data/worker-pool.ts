@@ -27,16 +27,15 @@ export class WorkerPool {
   }
 
   /** @throws E_ABORTED, and whatever the task throws */
-  async run<Name extends TaskName>(
-    name: Name,
-    task: TaskInput<Name>,
-    options: TaskOptions = {},
-  ): Promise<TaskResult<Name>> {
+  async run<Name extends TaskName>(name: Name, task: TaskInput<Name>, options: TaskOptions = {}): Promise<TaskResult<Name>> {
     this.#pool ??= startPool(this.threads);
     const pool = await this.#pool;
     const { signal, transfer = [] } = options;
     try {
-      return (await pool.run({ name, task }, { ...(signal === undefined ? {} : { signal }), transferList: [...transfer] })) as TaskResult<Name>;
+      return (await pool.run(
+        { name, task },
+        { ...(signal === undefined ? {} : { signal }), transferList: [...transfer] },
+      )) as TaskResult<Name>;
     } catch (error) {
       if (signal?.aborted !== true) throw error;
       throw new TensorkilnError('E_ABORTED', '[data] preparing the data was cancelled.', { cause: signal.reason });

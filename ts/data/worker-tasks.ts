@@ -1,4 +1,6 @@
 import { parseBlock, type ParsedBlock, type ParseTask } from './csv/parse-block.js';
+import { fitNumeric, type NumericFit } from './encodings/numeric.js';
+import type { NumericEncoding } from './encodings/schemas.js';
 import { fillRows, type FillPlan } from './fill.js';
 import { augment, type AugmentTask } from './images/augment.js';
 import { profileNumbers, type ColumnProfile } from './profile.js';
@@ -12,11 +14,20 @@ export interface FillTask {
   readonly to: number;
 }
 
+/** Fill and scaling of one column of numbers. */
+export interface FitNumericTask {
+  readonly name: string;
+  readonly values: Float64Array;
+  readonly rows: Int32Array;
+  readonly fit: NumericFit;
+}
+
 /** What worker threads can do, by name: plain data in, plain data out. */
 export const WORKER_TASKS = {
   fill: (task: FillTask): void => {
     fillRows(task.plan, task.rows, task.out, task);
   },
+  fitNumeric: ({ name, values, rows, fit }: FitNumericTask): NumericEncoding => fitNumeric(name, values, rows, fit),
   profile: ({ name, values }: { readonly name: string; readonly values: Float64Array }): ColumnProfile =>
     profileNumbers(name, values),
   augment: (task: AugmentTask): void => {

@@ -7,8 +7,8 @@ export interface WorkerRequest {
   readonly task: never;
 }
 
-export default async function runTask({ name, task }: WorkerRequest): Promise<unknown> {
-  const result: unknown = await WORKER_TASKS[name](task);
+export default function runTask({ name, task }: WorkerRequest): unknown {
+  const result: unknown = WORKER_TASKS[name](task);
   const transfer = transferList(result);
   if (transfer.length === 0) return result;
   return move({ [transferableSymbol]: transfer, [valueSymbol]: result } as never);

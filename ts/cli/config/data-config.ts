@@ -1,5 +1,13 @@
 import type { z } from 'zod';
-import type { ColumnReport, CsvOptions, DataConfig, FeatureOptions, FeatureType, ImageTransform, PreprocessingOptions } from '../../data/index.js';
+import type {
+  ColumnReport,
+  CsvOptions,
+  DataConfig,
+  FeatureOptions,
+  FeatureType,
+  ImageTransform,
+  PreprocessingOptions,
+} from '../../data/index.js';
 import type { augmentation, data, features, preprocessing, split } from './data-schema.js';
 
 type FeatureSection = z.output<typeof features>;

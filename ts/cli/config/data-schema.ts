@@ -159,7 +159,10 @@ const transform = z
 export const augmentation = z
   .strictObject({
     enabled: flag(false),
-    transforms: z.array(transform).default([]).describe('a list of flip, shift, crop, rotate and color_jitter with their amounts'),
+    transforms: z
+      .array(transform)
+      .default([])
+      .describe('a list of flip, shift, crop, rotate and color_jitter with their amounts'),
   })
   .prefault({})
   .describe('a section with enabled and transforms');

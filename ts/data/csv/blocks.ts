@@ -23,10 +23,14 @@ export const MAX_RECORD_BYTES = 16 << 20;
  * @yields blocks that the caller owns
  * @throws E_DATA for a quote that is never closed and for a record above MAX_RECORD_BYTES, with the line
  */
-export async function* readBlocks(source: ByteSource, place: string, options: BlockOptions): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+export async function* readBlocks(
+  source: ByteSource,
+  place: string,
+  options: BlockOptions,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { dialect, blockBytes = BLOCK_BYTES, linesBefore } = options;
   let carry: Uint8Array = new Uint8Array(0);
-  for (let last = false; !last; ) {
+  for (let last = false; !last;) {
     const capacity = Math.max(blockBytes, 2 * carry.length);
     // One byte more for a line end that the last record may lack.
     const block = new Uint8Array(Math.min(capacity, MAX_RECORD_BYTES + blockBytes) + 1);

@@ -218,7 +218,8 @@ class BlockParser {
           }
         } else {
           const start = at;
-          while (byte > CR ? byte !== delimiter : byte !== LF && byte !== CR && byte !== delimiter) byte = bytes[++at] as number;
+          while (byte > CR ? byte !== delimiter : byte !== LF && byte !== CR && byte !== delimiter)
+            byte = bytes[++at] as number;
           if (kind === TEXT) (cells[column] as TextCells).set(row, start, trimEnd(bytes, start, at));
         }
         column++;

@@ -121,7 +121,11 @@ async function parseBlocks(
   await source.read(new Uint8Array(sniffed.headerBytes));
   const { dialect } = sniffed;
   const inline = source.sizeBytes < POOL_FROM_BYTES;
-  for await (const bytes of readBlocks(source, path, { dialect, linesBefore, ...(blockBytes === undefined ? {} : { blockBytes }) })) {
+  for await (const bytes of readBlocks(source, path, {
+    dialect,
+    linesBefore,
+    ...(blockBytes === undefined ? {} : { blockBytes }),
+  })) {
     throwIfAborted(signal);
     const task = { bytes, dialect, kinds, naValues };
     const part = inline

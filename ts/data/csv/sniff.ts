@@ -1,6 +1,16 @@
 import { TensorkilnError } from '../../errors.js';
 import { lastRecordEnd } from './blocks.js';
-import { CR, guessDelimiter, hasDecimalComma, LF, signByte, splitRecord, checkDialect, type ByteDialect, type CsvOptions } from './dialect.js';
+import {
+  CR,
+  guessDelimiter,
+  hasDecimalComma,
+  LF,
+  signByte,
+  splitRecord,
+  checkDialect,
+  type ByteDialect,
+  type CsvOptions,
+} from './dialect.js';
 import { hasLeadingZero, isInexactInteger, parseNumber } from './numbers.js';
 import { NUMERIC, parseBlock, TEXT } from './parse-block.js';
 
@@ -29,7 +39,11 @@ const ROW_SAMPLE_BYTES = 1 << 18;
  * @param whole whether these are all
  * @throws E_DATA when the file is empty, is not text, or has repeated names or a first line of numbers in place of names
  */
-export function sniff(start: Uint8Array, file: { readonly path: string; readonly whole: boolean; readonly naValues: readonly string[] }, options: CsvOptions): Sniffed {
+export function sniff(
+  start: Uint8Array,
+  file: { readonly path: string; readonly whole: boolean; readonly naValues: readonly string[] },
+  options: CsvOptions,
+): Sniffed {
   const { path, whole, naValues } = file;
   if (start.includes(0)) {
     throw new TensorkilnError(
@@ -75,7 +89,8 @@ interface FirstRecord {
 function firstRecord(bytes: Uint8Array, quote: number): FirstRecord {
   let start = 0;
   let lines = 0;
-  const lineEnd = (at: number): number => (bytes[at] === CR && bytes[at + 1] === LF ? 2 : bytes[at] === CR || bytes[at] === LF ? 1 : 0);
+  const lineEnd = (at: number): number =>
+    bytes[at] === CR && bytes[at + 1] === LF ? 2 : bytes[at] === CR || bytes[at] === LF ? 1 : 0;
   for (let length = lineEnd(start); length > 0; length = lineEnd(start)) {
     start += length;
     lines++;

@@ -33,8 +33,7 @@ export function fitBoolean(raw: Column, rows: Int32Array): BooleanEncoding {
 
 export function planBoolean({ truthy, falsy, fill }: BooleanEncoding, raw: Column, offset: number): ColumnFill {
   const { codes, categories } = asCategories(raw);
-  const valueOf = (category: string): number =>
-    matches(truthy, category) ? 1 : matches(falsy, category) ? 0 : fill;
+  const valueOf = (category: string): number => (matches(truthy, category) ? 1 : matches(falsy, category) ? 0 : fill);
   return { kind: 'lookup', offset, width: 1, codes, table: Float32Array.from([...categories.map(valueOf), fill]) };
 }
 

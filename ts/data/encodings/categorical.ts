@@ -49,7 +49,10 @@ export function fitCategorical(raw: Column, rows: Int32Array, fit: CategoricalFi
       return { kind: 'hash', ...common, buckets: fit.buckets };
     case 'target': {
       if (fit.target === undefined)
-        throw new TensorkilnError('E_USAGE', `[preprocessing] column "${name}" has the target encoding: expected a target to take means of.`);
+        throw new TensorkilnError(
+          'E_USAGE',
+          `[preprocessing] column "${name}" has the target encoding: expected a target to take means of.`,
+        );
       const filled = withFill(column, { categories, fill });
       const { prior, means } = fitTargetMeans(filled, { rows, count: categories.length, target: fit.target });
       return { kind: 'target', ...common, categories, outputs: [...fit.target.names], prior, means };
@@ -93,7 +96,8 @@ export function planCategorical(encoding: CategoryEncoding, raw: Column, offset:
   const placeOf = new Map(encoding.categories.map((category, place) => [category, place]));
   const places = categories.map((category) => placeOf.get(category) ?? -1);
   const missing = placeOf.get(encoding.fill) ?? -1;
-  if (encoding.kind === 'one_hot') return { kind: 'one_hot', offset, codes, slots: Int32Array.from(places), missingSlot: missing };
+  if (encoding.kind === 'one_hot')
+    return { kind: 'one_hot', offset, codes, slots: Int32Array.from(places), missingSlot: missing };
   const rowOf = (place: number): readonly number[] =>
     encoding.kind === 'label' ? [place + 1] : (encoding.means[place] ?? encoding.prior);
   const table = Float32Array.from([...places, missing].flatMap(rowOf));

@@ -29,7 +29,11 @@ const PARTS: Readonly<Record<Part, (days: number) => number>> = {
  *
  * @throws E_DATA when there is no date among the rows, or days and months cannot be told apart
  */
-export function fitDate(column: Column, rows: Int32Array, fit: NumericFit & { readonly order: DateOrder | undefined }): DateEncoding {
+export function fitDate(
+  column: Column,
+  rows: Int32Array,
+  fit: NumericFit & { readonly order: DateOrder | undefined },
+): DateEncoding {
   const { name } = column;
   const order = fit.order ?? orderOf(column);
   const days = asDays(column, order);

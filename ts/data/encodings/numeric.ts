@@ -23,7 +23,8 @@ export function fitNumeric(name: string, values: Float64Array, rows: Int32Array,
     if (value === value) present[count++] = value;
   }
   const fill = numericFill(name, present.subarray(0, count), fit.imputation);
-  if (count < cells.length) for (let index = 0; index < cells.length; index++) if (Number.isNaN(cells[index])) cells[index] = fill;
+  if (count < cells.length)
+    for (let index = 0; index < cells.length; index++) if (Number.isNaN(cells[index])) cells[index] = fill;
   const { shift, scale } = shiftAndScale(cells, fit.scaling);
   return { kind: 'numeric', name, fill, shift, scale: scale === 0 ? 1 : scale };
 }
@@ -58,4 +59,3 @@ export function numericImputation(name: string, imputation: unknown): NumericImp
     `[features] wrong imputation of the numeric column "${name}": expected mean, median, mode or {constant: <number>}.`,
   );
 }
-

@@ -58,7 +58,14 @@ const date = z.strictObject({
   name: z.string(),
   order: z.enum(['ymd', 'dmy', 'mdy']),
   parts: z
-    .array(z.strictObject({ part: z.enum(['days', 'year_sin', 'year_cos', 'week_sin', 'week_cos', 'day_sin', 'day_cos']), fill: z.number(), shift: z.number(), scale: z.number().positive() }))
+    .array(
+      z.strictObject({
+        part: z.enum(['days', 'year_sin', 'year_cos', 'week_sin', 'week_cos', 'day_sin', 'day_cos']),
+        fill: z.number(),
+        shift: z.number(),
+        scale: z.number().positive(),
+      }),
+    )
     .min(1),
 });
 
@@ -81,7 +88,17 @@ const sequence = z.strictObject({
   truncation: z.enum(['start', 'end']),
 });
 
-export const columnEncoding = z.discriminatedUnion('kind', [numeric, boolean, oneHot, label, target, hash, date, bag, sequence]);
+export const columnEncoding = z.discriminatedUnion('kind', [
+  numeric,
+  boolean,
+  oneHot,
+  label,
+  target,
+  hash,
+  date,
+  bag,
+  sequence,
+]);
 
 /** Rows of `components` are unit vectors; a feature row x becomes components * (x - mean). */
 export const pcaEncoding = z.strictObject({

@@ -86,9 +86,12 @@ export function planText(encoding: TextEncoding, raw: Column, offset: number): C
 }
 
 /** Words or characters of a text, in reading order. */
-export function tokenize(text: string, { level, lowercase }: { readonly level: 'word' | 'character'; readonly lowercase: boolean }): string[] {
+export function tokenize(
+  text: string,
+  { level, lowercase }: { readonly level: 'word' | 'character'; readonly lowercase: boolean },
+): string[] {
   const folded = lowercase ? text.toLowerCase() : text;
-  return level === 'character' ? [...folded] : (folded.match(/[\p{L}\p{N}]+(?:['’][\p{L}\p{N}]+)*/gu) ?? []);
+  return level === 'character' ? Array.from(folded) : (folded.match(/[\p{L}\p{N}]+(?:['’][\p{L}\p{N}]+)*/gu) ?? []);
 }
 
 function sequenceOf(tokens: readonly number[], { length, padding, truncation }: EncodingOf<'sequence'>): number[] {

@@ -25,14 +25,7 @@ export async function readBytes(path: string): Promise<Buffer> {
 }
 
 export type NumericArray =
-  | Uint8Array
-  | Int8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | Float32Array
-  | Float64Array;
+  Uint8Array | Int8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
 
 /** A dense array of numbers, row-major. */
 export interface NumericTensor {

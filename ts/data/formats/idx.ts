@@ -28,7 +28,10 @@ export async function readIdx(path: string): Promise<NumericTensor> {
   }
   const header = 4 + 4 * rank;
   if (bytes.length < header)
-    throw new TensorkilnError('E_DATA', `[idx] ${path}: the file is cut off: expected ${header} bytes of header, got ${bytes.length}.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[idx] ${path}: the file is cut off: expected ${header} bytes of header, got ${bytes.length}.`,
+    );
   const shape = Array.from({ length: rank }, (_, axis) => bytes.readUInt32BE(4 + 4 * axis));
   return { shape, data: elementsOf(bytes.subarray(header), type, { shape, littleEndian: false, place: `[idx] ${path}` }) };
 }

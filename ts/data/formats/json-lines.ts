@@ -22,11 +22,16 @@ export async function readJsonLines(path: string, options: ReadRowsOptions = {})
   const source = await openText(path);
   let line = 0;
   try {
-    const blocks = readBlocks(source, path, { dialect: { delimiter: -1, quote: -1 }, linesBefore: () => Promise.resolve(line) });
+    const blocks = readBlocks(source, path, {
+      dialect: { delimiter: -1, quote: -1 },
+      linesBefore: () => Promise.resolve(line),
+    });
     for await (const block of blocks) {
       if (options.signal?.aborted === true)
         throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: options.signal.reason });
-      const lines = Buffer.from(block.buffer, 0, block.length).toString('utf8').split(/\r\n|\n|\r/);
+      const lines = Buffer.from(block.buffer, 0, block.length)
+        .toString('utf8')
+        .split(/\r\n|\n|\r/);
       lines.pop();
       for (const text of lines) {
         line++;

@@ -42,7 +42,8 @@ export async function* labeledFiles(path: string, options: LabeledFilesOptions):
 /** The label of a path, undefined for a file that does not count. */
 function labelOf(path: string, extensions: readonly string[]): string | undefined {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  const counts = parts.length >= 2 && !parts.some((part) => part.startsWith('.')) && extensions.includes(extname(path).toLowerCase());
+  const counts =
+    parts.length >= 2 && !parts.some((part) => part.startsWith('.')) && extensions.includes(extname(path).toLowerCase());
   return counts ? parts.at(-2) : undefined;
 }
 
@@ -81,9 +82,13 @@ async function* entriesOf(archive: string, { extensions }: LabeledFilesOptions):
     }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TensorkilnError('E_DATA', `[tar] ${archive}: the archive is cut off or damaged: expected a whole one (${reason}). Copy it again.`, {
-      cause,
-    });
+    throw new TensorkilnError(
+      'E_DATA',
+      `[tar] ${archive}: the archive is cut off or damaged: expected a whole one (${reason}). Copy it again.`,
+      {
+        cause,
+      },
+    );
   } finally {
     raw.destroy();
   }

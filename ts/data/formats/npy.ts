@@ -33,17 +33,29 @@ export async function readNpy(path: string): Promise<NumericTensor> {
   const descr = /'descr'\s*:\s*'([<>|=])([a-z])(\d+)'/.exec(header);
   const shapeText = /'shape'\s*:\s*\(([^)]*)\)/.exec(header)?.[1];
   if (bytes.length < end || descr === null || shapeText === undefined)
-    throw new TensorkilnError('E_DATA', `${place}: unknown header: expected descr of a plain number type, fortran_order and shape.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `${place}: unknown header: expected descr of a plain number type, fortran_order and shape.`,
+    );
   if (/'fortran_order'\s*:\s*True/.test(header))
-    throw new TensorkilnError('E_DATA', `${place}: the array is in Fortran order: expected C order. Save it with numpy.ascontiguousarray.`);
-  const shape = shapeText.split(',').filter((part) => part.trim() !== '').map(Number);
+    throw new TensorkilnError(
+      'E_DATA',
+      `${place}: the array is in Fortran order: expected C order. Save it with numpy.ascontiguousarray.`,
+    );
+  const shape = shapeText
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map(Number);
   const layout = { shape, littleEndian: descr[1] !== '>', place };
   const code = `${descr[2] ?? ''}${descr[3] ?? ''}`;
   const data = bytes.subarray(end);
   if (code === 'i8' || code === 'u8') return { shape, data: readInt64(data, code, layout) };
   const type = TYPES[code];
   if (type === undefined)
-    throw new TensorkilnError('E_DATA', `${place}: unknown element type ${code}: expected one of ${Object.keys(TYPES).join(', ')}, i8, u8.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `${place}: unknown element type ${code}: expected one of ${Object.keys(TYPES).join(', ')}, i8, u8.`,
+    );
   return { shape, data: elementsOf(data, type, layout) };
 }
 
@@ -58,6 +70,9 @@ function readInt64(
   return Float64Array.from(integers, (value) => {
     const number = Number(value);
     if (Number.isSafeInteger(number)) return number;
-    throw new TensorkilnError('E_DATA', `${layout.place}: an integer is beyond 2^53: expected numbers that float64 holds exactly.`);
+    throw new TensorkilnError(
+      'E_DATA',
+      `${layout.place}: an integer is beyond 2^53: expected numbers that float64 holds exactly.`,
+    );
   });
 }

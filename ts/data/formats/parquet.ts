@@ -58,7 +58,7 @@ async function query(session: DuckDbSession, path: string, options: ReadParquetO
   collector.declare(names);
   try {
     for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
-      const vectors = names.map((_, index) => (chunk as NonNullable<typeof chunk>).getColumnVector(index));
+      const vectors = names.map((_, index) => (chunk).getColumnVector(index));
       for (let row = 0; row < chunk.rowCount; row++) {
         const cells = names.map((name, index) => [name, plainValue(vectors[index]?.getItem(row))] as const);
         collector.add(Object.fromEntries(cells), `row ${collector.rows + 1}`);
@@ -76,13 +76,16 @@ function plainValue(value: unknown): unknown {
   if ('toDouble' in value && typeof value.toDouble === 'function') return (value.toDouble as () => number)();
   const name = value.constructor.name;
   // Dates and times print as ISO text; lists and structs are refused by the collector.
-  return /Date|Time/.test(name) ? String(value) : value;
+  return /Date|Time/.test(name) ? (value as { toString(): string }).toString() : value;
 }
 
 function duckDbError(path: string, what: string, error: unknown): TensorkilnError {
   // DuckDB's text may quote cells, so only its kind of error is kept.
   const kind = /^([A-Z][A-Za-z ]+ Error)/.exec(error instanceof Error ? error.message : '')?.[1] ?? 'error';
-  return new TensorkilnError('E_DATA', `[parquet] ${path}: ${what} cannot be read (${kind}): expected a whole Parquet file and a valid query over the table data.`);
+  return new TensorkilnError(
+    'E_DATA',
+    `[parquet] ${path}: ${what} cannot be read (${kind}): expected a whole Parquet file and a valid query over the table data.`,
+  );
 }
 
 async function checkMagic(path: string): Promise<void> {
@@ -102,6 +105,8 @@ async function checkMagic(path: string): Promise<void> {
     throw readError(path, cause);
   });
   if (found === MAGIC + MAGIC) return;
-  const reason = found.startsWith(MAGIC) ? 'the file is cut off: expected PAR1 at its end' : 'not a Parquet file: expected PAR1 at its start';
+  const reason = found.startsWith(MAGIC)
+    ? 'the file is cut off: expected PAR1 at its end'
+    : 'not a Parquet file: expected PAR1 at its start';
   throw new TensorkilnError('E_DATA', `[parquet] ${path}: ${reason}. Copy it again.`);
 }

@@ -28,7 +28,11 @@ export async function readPostgres(url: string, query: string, options: ReadRows
   try {
     await client.connect();
   } catch (cause) {
-    throw new TensorkilnError('E_IO', `[postgres] cannot connect to ${place}: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
+    throw new TensorkilnError(
+      'E_IO',
+      `[postgres] cannot connect to ${place}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      { cause },
+    );
   }
   const collector = new RowCollector(`postgres ${place}`, options.naValues ?? DEFAULT_NA_VALUES);
   try {
@@ -42,7 +46,11 @@ export async function readPostgres(url: string, query: string, options: ReadRows
     return collector.finish();
   } catch (cause) {
     if (cause instanceof TensorkilnError) throw cause;
-    throw new TensorkilnError('E_DATA', `[postgres] ${place}: the query failed: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
+    throw new TensorkilnError(
+      'E_DATA',
+      `[postgres] ${place}: the query failed: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      { cause },
+    );
   } finally {
     await client.end();
   }
@@ -52,7 +60,7 @@ export async function readPostgres(url: string, query: string, options: ReadRows
     if (oid === NUMERIC) return Number;
     // Dates come with a blank before the time: parseDate reads both that and the T of ISO.
     if (TIMES.includes(oid)) return (text) => text;
-    return pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown;
+    return (pg.types.getTypeParser as (oid: number, format?: string) => (text: string) => unknown)(oid, format);
   }
 }
 
@@ -64,7 +72,10 @@ function withoutPassword(url: string): string {
 function fromEnvironment(name: string): string {
   const value = process.env[name];
   if (value !== undefined && value !== '') return value;
-  throw new TensorkilnError('E_USAGE', `[postgres] the environment variable ${name} is not set: expected a connection URL in it.`);
+  throw new TensorkilnError(
+    'E_USAGE',
+    `[postgres] the environment variable ${name} is not set: expected a connection URL in it.`,
+  );
 }
 
 async function loadPg(): Promise<{

@@ -32,7 +32,11 @@ export async function readSqlite(path: string, query: string, options: ReadRowsO
     }
   } catch (cause) {
     if (cause instanceof TensorkilnError) throw cause;
-    throw new TensorkilnError('E_DATA', `[sqlite] ${path}: the query failed: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
+    throw new TensorkilnError(
+      'E_DATA',
+      `[sqlite] ${path}: the query failed: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      { cause },
+    );
   } finally {
     database.close();
   }

@@ -59,7 +59,8 @@ export function augment(task: AugmentTask): void {
     const start = index * length;
     for (let place = 0; place < length; place++) {
       const channel = place % channels;
-      out[start + place] = ((image[place] as number) / 255 - (task.mean[channel] as number)) / (task.deviation[channel] as number);
+      out[start + place] =
+        ((image[place] as number) / 255 - (task.mean[channel] as number)) / (task.deviation[channel] as number);
     }
   });
 }
@@ -95,7 +96,11 @@ function geometry(transforms: readonly ImageTransform[], [height, width]: Augmen
         break;
       }
       case 'shift':
-        map = compose(map, { ...IDENTITY, c: random.symmetric(transform.x) * width, f: random.symmetric(transform.y) * height });
+        map = compose(map, {
+          ...IDENTITY,
+          c: random.symmetric(transform.x) * width,
+          f: random.symmetric(transform.y) * height,
+        });
         break;
       case 'crop': {
         const scale = Math.sqrt(transform.minimum + random.unit() * (transform.maximum - transform.minimum));

@@ -44,7 +44,10 @@ export class ImageBatches {
       throw new TensorkilnError('E_USAGE', `[images] invalid batch size: expected an integer >= 1, got ${batchSize}.`);
     for (const values of [mean, deviation]) {
       if (values !== undefined && values.length !== channels)
-        throw new TensorkilnError('E_USAGE', `[images] wrong normalisation: expected ${channels} numbers, one a channel, got ${values.length}.`);
+        throw new TensorkilnError(
+          'E_USAGE',
+          `[images] wrong normalisation: expected ${channels} numbers, one a channel, got ${values.length}.`,
+        );
     }
     this.#set = set;
     this.#options = options;
@@ -109,7 +112,11 @@ export class ImageBatches {
 }
 
 /** Images as they are, scaled only: what validation and test use. @returns [rows, height, width, channels] */
-export function plainImages(set: ImageSet, rows: Int32Array, scale: Pick<ImageBatchesOptions, 'mean' | 'deviation'> = {}): Float32Array {
+export function plainImages(
+  set: ImageSet,
+  rows: Int32Array,
+  scale: Pick<ImageBatchesOptions, 'mean' | 'deviation'> = {},
+): Float32Array {
   const [height, width, channels] = set.shape;
   const out = new Float32Array(rows.length * height * width * channels);
   augment({

@@ -52,9 +52,13 @@ export async function readImageFolder(path: string, options: ImageFolderOptions)
       const plain = channels === 1 ? image.toColourspace('b-w') : image.toColourspace('srgb');
       images.push(await plain.raw().toBuffer());
     } catch (cause) {
-      throw new TensorkilnError('E_DATA', `[images] ${path}: ${file.path} cannot be decoded: expected a whole image. Replace or remove it.`, {
-        cause,
-      });
+      throw new TensorkilnError(
+        'E_DATA',
+        `[images] ${path}: ${file.path} cannot be decoded: expected a whole image. Replace or remove it.`,
+        {
+          cause,
+        },
+      );
     }
     names.push(file.label);
   }

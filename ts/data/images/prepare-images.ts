@@ -14,7 +14,8 @@ export type ImageInput =
 export interface ImageConfig {
   readonly input: ImageInput;
   /** Shares by class at random; or the first and last rows of the file, in its own order. */
-  readonly split: SplitOptions | { readonly method: 'order'; readonly train: number; readonly validation: number; readonly test: number };
+  readonly split:
+    SplitOptions | { readonly method: 'order'; readonly train: number; readonly validation: number; readonly test: number };
 }
 
 /** Images made ready for training. */
@@ -34,8 +35,14 @@ export interface PreparedImages {
  *
  * @throws E_IO, E_DATA when they cannot be read; E_DATA when a part would be empty; E_USAGE for invalid shares or seed; E_ABORTED
  */
-export async function prepareImages({ input, split }: ImageConfig, options: { readonly signal?: AbortSignal } = {}): Promise<PreparedImages> {
-  const set = 'labels' in input ? await readImageArrays(input.path, input.labels) : await readImageFolder(input.path, { ...input, ...options });
+export async function prepareImages(
+  { input, split }: ImageConfig,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<PreparedImages> {
+  const set =
+    'labels' in input
+      ? await readImageArrays(input.path, input.labels)
+      : await readImageFolder(input.path, { ...input, ...options });
   const parts = 'method' in split ? byOrder(set.size, split) : splitRows(set.labels, split);
   for (const part of ['train', 'validation', 'test'] as const) {
     if (parts[part].length === 0 && split[part] > 0)
@@ -48,7 +55,14 @@ export async function prepareImages({ input, split }: ImageConfig, options: { re
     targets: rows.map((row) => set.labels[row] as number),
     targetShape: [],
   });
-  return { set, train: dataset(parts.train), validation: dataset(parts.validation), test: dataset(parts.test), classes: set.classes, split: parts };
+  return {
+    set,
+    train: dataset(parts.train),
+    validation: dataset(parts.validation),
+    test: dataset(parts.test),
+    classes: set.classes,
+    split: parts,
+  };
 }
 
 function byOrder(size: number, shares: { readonly train: number; readonly validation: number }): Split {
