@@ -75,6 +75,8 @@ describe('tensorkiln train', () => {
     expect(log.map((line) => line.event).filter((event) => event !== 'epoch')).toEqual([
       'run_start',
       'data_read',
+      'data_columns',
+      'data_verdict',
       'data_ready',
       'start',
       'end',
@@ -112,6 +114,8 @@ describe('tensorkiln train', () => {
     expect(events.map((event) => event.type)).toEqual([
       'run_start',
       'data_read',
+      'data_columns',
+      'data_verdict',
       'data_ready',
       'start',
       'epoch',
@@ -180,7 +184,11 @@ describe('failures end with code 1 and one readable block', () => {
   const table = (name: string, text: string): readonly string[] => ['--data', write(name, text), '--set', 'data.target=y'];
 
   it.each<[string, () => readonly string[], RegExp]>([
-    ['a missing file', () => ['--data', 'absent.csv'], /^error E_IO: \[csv\] cannot read .*absent\.csv: there is no such file/],
+    [
+      'a missing file',
+      () => ['--data', 'absent.csv'],
+      /^error E_IO: \[read\] cannot read .*absent\.csv: there is no such file/,
+    ],
     ['an empty file', () => table('empty.csv', ''), /^error E_DATA: .*empty\.csv: the file is empty/],
     ['a header alone', () => table('header.csv', 'x,y\n'), /^error E_DATA: .*header line but no rows/],
     [

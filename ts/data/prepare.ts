@@ -33,7 +33,7 @@ export interface DataConfig extends TableInput {
   readonly features?: Readonly<Record<string, FeatureOptions>>;
   readonly split: SplitConfig;
   readonly preprocessing: PreprocessingOptions;
-  /** Rows that repeat an earlier one, target included; default keep. */
+  /** Rows that repeat an earlier one in all feature columns and the target; default keep. */
   readonly duplicates?: 'keep' | 'drop';
   /** Default: iqr, reported. */
   readonly outliers?: OutlierOptions;
@@ -48,7 +48,7 @@ export interface DataCounts {
   readonly rows: number;
   /** Rows left out because their target is missing. */
   readonly missingTarget: number;
-  /** Rows that repeat an earlier one of the same file. */
+  /** Rows that repeat an earlier one of the same file in all feature columns and the target. */
   readonly duplicates: number;
   /** Rows left out as duplicates or outliers, as configured. */
   readonly dropped: number;

@@ -193,7 +193,7 @@ function checkRepeats({ duplicates, rows, overlap, testRows }: VerdictInput): Da
     checks.push({
       id: 'duplicates',
       level: duplicates > rows / 2 ? 'warning' : 'ok',
-      message: `${duplicates} of ${rows} rows repeat an earlier row. To drop them, set data.duplicates to drop.`,
+      message: `${duplicates} of ${rows} rows repeat an earlier row in all columns used. To drop them, set data.duplicates to drop.`,
     });
   }
   if (overlap > 0) {
@@ -201,7 +201,7 @@ function checkRepeats({ duplicates, rows, overlap, testRows }: VerdictInput): Da
       id: 'overlap',
       // A tenth of the test rows seen in training moves any score by more than its uncertainty.
       level: overlap > testRows / 10 ? 'warning' : 'ok',
-      message: `${overlap} of ${testRows} test rows are also in the training part.`,
+      message: `${overlap} of ${testRows} test rows are also in the training part, in all columns used.`,
     });
   }
   return checks;

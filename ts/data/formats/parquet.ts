@@ -58,7 +58,7 @@ async function query(session: DuckDbSession, path: string, options: ReadParquetO
   collector.declare(names);
   try {
     for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
-      const vectors = names.map((_, index) => (chunk).getColumnVector(index));
+      const vectors = names.map((_, index) => chunk.getColumnVector(index));
       for (let row = 0; row < chunk.rowCount; row++) {
         const cells = names.map((name, index) => [name, plainValue(vectors[index]?.getItem(row))] as const);
         collector.add(Object.fromEntries(cells), `row ${collector.rows + 1}`);
