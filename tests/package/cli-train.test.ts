@@ -84,6 +84,8 @@ describe('tensorkiln train', () => {
     expect(log.map((line) => line.event).filter((event) => event !== 'epoch')).toEqual([
       'run_start',
       'data_read',
+      'data_columns',
+      'data_verdict',
       'data_ready',
       'resolved',
       'start',
@@ -98,11 +100,12 @@ describe('tensorkiln train', () => {
     const [first, second] = [newFolder(), newFolder()];
     await train(EXAMPLE, '--output', first, '--set', 'training.epochs=5');
     const resolved = parse(readFileSync(join(first, 'config.resolved.yaml'), 'utf8')) as {
-      data: { path: string; features: object };
+      data: { path: string };
+      features: object;
       training: object;
     };
     expect(resolved.data.path).toBe(PENGUINS);
-    expect(resolved.data.features).toMatchObject({ island: 'categorical', year: 'numeric' });
+    expect(resolved.features).toMatchObject({ island: 'categorical', year: 'numeric' });
     expect(resolved.training).toMatchObject({ epochs: 5, batch_size: 16 });
     expect((await train(join(first, 'config.resolved.yaml'), '--output', second)).code).toBe(0);
     expect(readMetrics(second)).toEqual(readMetrics(first));
@@ -122,6 +125,8 @@ describe('tensorkiln train', () => {
     expect(events.map((event) => event.type)).toEqual([
       'run_start',
       'data_read',
+      'data_columns',
+      'data_verdict',
       'data_ready',
       'resolved',
       'start',
@@ -192,7 +197,11 @@ describe('failures end with code 1 and one readable block', () => {
   const table = (name: string, text: string): readonly string[] => ['--data', write(name, text), '--set', 'data.target=y'];
 
   it.each<[string, () => readonly string[], RegExp]>([
-    ['a missing file', () => ['--data', 'absent.csv'], /^error E_IO: \[csv\] cannot read .*absent\.csv: there is no such file/],
+    [
+      'a missing file',
+      () => ['--data', 'absent.csv'],
+      /^error E_IO: \[read\] cannot read .*absent\.csv: there is no such file/,
+    ],
     ['an empty file', () => table('empty.csv', ''), /^error E_DATA: .*empty\.csv: the file is empty/],
     ['a header alone', () => table('header.csv', 'x,y\n'), /^error E_DATA: .*header line but no rows/],
     [

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, type LoadConfigOptions } from '../../ts/run/config/load.js';
 import { configSchema, schemaAt, type TrainingConfig } from '../../ts/run/config/schema.js';
-import { DEFAULT_NA_VALUES } from '../../ts/data/read-table.js';
+import { DEFAULT_NA_VALUES } from '../../ts/data/csv/read-csv.js';
 
 let folder: string;
 beforeAll(() => {
@@ -35,9 +35,19 @@ async function message(text: string, options?: LoadConfigOptions): Promise<strin
 describe('loadConfig', () => {
   it('fills every default in', async () => {
     expect(await load(MINIMAL)).toEqual({
-      data: { path: join(folder, 'table.csv'), target: 'y', na_values: DEFAULT_NA_VALUES, features: {} },
-      split: { train: 0.7, validation: 0.15, test: 0.15, stratify: true, seed: 0 },
-      preprocessing: { numeric_imputation: 'median', categorical_imputation: 'mode', scaling: 'standard' },
+      data: {
+        path: join(folder, 'table.csv'),
+        target: 'y',
+        na_values: DEFAULT_NA_VALUES,
+        csv: {},
+        replace: {},
+        test_replace: {},
+        duplicates: 'keep',
+        outliers: { method: 'iqr', action: 'report' },
+      },
+      features: {},
+      split: { train: 0.7, validation: 0.15, test: 0.15, method: 'random', stratify: true, seed: 0 },
+      preprocessing: { numeric_imputation: 'median', categorical_imputation: 'mode', scaling: 'standard', encoding: 'one_hot' },
       augmentation: { enabled: false, transforms: [] },
       model: {
         architecture: 'mlp',
@@ -68,10 +78,10 @@ describe('loadConfig', () => {
 
   it('keeps what is written and fills in the rest of a section', async () => {
     const config = await load(
-      `${MINIMAL}  features: {year: categorical}\nsplit: {train: 0.6, validation: 0.2, test: 0.2}\ndevice: cuda:1\n`,
+      `${MINIMAL}features: {year: categorical}\nsplit: {train: 0.6, validation: 0.2, test: 0.2}\ndevice: cuda:1\n`,
     );
-    expect(config.data.features).toEqual({ year: 'categorical' });
-    expect(config.split).toEqual({ train: 0.6, validation: 0.2, test: 0.2, stratify: true, seed: 0 });
+    expect(config.features).toEqual({ year: 'categorical' });
+    expect(config.split).toEqual({ train: 0.6, validation: 0.2, test: 0.2, method: 'random', stratify: true, seed: 0 });
     expect(config.device).toBe('cuda:1');
   });
 
@@ -82,7 +92,7 @@ describe('loadConfig', () => {
       if (typeof node === 'object' && node !== null && !Array.isArray(node))
         for (const [key, value] of Object.entries(node)) visit(value, [...path, key]);
     };
-    visit(configSchema.parse({ data: { path: 'p', target: 't', features: { a: 'ignore' } }, output: 'o', device: 'cpu' }), []);
+    visit(configSchema.parse({ data: { path: 'p', target: 't' }, features: { a: 'ignore' }, output: 'o', device: 'cpu' }), []);
     expect(undescribed).toEqual([]);
   });
 });
@@ -112,7 +122,7 @@ describe('a wrong configuration', () => {
     [
       'an unknown key far from all',
       `${MINIMAL}zzzzzz: 1\n`,
-      /unknown key zzzzzz: expected defaults, data, split, preprocessing, augmentation, model, training, logging, targets, output, device\.$/,
+      /unknown key zzzzzz: expected defaults, data, features, split, preprocessing, augmentation, model, training, logging, targets, output, device\.$/,
     ],
     [
       'a wrong type',
@@ -153,8 +163,8 @@ describe('a wrong configuration', () => {
     ],
     [
       'a wrong feature type',
-      `${MINIMAL}  features: {a: number}\n`,
-      /:4:17: wrong data\.features\.a: expected numeric, categorical or ignore, got "number"\.$/,
+      `${MINIMAL}features: {a: number}\n`,
+      /:4:15: wrong features\.a: expected one of numeric, categorical, boolean, date, text, ignore, or a section.*, got "number"\.$/,
     ],
     [
       'a YAML null among na_values',
@@ -207,8 +217,8 @@ describe('overrides', () => {
   });
 
   it('reach columns whose names hold dots, and sections left empty', async () => {
-    const config = await load(`${MINIMAL}  features:\n`, { set: ['data.features.bill.length=ignore'] });
-    expect(config.data.features).toEqual({ 'bill.length': 'ignore' });
+    const config = await load(`${MINIMAL}features:\n`, { set: ['features.bill.length=ignore'] });
+    expect(config.features).toEqual({ 'bill.length': 'ignore' });
   });
 
   it('resolve paths against the working directory, the file its own against its folder', async () => {
@@ -385,7 +395,6 @@ describe('conflicts and features that are not built', () => {
     ],
     ['model: {architecture: resnet}', /:4:23: model\.architecture: "resnet": this architecture is not built yet: expected mlp/],
     ['model: {pretrained: true}', /model\.pretrained: true: starting from pretrained weights is not built yet/],
-    ['augmentation: {enabled: true}', /augmentation is not built yet/],
   ])('%s', async (text, expected) => {
     expect(await message(`${MINIMAL}${text}\n`)).toMatch(expected);
   });

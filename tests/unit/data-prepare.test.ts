@@ -52,7 +52,7 @@ describe('prepareData', () => {
     }
     // The file lists 152 Adelie, then 124 Gentoo, then 68 Chinstrap: targets must follow their rows.
     expect(Array.from(data.test.targets)).toEqual(Array.from(data.split.test, (row) => (row < 152 ? 0 : row < 276 ? 2 : 1)));
-    expect(events.map((event) => event.type)).toEqual(['data_read', 'data_ready']);
+    expect(events.map((event) => event.type)).toEqual(['data_read', 'data_columns', 'data_verdict', 'data_ready']);
   });
 
   it('scales the training part, and only it, to mean 0 and variance 1', async () => {

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import { styleText } from 'node:util';
-import type { DataCounts } from '../data/index.js';
+import { columnTable, type DataCounts, type DataVerdict } from '../data/index.js';
 import type { TrainingHistory } from '../train/index.js';
 import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
@@ -48,8 +48,7 @@ export class TextReporter implements RunReporter {
         break;
       case 'resolved':
         for (const { key, value, why } of event.decisions)
-          if (!key.startsWith('data.features.') && key !== 'output')
-            this.#line(`Chosen: ${key} = ${String(value)}, because ${why}`);
+          if (!key.startsWith('features.') && key !== 'output') this.#line(`Chosen: ${key} = ${String(value)}, because ${why}`);
         break;
       case 'learning_rate':
         this.#line(`Learning rate lowered from ${event.from} to ${event.to} after epoch ${event.epoch}: no improvement`);
@@ -59,6 +58,12 @@ export class TextReporter implements RunReporter {
         break;
       case 'data_warning':
         this.#line(`${this.#style('yellow', 'Note:')} ${event.message}`);
+        break;
+      case 'data_columns':
+        for (const line of columnTable(event.columns)) this.#line(`  ${line}`);
+        break;
+      case 'data_verdict':
+        this.#verdict(event.verdict, event.forced);
         break;
       case 'data_ready':
         this.#line(describeData(event.counts, event.features));
@@ -112,6 +117,13 @@ export class TextReporter implements RunReporter {
     this.#output.line(text);
   }
 
+  #verdict({ status, checks, advice }: DataVerdict, forced: boolean): void {
+    const color = { ok: 'green', warnings: 'yellow', failed: 'red' } as const;
+    this.#line(`Data: ${this.#style(color[status], status)}${forced ? ', trained all the same (--force)' : ''}`);
+    for (const { id, level, message } of checks) if (id !== 'rows') this.#line(`  ${level}: ${message}`);
+    for (const text of advice) this.#line(`  Advice: ${text}`);
+  }
+
   #result({ test, baselines, verification, targets, files }: RunResult): void {
     const rows: readonly (readonly [string, Scores])[] = [
       ['this model', test],
@@ -136,7 +148,7 @@ export class TextReporter implements RunReporter {
     this.#line(`Open: ${relativePath(files.report)}`);
   }
 
-  #style(format: 'bold' | 'yellow', text: string): string {
+  #style(format: 'bold' | 'green' | 'red' | 'yellow', text: string): string {
     return this.#output.hasColors ? styleText(format, text) : text;
   }
 }

@@ -18,6 +18,7 @@ export interface ConfigOptions {
 }
 
 interface TrainOptions extends ConfigOptions {
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly resume?: boolean;
   readonly repeat?: number;
@@ -40,6 +41,7 @@ export function withConfigOptions(command: Command): Command {
 export function trainCommand(): Command {
   return withConfigOptions(new Command('train'))
     .description('train a model as a configuration says, judge it on held-out rows, export it')
+    .option('--force', 'train although the data failed its validation; the results say so')
     .option('--resume', 'go on with the run in the output folder that was interrupted')
     .option('--repeat <times>', 'train so many times with other seeds; tells mean and deviation', count)
     .option('--json', 'print one JSON object per event and nothing else')
@@ -96,12 +98,25 @@ async function train(file: string, options: TrainOptions): Promise<void> {
           '[train] --resume and --repeat exclude each other: resume the single run in its folder.',
         );
       const { repeatTraining } = await import('../run/series.js');
-      const series = await repeatTraining(config, options.repeat, { name, signal, onEvent });
+      const series = await repeatTraining(config, options.repeat, {
+        name,
+        force: options.force ?? false,
+        signal,
+        onEvent,
+      });
       reporter.series(series);
       return series.runs;
     }
     const { runTraining } = await import('../run/run-training.js');
-    return [await runTraining(config, { name, resume: options.resume ?? false, signal, onEvent })];
+    return [
+      await runTraining(config, {
+        name,
+        resume: options.resume ?? false,
+        force: options.force ?? false,
+        signal,
+        onEvent,
+      }),
+    ];
   });
 }
 

@@ -1,107 +1,156 @@
 import { TensorkilnError } from '../errors.js';
-import type { ColumnProfile } from './read-table.js';
+import type { FeatureOptions, FeatureType } from './feature-options.js';
+import type { ColumnProfile } from './profile.js';
 import { missingColumn } from './table.js';
 
-export type FeatureType = 'numeric' | 'categorical' | 'ignore';
+export type Task = 'classification' | 'regression';
+export type ColumnType = Exclude<FeatureType, 'ignore'>;
 
 /** What a column is used for, and why. */
 export interface ColumnReport {
   readonly name: string;
   readonly role: 'target' | 'feature' | 'ignored';
-  readonly type: 'numeric' | 'categorical';
+  readonly type: ColumnType;
   /** Why it has this role and type, in words for people. */
   readonly reason: string;
   readonly missing: number;
+  /** A lower bound for a column of very many different numbers. */
   readonly distinct: number;
 }
 
 export interface ColumnDecisions {
+  readonly task: Task;
   /** In file order. */
   readonly columns: readonly ColumnReport[];
   /** Things a user should look at. */
   readonly warnings: readonly string[];
 }
 
-/** Above this many categories one-hot columns outweigh what they tell; such a text column is left out unless the config says categorical. */
+export interface DecideOptions {
+  readonly target: string;
+  /** Default: regression for a target of numbers with fractions or with very many different ones, else classification. */
+  readonly task?: Task;
+  readonly features?: Readonly<Record<string, FeatureOptions>>;
+  /** Columns that are no features because the split goes by them. */
+  readonly reserved?: readonly string[];
+}
+
+/** Above this many categories one-hot columns outweigh what they tell; such a text column is left out unless the config names it. */
 export const MAX_CATEGORIES = 100;
 /** A table shorter than this says nothing about whether distinct values are identifiers. */
 const MIN_ROWS_FOR_IDENTIFIER = 20;
 /** From this share of numbers on, a text column is more likely numeric with an unknown spelling of "missing". */
 const MOSTLY_NUMBERS = 0.9;
+/** From this many words a cell on, on average, different texts are sentences, not identifiers. */
+const WORDS_OF_TEXT = 4;
 const IDENTIFIER_NAME = /^(id|index|idx|row|unnamed.*|.*[_ -](id|index)|.*Id)$/;
 
 /**
  * Decides role and type of every column from its profile.
  *
- * Numeric: every present cell is a number. Ignored: empty or constant columns; identifiers (all present cells differ, and the column is
- * text, or counts up without a gap, or is named like an identifier); text with more than 100 categories. The rest is categorical.
- * `overrides` win over all of this.
+ * Numeric: every present cell is a number. Boolean: a pair such as yes and no. Date: every present cell is one. Text: many different cells
+ * of several words. Ignored: empty or constant columns; identifiers (all present cells differ, and the column is short text, or counts up
+ * without a gap, or is named like an identifier); text with more than 100 categories. The rest is categorical. `features` wins over this.
  *
- * @throws E_DATA when the target or an overridden column is not in the table, the target cannot be a class label, or no feature is left
+ * @throws E_DATA when the target or a column under `features` is not in the table, the target does not fit the task, or no feature is left
  */
-export function decideColumns(
-  profiles: readonly ColumnProfile[],
-  target: string,
-  overrides: Readonly<Record<string, FeatureType>> = {},
-): ColumnDecisions {
+export function decideColumns(profiles: readonly ColumnProfile[], options: DecideOptions): ColumnDecisions {
+  const { target, features = {}, reserved = [] } = options;
   const names = profiles.map((profile) => profile.name);
-  for (const name of [target, ...Object.keys(overrides)]) {
-    if (!names.includes(name)) throw missingColumn(name === target ? 'data.target' : 'data.features', name, names);
+  for (const name of [target, ...Object.keys(features), ...reserved]) {
+    if (!names.includes(name)) throw missingColumn(placeOf(name, options), name, names);
   }
-  if (Object.hasOwn(overrides, target)) {
-    throw new TensorkilnError(
-      'E_DATA',
-      `[data.features] "${target}" is the target: expected only feature columns under data.features.`,
-    );
+  if (Object.hasOwn(features, target)) {
+    throw new TensorkilnError('E_DATA', `[features] "${target}" is the target: expected only feature columns under features.`);
   }
   const warnings: string[] = [];
+  let task: Task = 'classification';
   const columns = profiles.map((profile): ColumnReport => {
     const base = { name: profile.name, missing: profile.missing, distinct: profile.distinct };
-    if (profile.name === target) return { ...base, role: 'target', type: 'categorical', reason: checkTarget(profile) };
-    const override = overrides[profile.name];
-    if (override === 'ignore')
-      return {
-        ...base,
-        role: 'ignored',
-        type: isNumeric(profile) ? 'numeric' : 'categorical',
-        reason: 'ignored in the configuration',
-      };
-    if (override !== undefined) return { ...base, role: 'feature', type: override, reason: `${override} in the configuration` };
-    return { ...base, ...infer(profile, warnings) };
+    if (profile.name === target) {
+      task = options.task ?? inferTask(profile);
+      const type = task === 'regression' ? 'numeric' : 'categorical';
+      return { ...base, role: 'target', type, reason: checkTarget(profile, task) };
+    }
+    const wanted = features[profile.name]?.type;
+    if (wanted === 'ignore')
+      return { ...base, role: 'ignored', type: plainType(profile), reason: 'ignored in the configuration' };
+    if (wanted !== undefined) return { ...base, role: 'feature', type: wanted, reason: `${wanted} in the configuration` };
+    if (reserved.includes(profile.name))
+      return { ...base, role: 'ignored', type: plainType(profile), reason: 'the split goes by it' };
+    return { ...base, ...infer(profile, { warnings, isNamed: Object.hasOwn(features, profile.name) }) };
   });
   if (!columns.some((column) => column.role === 'feature')) {
     throw new TensorkilnError(
       'E_DATA',
-      `[data] no feature column is left beside the target "${target}". Name some under data.features.`,
+      `[data] no feature column is left beside the target "${target}". Name some under features.`,
     );
   }
-  return { columns, warnings };
+  return { task, columns, warnings };
 }
 
-function infer(profile: ColumnProfile, warnings: string[]): Pick<ColumnReport, 'role' | 'type' | 'reason'> {
+function placeOf(name: string, { target, features = {} }: DecideOptions): string {
+  return name === target ? 'data.target' : Object.hasOwn(features, name) ? 'features' : 'split.by';
+}
+
+interface InferContext {
+  readonly warnings: string[];
+  /** Whether the configuration names the column, if only to say how it is to be encoded: then it is wanted. */
+  readonly isNamed: boolean;
+}
+
+function infer(profile: ColumnProfile, { warnings, isNamed }: InferContext): Pick<ColumnReport, 'role' | 'type' | 'reason'> {
   const { name, present, numbers, distinct } = profile;
-  const numeric = isNumeric(profile);
-  const type = numeric ? 'numeric' : 'categorical';
+  const type = plainType(profile);
   if (present === 0) return { role: 'ignored', type, reason: 'every cell is missing' };
   if (distinct === 1) return { role: 'ignored', type, reason: 'every present cell is the same' };
-  if (looksLikeIdentifier(profile)) {
-    warnings.push(`Column "${name}" looks like an identifier and is ignored. To use it, name it under data.features.`);
+  if (!isNamed && looksLikeIdentifier(profile)) {
+    warnings.push(`Column "${name}" looks like an identifier and is ignored. To use it, name it under features.`);
     return { role: 'ignored', type, reason: 'looks like an identifier' };
   }
-  if (numeric) return { role: 'feature', type, reason: 'every present cell is a number' };
+  switch (type) {
+    case 'numeric':
+      return { role: 'feature', type, reason: 'every present cell is a number' };
+    case 'boolean':
+      return { role: 'feature', type, reason: 'every present cell is yes or no' };
+    case 'date':
+      return { role: 'feature', type, reason: 'every present cell is a date' };
+    case 'text':
+      return { role: 'feature', type, reason: `text of ${Math.round(profile.words)} words on average` };
+    case 'categorical':
+      break;
+  }
   if (numbers / present >= MOSTLY_NUMBERS) {
     warnings.push(
       `Column "${name}": ${numbers} of ${present} cells are numbers, the other ${present - numbers} are not, so it counts as text. ` +
         `If they stand for missing values, add their spelling to data.na_values.`,
     );
-  }
-  if (distinct > MAX_CATEGORIES) {
+  } else if (profile.grouped > 0 && (profile.grouped + numbers) / present >= MOSTLY_NUMBERS) {
     warnings.push(
-      `Column "${name}" has ${distinct} categories and is ignored. To use it, set data.features.${name} to categorical.`,
+      `Column "${name}": ${profile.grouped} of ${present} cells look like numbers with thousands signs, so it counts as text. ` +
+        `To read them as numbers, set data.csv.thousands.`,
+    );
+  }
+  if (distinct > MAX_CATEGORIES && !isNamed) {
+    warnings.push(
+      `Column "${name}" has ${distinct} categories and is ignored. To use it, set features.${name}.encoding to hash or target.`,
     );
     return { role: 'ignored', type, reason: `text with ${distinct} categories (limit ${MAX_CATEGORIES})` };
   }
-  return { role: 'feature', type, reason: `text with ${distinct} categories` };
+  return { role: 'feature', type, reason: categoricalReason(profile) };
+}
+
+function categoricalReason({ distinct, leadingZeros, inexact }: ColumnProfile): string {
+  const why = leadingZeros > 0 ? ', digits with leading zeros' : inexact > 0 ? ', integers beyond 2^53' : '';
+  return `text with ${distinct} categories${why}`;
+}
+
+/** The type by content alone. */
+function plainType(profile: ColumnProfile): ColumnType {
+  if (isNumeric(profile)) return 'numeric';
+  if (profile.isBoolean) return 'boolean';
+  if (profile.dateOrder !== undefined) return 'date';
+  return profile.words >= WORDS_OF_TEXT && profile.distinct > MAX_CATEGORIES ? 'text' : 'categorical';
 }
 
 function isNumeric(profile: ColumnProfile): boolean {
@@ -109,28 +158,41 @@ function isNumeric(profile: ColumnProfile): boolean {
 }
 
 function looksLikeIdentifier(profile: ColumnProfile): boolean {
-  const { name, present, distinct, integers, minimum, maximum } = profile;
-  if (present < MIN_ROWS_FOR_IDENTIFIER || distinct < present) return false;
-  if (!isNumeric(profile)) return true;
+  const { name, present, distinct, distinctExact, integers, minimum, maximum } = profile;
+  if (present < MIN_ROWS_FOR_IDENTIFIER || !distinctExact || distinct < present) return false;
+  const type = plainType(profile);
+  if (type !== 'numeric') return type === 'categorical';
   return integers === present && (IDENTIFIER_NAME.test(name) || maximum - minimum === present - 1);
 }
 
+function manyValues({ distinct, present }: ColumnProfile): boolean {
+  return distinct > Math.max(MAX_CATEGORIES, present / 10) || (distinct === present && present >= MIN_ROWS_FOR_IDENTIFIER);
+}
+
+function inferTask(profile: ColumnProfile): Task {
+  return isNumeric(profile) && (profile.integers < profile.present || manyValues(profile)) ? 'regression' : 'classification';
+}
+
 /** @returns the reason text of a usable target */
-function checkTarget(profile: ColumnProfile): string {
+function checkTarget(profile: ColumnProfile, task: Task): string {
   const { name, present, distinct } = profile;
   if (present === 0) throw new TensorkilnError('E_DATA', `[data.target] every cell of the target "${name}" is missing.`);
   if (distinct === 1) {
     throw new TensorkilnError(
       'E_DATA',
-      `[data.target] the target "${name}" has one class only: expected at least two different values.`,
+      `[data.target] the target "${name}" has one ${task === 'regression' ? 'value' : 'class'} only: expected at least two different values.`,
     );
   }
-  const fractions = isNumeric(profile) && profile.integers < present;
-  if (
-    fractions ||
-    distinct > Math.max(MAX_CATEGORIES, present / 10) ||
-    (distinct === present && present >= MIN_ROWS_FOR_IDENTIFIER)
-  ) {
+  if (task === 'regression') {
+    if (!isNumeric(profile)) {
+      throw new TensorkilnError(
+        'E_DATA',
+        `[data.target] the target "${name}" is not numeric: expected numbers for regression, got ${present - profile.numbers} other cells of ${present}.`,
+      );
+    }
+    return 'the target, a number';
+  }
+  if (manyValues(profile)) {
     throw new TensorkilnError(
       'E_DATA',
       `[data.target] the target "${name}" is not a class label: expected few repeating values, got ${distinct} different ` +

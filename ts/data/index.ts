@@ -1,9 +1,27 @@
-/** From files to datasets: tables, column inference, splits, preprocessing. Needs no backend. */
-export { decideColumns, MAX_CATEGORIES, type ColumnDecisions, type ColumnReport, type FeatureType } from './columns.js';
+/** From files to datasets: tables, column inference, splits, preprocessing, images. Needs no backend. */
+export {
+  decideColumns,
+  MAX_CATEGORIES,
+  type ColumnDecisions,
+  type ColumnReport,
+  type ColumnType,
+  type DecideOptions,
+  type Task,
+} from './columns.js';
+export { DEFAULT_NA_VALUES } from './csv/read-csv.js';
+export type { CsvOptions } from './csv/dialect.js';
 export type { Dataset } from './dataset.js';
-export { POOL_FROM_CELLS, type MatrixFillerOptions } from './matrix-filler.js';
+export type { CategoricalEncoding, FeatureOptions, FeatureType, TextOptions } from './feature-options.js';
+export { POOL_FROM_CELLS } from './matrix-filler.js';
+export type { ImageTransform } from './images/augment.js';
+export { ImageBatches, plainImages, type ImageBatch, type ImageBatchesOptions } from './images/image-batches.js';
+export { readImageArrays, readImageFolder, type ImageFolderOptions, type ImageSet } from './images/image-set.js';
+export { prepareImages, type ImageConfig, type ImageInput, type PreparedImages } from './images/prepare-images.js';
+export type { OutlierOptions, OutlierReport } from './outliers.js';
+export type { SplitConfig } from './partition.js';
 export {
   prepareData,
+  type ColumnTreatment,
   type DataConfig,
   type DataCounts,
   type DataEvent,
@@ -15,24 +33,18 @@ export {
   DEFAULT_PREPROCESSING,
   type CategoricalImputation,
   type NumericImputation,
+  type PcaOptions,
   type PreprocessingOptions,
   type Scaling,
 } from './preprocessing-options.js';
-export {
-  Preprocessor,
-  type ColumnEncoding,
-  type NumericEncoding,
-  type OneHotEncoding,
-  type SavedPreprocessor,
-} from './preprocessor.js';
+export { Preprocessor, type FeatureBlock, type FeatureColumn, type FitOptions, type InputReport } from './preprocessor.js';
+export type { ColumnEncoding, NumericEncoding, OneHotEncoding, PcaEncoding, SavedPreprocessor } from './encodings/schemas.js';
+export { profileTable, type ColumnProfile } from './profile.js';
 export { SeededRandom } from './random.js';
-export {
-  DEFAULT_NA_VALUES,
-  openTable,
-  type ColumnProfile,
-  type ColumnRequest,
-  type OpenTableOptions,
-  type TableSource,
-} from './read-table.js';
-export { splitRows, type Split, type SplitOptions } from './split.js';
+export { formatOf, readTable, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
+export { kFold, splitByGroup, splitByTime } from './split-methods.js';
+export { splitRows, type Split, type SplitOptions, type SplitShares } from './split.js';
 export { categoricalColumn, numericColumn, Table, type CategoricalColumn, type Column, type NumericColumn } from './table.js';
+export { columnTable } from './treatment.js';
+export type { CheckLevel, DataCheck, DataVerdict } from './verdict.js';
+export { WorkerPool } from './worker-pool.js';

@@ -1,33 +1,59 @@
 import { TensorkilnError } from '../errors.js';
-import { decideColumns, type ColumnReport, type FeatureType } from './columns.js';
+import { asCategories, asNumbers } from './cast.js';
+import { fingerprint, loadPrepared, savePrepared } from './cache.js';
+import { decideColumns, type ColumnReport, type Task } from './columns.js';
 import type { Dataset } from './dataset.js';
-import { MatrixFiller, type MatrixFillerOptions } from './matrix-filler.js';
+import { partition, type SplitConfig } from './partition.js';
+import type { FeatureOptions } from './feature-options.js';
+import { fillMatrix } from './matrix-filler.js';
+import { findOutliers, type OutlierOptions, type OutlierReport } from './outliers.js';
 import type { PreprocessingOptions } from './preprocessing-options.js';
 import { Preprocessor } from './preprocessor.js';
-import { openTable, type ColumnRequest } from './read-table.js';
-import { splitRows, type Split, type SplitOptions } from './split.js';
-import { sortCategories, Table, type CategoricalColumn } from './table.js';
+import { profileTable, type ColumnProfile } from './profile.js';
+import { appendRows, readTable, shownPath, type TableInput } from './read-table.js';
+import { countShared, hashRows, repeatedRows, type RowHashes } from './row-hash.js';
+import type { Split } from './split.js';
+import { findLeaks, measureDrift, type TargetColumn } from './suspects.js';
+import type { TargetValues } from './encodings/target-means.js';
+import { type Table, type CategoricalColumn } from './table.js';
+import { treatmentOf } from './treatment.js';
+import { judge, type DataVerdict } from './verdict.js';
+import { WorkerPool } from './worker-pool.js';
 
-export interface DataConfig {
-  /** CSV file. */
-  readonly path: string;
-  /** Column with the class of each row. */
+export interface DataConfig extends TableInput {
+  /** A second table of the same columns whose rows are the test part; the split then divides the first into training and validation. */
+  readonly testPath?: string;
+  /** As `replace`, for the second table alone. */
+  readonly testReplace?: TableInput['replace'];
+  /** Column with the class or value of each row. */
   readonly target: string;
-  /** Spellings of a missing cell; default DEFAULT_NA_VALUES. */
-  readonly naValues?: readonly string[];
-  /** Columns whose type is not to be inferred. */
-  readonly features?: Readonly<Record<string, FeatureType>>;
-  readonly split: SplitOptions;
+  /** Default: inferred from the target. */
+  readonly task?: Task;
+  /** Columns whose type or treatment is not to be inferred. */
+  readonly features?: Readonly<Record<string, FeatureOptions>>;
+  readonly split: SplitConfig;
   readonly preprocessing: PreprocessingOptions;
+  /** Rows that repeat an earlier one in all feature columns and the target; default keep. */
+  readonly duplicates?: 'keep' | 'drop';
+  /** Default: iqr, reported. */
+  readonly outliers?: OutlierOptions;
+  /** Keeps prepared data in this folder, under a hash of the files and of this configuration; default: nothing is kept. */
+  readonly cacheFolder?: string;
 }
 
 export type PartName = 'train' | 'validation' | 'test';
 
 export interface DataCounts {
-  /** Rows in the file. */
+  /** Rows in the file, or files. */
   readonly rows: number;
   /** Rows left out because their target is missing. */
   readonly missingTarget: number;
+  /** Rows that repeat an earlier one of the same file in all feature columns and the target. */
+  readonly duplicates: number;
+  /** Rows left out as duplicates or outliers, as configured. */
+  readonly dropped: number;
+  /** Rows of the test part that are also in the training part, target included. */
+  readonly overlap: number;
   readonly train: number;
   readonly validation: number;
   readonly test: number;
@@ -35,152 +61,362 @@ export interface DataCounts {
   readonly perClass: readonly (Readonly<Record<PartName, number>> & { readonly name: string })[];
 }
 
-/** A table made ready for training a classifier. */
+/** A table made ready for training. */
 export interface PreparedData {
+  readonly task: Task;
   readonly train: Dataset;
   readonly validation: Dataset;
   readonly test: Dataset;
   /** Fitted on the training part alone. */
   readonly preprocessor: Preprocessor;
-  /** Class names by index: sorted, numbers in numeric order. */
+  /** Class names by index: sorted, numbers in numeric order; empty for regression. */
   readonly classes: readonly string[];
   readonly columns: readonly ColumnReport[];
+  readonly profiles: readonly ColumnProfile[];
   readonly counts: DataCounts;
-  /** Table rows (from 0, in file order) of each part. */
+  readonly outliers: readonly OutlierReport[];
+  readonly verdict: DataVerdict;
+  /** Whether training goes on although the verdict is `failed`. */
+  readonly forced: boolean;
+  /** Table rows (from 0, in file order, those of the second file after the first's) of each part. */
   readonly split: Split;
   readonly warnings: readonly string[];
+}
+
+/** A column as it is shown before training. */
+export interface ColumnTreatment extends ColumnReport {
+  /** What is done with its cells, in words for people; empty where nothing is. */
+  readonly treatment: string;
 }
 
 /** What prepareData tells while it works, in this order; warnings come as they arise. */
 export type DataEvent =
   | { readonly type: 'data_read'; readonly path: string; readonly rows: number; readonly columns: number }
   | { readonly type: 'data_warning'; readonly message: string }
+  | { readonly type: 'data_columns'; readonly columns: readonly ColumnTreatment[] }
+  | { readonly type: 'data_verdict'; readonly verdict: DataVerdict; readonly forced: boolean }
   | { readonly type: 'data_ready'; readonly counts: DataCounts; readonly features: number };
 
-export interface PrepareOptions extends MatrixFillerOptions {
+export interface PrepareOptions {
+  /** Go on although the verdict is `failed`; the result says so. Default false. */
+  readonly force?: boolean;
+  /** Matrices with at least this many cells are filled by worker threads; default POOL_FROM_CELLS. */
+  readonly poolFromCells?: number;
+  /** Worker threads; default: what the machine or container gives. */
+  readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: DataEvent) => void;
 }
 
 /**
- * From a CSV file to three datasets of float32 features and int32 classes: reads, infers columns, drops rows without a target (counted),
- * splits, fits the preprocessor on the training part, fills the matrices.
+ * From a table to three datasets of float32 features and int32 classes or float32 values: reads, infers columns, leaves rows without a
+ * target out (counted), splits, judges, fits the preprocessor on the training part, fills the matrices.
  *
  * The same file, config and seed give the same bits on every machine.
  *
- * @throws E_IO when the file cannot be read; E_DATA when it cannot be used for this; E_USAGE for invalid shares or seed; E_ABORTED
+ * @throws E_IO when the file cannot be read; E_DATA when it cannot be used for this, or the verdict is `failed` without `force`; E_USAGE
+ *         for invalid shares or seed; E_ABORTED
  */
 export async function prepareData(config: DataConfig, options: PrepareOptions = {}): Promise<PreparedData> {
-  const emit = options.onEvent ?? ((): void => undefined);
-  const warnings: string[] = [];
-  const warn = (message: string): void => {
-    warnings.push(message);
-    emit({ type: 'data_warning', message });
+  const { cacheFolder = '' } = config;
+  const key = await fingerprint(config);
+  const cached = key === undefined ? undefined : await loadPrepared(cacheFolder, key);
+  // What was once forced must be forced again.
+  if (cached !== undefined && (!cached.data.forced || options.force === true)) {
+    for (const event of cached.events) options.onEvent?.(event);
+    return cached.data;
+  }
+  const pool = new WorkerPool(options.threads);
+  const events: DataEvent[] = [];
+  const onEvent = (event: DataEvent): void => {
+    events.push(event);
+    options.onEvent?.(event);
   };
-
-  const { table, target, columns, missingTarget } = await readColumns(config, options, { emit, warn });
-  const labeled = Int32Array.from(target.codes.keys()).filter((row) => (target.codes[row] ?? -1) >= 0);
-  const labels = labeled.map((row) => target.codes[row] ?? 0);
-  const parts = mapParts(splitRows(labels, config.split), (rows) => rows.map((index) => labeled[index] ?? 0));
-  const counts = countRows(parts, target, { rows: table.rowCount, missingTarget });
-  checkParts(counts, config, warn);
-
-  const preprocessor = Preprocessor.fit(table, parts.train, config.preprocessing);
-  const plan = preprocessor.plan(table);
-  const filler = new MatrixFiller(options);
   try {
-    const dataset = async (rows: Int32Array): Promise<Dataset> => ({
-      size: rows.length,
-      featureShape: [plan.width],
-      features: await filler.fill(plan, rows, options.signal),
-      targets: rows.map((row) => target.codes[row] ?? 0),
-      targetShape: [],
-    });
-    const [train, validation, test] = [await dataset(parts.train), await dataset(parts.validation), await dataset(parts.test)];
-    emit({ type: 'data_ready', counts, features: plan.width });
-    return { train, validation, test, preprocessor, classes: target.categories, columns, counts, split: parts, warnings };
+    const data = await new Preparation(config, { ...options, onEvent }, pool).run();
+    if (key !== undefined) await savePrepared(cacheFolder, key, { data, events });
+    return data;
   } finally {
-    await filler.close();
+    await pool.close();
   }
 }
 
-interface ReadColumns {
-  /** The feature columns. */
+/** What was read and decided. */
+interface Loaded {
   readonly table: Table;
-  readonly target: CategoricalColumn;
+  /** Rows of the first file; those of a second follow. */
+  readonly firstRows: number;
+  readonly profiles: readonly ColumnProfile[];
+  readonly task: Task;
   readonly columns: readonly ColumnReport[];
-  readonly missingTarget: number;
+  readonly target: TargetColumn;
 }
 
-async function readColumns(
-  config: DataConfig,
-  options: PrepareOptions,
-  hooks: { readonly emit: (event: DataEvent) => void; readonly warn: (message: string) => void },
-): Promise<ReadColumns> {
-  const source = await openTable(config.path, {
-    ...(config.naValues === undefined ? {} : { naValues: config.naValues }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
-  try {
-    hooks.emit({ type: 'data_read', path: config.path, rows: source.rowCount, columns: source.profiles.length });
-    const { columns, warnings } = decideColumns(source.profiles, config.target, config.features);
-    warnings.forEach(hooks.warn);
-    const features = columns.filter((column) => column.role === 'feature');
-    const requests = features.map((column): ColumnRequest => ({ name: column.name, kind: column.type }));
-    const read = await source.read([...requests, { name: config.target, kind: 'categorical' }]);
-    const target = read.column(config.target);
-    if (target.kind !== 'categorical')
-      throw new TensorkilnError('E_INTERNAL', '[data] the target was read with the wrong type.');
-    const missingTarget = target.codes.reduce((count, code) => count + (code < 0 ? 1 : 0), 0);
-    if (missingTarget > 0)
-      hooks.warn(`${missingTarget} of ${source.rowCount} rows have no value in the target "${target.name}" and are left out.`);
-    const table = new Table(
-      features.map((column) => read.column(column.name)),
-      source.rowCount,
+class Preparation {
+  readonly #config: DataConfig;
+  readonly #options: PrepareOptions;
+  readonly #pool: WorkerPool;
+  readonly #warnings: string[] = [];
+
+  constructor(config: DataConfig, options: PrepareOptions, pool: WorkerPool) {
+    this.#config = config;
+    this.#options = options;
+    this.#pool = pool;
+  }
+
+  async run(): Promise<PreparedData> {
+    const config = this.#config;
+    const loaded = await this.#load();
+    const { table, task, columns, profiles, target } = loaded;
+    const featureColumns = columns.filter(({ role }) => role === 'feature');
+    const hashes = hashRows(
+      [...featureColumns.map(({ name }) => table.column(name)), table.column(config.target)],
+      table.rowCount,
     );
-    return { table, target: mergeNumberSpellings(target), columns, missingTarget };
-  } finally {
-    source.close();
+    const { parts, counts, outliers } = this.#divide(loaded, hashes);
+    this.#checkParts(counts);
+    const verdict = judge({
+      task,
+      columns,
+      profiles,
+      rows: counts.rows,
+      missingTarget: counts.missingTarget,
+      classes: counts.perClass.map(({ name, train, validation, test }) => ({ name, rows: train + validation + test })),
+      duplicates: counts.duplicates,
+      overlap: counts.overlap,
+      testRows: counts.test,
+      outliers,
+      leaks: findLeaks(table, parts.train, columns, target),
+      drift: measureDrift(table, parts.train, columns, { target, splitByTime: config.split.method === 'time' }),
+    });
+    const { signal } = this.#options;
+    const fitOptions = {
+      preprocessing: config.preprocessing,
+      features: featureColumns.map(({ name, type }) => ({ name, type, options: config.features?.[name] ?? {} })),
+      target: targetValues(target, config.target),
+    };
+    const inPool = { pool: this.#pool, ...(signal === undefined ? {} : { signal }) };
+    const preprocessor = await Preprocessor.fitInPool(table, parts.train, fitOptions, inPool);
+    this.#emit({
+      type: 'data_columns',
+      columns: columns.map((column) => ({ ...column, treatment: treatmentOf(column, preprocessor, config.preprocessing) })),
+    });
+    const forced = this.#pronounce(verdict);
+    const data = await this.#fill(loaded, parts, preprocessor);
+    this.#emit({ type: 'data_ready', counts, features: preprocessor.featureNames.length });
+    const classes = target.task === 'classification' ? target.classes : [];
+    const warnings = this.#warnings;
+    return {
+      task,
+      ...data,
+      preprocessor,
+      classes,
+      columns,
+      profiles,
+      counts,
+      outliers,
+      verdict,
+      forced,
+      split: parts,
+      warnings,
+    };
+  }
+
+  #emit(event: DataEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  #warn(message: string): void {
+    this.#warnings.push(message);
+    this.#emit({ type: 'data_warning', message });
+  }
+
+  async #load(): Promise<Loaded> {
+    const { target: name, features = {}, split, testPath, task: wanted } = this.#config;
+    const first = await this.#read(this.#config);
+    const profiles = await profileTable(first, this.#pool);
+    const reserved = split.by === undefined ? [] : [split.by];
+    const { task, columns, warnings } = decideColumns(profiles, {
+      target: name,
+      features,
+      reserved: split.method === 'grouped' ? reserved : [],
+      ...(wanted === undefined ? {} : { task: wanted }),
+    });
+    warnings.forEach((message) => {
+      this.#warn(message);
+    });
+    let table = first;
+    if (testPath !== undefined) {
+      const { testReplace } = this.#config;
+      const second = await this.#read({
+        ...this.#config,
+        path: testPath,
+        ...(testReplace === undefined ? {} : { replace: testReplace }),
+      });
+      table = appendRows(first, second, `test file ${testPath}`);
+    }
+    return { table, firstRows: first.rowCount, profiles, task, columns, target: targetColumn(table, name, task) };
+  }
+
+  async #read(input: TableInput): Promise<Table> {
+    const { features = {} } = this.#config;
+    const numeric = Object.entries(features).filter(([, { type }]) => type === 'numeric');
+    const { signal } = this.#options;
+    const table = await readTable(input, {
+      pool: this.#pool,
+      kinds: Object.fromEntries(numeric.map(([name]) => [name, 'numeric' as const])),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    this.#emit({ type: 'data_read', path: shownPath(input.path), rows: table.rowCount, columns: table.columns.length });
+    return table;
+  }
+
+  #divide(loaded: Loaded, hashes: RowHashes): { parts: Split; counts: DataCounts; outliers: readonly OutlierReport[] } {
+    const { table, firstRows, target } = loaded;
+    const { duplicates, outliers: outlierOptions = { method: 'iqr' }, target: name } = this.#config;
+    const hasTarget = (row: number): boolean =>
+      target.task === 'classification' ? (target.codes[row] as number) >= 0 : !Number.isNaN(target.values[row]);
+    const all = Int32Array.from({ length: table.rowCount }, (_, row) => row);
+    const labeled = all.filter(hasTarget);
+    const missingTarget = all.length - labeled.length;
+    if (missingTarget > 0)
+      this.#warn(`${missingTarget} of ${all.length} rows have no value in the target "${name}" and are left out.`);
+    const own = labeled.filter((row) => row < firstRows);
+    const repeats = repeatedRows(hashes, own);
+    const repeated = new Set(duplicates === 'drop' ? repeats : []);
+    const usable = own.filter((row) => !repeated.has(row));
+    const second = table.rowCount > firstRows ? labeled.filter((row) => row >= firstRows) : undefined;
+    const split = partition(table, usable, { split: this.#config.split, target, test: second });
+    const { reports, parts } = this.#outliers(loaded, split, outlierOptions);
+    const dropped = repeated.size + split.train.length - parts.train.length;
+    if (dropped > 0)
+      this.#warn(
+        `${dropped} rows are dropped as configured: ${repeated.size} duplicates, ${dropped - repeated.size} outliers.`,
+      );
+    const perClass = target.task === 'classification' ? countClasses(parts, target) : [];
+    const counts = {
+      rows: table.rowCount,
+      missingTarget,
+      duplicates: repeats.length,
+      dropped,
+      overlap: countShared(hashes, parts.test, parts.train),
+      train: parts.train.length,
+      validation: parts.validation.length,
+      test: parts.test.length,
+      perClass,
+    };
+    return { parts, counts, outliers: reports };
+  }
+
+  #outliers(
+    { table, columns }: Loaded,
+    split: Split,
+    options: OutlierOptions,
+  ): { reports: readonly OutlierReport[]; parts: Split } {
+    const outside = new Set<number>();
+    const reports: OutlierReport[] = [];
+    for (const { name, role, type } of columns) {
+      const column = role === 'feature' && type === 'numeric' ? asNumbers(table.column(name), 'features') : undefined;
+      if (column === undefined) continue;
+      const { report, rows } = findOutliers(column, split.train, options);
+      reports.push(report);
+      if (options.action === 'drop') for (const row of rows) outside.add(row);
+    }
+    return { reports, parts: { ...split, train: split.train.filter((row) => !outside.has(row)) } };
+  }
+
+  #checkParts(counts: DataCounts): void {
+    const { split, testPath } = this.#config;
+    for (const part of ['train', 'validation', 'test'] as const) {
+      const wanted = part === 'test' && testPath !== undefined ? 1 : split[part];
+      if (counts[part] === 0 && wanted > 0) {
+        throw new TensorkilnError(
+          'E_DATA',
+          `[split] too few rows: the ${part} part (${wanted} of ${counts.rows - counts.missingTarget} rows with a target) is empty.`,
+        );
+      }
+      const absent = counts.perClass.filter((entry) => entry[part] === 0).map((entry) => `"${entry.name}"`);
+      if (counts[part] > 0 && absent.length > 0)
+        this.#warn(`The ${part} part has no row of class ${absent.slice(0, 10).join(', ')}.`);
+    }
+  }
+
+  /** @returns whether training goes on against the verdict */
+  #pronounce(verdict: DataVerdict): boolean {
+    const forced = verdict.status === 'failed' && this.#options.force === true;
+    this.#emit({ type: 'data_verdict', verdict, forced });
+    if (verdict.status !== 'failed' || forced) return forced;
+    const failed = verdict.checks.filter(({ level }) => level === 'failed').map(({ message }) => message);
+    throw new TensorkilnError(
+      'E_DATA',
+      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force.`,
+    );
+  }
+
+  async #fill(
+    { table, target }: Loaded,
+    parts: Split,
+    preprocessor: Preprocessor,
+  ): Promise<{ readonly train: Dataset; readonly validation: Dataset; readonly test: Dataset }> {
+    const { poolFromCells, signal } = this.#options;
+    const plan = preprocessor.plan(table);
+    const trainingPlan = preprocessor.trainingPlan(table, parts.train, targetValues(target, this.#config.target));
+    const dataset = async (rows: Int32Array, isTraining: boolean): Promise<Dataset> => {
+      const matrix = await fillMatrix(isTraining ? trainingPlan : plan, rows, {
+        pool: this.#pool,
+        ...(poolFromCells === undefined ? {} : { poolFromCells }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+      return {
+        size: rows.length,
+        featureShape: [preprocessor.featureNames.length],
+        features: preprocessor.finish(matrix),
+        targets: targetsOf(target, rows),
+        targetShape: [],
+      };
+    };
+    return {
+      train: await dataset(parts.train, true),
+      validation: await dataset(parts.validation, false),
+      test: await dataset(parts.test, false),
+    };
   }
 }
 
-/** Labels that are all numbers count as equal when the numbers are: 1 and 1.0 are one class. */
-function mergeNumberSpellings(column: CategoricalColumn): CategoricalColumn {
-  const numbers = column.categories.map(Number);
-  if (!numbers.every(Number.isFinite)) return column;
-  const categories = sortCategories([...new Set(numbers.map(String))]);
-  const merged = numbers.map((value) => categories.indexOf(String(value)));
-  return { ...column, codes: column.codes.map((code) => merged[code] ?? -1), categories };
+function targetColumn(table: Table, name: string, task: Task): TargetColumn {
+  const column = table.column(name);
+  if (task === 'regression') return { task, values: asNumbers(column, 'data.target').values };
+  const { codes, categories }: CategoricalColumn = asCategories(column);
+  return { task, codes, classes: categories };
 }
 
-function mapParts(split: Split, map: (rows: Int32Array) => Int32Array): Split {
-  return { train: map(split.train), validation: map(split.validation), test: map(split.test) };
+function targetsOf(target: TargetColumn, rows: Int32Array): Int32Array | Float32Array {
+  return target.task === 'classification'
+    ? rows.map((row) => target.codes[row] as number)
+    : Float32Array.from(rows, (row) => target.values[row] as number);
 }
 
-function countRows(
+/** What the target encoding takes means of: each class but, for two, only the second. */
+function targetValues(target: TargetColumn, name: string): TargetValues {
+  if (target.task === 'regression') return { names: [name], values: [target.values] };
+  const named = target.classes.map((className, label) => ({ className, label }));
+  const kept = named.length === 2 ? named.slice(1) : named;
+  return {
+    names: kept.map(({ className }) => className),
+    values: kept.map(({ label }) => Float64Array.from(target.codes, (code) => (code === label ? 1 : 0))),
+  };
+}
+
+function countClasses(
   parts: Split,
-  target: CategoricalColumn,
-  file: { readonly rows: number; readonly missingTarget: number },
-): DataCounts {
-  const perClass = target.categories.map((name) => ({ name, train: 0, validation: 0, test: 0 }));
+  { codes, classes }: Extract<TargetColumn, { task: 'classification' }>,
+): DataCounts['perClass'] {
+  const perClass = classes.map((name) => ({ name, train: 0, validation: 0, test: 0 }));
   for (const part of ['train', 'validation', 'test'] as const) {
     for (const row of parts[part]) {
-      const count = perClass[target.codes[row] ?? -1];
+      const count = perClass[codes[row] ?? -1];
       if (count !== undefined) count[part]++;
     }
   }
-  return { ...file, train: parts.train.length, validation: parts.validation.length, test: parts.test.length, perClass };
-}
-
-function checkParts(counts: DataCounts, config: DataConfig, warn: (message: string) => void): void {
-  for (const part of ['train', 'validation', 'test'] as const) {
-    if (counts[part] === 0 && config.split[part] > 0) {
-      throw new TensorkilnError(
-        'E_DATA',
-        `[split] too few rows: the ${part} part (${config.split[part]} of ${counts.rows - counts.missingTarget} rows with a target) is empty.`,
-      );
-    }
-    const absent = counts.perClass.filter((entry) => entry[part] === 0).map((entry) => `"${entry.name}"`);
-    if (counts[part] > 0 && absent.length > 0) warn(`The ${part} part has no row of class ${absent.slice(0, 10).join(', ')}.`);
-  }
+  return perClass;
 }

@@ -1,259 +1,150 @@
+import { extname } from 'node:path';
 import { TensorkilnError } from '../errors.js';
-import { readCsvHeader } from './csv-header.js';
-import { openDuckDb, sqlPath, sqlText, type DuckDbOptions, type DuckDbSession } from './duckdb.js';
-import { CategoryBuilder, Table, type Column } from './table.js';
-import { allocate } from './shared-memory.js';
+import { asNumbers, asCategories, mapCategories } from './cast.js';
+import { readCsv } from './csv/read-csv.js';
+import type { CsvOptions } from './csv/dialect.js';
+import { readJsonLines } from './formats/json-lines.js';
+import { readParquet } from './formats/parquet.js';
+import { readPostgres } from './formats/postgres.js';
+import { readSqlite } from './formats/sqlite.js';
+import { readTextFolder } from './formats/text-folder.js';
+import { Table, type Column } from './table.js';
+import type { WorkerPool } from './worker-pool.js';
 
-/** Spellings of a missing cell unless told otherwise; compared after trimming, with case. */
-export const DEFAULT_NA_VALUES: readonly string[] = ['', 'NA', 'N/A', 'NaN', 'null', '?'];
+export type TableFormat = 'csv' | 'parquet' | 'jsonl' | 'sqlite' | 'postgres' | 'text_folder';
 
-/** What was counted in one column while it was read. */
-export interface ColumnProfile {
-  readonly name: string;
-  readonly missing: number;
-  /** Cells that are not missing. */
-  readonly present: number;
-  /** Present cells that are decimal numbers (1, -2.5, .5, 1e-3). */
-  readonly numbers: number;
-  /** Of those, without a fraction. */
-  readonly integers: number;
-  /** Different present cells. */
-  readonly distinct: number;
-  /** Smallest and largest of the numbers; NaN when there are none. */
-  readonly minimum: number;
-  readonly maximum: number;
-}
-
-export interface ColumnRequest {
-  readonly name: string;
-  readonly kind: 'numeric' | 'categorical';
-}
-
-/** A table that was read and counted and waits to be taken out as typed columns. Close it when done. */
-export interface TableSource {
+/** Where a table comes from and how it is written. */
+export interface TableInput {
+  /** A file; for postgres the connection URL, or `env:NAME` for one in an environment variable. */
   readonly path: string;
-  readonly rowCount: number;
-  readonly profiles: readonly ColumnProfile[];
-  /**
-   * Takes columns out with the types asked for.
-   *
-   * @throws E_DATA when a column asked for as numeric holds something else: it tells how many cells, and one of them masked
-   */
-  read(requests: readonly ColumnRequest[]): Promise<Table>;
-  close(): void;
+  /** Default: by the name of the file, .gz taken off: .parquet, .jsonl or .ndjson, .db or .sqlite, postgres://, .tar.gz for texts in
+   *  folders (columns `text` and `label`), else CSV. */
+  readonly format?: TableFormat;
+  readonly csv?: CsvOptions;
+  /** Spellings of a missing cell; default DEFAULT_NA_VALUES. */
+  readonly naValues?: readonly string[];
+  /** SQL; needed for sqlite and postgres. For parquet a query over the table `data`, run out of core. */
+  readonly query?: string;
+  /** Cells to be read as other text: column, then found text, then its replacement. */
+  readonly replace?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-export interface OpenTableOptions extends DuckDbOptions {
-  /** Default DEFAULT_NA_VALUES. */
-  readonly naValues?: readonly string[];
+export interface ReadTableOptions {
+  readonly pool: WorkerPool;
+  /** Columns that must be numbers, or must keep their text; only CSV needs telling. */
+  readonly kinds?: Readonly<Record<string, 'numeric' | 'text'>>;
   readonly signal?: AbortSignal;
 }
 
-/** A decimal number, in RE2's syntax. Infinity, hexadecimal and digit separators are not numbers here. */
-const NUMBER_PATTERN = '[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?';
+/** The format a name stands for. */
+export function formatOf(path: string): TableFormat {
+  if (/^(postgres(ql)?:\/\/|env:)/.test(path)) return 'postgres';
+  if (/\.(tar|tgz|tar\.gz)$/i.test(path)) return 'text_folder';
+  switch (extname(path.replace(/\.gz$/i, '')).toLowerCase()) {
+    case '.parquet':
+    case '.pq':
+      return 'parquet';
+    case '.jsonl':
+    case '.ndjson':
+      return 'jsonl';
+    case '.db':
+    case '.sqlite':
+    case '.sqlite3':
+      return 'sqlite';
+    default:
+      return 'csv';
+  }
+}
 
 /**
- * Reads a CSV file (UTF-8; delimiter , ; tab or |; first line column names; gzip is not read) through DuckDB and counts each column.
+ * Reads a table of any format into typed columns.
  *
- * Cells are trimmed of blanks. Rows with too few or too many fields are an error that counts them and names their lines: no row is
- * dropped or padded.
- *
- * @throws E_IO when the file cannot be read; E_DATA when it is no proper table or has no rows; E_ABORTED
+ * @throws E_IO when the source cannot be read; E_DATA when it is no proper table or has no rows; E_USAGE for options that do not fit the
+ *         format; E_ABORTED
  */
-export async function openTable(path: string, options: OpenTableOptions = {}): Promise<TableSource> {
-  const header = await readCsvHeader(path);
-  const session = await openDuckDb(options);
-  const interrupt = (): void => {
-    session.connection.interrupt();
-  };
-  options.signal?.addEventListener('abort', interrupt);
-  const close = (): void => {
-    options.signal?.removeEventListener('abort', interrupt);
-    session.close();
-  };
-  const guard = <T>(work: () => Promise<T>): Promise<T> => rethrowAborted(work, options.signal);
-  try {
-    const profiles = await guard(async () => {
-      await loadCsv(session, path, header.delimiter, header.names.length, options.naValues ?? DEFAULT_NA_VALUES);
-      return profileColumns(session, header.names);
+export async function readTable(input: TableInput, options: ReadTableOptions): Promise<Table> {
+  const format = input.format ?? formatOf(input.path);
+  const table = await readFormat(format, input, options);
+  return input.replace === undefined ? table : replaceCells(table, input.replace);
+}
+
+async function readFormat(format: TableFormat, input: TableInput, options: ReadTableOptions): Promise<Table> {
+  const { path, query } = input;
+  const naValues = input.naValues === undefined ? {} : { naValues: input.naValues };
+  const signal = options.signal === undefined ? {} : { signal: options.signal };
+  if (format !== 'csv' && input.csv !== undefined && Object.keys(input.csv).length > 0)
+    throw new TensorkilnError('E_USAGE', `[read] ${shownPath(path)} is read as ${format}: expected no data.csv settings.`);
+  switch (format) {
+    case 'csv':
+      if (query !== undefined) throw new TensorkilnError('E_USAGE', `[read] ${path} is read as CSV: expected no data.query.`);
+      return readCsv(path, { ...input.csv, ...naValues, ...options });
+    case 'parquet':
+      return readParquet(path, { ...naValues, ...signal, ...(query === undefined ? {} : { query }) });
+    case 'jsonl':
+      if (query !== undefined)
+        throw new TensorkilnError('E_USAGE', `[read] ${path} is read as JSON Lines: expected no data.query.`);
+      return readJsonLines(path, { ...naValues, ...signal });
+    case 'text_folder':
+      return readTextFolder(path, options.signal);
+    case 'sqlite':
+    case 'postgres': {
+      if (query === undefined)
+        throw new TensorkilnError(
+          'E_USAGE',
+          `[read] ${shownPath(path)} is a database: expected data.query with a SELECT statement.`,
+        );
+      const read = format === 'sqlite' ? readSqlite : readPostgres;
+      return read(path, query, { ...naValues, ...signal });
+    }
+  }
+}
+
+/** A connection URL may hold a password, so messages name its host only. */
+export function shownPath(path: string): string {
+  return path.replace(/^(postgres(?:ql)?:\/\/)[^@/]*@/, '$1');
+}
+
+function replaceCells(table: Table, replace: Readonly<Record<string, Readonly<Record<string, string>>>>): Table {
+  const known = new Set(table.columns.map(({ name }) => name));
+  for (const name of Object.keys(replace)) if (!known.has(name)) table.column(name);
+  const columns = table.columns.map((column): Column => {
+    const words = replace[column.name];
+    if (words === undefined) return column;
+    return mapCategories(asCategories(column), (cell) => (Object.hasOwn(words, cell) ? (words[cell] ?? cell) : cell));
+  });
+  return new Table(columns, table.rowCount);
+}
+
+/**
+ * Rows of a second table under those of a first, which says what columns there are and of what kind; further columns are left out.
+ *
+ * @throws E_DATA when a column is missing or has cells that the first table's kind does not allow
+ */
+export function appendRows(first: Table, second: Table, place: string): Table {
+  const rowCount = first.rowCount + second.rowCount;
+  const columns = first.columns.map((column): Column => {
+    const other = second.column(column.name);
+    if (column.kind === 'numeric') {
+      const values = new Float64Array(rowCount);
+      values.set(column.values);
+      values.set(asNumbers(other, place).values, first.rowCount);
+      return { kind: 'numeric', name: column.name, values };
+    }
+    const text = asCategories(other, false);
+    const codeOf = new Map(column.categories.map((category, code) => [category, code]));
+    const categories = [...column.categories];
+    const added = Int32Array.from(text.categories, (category) => {
+      let code = codeOf.get(category);
+      if (code === undefined) codeOf.set(category, (code = categories.push(category) - 1));
+      return code;
     });
-    const rowCount = (profiles[0]?.present ?? 0) + (profiles[0]?.missing ?? 0);
-    if (rowCount === 0) throw new TensorkilnError('E_DATA', `[csv] ${path}: the file has a header line but no rows.`);
-    return {
-      path,
-      rowCount,
-      profiles,
-      read: (requests) => guard(() => takeColumns(session, path, profiles, requests, rowCount)),
-      close,
-    };
-  } catch (error) {
-    close();
-    throw error;
-  }
-}
-
-async function rethrowAborted<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  try {
-    if (signal?.aborted !== true) return await work();
-  } catch (error) {
-    if (signal?.aborted !== true) throw error;
-  }
-  throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: signal?.reason });
-}
-
-async function loadCsv(
-  session: DuckDbSession,
-  path: string,
-  delimiter: string,
-  width: number,
-  naValues: readonly string[],
-): Promise<void> {
-  const indices = Array.from({ length: width }, (_, index) => index);
-  const types = indices.map((index) => `'c${index}': 'VARCHAR'`).join(', ');
-  const missing = `[${naValues.map((value) => sqlText(value.trim())).join(', ')}]::VARCHAR[]`;
-  const cells = indices.map(
-    (index) =>
-      `CASE WHEN list_contains(${missing}, trim(c${index}, ' \t')) THEN NULL ELSE trim(c${index}, ' \t') END AS c${index}`,
-  );
-  const reader =
-    `read_csv(${sqlPath(path)}, auto_detect=false, header=true, delim=${sqlText(delimiter)}, quote='"', escape='"', ` +
-    `compression='none', strict_mode=true, store_rejects=true, columns={${types}})`;
-  try {
-    await session.connection.run(`CREATE TEMP TABLE cells AS SELECT ${cells.join(', ')} FROM ${reader}`);
-  } catch (error) {
-    // DuckDB's own text quotes the offending row, so it is neither shown nor kept as the cause.
-    const text = error instanceof Error ? error.message : String(error);
-    const line = /CSV Error on Line: (\d+)/.exec(text)?.[1];
-    if (text.includes('CSV') || text.includes('Invalid Input Error')) {
-      throw new TensorkilnError(
-        'E_DATA',
-        `[csv] ${path}${line === undefined ? '' : `, line ${line}`}: not a proper CSV file: expected one kind of line end and balanced quotes.`,
-      );
+    const codes = new Int32Array(rowCount);
+    codes.set(column.codes);
+    for (let row = 0; row < second.rowCount; row++) {
+      const code = text.codes[row] as number;
+      codes[first.rowCount + row] = code < 0 ? -1 : (added[code] as number);
     }
-    throw new TensorkilnError('E_IO', `[csv] cannot read ${path}: ${text.split('\n', 1)[0] ?? ''}`);
-  }
-  await checkRejects(session, path, width);
-}
-
-/** Turns what DuckDB refused into one error: how many rows, why the first was refused, and on which lines. */
-async function checkRejects(session: DuckDbSession, path: string, width: number): Promise<void> {
-  const rows = (
-    await session.connection.runAndReadAll(
-      'SELECT line::DOUBLE, error_type::VARCHAR, error_message FROM reject_errors ORDER BY line, error_type',
-    )
-  ).getRows();
-  const first = rows[0];
-  if (first === undefined) return;
-  const lines = [...new Set(rows.map((row) => Number(row[0])))];
-  const shown = lines.slice(0, 5).join(', ') + (lines.length > 5 ? ', ...' : '');
-  const found = /Found: (\d+)/.exec(String(first[2]))?.[1];
-  const type = String(first[1]);
-  let reason = `expected closed quotes and UTF-8 text (${type.toLowerCase()})`;
-  if (type.includes('COLUMNS'))
-    reason = `expected ${width} fields as in the header, got ${found ?? 'another number'} on line ${lines[0] ?? 1}`;
-  else if (type === 'INVALID ENCODING') reason = `expected UTF-8 text. Save the file as "CSV UTF-8"`;
-  const count = lines.length === 1 ? '1 row is' : `${lines.length} rows are`;
-  throw new TensorkilnError('E_DATA', `[csv] ${path}: ${count} malformed (line ${shown}): ${reason}.`);
-}
-
-async function profileColumns(session: DuckDbSession, names: readonly string[]): Promise<ColumnProfile[]> {
-  const perColumn = 7;
-  const counts = names.flatMap((_, index) => {
-    const cell = `c${index}`;
-    const isNumber = `regexp_full_match(${cell}, '${NUMBER_PATTERN}')`;
-    const value = `CASE WHEN ${isNumber} THEN TRY_CAST(${cell} AS DOUBLE) END`;
-    return [
-      `count(*)`,
-      `count(${cell})`,
-      `count(*) FILTER (WHERE ${isNumber})`,
-      `count(*) FILTER (WHERE ${value} = trunc(${value}))`,
-      `count(DISTINCT ${cell})`,
-      `min(${value})`,
-      `max(${value})`,
-    ].map((sql) => `(${sql})::DOUBLE`);
+    return { kind: 'categorical', name: column.name, codes, categories };
   });
-  const row = (await session.connection.runAndReadAll(`SELECT ${counts.join(', ')} FROM cells`)).getRows()[0] ?? [];
-  return names.map((name, index) => {
-    const [rows = 0, present = 0, numbers = 0, integers = 0, distinct = 0, minimum = NaN, maximum = NaN] = row
-      .slice(index * perColumn, (index + 1) * perColumn)
-      .map((value) => (value === null ? NaN : Number(value)));
-    return { name, missing: rows - present, present, numbers, integers, distinct, minimum, maximum };
-  });
-}
-
-async function takeColumns(
-  session: DuckDbSession,
-  path: string,
-  profiles: readonly ColumnProfile[],
-  requests: readonly ColumnRequest[],
-  rowCount: number,
-): Promise<Table> {
-  const sources = requests.map((request) => {
-    const index = profiles.findIndex((profile) => profile.name === request.name);
-    const profile = profiles[index];
-    if (profile === undefined)
-      throw new TensorkilnError('E_INTERNAL', `[csv] column "${request.name}" was asked for but never read.`);
-    return { request, profile, cell: `c${index}` };
-  });
-  for (const { request, profile, cell } of sources) {
-    if (request.kind === 'numeric' && profile.numbers < profile.present) throw await notNumeric(session, path, profile, cell);
-    if (
-      request.kind === 'numeric' &&
-      !(Math.abs(profile.minimum) < Infinity && Math.abs(profile.maximum) < Infinity) &&
-      profile.present > 0
-    ) {
-      throw new TensorkilnError(
-        'E_DATA',
-        `[csv] ${path}: column "${profile.name}" holds a number beyond the range of 64-bit floats.`,
-      );
-    }
-  }
-  const columns: Column[] = sources.map(({ request, profile }) =>
-    request.kind === 'numeric'
-      ? { kind: 'numeric', name: profile.name, values: allocate(Float64Array, rowCount) }
-      : { kind: 'categorical', name: profile.name, codes: allocate(Int32Array, rowCount), categories: [] },
-  );
-  const builders = columns.map((column) => (column.kind === 'categorical' ? new CategoryBuilder(column.codes) : undefined));
-  const cells = sources.map(({ request, cell }) => (request.kind === 'numeric' ? `TRY_CAST(${cell} AS DOUBLE)` : cell));
-  const result = await session.connection.stream(`SELECT ${cells.length > 0 ? cells.join(', ') : '1'} FROM cells`);
-  let start = 0;
-  for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
-    for (const [index, column] of columns.entries()) {
-      const vector = chunk.getColumnVector(index);
-      const builder = builders[index];
-      for (let row = 0; row < chunk.rowCount; row++) {
-        const value = vector.getItem(row);
-        if (column.kind === 'numeric') column.values[start + row] = typeof value === 'number' ? value : NaN;
-        else builder?.set(start + row, typeof value === 'string' ? value : null);
-      }
-    }
-    start += chunk.rowCount;
-  }
-  return new Table(
-    columns.map((column, index) => builders[index]?.finish(column.name) ?? column),
-    rowCount,
-  );
-}
-
-async function notNumeric(
-  session: DuckDbSession,
-  path: string,
-  profile: ColumnProfile,
-  cell: string,
-): Promise<TensorkilnError> {
-  const rows = (
-    await session.connection.runAndReadAll(
-      `SELECT ${cell} FROM cells WHERE NOT regexp_full_match(${cell}, '${NUMBER_PATTERN}') LIMIT 1`,
-    )
-  ).getRows();
-  return new TensorkilnError(
-    'E_DATA',
-    `[csv] ${path}: column "${profile.name}" is not numeric: expected numbers, got ${profile.present - profile.numbers} other cells of ` +
-      `${profile.present}, the first ${maskCell(String(rows[0]?.[0] ?? ''))}. Make it categorical, or add the spelling to na_values.`,
-  );
-}
-
-/** A cell as it may stand in a message: its first character and its length, so that data does not leak into logs. */
-export function maskCell(cell: string): string {
-  return `"${cell.slice(0, 1)}..." (${cell.length} characters)`;
+  return new Table(columns, rowCount);
 }

@@ -13,7 +13,7 @@ export function allocate<T>(constructor: NumericArrayConstructor<T>, length: num
 }
 
 /** The array itself when it lies in shared memory, else a copy that does. */
-export function shared<T extends Float64Array | Float32Array | Int32Array>(array: T): T {
+export function shared<T extends Float64Array | Float32Array | Int32Array | Uint8Array>(array: T): T {
   if (array.buffer instanceof SharedArrayBuffer) return array;
   const copy = new (array.constructor as NumericArrayConstructor<T>)(new SharedArrayBuffer(array.byteLength), 0, array.length);
   copy.set(array);

@@ -1,11 +1,14 @@
 import { TensorkilnError } from '../errors.js';
 import { SeededRandom } from './random.js';
 
-export interface SplitOptions {
-  /** Shares of the rows, each from 0 to 1, together 1; train above 0. */
+/** Shares of the rows, each from 0 to 1, together 1; train above 0. */
+export interface SplitShares {
   readonly train: number;
   readonly validation: number;
   readonly test: number;
+}
+
+export interface SplitOptions extends SplitShares {
   /** Keep each class's share equal in all parts. */
   readonly stratify: boolean;
   readonly seed: number;
@@ -55,7 +58,8 @@ export function splitRows(labels: Int32Array, options: SplitOptions): Split {
   return { train, validation, test };
 }
 
-function checkShares(options: SplitOptions): readonly number[] {
+/** @throws E_USAGE when the shares are not as described */
+export function checkShares(options: SplitShares): readonly number[] {
   const shares = [options.train, options.validation, options.test];
   const sum = shares.reduce((total, share) => total + share, 0);
   // 1e-9: room for decimal shares such as 0.7 + 0.15 + 0.15, whose binary sum is off by a rounding.

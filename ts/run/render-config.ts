@@ -1,6 +1,7 @@
 import { packageVersion } from '../backend/native/load.js';
 import { prepareData } from '../data/index.js';
-import { configText, dataConfig, resolveConfig, type Decision, type ResolvedConfig } from './config/resolve.js';
+import { dataConfig } from './config/data-config.js';
+import { configText, resolveConfig, type Decision, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { defaultFolder } from './run-folder.js';
 import { selectDevice } from './select-device.js';
@@ -25,7 +26,11 @@ export interface RenderOptions {
  */
 export async function renderConfig(config: TrainingConfig, options: RenderOptions = {}): Promise<RenderedConfig> {
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
-  const data = await prepareData(dataConfig(config), options.signal === undefined ? {} : { signal: options.signal });
+  const data = await prepareData(dataConfig(config), {
+    // A verdict of the data is no reason to refuse showing the configuration.
+    force: true,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
   const resolved = resolveConfig(config, data, { output: defaultFolder(options.name ?? 'run', new Date()), device });
   return { ...resolved, text: configText(resolved.config, resolved.decisions, packageVersion()) };
 }

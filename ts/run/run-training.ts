@@ -18,7 +18,8 @@ import { describeOrigin, fileDigest, type RunOrigin } from '../track/run-record.
 import { flatten, Trainer, type CheckpointOptions, type TrainingHistory } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
-import { configText, dataConfig, resolveConfig, type ResolvedConfig } from './config/resolve.js';
+import { dataConfig, imageTransforms } from './config/data-config.js';
+import { configText, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { classWeights, fitOptions } from './fit-options.js';
 import { RunLock } from './lock.js';
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly resume?: boolean;
   /** Ends training after the running step. What was learned so far is judged and saved, and the history says aborted. */
   readonly signal?: AbortSignal;
+  /** Train although the data failed its validation; recorded in the results. Default false. */
+  readonly force?: boolean;
   readonly onEvent?: (event: RunEvent) => void;
 }
 
@@ -55,7 +58,13 @@ const PROBE_ROWS = 1024;
  *         E_OUT_OF_MEMORY, E_IO while training; E_EXPORT, E_IO after it; E_ABORTED when `signal` fires before training has begun
  */
 export async function runTraining(config: TrainingConfig, options: RunOptions = {}): Promise<RunResult> {
-  const { name = 'run', resume = false, onEvent } = options;
+  if (imageTransforms(config.augmentation).length > 0) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      '[config] augmentation.enabled is true, but training on images from a configuration is not built yet: expected false for a table.',
+    );
+  }
+  const { name = 'run', resume = false, force = false, onEvent } = options;
   const files = runFiles(config.output ?? defaultFolder(name, new Date()));
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   await createRunFolder(files);
@@ -71,7 +80,7 @@ export async function runTraining(config: TrainingConfig, options: RunOptions = 
     try {
       if (lock.takenOver !== undefined) emit({ type: 'lock_taken_over', pid: lock.takenOver });
       emit({ type: 'run_start', version: packageVersion(), device, output: files.folder });
-      const result = await prepareAndTrain(config, { name, device, files, emit, resume, ...pickSignal(options) });
+      const result = await prepareAndTrain(config, { name, device, files, emit, resume, force, ...pickSignal(options) });
       emit({ type: 'run_end', result });
       return result;
     } catch (error) {
@@ -91,13 +100,20 @@ interface Place {
   readonly device: string;
   readonly files: RunFiles;
   readonly resume: boolean;
+  readonly force: boolean;
   readonly emit: (event: RunEvent) => void;
   readonly signal?: AbortSignal;
 }
 
 async function prepareAndTrain(config: TrainingConfig, place: Place): Promise<RunResult> {
   const { files, emit, device } = place;
-  const data = await prepareData(dataConfig(config), { onEvent: emit, ...pickSignal(place) });
+  const data = await prepareData(dataConfig(config), { onEvent: emit, force: place.force, ...pickSignal(place) });
+  if (data.task === 'regression') {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[run] the target "${config.data.target}" is a number: training for regression from a configuration is not built yet.`,
+    );
+  }
   if (place.signal?.aborted === true) {
     throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
       cause: place.signal.reason,
@@ -285,6 +301,7 @@ async function writeResults(run: Run, outcome: Outcome): Promise<void> {
     validation: outcome.validation,
     baselines: Object.fromEntries(outcome.baselines.map((baseline) => [baseline.name, baseline.metrics])),
     rows: data.counts,
+    data: { verdict: data.verdict, forced: data.forced, outliers: data.outliers },
     bestEpoch: outcome.history.bestEpoch,
     stopReason: outcome.history.stopReason,
     onnxVerification: outcome.verification,

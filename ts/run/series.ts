@@ -20,6 +20,8 @@ export interface SeriesResult {
 
 export interface SeriesOptions {
   readonly name?: string;
+  /** As for `runTraining`. */
+  readonly force?: boolean;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: SeriesEvent) => void;
 }

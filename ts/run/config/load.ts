@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { didYouMean } from '../../data/nearest-name.js';
+import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
 import { compose } from './compose.js';
 import { checkBuilt } from './not-built.js';
@@ -40,9 +41,20 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
   const config = parsed.data;
   return {
     ...config,
-    data: { ...config.data, path: resolve(source.folderOf(['data', 'path']), config.data.path) },
+    data: { ...config.data, ...resolvePaths(config.data, source) },
     ...(config.output === undefined ? {} : { output: resolve(source.folderOf(['output']), config.output) }),
   };
+}
+
+/** The paths of the data section; the address of a server is no path. */
+function resolvePaths(data: TrainingConfig['data'], source: ConfigSource): Partial<TrainingConfig['data']> {
+  const keys = (['path', 'test_path', 'cache'] as const).filter((key) => data[key] !== undefined);
+  return Object.fromEntries(
+    keys.map((key) => {
+      const path = data[key] as string;
+      return [key, formatOf(path) === 'postgres' ? path : resolve(source.folderOf(['data', key]), path)];
+    }),
+  );
 }
 
 /** Puts the content of a file in the place of a section that names it. */
@@ -103,7 +115,7 @@ function applyOverride(source: ConfigSource, { kind, key, value, origin }: Overr
   source.set(path, value, { text: origin, folder: process.cwd() });
 }
 
-/** Splits at dots, but not inside the user's own names: data.features.bill.length sets the column "bill.length". */
+/** Splits at dots, but not inside the user's own names: features.bill.length sets the column "bill.length". */
 function splitKey(key: string): string[] {
   const parts = key.split('.');
   for (let depth = 1; depth < parts.length; depth++) {

@@ -23,12 +23,6 @@ const PLANNED: readonly Planned[] = [
     what: 'starting from pretrained weights',
     instead: 'false',
   },
-  {
-    path: ['augmentation', 'enabled'],
-    isWanted: (value) => value === true,
-    what: 'augmentation',
-    instead: 'false',
-  },
 ];
 
 /** @throws E_CONFIG for the first planned feature that a configuration asks for */

@@ -1,23 +1,8 @@
 import { Document, isMap, isScalar } from 'yaml';
-import type { DataConfig, PreparedData } from '../../data/index.js';
+import type { PreparedData } from '../../data/index.js';
 import { TensorkilnError } from '../../errors.js';
+import { resolveFeatures } from './data-config.js';
 import type { TrainingConfig } from './schema.js';
-
-/** What prepareData needs, in its own terms. */
-export function dataConfig(config: TrainingConfig): DataConfig {
-  return {
-    path: config.data.path,
-    target: config.data.target,
-    naValues: config.data.na_values,
-    features: config.data.features,
-    split: config.split,
-    preprocessing: {
-      numericImputation: config.preprocessing.numeric_imputation,
-      categoricalImputation: config.preprocessing.categorical_imputation,
-      scaling: config.preprocessing.scaling,
-    },
-  };
-}
 
 /** A configuration that leaves nothing to be decided: it repeats the run. */
 export type ResolvedConfig = TrainingConfig & {
@@ -62,25 +47,19 @@ export function resolveConfig(
       `[config] wrong model.num_classes: expected ${classes}, the classes of "${config.data.target}", got ${config.model.num_classes}.`,
     );
   }
-  const features = data.columns
-    .filter((column) => column.role !== 'target')
-    .map((column) => {
-      const type = column.role === 'ignored' ? 'ignore' : column.type;
-      if (config.data.features[column.name] === undefined)
-        decisions.push({
-          key: `data.features.${column.name}`,
-          value: type,
-          why: column.reason ?? (type === 'numeric' ? 'all its cells are numbers' : 'not all its cells are numbers'),
-        });
-      return [column.name, type] as const;
-    });
+  for (const column of data.columns) {
+    if (column.role === 'target' || config.features[column.name] !== undefined) continue;
+    const value = column.role === 'ignored' ? 'ignore' : column.type;
+    decisions.push({ key: `features.${column.name}`, value, why: column.reason ?? 'of what its cells are' });
+  }
   const { training } = config;
   const optimizer = training.optimizer;
   return {
     decisions,
     config: {
       ...config,
-      data: { ...config.data, features: Object.fromEntries(features) },
+      data: { ...config.data, task: data.task },
+      features: resolveFeatures(config.features, data.columns),
       model: {
         ...config.model,
         num_classes:
@@ -128,7 +107,7 @@ export function configText(config: ResolvedConfig, decisions: readonly Decision[
   const document = new Document(config);
   document.commentBefore = ` Written by tensorkiln ${version}: every default filled in, every "auto" decided. Training with this file repeats the run.`;
   for (const { key, why } of decisions) {
-    const path = key.startsWith('data.features.') ? ['data', 'features', key.slice('data.features.'.length)] : key.split('.');
+    const path = key.startsWith('features.') ? ['features', key.slice('features.'.length)] : key.split('.');
     const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
     const pair = isMap(parent)
       ? parent.items.find(({ key: name }) => isScalar(name) && String(name.value) === path.at(-1))

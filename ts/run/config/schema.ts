@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { augmentation, data, features, preprocessing, split } from './data-schema.js';
 import { logging, model, targets, training } from './training-schema.js';
 
 /**
@@ -6,72 +7,13 @@ import { logging, model, targets, training } from './training-schema.js';
  * messages and in the JSON Schema for editors, so it reads as the end of "expected ...".
  */
 
-const seed = (): z.ZodDefault<z.ZodNumber> => z.int().min(0).default(0).describe('an integer from 0 to 2^53 - 1');
 const text = (): z.ZodString => z.string().min(1);
-
-const data = z
-  .strictObject({
-    path: text().describe('the path of a CSV file'),
-    target: text().describe('the name of a column'),
-    na_values: z
-      .array(z.string())
-      .default(['', 'NA', 'N/A', 'NaN', 'null', '?'])
-      .describe('a list of texts that stand for a missing cell, in quotes where YAML would read them otherwise'),
-    features: z
-      .record(z.string(), z.enum(['numeric', 'categorical', 'ignore']).describe('numeric, categorical or ignore'))
-      .default({})
-      .describe('column names with numeric, categorical or ignore'),
-  })
-  .describe('a section with path and target');
-
-const share = (value: number): z.ZodDefault<z.ZodNumber> =>
-  z.number().gt(0).lt(1).default(value).describe('a share of the rows, above 0 and below 1');
-
-const split = z
-  .strictObject({
-    train: share(0.7),
-    validation: share(0.15),
-    test: share(0.15),
-    stratify: z.boolean().default(true).describe('true or false'),
-    seed: seed(),
-  })
-  .superRefine(({ train, validation, test }, context) => {
-    const sum = train + validation + test;
-    // 1e-9: room for the binary rounding of decimal shares.
-    if (Math.abs(sum - 1) <= 1e-9) return;
-    const found = `${train} + ${validation} + ${test} = ${Number(sum.toFixed(9))}`;
-    context.addIssue({ code: 'custom', params: { expected: 'train, validation and test to sum to 1', found } });
-  })
-  .prefault({})
-  .describe('a section with train, validation, test, stratify and seed');
-
-const preprocessing = z
-  .strictObject({
-    numeric_imputation: z
-      .union([z.enum(['median', 'mean', 'mode']), z.strictObject({ constant: z.number() })])
-      .default('median')
-      .describe('median, mean, mode or {constant: <number>}'),
-    categorical_imputation: z
-      .union([z.enum(['mode']), z.strictObject({ constant: text() })])
-      .default('mode')
-      .describe('mode or {constant: <text>}'),
-    scaling: z.enum(['standard', 'none']).default('standard').describe('standard or none'),
-  })
-  .prefault({})
-  .describe('a section with numeric_imputation, categorical_imputation and scaling');
-
-const augmentation = z
-  .strictObject({
-    enabled: z.boolean().default(false).describe('true or false'),
-    transforms: z.array(z.unknown()).default([]).describe('a list of transforms'),
-  })
-  .prefault({})
-  .describe('a section with enabled and transforms');
 
 export const configSchema = z
   .strictObject({
     defaults: z.array(z.unknown()).optional().describe('a list of file names, `group: choice` and _self_'),
     data,
+    features,
     split,
     preprocessing,
     augmentation,

@@ -1,0 +1,116 @@
+import { TensorkilnError } from '../../errors.js';
+import type { ByteSource } from './byte-source.js';
+import { CR, LF, SPACE, TAB, type ByteDialect } from './dialect.js';
+
+export interface BlockOptions {
+  readonly dialect: Pick<ByteDialect, 'delimiter' | 'quote'>;
+  /** Size of a block; default BLOCK_BYTES. A record longer than that gets a larger block of its own. */
+  readonly blockBytes?: number;
+  /** Line ends in all blocks yielded so far: whoever parses them has counted, so only an error asks. */
+  readonly linesBefore: () => Promise<number>;
+}
+
+/** About 60,000 rows of a usual table: a task of some 50 ms, long beside its round trip to a worker. */
+export const BLOCK_BYTES = 8 << 20;
+
+/** A record longer than this is taken for a quote left open or a file that is no table, before it fills the memory. */
+export const MAX_RECORD_BYTES = 16 << 20;
+
+/**
+ * Cuts a text into blocks of whole records, each ending with a line end; the last record is given one if it has none. A quoted cell may
+ * hold line ends; a quote opens a cell only at its start.
+ *
+ * @yields blocks that the caller owns
+ * @throws E_DATA for a quote that is never closed and for a record above MAX_RECORD_BYTES, with the line
+ */
+export async function* readBlocks(
+  source: ByteSource,
+  place: string,
+  options: BlockOptions,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { dialect, blockBytes = BLOCK_BYTES, linesBefore } = options;
+  let carry: Uint8Array = new Uint8Array(0);
+  for (let last = false; !last;) {
+    const capacity = Math.max(blockBytes, 2 * carry.length);
+    // One byte more for a line end that the last record may lack.
+    const block = new Uint8Array(Math.min(capacity, MAX_RECORD_BYTES + blockBytes) + 1);
+    block.set(carry);
+    const wanted = block.subarray(carry.length, block.length - 1);
+    const read = await source.read(wanted);
+    let used = carry.length + read;
+    last = read < wanted.length;
+    if (last && used > 0 && block[used - 1] !== LF && block[used - 1] !== CR) block[used++] = LF;
+    const { end, openQuote } = lastRecordEnd(block.subarray(0, used), dialect, last);
+    if (last && openQuote !== undefined) throw unclosedQuote(place, (await linesBefore()) + countLines(block, openQuote) + 1);
+    if (end === 0 && !last) {
+      if (used > MAX_RECORD_BYTES) throw longRecord(place, (await linesBefore()) + 1, openQuote);
+      carry = block.subarray(0, used);
+      continue;
+    }
+    carry = block.slice(end, used);
+    if (end > 0) yield block.subarray(0, end);
+  }
+}
+
+/** Where the last whole record ends, 0 when there is none, and where a quoted cell opens that does not close. */
+export function lastRecordEnd(
+  bytes: Uint8Array,
+  { delimiter, quote }: Pick<ByteDialect, 'delimiter' | 'quote'>,
+  isLast: boolean,
+): { readonly end: number; readonly openQuote: number | undefined } {
+  const used = bytes.length;
+  if (quote < 0 || !bytes.includes(quote)) {
+    const feed = bytes.lastIndexOf(LF) + 1;
+    if (feed > 0) return { end: feed, openQuote: undefined };
+    // A CR at the very end may be half of a CR LF.
+    return { end: bytes.lastIndexOf(CR, isLast ? used : used - 2) + 1, openQuote: undefined };
+  }
+  let end = 0;
+  let cellStart = true;
+  for (let at = 0; at < used; at++) {
+    const byte = bytes[at] as number;
+    if (byte === quote && cellStart) {
+      const open = at;
+      for (at++; at < used; at++) {
+        if (bytes[at] !== quote) continue;
+        if (bytes[at + 1] !== quote) break;
+        at++;
+      }
+      if (at >= used) return { end, openQuote: open };
+      cellStart = false;
+    } else if (byte === LF || byte === CR) {
+      cellStart = true;
+      if (byte === LF || (bytes[at + 1] !== LF && (isLast || at + 1 < used))) end = at + 1;
+    } else if (byte === delimiter) {
+      cellStart = true;
+    } else if (byte !== SPACE && byte !== TAB) {
+      cellStart = false;
+    }
+  }
+  return { end, openQuote: undefined };
+}
+
+/** Line ends in the first `end` bytes. */
+function countLines(bytes: Uint8Array, end: number): number {
+  let count = 0;
+  for (let at = 0; at < end; at++) {
+    const byte = bytes[at] as number;
+    if (byte === LF || (byte === CR && bytes[at + 1] !== LF)) count++;
+  }
+  return count;
+}
+
+function unclosedQuote(place: string, line: number): TensorkilnError {
+  return new TensorkilnError(
+    'E_DATA',
+    `[csv] ${place}, line ${line}: a quoted cell opens there and never closes: expected closed quotes. Close it, or set data.csv.quote.`,
+  );
+}
+
+function longRecord(place: string, line: number, openQuote: number | undefined): TensorkilnError {
+  const cause = openQuote === undefined ? 'Is this a table with line ends?' : 'A quoted cell in it may lack its closing quote.';
+  return new TensorkilnError(
+    'E_DATA',
+    `[csv] ${place}, line ${line}: the record is longer than ${MAX_RECORD_BYTES / 2 ** 20} MiB: expected a row of a table. ${cause}`,
+  );
+}

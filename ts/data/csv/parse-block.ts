@@ -1,0 +1,324 @@
+import { CR, LF, SPACE, TAB, type ByteDialect } from './dialect.js';
+import { parseNumber } from './numbers.js';
+import { TextCells } from './text-cells.js';
+
+export const SKIP = 0;
+export const NUMERIC = 1;
+export const TEXT = 2;
+
+/** What a worker needs to parse one block: plain data. */
+export interface ParseTask {
+  /** Whole records of UTF-8 text; the last byte is a line end. */
+  readonly bytes: Uint8Array;
+  readonly dialect: ByteDialect;
+  /** SKIP, NUMERIC or TEXT for each column. */
+  readonly kinds: Uint8Array;
+  /** Spellings of a missing cell. */
+  readonly naValues: readonly string[];
+}
+
+export interface NumericPart {
+  readonly kind: 'numeric';
+  /** [rows], NaN where missing or no number */
+  readonly values: Float64Array;
+  /** Cells that are neither missing nor numbers. */
+  readonly rejected: number;
+  /** The first of them: its line in the block, from 0, and its masked text. */
+  readonly firstRejected: { readonly line: number; readonly masked: string } | undefined;
+  /** Integers written with a leading zero. */
+  readonly leadingZeros: number;
+  /** Integers beyond 2^53, which float64 cannot tell from their neighbours. */
+  readonly inexact: number;
+  /** Numbers beyond the range of float64. */
+  readonly overflows: number;
+}
+
+export interface TextPart {
+  readonly kind: 'text';
+  /** [rows], index into `entries`; -1 where missing */
+  readonly codes: Int32Array;
+  /** Distinct cells. */
+  readonly entries: readonly string[];
+}
+
+/** What keeps a block from being a table. */
+export interface BlockFaults {
+  /** Malformed records. */
+  readonly count: number;
+  /** Their lines in the block, from 0, at most 6. */
+  readonly lines: readonly number[];
+  readonly first: 'fields' | 'quotes' | 'encoding' | undefined;
+  /** Fields found in the first record of a wrong width. */
+  readonly found: number;
+}
+
+export interface ParsedBlock {
+  readonly rows: number;
+  /** Line ends in the block. */
+  readonly lines: number;
+  readonly columns: readonly (NumericPart | TextPart | undefined)[];
+  readonly faults: BlockFaults;
+}
+
+/** Up to this many digits a decimal is an exact integer divided by an exact power of ten: one rounding, so the nearest float64 (Clinger 1990). */
+const EXACT_DIGITS = 15;
+const POWERS = Float64Array.from({ length: EXACT_DIGITS + 1 }, (_, exponent) => 10 ** exponent);
+const MAX_FAULT_LINES = 6;
+
+/**
+ * Parses whole records into columns. Cells are trimmed of blanks; an empty line is no record, unless the table has one column, where it
+ * is a missing cell only if quoted. A line ends with LF, CR LF or CR.
+ *
+ * Records of a wrong width or with text after a closing quote are counted in `faults` and left out.
+ */
+export function parseBlock(task: ParseTask): ParsedBlock {
+  return new BlockParser(task).parse();
+}
+
+class NumericCells {
+  values: Float64Array;
+  rejected = 0;
+  firstRejected: { line: number; masked: string } | undefined;
+  leadingZeros = 0;
+  inexact = 0;
+  overflows = 0;
+
+  constructor(capacity: number) {
+    this.values = new Float64Array(capacity);
+  }
+
+  grow(capacity: number): void {
+    const old = this.values;
+    this.values = new Float64Array(capacity);
+    this.values.set(old);
+  }
+
+  finish(rows: number): NumericPart {
+    const { rejected, firstRejected, leadingZeros, inexact, overflows } = this;
+    const values = this.values.length === rows ? this.values : this.values.slice(0, rows);
+    return { kind: 'numeric', values, rejected, firstRejected, leadingZeros, inexact, overflows };
+  }
+}
+
+class BlockParser {
+  readonly #bytes: Buffer;
+  readonly #task: ParseTask;
+  readonly #naValues: ReadonlySet<string>;
+  readonly #naNumbers: ReadonlySet<number>;
+  readonly #cells: (NumericCells | TextCells | undefined)[];
+  readonly #decimal: string;
+  readonly #thousands: string;
+  #capacity: number;
+  #faultCount = 0;
+  readonly #faultLines: number[] = [];
+  #firstFault: BlockFaults['first'];
+  #found = 0;
+
+  constructor(task: ParseTask) {
+    const { bytes, naValues, dialect } = task;
+    this.#task = task;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#naValues = new Set(naValues);
+    this.#naNumbers = new Set(naValues.flatMap((value) => parseNumber(value) ?? []));
+    this.#decimal = String.fromCharCode(dialect.decimal);
+    this.#thousands = dialect.thousands < 0 ? '' : String.fromCharCode(dialect.thousands);
+    const capacity = guessRows(bytes);
+    this.#capacity = capacity;
+    this.#cells = Array.from(task.kinds, (kind) =>
+      kind === NUMERIC ? new NumericCells(capacity) : kind === TEXT ? new TextCells(this.#bytes, capacity) : undefined,
+    );
+  }
+
+  parse(): ParsedBlock {
+    const bytes = this.#bytes;
+    const { kinds, dialect } = this.#task;
+    const { delimiter, quote } = dialect;
+    // Only quotes make a delimiter a decimal sign, and quoted cells go the slow way.
+    const decimal = dialect.decimal === delimiter ? -1 : dialect.decimal;
+    const cells = this.#cells;
+    const naNumbers = this.#naNumbers;
+    const numericNa = naNumbers.size > 0;
+    const width = kinds.length;
+    const end = bytes.length;
+    const blankTab = delimiter === TAB ? SPACE : TAB;
+    let at = 0;
+    let row = 0;
+    let line = 0;
+    while (at < end) {
+      let byte = bytes[at] as number;
+      if (byte === LF || byte === CR) {
+        at += byte === CR && bytes[at + 1] === LF ? 2 : 1;
+        line++;
+        continue;
+      }
+      if (row === this.#capacity) this.#grow();
+      const recordLine = line;
+      let column = 0;
+      let badQuotes = false;
+      for (;;) {
+        byte = bytes[at] as number;
+        while (byte === SPACE || byte === blankTab) byte = bytes[++at] as number;
+        const kind = column < width ? (kinds[column] as number) : SKIP;
+        if (byte === quote) {
+          const start = ++at;
+          let escapes = 0;
+          for (; at < end; at++) {
+            byte = bytes[at] as number;
+            if (byte === quote) {
+              if (bytes[at + 1] !== quote) break;
+              escapes++;
+              at++;
+            } else if (byte === LF || (byte === CR && bytes[at + 1] !== LF)) {
+              line++;
+            }
+          }
+          this.#store(column, row, recordLine, { start, stop: at, escapes });
+          byte = bytes[++at] as number;
+          while (byte === SPACE || byte === blankTab) byte = bytes[++at] as number;
+          if (byte !== delimiter && byte !== LF && byte !== CR) {
+            badQuotes = true;
+            while (byte !== delimiter && byte !== LF && byte !== CR) byte = bytes[++at] as number;
+          }
+        } else if (kind === NUMERIC) {
+          const start = at;
+          let negative = false;
+          if (byte === 0x2d || byte === 0x2b) {
+            negative = byte === 0x2d;
+            byte = bytes[++at] as number;
+          }
+          const first = byte;
+          let value = 0;
+          const whole = at;
+          while (byte >= 0x30 && byte <= 0x39) {
+            value = value * 10 + (byte - 0x30);
+            byte = bytes[++at] as number;
+          }
+          let digits = at - whole;
+          let scale = 0;
+          if (byte === decimal) {
+            const fraction = ++at;
+            byte = bytes[at] as number;
+            while (byte >= 0x30 && byte <= 0x39) {
+              value = value * 10 + (byte - 0x30);
+              byte = bytes[++at] as number;
+            }
+            scale = at - fraction;
+            digits += scale;
+          }
+          while (byte === SPACE || byte === blankTab) byte = bytes[++at] as number;
+          if (digits > 0 && digits <= EXACT_DIGITS && (byte === delimiter || byte === LF || byte === CR)) {
+            if (scale > 0) value /= POWERS[scale] as number;
+            if (negative) value = -value;
+            const target = cells[column] as NumericCells;
+            if (first === 0x30 && digits > 1 && scale === 0 && bytes[at - 1] !== decimal) target.leadingZeros++;
+            target.values[row] = numericNa && naNumbers.has(value) ? NaN : value;
+          } else {
+            while (byte !== delimiter && byte !== LF && byte !== CR) byte = bytes[++at] as number;
+            this.#store(column, row, recordLine, { start, stop: trimEnd(bytes, start, at), escapes: 0 });
+          }
+        } else {
+          const start = at;
+          while (byte > CR ? byte !== delimiter : byte !== LF && byte !== CR && byte !== delimiter)
+            byte = bytes[++at] as number;
+          if (kind === TEXT) (cells[column] as TextCells).set(row, start, trimEnd(bytes, start, at));
+        }
+        column++;
+        if (byte !== delimiter) break;
+        at++;
+      }
+      at += byte === CR && bytes[at + 1] === LF ? 2 : 1;
+      line++;
+      if (badQuotes) this.#fault('quotes', recordLine, 0);
+      else if (column !== width) this.#fault('fields', recordLine, column);
+      else row++;
+    }
+    return this.#finish(row, line);
+  }
+
+  #grow(): void {
+    this.#capacity *= 2;
+    for (const cells of this.#cells) cells?.grow(this.#capacity);
+  }
+
+  /** The slow way, for quoted cells and for what is no plain short decimal. */
+  #store(
+    column: number,
+    row: number,
+    line: number,
+    range: { readonly start: number; readonly stop: number; readonly escapes: number },
+  ): void {
+    const target = this.#cells[column];
+    if (target === undefined) return;
+    if (target instanceof TextCells && range.escapes === 0) {
+      const start = trimStart(this.#bytes, range.start, range.stop);
+      target.set(row, start, trimEnd(this.#bytes, start, range.stop));
+      return;
+    }
+    const quote = String.fromCharCode(this.#task.dialect.quote);
+    const raw = this.#bytes.toString('utf8', range.start, range.stop).trim();
+    const text = range.escapes === 0 ? raw : raw.replaceAll(quote + quote, quote);
+    if (target instanceof TextCells) {
+      target.setText(row, text);
+      return;
+    }
+    target.values[row] = NaN;
+    if (this.#naValues.has(text)) return;
+    const value = parseNumber(text, { decimal: this.#decimal, thousands: this.#thousands });
+    if (value === undefined) {
+      target.rejected++;
+      target.firstRejected ??= { line, masked: maskCell(text) };
+      return;
+    }
+    if (Math.abs(value) === Infinity) target.overflows++;
+    else if (Math.abs(value) > Number.MAX_SAFE_INTEGER && /^[+-]?\d+$/.test(text)) target.inexact++;
+    if (/^[+-]?0\d+$/.test(text)) target.leadingZeros++;
+    if (!this.#naNumbers.has(value)) target.values[row] = value;
+  }
+
+  #fault(kind: NonNullable<BlockFaults['first']>, line: number, found: number): void {
+    this.#faultCount++;
+    if (this.#faultLines.length < MAX_FAULT_LINES) this.#faultLines.push(line);
+    if (this.#firstFault === undefined) {
+      this.#firstFault = kind;
+      this.#found = found;
+    }
+  }
+
+  #finish(rows: number, lines: number): ParsedBlock {
+    const columns = this.#cells.map((cells) => {
+      if (cells instanceof TextCells) {
+        const part = cells.finish(rows, this.#naValues);
+        if (part.invalidRow !== undefined) this.#fault('encoding', part.invalidRow, 0);
+        return { kind: 'text', codes: part.codes, entries: part.entries } as const;
+      }
+      return cells?.finish(rows);
+    });
+    const faults = { count: this.#faultCount, lines: this.#faultLines, first: this.#firstFault, found: this.#found };
+    return { rows, lines, columns, faults };
+  }
+}
+
+/** A cell as it may stand in a message: its first character and its length, so that data does not leak into logs. */
+export function maskCell(cell: string): string {
+  return `"${cell.slice(0, 1)}..." (${cell.length} characters)`;
+}
+
+function trimStart(bytes: Uint8Array, start: number, stop: number): number {
+  let at = start;
+  while (at < stop && (bytes[at] === SPACE || bytes[at] === TAB)) at++;
+  return at;
+}
+
+function trimEnd(bytes: Uint8Array, start: number, stop: number): number {
+  let at = stop;
+  while (at > start && (bytes[at - 1] === SPACE || bytes[at - 1] === TAB)) at--;
+  return at;
+}
+
+/** Rows of a block, judged by its first 64 KiB; the arrays grow where there are more. */
+function guessRows(bytes: Uint8Array): number {
+  const looked = Math.min(bytes.length, 1 << 16);
+  let count = 1;
+  for (let at = 0; at < looked; at++) if (bytes[at] === LF || bytes[at] === CR) count++;
+  return Math.ceil((count * bytes.length * 1.1) / Math.max(1, looked)) + 1;
+}

@@ -1,0 +1,76 @@
+import { TensorkilnError } from '../../errors.js';
+import { readBlocks } from '../csv/blocks.js';
+import { openText } from '../csv/byte-source.js';
+import { isInexactInteger } from '../csv/numbers.js';
+import { DEFAULT_NA_VALUES } from '../csv/read-csv.js';
+import { RowCollector } from '../row-collector.js';
+import type { Table } from '../table.js';
+
+export interface ReadRowsOptions {
+  /** Spellings of a missing cell among texts; default DEFAULT_NA_VALUES. */
+  readonly naValues?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Reads JSON Lines, plain or gzip: one object a line, its keys the columns; a key that a line lacks is a missing cell.
+ *
+ * @throws E_IO; E_DATA for a line that is no object of plain values, with its number; E_ABORTED
+ */
+export async function readJsonLines(path: string, options: ReadRowsOptions = {}): Promise<Table> {
+  const collector = new RowCollector(`jsonl ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
+  const source = await openText(path);
+  let line = 0;
+  try {
+    const blocks = readBlocks(source, path, {
+      dialect: { delimiter: -1, quote: -1 },
+      linesBefore: () => Promise.resolve(line),
+    });
+    for await (const block of blocks) {
+      if (options.signal?.aborted === true)
+        throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: options.signal.reason });
+      const lines = Buffer.from(block.buffer, 0, block.length)
+        .toString('utf8')
+        .split(/\r\n|\n|\r/);
+      lines.pop();
+      for (const text of lines) {
+        line++;
+        if (text.trim() !== '') collector.add(parseLine(text, path, line), `line ${line}`);
+      }
+    }
+    await source.checkUnchanged();
+    return collector.finish();
+  } finally {
+    await source.close();
+  }
+}
+
+const MANY_DIGITS = /\d{16}/;
+
+/**
+ * Integers beyond 2^53 lose digits as numbers: their text is kept instead. Only newer Nodes hand a reviver the source text, so elsewhere such
+ * a number becomes the text of its nearest float64, which still keeps it from passing for exact.
+ */
+function keepInexact(text: string): ((key: string, value: unknown, context?: { source?: string }) => unknown) | undefined {
+  if (!MANY_DIGITS.test(text)) return undefined;
+  return (_, value, context) =>
+    typeof value === 'number' && isInexactInteger(value) ? (context?.source ?? BigInt(value).toString()) : value;
+}
+
+function parseLine(text: string, path: string, line: number): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text, keepInexact(text));
+  } catch {
+    // The parser's own message quotes the line.
+    throw new TensorkilnError(
+      'E_DATA',
+      `[jsonl] ${path}, line ${line}: not JSON: expected one object a line, got ${text.length} characters that do not parse.`,
+    );
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Readonly<Record<string, unknown>>;
+  throw new TensorkilnError(
+    'E_DATA',
+    `[jsonl] ${path}, line ${line}: expected an object such as {"column": 1}, got ${Array.isArray(value) ? 'a list' : value === null ? 'null' : `a ${typeof value}`}.`,
+  );
+}

@@ -1,0 +1,106 @@
+import type { z } from 'zod';
+import type {
+  ColumnReport,
+  CsvOptions,
+  DataConfig,
+  FeatureOptions,
+  FeatureType,
+  ImageTransform,
+  PreprocessingOptions,
+} from '../../data/index.js';
+import type { augmentation, data, features, preprocessing, split } from './data-schema.js';
+
+type FeatureSection = z.output<typeof features>;
+
+/** The sections of a configuration that prepareData works by. */
+export interface DataSections {
+  readonly data: z.output<typeof data>;
+  readonly features: FeatureSection;
+  readonly split: z.output<typeof split>;
+  readonly preprocessing: z.output<typeof preprocessing>;
+}
+
+/** What prepareData needs, in its own terms. */
+export function dataConfig({ data, features, split, preprocessing }: DataSections): DataConfig {
+  const { by, ...shares } = split;
+  return {
+    path: data.path,
+    target: data.target,
+    naValues: data.na_values,
+    csv: present<CsvOptions>(data.csv),
+    replace: data.replace,
+    duplicates: data.duplicates,
+    outliers: present<NonNullable<DataConfig['outliers']>>(data.outliers),
+    ...(data.test_path === undefined ? {} : { testPath: data.test_path }),
+    // The second file has the replacements of the first and its own.
+    testReplace: { ...data.replace, ...data.test_replace },
+    ...(data.format === undefined ? {} : { format: data.format }),
+    ...(data.query === undefined ? {} : { query: data.query }),
+    ...(data.task === undefined ? {} : { task: data.task }),
+    features: Object.fromEntries(Object.entries(features).map(([name, feature]) => [name, featureOptions(feature)])),
+    split: { ...shares, ...(by === undefined ? {} : { by }) },
+    preprocessing: preprocessingOptions(preprocessing),
+    ...(data.cache === undefined ? {} : { cacheFolder: data.cache }),
+  };
+}
+
+function preprocessingOptions(section: DataSections['preprocessing']): PreprocessingOptions {
+  return {
+    numericImputation: section.numeric_imputation,
+    categoricalImputation: section.categorical_imputation,
+    scaling: section.scaling,
+    encoding: section.encoding,
+    ...(section.pca === undefined ? {} : { pca: section.pca }),
+  };
+}
+
+function featureOptions(feature: FeatureSection[string]): FeatureOptions {
+  if (typeof feature === 'string') return { type: feature };
+  const { date_order: dateOrder, text, ...rest } = feature;
+  return present<FeatureOptions>({
+    ...rest,
+    dateOrder,
+    text:
+      text === undefined
+        ? undefined
+        : present<NonNullable<FeatureOptions['text']>>({
+            encoding: text.encoding,
+            level: text.level,
+            maxTokens: text.max_tokens,
+            minRows: text.min_rows,
+            lowercase: text.lowercase,
+            length: text.length,
+            padding: text.padding,
+            truncation: text.truncation,
+          }),
+  });
+}
+
+/** The object without keys that are undefined. */
+function present<T extends object>(object: { readonly [Key in keyof T]: T[Key] | undefined }): T {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** The features section with every column's type decided. */
+export function resolveFeatures(section: FeatureSection, columns: readonly ColumnReport[]): FeatureSection {
+  const decided = columns
+    .filter((column) => column.role !== 'target')
+    .map((column) => {
+      const type: FeatureType = column.role === 'ignored' ? 'ignore' : column.type;
+      const own = section[column.name];
+      return [column.name, typeof own === 'object' ? { ...own, type } : type] as const;
+    });
+  return Object.fromEntries(decided);
+}
+
+/** The random changes that the augmentation section asks for; none when it is not enabled. */
+export function imageTransforms({ enabled, transforms }: z.output<typeof augmentation>): readonly ImageTransform[] {
+  if (!enabled) return [];
+  return transforms.map((transform): ImageTransform => {
+    if ('flip' in transform) return { kind: 'flip', ...transform.flip };
+    if ('shift' in transform) return { kind: 'shift', ...transform.shift };
+    if ('crop' in transform) return { kind: 'crop', ...transform.crop };
+    if ('rotate' in transform) return { kind: 'rotate', ...transform.rotate };
+    return { kind: 'color_jitter', ...transform.color_jitter };
+  });
+}

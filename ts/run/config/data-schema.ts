@@ -1,0 +1,168 @@
+import { z } from 'zod';
+
+/**
+ * The sections of the configuration that say where data comes from and what is made of it: data, features, split, preprocessing,
+ * augmentation.
+ */
+
+const text = (): z.ZodString => z.string().min(1);
+const sign = (): z.ZodString => z.string().length(1);
+const flag = (value: boolean): z.ZodDefault<z.ZodBoolean> => z.boolean().default(value).describe('true or false');
+
+const csv = z
+  .strictObject({
+    delimiter: sign().optional().describe('one character, such as ";"'),
+    quote: z.string().max(1).optional().describe('one character, or "" for a file without quotes'),
+    decimal: z.enum(['.', ',']).optional().describe('"." or ","'),
+    thousands: z.string().max(1).optional().describe('the character between groups of three digits, or "" for none'),
+    encoding: text().optional().describe('the name of an encoding, such as windows-1252'),
+    header: z.boolean().optional().describe('true or false'),
+    names: z.array(text()).optional().describe('a list of column names'),
+  })
+  .prefault({})
+  .describe('a section with delimiter, quote, decimal, thousands, encoding, header and names');
+
+const replace = z
+  .record(z.string(), z.record(z.string(), z.string().describe('a text')).describe('found texts with their replacements'))
+  .default({})
+  .describe('column names with found texts and their replacements');
+
+const outliers = z
+  .strictObject({
+    method: z.enum(['iqr', 'z_score']).default('iqr').describe('iqr or z_score'),
+    threshold: z.number().gt(0).optional().describe('a number above 0'),
+    action: z.enum(['report', 'drop']).default('report').describe('report or drop'),
+  })
+  .prefault({})
+  .describe('a section with method, threshold and action');
+
+export const data = z
+  .strictObject({
+    path: text().describe('the path of a table, or the URL of a PostgreSQL server (env:NAME takes it from the environment)'),
+    test_path: text().optional().describe('the path of a second table whose rows are the test part'),
+    format: z
+      .enum(['csv', 'parquet', 'jsonl', 'sqlite', 'postgres', 'text_folder'])
+      .optional()
+      .describe('csv, parquet, jsonl, sqlite, postgres or text_folder'),
+    query: text().optional().describe('an SQL SELECT statement'),
+    target: text().describe('the name of a column'),
+    task: z.enum(['classification', 'regression']).optional().describe('classification or regression'),
+    na_values: z
+      .array(z.string())
+      .default(['', 'NA', 'N/A', 'NaN', 'null', '?'])
+      .describe('a list of texts that stand for a missing cell, in quotes where YAML would read them otherwise'),
+    csv,
+    replace,
+    test_replace: replace,
+    duplicates: z.enum(['keep', 'drop']).default('keep').describe('keep or drop'),
+    outliers,
+    cache: text().optional().describe('the path of a folder for prepared data'),
+  })
+  .describe('a section with path and target');
+
+const numericFill = z.union([z.enum(['median', 'mean', 'mode']), z.strictObject({ constant: z.number() })]);
+const categoricalFill = z.union([z.enum(['mode']), z.strictObject({ constant: text() })]);
+const scaling = z.enum(['standard', 'min_max', 'robust', 'none']);
+const encoding = z.enum(['one_hot', 'label', 'target', 'hash']);
+const SCALINGS = 'standard, min_max, robust or none';
+const ENCODINGS = 'one_hot, label, target or hash';
+const TYPES = ['numeric', 'categorical', 'boolean', 'date', 'text', 'ignore'] as const;
+
+const textFeature = z
+  .strictObject({
+    encoding: z.enum(['bag', 'sequence']).optional().describe('bag or sequence'),
+    level: z.enum(['word', 'character']).optional().describe('word or character'),
+    max_tokens: z.int().min(1).optional().describe('an integer >= 1'),
+    min_rows: z.int().min(1).optional().describe('an integer >= 1'),
+    lowercase: z.boolean().optional().describe('true or false'),
+    length: z.int().min(1).optional().describe('an integer >= 1'),
+    padding: z.enum(['start', 'end']).optional().describe('start or end'),
+    truncation: z.enum(['start', 'end']).optional().describe('start or end'),
+  })
+  .describe('a section with encoding, level, max_tokens, min_rows, lowercase, length, padding and truncation');
+
+const feature = z
+  .union([
+    z.enum(TYPES),
+    z.strictObject({
+      type: z.enum(TYPES).optional().describe(TYPES.join(', ')),
+      encoding: encoding.optional().describe(ENCODINGS),
+      imputation: z
+        .union([z.enum(['median', 'mean', 'mode']), z.strictObject({ constant: z.union([z.number(), text()]) })])
+        .optional()
+        .describe('median, mean, mode or {constant: <value>}'),
+      scaling: scaling.optional().describe(SCALINGS),
+      buckets: z.int().min(1).optional().describe('an integer >= 1'),
+      date_order: z.enum(['ymd', 'dmy', 'mdy']).optional().describe('ymd, dmy or mdy'),
+      text: textFeature.optional(),
+    }),
+  ])
+  .describe(`one of ${TYPES.join(', ')}, or a section with type, encoding, imputation, scaling, buckets, date_order and text`);
+
+export const features = z
+  .record(z.string(), feature)
+  .default({})
+  .describe('column names with a type, or a section that says how the column is treated');
+
+const share = (value: number): z.ZodDefault<z.ZodNumber> =>
+  z.number().gt(0).lt(1).default(value).describe('a share of the rows, above 0 and below 1');
+
+export const split = z
+  .strictObject({
+    train: share(0.7),
+    validation: share(0.15),
+    test: share(0.15),
+    method: z.enum(['random', 'grouped', 'time']).default('random').describe('random, grouped or time'),
+    by: text().optional().describe('the name of a column'),
+    stratify: flag(true),
+    seed: z.int().min(0).default(0).describe('an integer from 0 to 2^53 - 1'),
+  })
+  .superRefine(({ train, validation, test, method, by }, context) => {
+    if (method !== 'random' && by === undefined)
+      context.addIssue({ code: 'custom', params: { expected: `by: <column> beside method: ${method}`, found: 'no column' } });
+    const sum = train + validation + test;
+    // 1e-9: room for the binary rounding of decimal shares.
+    if (Math.abs(sum - 1) <= 1e-9) return;
+    const found = `${train} + ${validation} + ${test} = ${Number(sum.toFixed(9))}`;
+    context.addIssue({ code: 'custom', params: { expected: 'train, validation and test to sum to 1', found } });
+  })
+  .prefault({})
+  .describe('a section with train, validation, test, method, by, stratify and seed');
+
+export const preprocessing = z
+  .strictObject({
+    numeric_imputation: numericFill.default('median').describe('median, mean, mode or {constant: <number>}'),
+    categorical_imputation: categoricalFill.default('mode').describe('mode or {constant: <text>}'),
+    scaling: scaling.default('standard').describe(SCALINGS),
+    encoding: encoding.default('one_hot').describe(ENCODINGS),
+    pca: z
+      .union([z.strictObject({ components: z.int().min(1) }), z.strictObject({ variance: z.number().gt(0).max(1) })])
+      .optional()
+      .describe('{components: <integer >= 1>} or {variance: <share above 0, at most 1>}'),
+  })
+  .prefault({})
+  .describe('a section with numeric_imputation, categorical_imputation, scaling, encoding and pca');
+
+const probability = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a share from 0 to 1');
+const amount = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a number from 0 to 1');
+
+const transform = z
+  .union([
+    z.strictObject({ flip: z.strictObject({ horizontal: probability(), vertical: probability() }) }),
+    z.strictObject({ shift: z.strictObject({ x: amount(), y: amount() }) }),
+    z.strictObject({ crop: z.strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) }) }),
+    z.strictObject({ rotate: z.strictObject({ degrees: z.number().min(0).max(180) }) }),
+    z.strictObject({ color_jitter: z.strictObject({ brightness: amount(), contrast: amount(), saturation: amount() }) }),
+  ])
+  .describe('one of flip, shift, crop, rotate and color_jitter with its amounts');
+
+export const augmentation = z
+  .strictObject({
+    enabled: flag(false),
+    transforms: z
+      .array(transform)
+      .default([])
+      .describe('a list of flip, shift, crop, rotate and color_jitter with their amounts'),
+  })
+  .prefault({})
+  .describe('a section with enabled and transforms');
