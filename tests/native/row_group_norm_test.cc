@@ -81,8 +81,11 @@ void check_row_norm(int64_t rows, int64_t cols, bool centered, bool affine, bool
     if (!gradient) continue;
     Doubles values = doubles_of(x), s = doubles_of(scale), o = doubles_of(offset), d = doubles_of(dy);
     const auto loss = [&] { return dot(d, reference(n, values, s, o).y); };
-    check_close("dx", grads[0], numeric_gradient(values, loss), kGradient);
-    check_close("dscale", grads[1], numeric_gradient(s, loss), kGradient);
+    // x is rounded beside its mean of 3, which h repeats `inverse` times larger and dx once more: rows of few, close values.
+    double steepest = 1;
+    for (double inverse : want.inverse) steepest = std::max(steepest, inverse);
+    check_close("dx", grads[0], numeric_gradient(values, loss), kGradient * steepest * steepest);
+    check_close("dscale", grads[1], numeric_gradient(s, loss), kGradient * steepest);
     check_close("doffset", grads[2], numeric_gradient(o, loss), kGradient);
   }
 }
