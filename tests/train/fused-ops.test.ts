@@ -114,7 +114,7 @@ function stepOf(
     const inputs = Object.fromEntries(names.map((name, i) => [name, tensors[i]!]));
     const loss = (...chosen: tf.Tensor[]): tf.Scalar => {
       const results = run({ ...inputs, ...Object.fromEntries(wanted.map((name, i) => [name, chosen[i]!])) });
-      return tf.addN(results.map((result, i) => tf.sum(tf.mul(result, dys[i]!)))) as tf.Scalar;
+      return tf.addN<tf.Scalar>(results.map((result, i) => tf.sum(tf.mul(result, dys[i]!))));
     };
     const gradients = tf.grads(loss)(wanted.map((name) => inputs[name]!));
     return [...run(inputs), ...gradients];
@@ -242,8 +242,8 @@ describe('recurrent layers', () => {
     const x = tf.ones([1, 3, 2]);
     const mask = tf.tensor2d([[1, 0, 1]], [1, 3], 'bool');
     const w = weights(2, 3, 1);
-    const zero = ops.rnn(x, w, { mask }).y!.arraySync() as number[][][];
-    const held = ops.rnn(x, w, { mask, maskedOutput: 'hold' }).y!.arraySync() as number[][][];
+    const zero = ops.rnn(x, w, { mask }).y!.arraySync();
+    const held = ops.rnn(x, w, { mask, maskedOutput: 'hold' }).y!.arraySync();
     expect(zero[0]![1]).toEqual([0, 0, 0]);
     expect(held[0]![1]).toEqual(held[0]![0]);
     expect(held[0]![2]).toEqual(zero[0]![2]);

@@ -44,25 +44,29 @@ TK_INLINE GemmArgs product(int64_t m, int64_t n, int64_t k, const StridedMatrix&
   return args;
 }
 
+// p + count, for arrays that may be absent while a workspace is measured.
+TK_INLINE const float* at_offset(const float* p, int64_t count) { return p == nullptr ? nullptr : p + count; }
+
 // x W of all steps.
 TK_INLINE GemmArgs input_product(const Sequence& s, const float* x, const float* kernel, float* gates) {
   return product(s.rows(), s.width(), s.inputs, {x, s.inputs, 1}, {kernel, s.width(), 1}, gates);
 }
 // Rows of step t of an array [B,T,width].
 TK_INLINE StridedMatrix step_rows(const Sequence& s, const float* data, int64_t width, int64_t t) {
-  return {data + t * width, s.steps * width, 1};
+  return {at_offset(data, t * width), s.steps * width, 1};
 }
 // h R for columns [first, first + count) of R.
 TK_INLINE GemmArgs state_product(const Sequence& s, const float* h_rows, int64_t t, const float* recurrent, int64_t first,
                                  int64_t count, float* out) {
-  return product(s.batch, count, s.hidden, step_rows(s, h_rows, s.hidden, t), {recurrent + first, s.width(), 1}, out);
+  return product(s.batch, count, s.hidden, step_rows(s, h_rows, s.hidden, t), {at_offset(recurrent, first), s.width(), 1},
+                 out);
 }
 // dg R^T for the same columns, dg being rows of [B,T,width()], with R^T as transpose_recurrent makes it.
 TK_INLINE GemmArgs state_gradient(const Sequence& s, const float* dgates, int64_t t, const float* transposed, int64_t first,
                                   int64_t count, float* out) {
   StridedMatrix a = step_rows(s, dgates, s.width(), t);
-  a.data += first;
-  return product(s.batch, s.hidden, count, a, {transposed + first * s.hidden, s.hidden, 1}, out);
+  a.data = at_offset(a.data, first);
+  return product(s.batch, s.hidden, count, a, {at_offset(transposed, first * s.hidden), s.hidden, 1}, out);
 }
 
 inline void transpose_recurrent(const Sequence& s, const float* recurrent, float* transposed) {
@@ -91,7 +95,7 @@ struct SequenceGradients {
   }
   // Columns [first, first + count) of the recurrent kernel's gradient, from states h.
   GemmArgs for_recurrent(const float* h, const float* dg, int64_t first, int64_t count, float* out) const {
-    return product(s.hidden, count, s.rows(), {h, 1, s.hidden}, {dg + first, s.width(), 1}, out);
+    return product(s.hidden, count, s.rows(), {h, 1, s.hidden}, {at_offset(dg, first), s.width(), 1}, out);
   }
   void check() const {
     TK_CHECK(dx.size == 0 || dx.size == s.rows() * s.inputs);

@@ -35,14 +35,14 @@ export function runFused(
 ): TensorInfo[] {
   const backend = currentBackend();
   const empties: number[] = [];
-  const operands = inputs.map((input): Operand => {
-    if (typeof input !== 'string') return 'handle' in input ? input : backend.operand(input);
-    const storage = storageOf(input, op.name);
-    const handle = backend.engine.create(storage, emptyArray(input));
-    empties.push(handle);
-    return { handle, storage, shape: [0] };
-  });
   try {
+    const operands = inputs.map((input): Operand => {
+      if (typeof input !== 'string') return 'handle' in input ? input : backend.operand(input);
+      const storage = storageOf(input, op.name);
+      const handle = backend.engine.create(storage, emptyArray(input));
+      empties.push(handle);
+      return { handle, storage, shape: [0] };
+    });
     const outputs = shapes.map(([shape, nativeShape]) =>
       nativeShape === undefined ? { shape, dtype: 'float32' as const } : { shape, dtype: 'float32' as const, nativeShape },
     );
@@ -111,7 +111,7 @@ export function differentiable(call: DifferentiableCall): tf.Tensor[] {
   const attributes: FusedAttributes = { outputs: call.outputs, gradient: call.gradient };
   const kernel = kernelFor(kept.length);
   // tfjs-core passes attributes on untouched; its type is narrower.
-  const result = tf.engine().runKernel(kernel, inputs, attributes as unknown as NamedAttrMap) as tf.Tensor | tf.Tensor[];
+  const result = tf.engine().runKernel<tf.Tensor | tf.Tensor[]>(kernel, inputs, attributes as unknown as NamedAttrMap);
   // The tape has made clones.
   tf.dispose(kept);
   return Array.isArray(result) ? result : [result];

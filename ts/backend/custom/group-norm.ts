@@ -100,7 +100,7 @@ function onTape(
 }
 
 function normGroups(x: tf.Tensor, groups: number, epsilon: number, options: ChannelNormOptions): tf.Tensor {
-  const native = [x.shape[0] as number, placesOf(x), x.shape[x.rank - 1] as number];
+  const native = [x.shape[0], placesOf(x), x.shape[x.rank - 1] as number];
   const statistics = [native[0] as number, groups];
   const results = runFused(
     GROUP,
@@ -166,7 +166,7 @@ export function batchNormTrain<T extends tf.Tensor>(x: T, options: BatchNormTrai
   checkFloats(place, { runningMean: [runningMean, [channels]], runningVariance: [runningVariance, [channels]] });
   const updateRate = checkNumber(place, 'updateRate', options.updateRate ?? 0.1, { min: 0, max: 1 });
   const isUnbiased = checkBoolean(place, 'isUnbiased', options.isUnbiased ?? true);
-  const native = [1, (x.shape[0] as number) * placesOf(x), channels];
+  const native = [1, x.shape[0] * placesOf(x), channels];
   const inputs: FusedInput[] = [currentBackend().operand(x, native), scale ?? 'float32', offset ?? 'float32'];
   const results = runFused(
     TRAIN,
@@ -202,7 +202,7 @@ export function batchNormFixed<T extends tf.Tensor>(x: T, options: BatchNormOpti
     [epsilon],
   );
   const inverse = tf.tidy(() => tf.rsqrt(tf.add(variance, epsilon)));
-  const native = [1, (x.shape[0] as number) * placesOf(x), channels];
+  const native = [1, x.shape[0] * placesOf(x), channels];
   const result = onTape(x, options, native, [y, mean, inverse], [channels, 1]);
   inverse.dispose();
   return result as T;

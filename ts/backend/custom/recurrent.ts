@@ -90,7 +90,7 @@ function checkSequence(layer: Layer, x: tf.Tensor, { kernel, recurrentKernel, bi
   checkRank(place, 'x', x, '[B, T, I]', 3);
   checkRank(place, 'recurrentKernel', recurrentKernel, `[H, ${gates === 1 ? '' : gates}H]`, 2);
   const [batch, steps, inputs] = x.shape as [number, number, number];
-  const hidden = recurrentKernel.shape[0] as number;
+  const hidden = recurrentKernel.shape[0];
   const width = gates * hidden;
   checkFloats(place, {
     x: [x],
