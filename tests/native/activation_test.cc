@@ -22,8 +22,9 @@ double value(int kind, double x) {
 }
 double slope(int kind, double x) { return (value(kind, x + 1e-6) - value(kind, x - 1e-6)) / 2e-6; }
 
-const std::vector<float> kPoints = {-1e4f, -100, -31, -20, -9, -6.01f, -5.59f, -5.57f, -5, -4, -3,   -2.2f, -1.51f, -1.49f, -1,
-                                    -0.5f, -0.1f, 1e-3f, 0.1f, 0.7f, 1,  1.5f,  2,     3,  5,  10, 19, 21, 31, 100,   1e4f};
+const std::vector<float> kPoints = {-1e4f, -100,   -31,    -20, -9,    -6.01f, -5.59f, -5.57f, -5,   -4, -3,
+                                    -2.2f, -1.51f, -1.49f, -1,  -0.5f, -0.1f,  1e-3f,  0.1f,   0.7f, 1,  1.5f,
+                                    2,     3,      5,      10,  19,    21,     31,     100,    1e4f};
 
 }  // namespace
 
@@ -42,8 +43,8 @@ TEST(activations_and_derivatives) {
         const bool right_dx = std::fabs(double(dx.f()[i]) - want_dx) <= 2e-6 * std::fabs(want_dx) + 5e-7;
         CHECK(right && right_dx);
         if (!right || !right_dx) {
-          std::printf("  kind %d at %g: %.9g for %.9g, slope %.9g for %.9g\n", kind, at, double(y.f()[i]), want, double(dx.f()[i]),
-                      want_dx);
+          std::printf("  kind %d at %g: %.9g for %.9g, slope %.9g for %.9g\n", kind, at, double(y.f()[i]), want,
+                      double(dx.f()[i]), want_dx);
         }
       }
     }
@@ -131,8 +132,7 @@ void check_linear(int64_t m, int64_t k, int64_t n, int kind, bool biased) {
     check_close("y", out[0], y, kLinear);
     if (keeps) check_close("saved", out[1], z, kLinear);
     Tensor saved = kind == 0 ? Tensor(tk::DType::f32, {0}) : keeps ? out[1] : out[0];
-    const auto grads =
-        outputs_of(level, "linear_grad", {&dy, &x, &w, &saved}, {{m, k}, {k, n}, {biased ? n : 0}}, {kind});
+    const auto grads = outputs_of(level, "linear_grad", {&dy, &x, &w, &saved}, {{m, k}, {k, n}, {biased ? n : 0}}, {kind});
     check_close("dx", grads[0], dx, kLinear);
     check_close("dw", grads[1], dw, kLinear);
     if (biased) check_close("dbias", grads[2], dbias, kLinear);
@@ -176,9 +176,10 @@ TEST(binary_cross_entropy_and_gradient) {
       for (tk::Level level : tk::usable_levels()) {
         check_close("loss", outputs_of(level, "binary_cross_entropy", {&x, &labels, &weight}, {x.shape()}, {}, {smoothing})[0],
                     loss, 1e-6);
-        check_close("dx",
-                    outputs_of(level, "binary_cross_entropy_grad", {&x, &labels, &weight, &dloss}, {x.shape()}, {}, {smoothing})[0],
-                    dx, 1e-6);
+        check_close(
+            "dx",
+            outputs_of(level, "binary_cross_entropy_grad", {&x, &labels, &weight, &dloss}, {x.shape()}, {}, {smoothing})[0], dx,
+            1e-6);
       }
     }
   }

@@ -69,10 +69,11 @@ void check_row_norm(int64_t rows, int64_t cols, bool centered, bool affine, bool
     bool added = true;
     for (int64_t i = 0; i < x.size(); ++i) added = added && sum.f()[i] == x.f()[i] + residual.f()[i];
     CHECK(added);
-    const auto alone = outputs_of(level, "row_norm", {&sum, &scale, &offset}, {x.shape(), {rows}, {rows}}, {centered}, {kEpsilon});
+    const auto alone =
+        outputs_of(level, "row_norm", {&sum, &scale, &offset}, {x.shape(), {rows}, {rows}}, {centered}, {kEpsilon});
     CHECK(x.size() == 0 || std::memcmp(alone[0].data(), joined[1].data(), size_t(x.bytes())) == 0);
-    const auto grads = outputs_of(level, "row_norm_grad", {&dy, &x, &scale, &mean, &inverse}, {x.shape(), {length}, {length}},
-                                  {centered});
+    const auto grads =
+        outputs_of(level, "row_norm_grad", {&dy, &x, &scale, &mean, &inverse}, {x.shape(), {length}, {length}}, {centered});
     const auto residual_grads = outputs_of(level, "residual_norm_grad", {&dy, &dsum, &x, &scale, &mean, &inverse},
                                            {x.shape(), {length}, {length}}, {centered});
     bool more = true;
@@ -110,7 +111,8 @@ void check_group_norm(const Norm& n, bool affine, bool gradient) {
     Doubles constant(size_t(x.size()));
     for (int64_t i = 0; i < x.size(); ++i) {
       const int64_t c = i % n.channels, image = i / (n.places * n.channels), group = c * n.groups / n.channels;
-      constant[size_t(i)] = double(dy.f()[i]) * want.inverse[size_t(image * n.groups + group)] * (affine ? double(scale.f()[c]) : 1);
+      constant[size_t(i)] =
+          double(dy.f()[i]) * want.inverse[size_t(image * n.groups + group)] * (affine ? double(scale.f()[c]) : 1);
     }
     check_close("dx of fixed statistics", fixed[0], constant, kForward);
     if (!gradient) continue;
@@ -163,7 +165,8 @@ TEST(group_norm_keeps_digits_beside_a_large_mean) {
 TEST(batch_norm_train_moves_running_statistics) {
   const int64_t places = 37, channels = 5;
   const Norm n = {1, places, channels, channels, true};
-  Tensor x = shifted({1, places, channels}, 1, 2), scale = Tensor::random({channels}, 2), offset = Tensor::random({channels}, 3);
+  Tensor x = shifted({1, places, channels}, 1, 2), scale = Tensor::random({channels}, 2),
+         offset = Tensor::random({channels}, 3);
   const Reference want = reference(n, doubles_of(x), doubles_of(scale), doubles_of(offset));
   for (const Run& run : runs()) {
     for (bool unbiased : {true, false}) {
@@ -186,11 +189,13 @@ TEST(batch_norm_train_moves_running_statistics) {
 
 TEST(empty_inputs_leave_running_statistics_alone) {
   for (const Run& run : runs()) {
-    Tensor x(tk::DType::f32, {1, 0, 2}), none(tk::DType::f32, {0}), mean = Tensor::f32({2}, {1, 2}), variance = Tensor::f32({2}, {3, 4});
+    Tensor x(tk::DType::f32, {1, 0, 2}), none(tk::DType::f32, {0}), mean = Tensor::f32({2}, {1, 2}),
+                                                                    variance = Tensor::f32({2}, {3, 4});
     Tensor y(tk::DType::f32, {1, 0, 2}), saved(tk::DType::f32, {1, 2}), inverse(tk::DType::f32, {1, 2});
     call_op(run, "batch_norm_train", {&x, &none, &none, &mean, &variance, &y, &saved, &inverse}, {1}, {kEpsilon, 0.1});
     CHECK(mean.f()[0] == 1 && mean.f()[1] == 2 && variance.f()[0] == 3 && variance.f()[1] == 4);
-    Tensor dy(tk::DType::f32, {1, 0, 2}), dx(tk::DType::f32, {1, 0, 2}), dscale(tk::DType::f32, {2}), doffset(tk::DType::f32, {2});
+    Tensor dy(tk::DType::f32, {1, 0, 2}), dx(tk::DType::f32, {1, 0, 2}), dscale(tk::DType::f32, {2}),
+        doffset(tk::DType::f32, {2});
     call_op(run, "group_norm_grad", {&dy, &x, &none, &saved, &inverse, &dx, &dscale, &doffset}, {2, 0});
     CHECK(dscale.f()[0] == 0 && dscale.f()[1] == 0 && doffset.f()[0] == 0 && doffset.f()[1] == 0);
   }

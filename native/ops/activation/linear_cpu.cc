@@ -57,8 +57,8 @@ LinearGrad read_linear_grad(const OpCall& call, const float* dz, int num_threads
   g.dw.b = {dz, g.n, 1};
   g.dw.c = dw.f32();
   g.dz_floats = g.makes_dz ? round_up(dy.size, 16) : 0;
-  const int64_t bytes = max64(dx.size == 0 ? 0 : gemm_workspace(g.dx, num_threads),
-                              dw.size == 0 ? 0 : gemm_workspace(g.dw, num_threads));
+  const int64_t bytes =
+      max64(dx.size == 0 ? 0 : gemm_workspace(g.dx, num_threads), dw.size == 0 ? 0 : gemm_workspace(g.dw, num_threads));
   g.gemm_floats = round_up(ceil_div(bytes, int64_t(sizeof(float))), 16);
   g.sum_floats = dbias.size == 0 ? 0 : column_sums_floats(g.m, g.n);
   return g;

@@ -87,8 +87,8 @@ TK_INLINE int64_t panel_floats(const Attention& a) {
 
 // c[m, n] (+)= A B for small blocks. A: rows `a_row` apart, or, transposed, element (i, k) at a[k * a_row + i].
 template <bool kTransposedA>
-TK_INLINE void block_product(const float* a, int64_t a_row, int64_t m, const StridedMatrix& b, int64_t depth, int64_t n, float* c,
-                             int64_t c_row, bool accumulate, float* panel) {
+TK_INLINE void block_product(const float* a, int64_t a_row, int64_t m, const StridedMatrix& b, int64_t depth, int64_t n,
+                             float* c, int64_t c_row, bool accumulate, float* panel) {
   for (int64_t n0 = 0; n0 < n; n0 += kTileCols) {
     const int cols = int(min64(kTileCols, n - n0));
     pack_b_panel(b, 0, depth, n0, cols, panel);

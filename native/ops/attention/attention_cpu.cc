@@ -62,8 +62,7 @@ void attend(const Attention& a, int64_t batch, int64_t head, int64_t i0, int64_t
   for (int64_t i = 0; i < rows; ++i) {
     const bool sees = total[i] != 0.0f;
     const VecF factor = set1(sees ? float(1.0 / double(total[i])) : 0.0f);
-    map_row(sums + i * size, y.at(batch, i0 + i, head), size,
-            [&](VecF v, int64_t, int) { return sees ? v * factor : zero(); });
+    map_row(sums + i * size, y.at(batch, i0 + i, head), size, [&](VecF v, int64_t, int) { return sees ? v * factor : zero(); });
     log_sum[i] = sees ? float(double(maximum[i]) + ::log(double(total[i]))) : -INFINITY;
   }
 }
@@ -83,8 +82,8 @@ void attention_cpu(const OpCall& call, CpuContext& context) {
   context.parallel_for(a.batch * a.q.heads * blocks, 1 + 400000 / unit_work, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t i0 = unit % blocks * kQueryBlock, head = unit / blocks % a.q.heads, batch = unit / blocks / a.q.heads;
-      attend(a, batch, head, i0, min64(i0 + kQueryBlock, a.q.places), y,
-             log_sum + (batch * a.q.heads + head) * a.q.places + i0, workspace + thread * floats);
+      attend(a, batch, head, i0, min64(i0 + kQueryBlock, a.q.places), y, log_sum + (batch * a.q.heads + head) * a.q.places + i0,
+             workspace + thread * floats);
     }
   });
 }

@@ -128,8 +128,8 @@ void attention_grad_cpu(const OpCall& call, CpuContext& context) {
       const int64_t batch = place / a.q.places, i = place % a.q.places;
       for (int64_t head = 0; head < a.q.heads; ++head) {
         const float *from = y.at(batch, i, head), *with = g.dy.at(batch, i, head);
-        g.delta[g.row_of(batch, head, i)] = float(sum_row(
-            a.v.size, [&](int64_t d, int n) { return load_row(from + d, n, 0.0f) * load_row(with + d, n, 0.0f); }));
+        g.delta[g.row_of(batch, head, i)] = float(
+            sum_row(a.v.size, [&](int64_t d, int n) { return load_row(from + d, n, 0.0f) * load_row(with + d, n, 0.0f); }));
       }
     }
   });
@@ -137,15 +137,14 @@ void attention_grad_cpu(const OpCall& call, CpuContext& context) {
   const int64_t floats = thread_floats(a);
   const int64_t query_blocks = ceil_div(a.q.places, kQueryBlock), key_blocks = ceil_div(a.k.places, kKeyBlock);
   const int64_t depth = 2 * a.q.size + a.v.size + 16;
-  context.parallel_for(
-      a.batch * a.q.heads * query_blocks, 1 + 400000 / (kQueryBlock * max64(1, a.k.places) * depth),
-      [&](int64_t begin, int64_t end, int thread) {
-        for (int64_t unit = begin; unit < end; ++unit) {
-          const int64_t i0 = unit % query_blocks * kQueryBlock, row = unit / query_blocks;
-          query_gradient(g, row / a.q.heads, row % a.q.heads, i0, min64(i0 + kQueryBlock, a.q.places),
-                         scratch + thread * floats);
-        }
-      });
+  context.parallel_for(a.batch * a.q.heads * query_blocks, 1 + 400000 / (kQueryBlock * max64(1, a.k.places) * depth),
+                       [&](int64_t begin, int64_t end, int thread) {
+                         for (int64_t unit = begin; unit < end; ++unit) {
+                           const int64_t i0 = unit % query_blocks * kQueryBlock, row = unit / query_blocks;
+                           query_gradient(g, row / a.q.heads, row % a.q.heads, i0, min64(i0 + kQueryBlock, a.q.places),
+                                          scratch + thread * floats);
+                         }
+                       });
   context.parallel_for(
       a.batch * a.k.heads * key_blocks, 1 + 400000 / (kKeyBlock * max64(1, a.q.places * a.group()) * (depth + a.v.size)),
       [&](int64_t begin, int64_t end, int thread) {

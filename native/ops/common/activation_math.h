@@ -1,5 +1,6 @@
-// Activations of fused ops, by number, each with its derivative. The derivative is taken from the argument x, or from the result
-// y where that suffices and is cheaper: `saved` below. TypeScript knows the numbers as well: ts/backend/custom/activations.ts.
+// Activations of fused ops, by number, each with its derivative. The derivative is taken from the argument x, or from the
+// result y where that suffices and is cheaper: `saved` below. TypeScript knows the numbers as well:
+// ts/backend/custom/activations.ts.
 //   0 none       x
 //   1 relu       max(x, 0), 0 at 0                      saved y
 //   2 sigmoid    1 / (1 + e^-x)                         saved y
@@ -61,9 +62,7 @@ struct gelu_tanh {
   static constexpr float kScale = 0.797884561f, kCubic = 0.044715f;
   // sigmoid(2u) = (1 + tanh u) / 2 without the cancellation at negative u; beyond 30 nothing changes any more.
   TK_INLINE static VecF clamp(VecF x) { return vmin(set1(30.0f), vmax(set1(-30.0f), x)); }
-  TK_INLINE static VecF share(VecF b) {
-    return vsigmoid(set1(2 * kScale) * b * fmadd(set1(kCubic) * b, b, set1(1.0f)));
-  }
+  TK_INLINE static VecF share(VecF b) { return vsigmoid(set1(2 * kScale) * b * fmadd(set1(kCubic) * b, b, set1(1.0f))); }
   TK_INLINE static VecF f(VecF x) { return vmax(set1(-30.0f), x) * share(clamp(x)); }
   TK_INLINE static VecF derivative(VecF x) {
     const VecF b = clamp(x), s = share(b);

@@ -28,8 +28,7 @@ TK_INLINE BinaryTargets read_binary(const OpCall& call, const RowShape& shape) {
   TK_CHECK_EQ(labels.size, call[0].size);
   TK_CHECK(weight.size <= 1 || weight.size == shape.cols);
   const double smoothing = TK_FLOAT(call, binary_cross_entropy, smoothing);
-  return {labels.f32(), weight.size == 0 ? nullptr : weight.f32(), weight.size > 1, float(1 - smoothing),
-          float(smoothing / 2)};
+  return {labels.f32(), weight.size == 0 ? nullptr : weight.f32(), weight.size > 1, float(1 - smoothing), float(smoothing / 2)};
 }
 
 }  // namespace

@@ -280,7 +280,8 @@ void group_norm_grad_cpu(const OpCall& call, CpuContext& context) {
   context.parallel_for(b.units(), b.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t image = b.image(unit), at = b.start(unit);
-      const float *shift = row_of(image, 0), *factor = row_of(image, 4), *slope = row_of(image, 5), *constant = row_of(image, 6);
+      const float *shift = row_of(image, 0), *factor = row_of(image, 4), *slope = row_of(image, 5),
+                  *constant = row_of(image, 6);
       for (int64_t r = 0; r < b.rows(unit); ++r) {
         const float* from = x.f32() + at + r * channels;
         map_row(dy.f32() + at + r * channels, dx.f32() + at + r * channels, channels, [&](VecF g, int64_t c, int n) {

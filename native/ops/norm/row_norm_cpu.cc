@@ -58,9 +58,8 @@ struct RowNormGrad {
       return scale == nullptr ? g : g * load_row(scale + i, k, 0.0f);
     };
     const double total = centered ? sum_row(cols, gradient) : 0.0;
-    const double product = sum_row(cols, [&](int64_t i, int k) {
-      return gradient(i, k) * ((load_row(x + i, k, mean) - shift) * factor);
-    });
+    const double product =
+        sum_row(cols, [&](int64_t i, int k) { return gradient(i, k) * ((load_row(x + i, k, mean) - shift) * factor); });
     const VecF a = set1(float(total / double(cols))), b = set1(float(product / double(cols)));
     map_row(dy, dx, cols, [&](VecF g, int64_t i, int k) {
       const VecF h = (load_row(x + i, k, mean) - shift) * factor;
@@ -116,8 +115,8 @@ void row_norm_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(y.size, x.size);
   TK_CHECK_EQ(mean.size, shape.rows);
   TK_CHECK_EQ(inverse.size, shape.rows);
-  const RowNorm norm = read_row_norm(shape.cols, call[1], call[2], TK_INT(call, row_norm, centered) != 0,
-                                     TK_FLOAT(call, row_norm, epsilon));
+  const RowNorm norm =
+      read_row_norm(shape.cols, call[1], call[2], TK_INT(call, row_norm, centered) != 0, TK_FLOAT(call, row_norm, epsilon));
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       norm.row(x.f32() + row * shape.cols, y.f32() + row * shape.cols, mean.f32() + row, inverse.f32() + row);

@@ -97,9 +97,10 @@ GruGradLayout gru_grad_layout(const Gru& gru) {
   return at;
 }
 
-// Gradients of a step's gates before their functions, but for r without reset_after; dh becomes the part z dh of the state before.
-TK_INLINE void gru_cell_grad(const Gru& gru, const float* gates, const float* h, const float* candidate, const float* dy, float* dh,
-                             float* dgates, float* dstate_gates) {
+// Gradients of a step's gates before their functions, but for r without reset_after; dh becomes the part z dh of the state
+// before.
+TK_INLINE void gru_cell_grad(const Gru& gru, const float* gates, const float* h, const float* candidate, const float* dy,
+                             float* dh, float* dgates, float* dstate_gates) {
   const Sequence& s = gru.s;
   const int64_t hidden = s.hidden;
   const VecF one = set1(1.0f);
@@ -242,7 +243,8 @@ void gru_grad_cpu(const OpCall& call, CpuContext& context) {
         } else {
           clear(dgates + row * s.width(), s.width());
           if (dstate_row != nullptr) clear(dstate_row, s.width());
-          if (s.hold) for_hidden(s, [&](int64_t j, int k) { store_row(dh_row + j, state_gradient_at(dh_row, dy_row, j, k), k); });
+          if (s.hold)
+            for_hidden(s, [&](int64_t j, int k) { store_row(dh_row + j, state_gradient_at(dh_row, dy_row, j, k), k); });
         }
       }
     });

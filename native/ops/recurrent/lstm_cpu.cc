@@ -37,8 +37,8 @@ TK_INLINE void lstm_cell(const Sequence& s, float* gates, const float* state, co
 }
 
 // dh and dc: gradients of the state after the step; they become the parts of those before it that do not go through R.
-TK_INLINE void lstm_cell_grad(const Sequence& s, const float* gates, const float* c_before, const float* dy, float* dh, float* dc,
-                              float* dgates) {
+TK_INLINE void lstm_cell_grad(const Sequence& s, const float* gates, const float* c_before, const float* dy, float* dh,
+                              float* dc, float* dgates) {
   const int64_t hidden = s.hidden;
   const VecF one = set1(1.0f);
   for_hidden(s, [&](int64_t j, int n) {
@@ -124,8 +124,7 @@ int64_t lstm_grad_workspace(const OpCall& call, int num_threads) {
   const Sequence s = read_lstm_grad(call);
   const int64_t state = round_up(s.batch * s.hidden, 16);
   return (round_up(s.rows() * s.width(), 16) + round_up(s.hidden * s.width(), 16) + state +
-          round_up(column_sums_floats(s.rows(), s.width()), 16) +
-          lstm_grad_gemm_floats(call, s, num_threads)) *
+          round_up(column_sums_floats(s.rows(), s.width()), 16) + lstm_grad_gemm_floats(call, s, num_threads)) *
          int64_t(sizeof(float));
 }
 
@@ -163,7 +162,8 @@ void lstm_grad_cpu(const OpCall& call, CpuContext& context) {
                          dgates + row * s.width());
         } else {
           clear(dgates + row * s.width(), s.width());
-          if (s.hold) for_hidden(s, [&](int64_t j, int k) { store_row(dh_row + j, state_gradient_at(dh_row, dy_row, j, k), k); });
+          if (s.hold)
+            for_hidden(s, [&](int64_t j, int k) { store_row(dh_row + j, state_gradient_at(dh_row, dy_row, j, k), k); });
         }
       }
     });

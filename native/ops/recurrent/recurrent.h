@@ -17,11 +17,12 @@
 //           none. A masked step passes the gradient of the state on; with hold = 1 it adds its dy.
 //   T = 0: the last state is the first one. B = 0: nothing happens.
 //
-// The products x W of all steps are one matrix product, as are the gradients of x, kernel and recurrent; within the loop there is
-// one product per step ([B,H] by [H,sH]; two for gru with reset_after = 0). Sums are those of ops/common/gemm.h and do not depend
-// on the threads. NaN and infinities propagate. Outputs alias no input.
-// Sources: Hochreiter, Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014, arXiv:1406.1078; Elman 1990;
-// gradient: Werbos 1990, backpropagation through time.
+// The products x W of all steps are one matrix product, as are the gradients of x, kernel and recurrent; within the loop there
+// is one product per step ([B,H] by [H,sH]; two for gru with reset_after = 0). Sums are those of ops/common/gemm.h and do not
+// depend on the threads. NaN and infinities propagate. Outputs alias no input.
+//
+// Sources: Hochreiter, Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014, arXiv:1406.1078; Elman
+// 1990; gradient: Werbos 1990, backpropagation through time.
 #pragma once
 #include "cpu/kernel.h"
 

@@ -58,8 +58,7 @@ TK_INLINE StridedMatrix step_rows(const Sequence& s, const float* data, int64_t 
 // h R for columns [first, first + count) of R.
 TK_INLINE GemmArgs state_product(const Sequence& s, const float* h_rows, int64_t t, const float* recurrent, int64_t first,
                                  int64_t count, float* out) {
-  return product(s.batch, count, s.hidden, step_rows(s, h_rows, s.hidden, t), {at_offset(recurrent, first), s.width(), 1},
-                 out);
+  return product(s.batch, count, s.hidden, step_rows(s, h_rows, s.hidden, t), {at_offset(recurrent, first), s.width(), 1}, out);
 }
 // dg R^T for the same columns, dg being rows of [B,T,width()], with R^T as transpose_recurrent makes it.
 TK_INLINE GemmArgs state_gradient(const Sequence& s, const float* dgates, int64_t t, const float* transposed, int64_t first,

@@ -135,8 +135,7 @@ void softmax_cross_entropy_grad_cpu(const OpCall& call, CpuContext& context) {
         dx[label] -= factor;
         continue;
       }
-      const double total =
-          double(share) + sum_row(shape.cols, [&](int64_t i, int k) { return targets.target(row, i, k); });
+      const double total = double(share) + sum_row(shape.cols, [&](int64_t i, int k) { return targets.target(row, i, k); });
       const VecF scale = set1(float(total / sum)), factor = set1(dloss[row]);
       map_row(dx, dx, shape.cols, [&](VecF e, int64_t i, int k) { return (e * scale - targets.target(row, i, k)) * factor; });
       if (targets.sparse) dx[label] -= share * dloss[row];
