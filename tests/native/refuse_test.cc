@@ -13,13 +13,14 @@ struct Wrong {
   std::vector<std::vector<int64_t>> shapes;
   std::vector<int64_t> ints;
   std::vector<tk::DType> dtypes = {};
+  std::vector<double> floats = {};
 };
 
 }  // namespace
 
 TEST(operands_that_do_not_fit_are_refused) {
   using tk::DType;
-  const std::vector<DType> sparse{DType::f32, DType::i32, DType::f32, DType::f32};
+  const std::vector<DType> sparse{DType::f32, DType::i32, DType::f32, DType::f32, DType::f32};
   const std::vector<Wrong> cases = {
       {"transpose", {{4, 4}, {4, 4}}, {1, 1}},
       {"transpose", {{4, 4}, {4, 4}}, {0, 2}},
@@ -29,12 +30,35 @@ TEST(operands_that_do_not_fit_are_refused) {
       {"log_softmax", {{6, 5}, {3, 5}}, {}},
       {"softmax_grad", {{6, 5}, {3, 5}, {6, 5}}, {}},
       {"softmax_grad", {{6, 5}, {6, 5}, {3, 5}}, {}},
-      {"softmax_cross_entropy", {{6, 5}, {5}, {6}}, {}, sparse},
-      {"softmax_cross_entropy", {{6, 5}, {6, 4}, {6}}, {}},
-      {"softmax_cross_entropy", {{6, 5}, {6, 5}, {5}}, {}},
-      {"softmax_cross_entropy_grad", {{6, 5}, {5}, {6}, {6, 5}}, {}, sparse},
-      {"softmax_cross_entropy_grad", {{6, 5}, {6}, {5}, {6, 5}}, {}, sparse},
-      {"softmax_cross_entropy_grad", {{6, 5}, {6}, {6}, {5, 5}}, {}, sparse},
+      {"softmax_cross_entropy", {{6, 5}, {5}, {0}, {6}, {6}}, {0, 0}, sparse, {0}},
+      {"softmax_cross_entropy", {{6, 5}, {6, 4}, {0}, {6}, {6}}, {0, 0}, {}, {0}},
+      {"softmax_cross_entropy", {{6, 5}, {6, 5}, {4}, {6}, {6}}, {0, 0}, {}, {0}},
+      {"softmax_cross_entropy", {{6, 5}, {6, 5}, {0}, {5}, {5}}, {0, 0}, {}, {0}},
+      {"softmax_cross_entropy", {{6, 5}, {6, 5}, {0}, {6}, {5}}, {0, 0}, {}, {0}},
+      {"softmax_cross_entropy_grad", {{6, 5}, {5}, {0}, {6}, {6, 5}}, {0, 0}, sparse, {0}},
+      {"softmax_cross_entropy_grad", {{6, 5}, {6}, {0}, {5}, {6, 5}}, {0, 0}, sparse, {0}},
+      {"softmax_cross_entropy_grad", {{6, 5}, {6}, {0}, {6}, {5, 5}}, {0, 0}, sparse, {0}},
+      {"binary_cross_entropy", {{6, 5}, {6, 4}, {0}, {6, 5}}, {}, {}, {0}},
+      {"binary_cross_entropy", {{6, 5}, {6, 5}, {4}, {6, 5}}, {}, {}, {0}},
+      {"row_norm", {{6, 5}, {4}, {0}, {6, 5}, {6}, {6}}, {1}, {}, {1e-5}},
+      {"row_norm", {{6, 5}, {0}, {6}, {6, 5}, {6}, {6}}, {1}, {}, {1e-5}},
+      {"row_norm", {{6, 5}, {0}, {0}, {6, 5}, {5}, {6}}, {1}, {}, {1e-5}},
+      {"row_norm_grad", {{6, 5}, {6, 5}, {0}, {6}, {6}, {6, 5}, {6}, {0}}, {1}},
+      {"group_norm", {{2, 3, 4}, {0}, {0}, {2, 3, 4}, {2, 3}, {2, 3}}, {3}, {}, {1e-5}},
+      {"group_norm", {{2, 3, 4}, {3}, {0}, {2, 3, 4}, {2, 2}, {2, 2}}, {2}, {}, {1e-5}},
+      {"batch_norm_train", {{2, 3, 4}, {0}, {0}, {4}, {4}, {2, 3, 4}, {2, 4}, {2, 4}}, {0}, {}, {1e-5, 0.1}},
+      {"activation", {{6}, {6}}, {8}},
+      {"activation", {{6}, {5}}, {4}},
+      {"activation_grad", {{6}, {5}, {6}}, {4}},
+      {"prelu_grad", {{6, 5}, {6, 5}, {4}, {6, 5}, {4}}, {}},
+      {"linear", {{6, 5}, {4, 3}, {0}, {6, 3}, {0}}, {0}},
+      {"linear", {{6, 5}, {5, 3}, {2}, {6, 3}, {0}}, {0}},
+      {"linear_grad", {{6, 3}, {6, 5}, {5, 3}, {0}, {6, 5}, {5, 3}, {3}}, {4}},
+      {"attention", {{2, 3, 4, 8}, {2, 5, 3, 8}, {2, 5, 3, 8}, {0}, {2, 3, 4, 8}, {2, 4, 3}}, {0, 0}, {}, {1}},
+      {"attention", {{2, 3, 4, 8}, {2, 5, 4, 7}, {2, 5, 4, 8}, {0}, {2, 3, 4, 8}, {2, 4, 3}}, {0, 0}, {}, {1}},
+      {"attention", {{2, 3, 4, 8}, {2, 5, 4, 8}, {2, 5, 4, 8}, {2, 4, 3, 4}, {2, 3, 4, 8}, {2, 4, 3}}, {0, 0}, {}, {1}},
+      {"multi_scale", {{1}, {6}, {5}}, {}},
+      {"multi_norm", {{6}, {1}, {2}}, {}, {DType::f32, DType::f32, DType::u8}},
       {"add", {{2, 3}, {3}, {3}}, {}},
       {"add", {{0, 3}, {3}, {3}}, {}},
       {"mul", {{3}, {4}, {3}}, {}},
@@ -46,14 +70,9 @@ TEST(operands_that_do_not_fit_are_refused) {
         tensors.emplace_back(wrong.dtypes.empty() ? DType::f32 : wrong.dtypes[i], wrong.shapes[i]);
         std::memset(tensors.back().data(), 0, size_t(tensors.back().bytes()));
       }
-      const auto attempt = [&] {
-        switch (tensors.size()) {
-          case 2: return call_op(run, wrong.op, {&tensors[0], &tensors[1]}, wrong.ints);
-          case 3: return call_op(run, wrong.op, {&tensors[0], &tensors[1], &tensors[2]}, wrong.ints);
-          default: return call_op(run, wrong.op, {&tensors[0], &tensors[1], &tensors[2], &tensors[3]}, wrong.ints);
-        }
-      };
-      CHECK_THROWS(attempt(), "E_INTERNAL");
+      std::vector<Tensor*> operands;
+      for (Tensor& tensor : tensors) operands.push_back(&tensor);
+      CHECK_THROWS(tktest::call_op_list(run, wrong.op, operands, wrong.ints, wrong.floats), "E_INTERNAL");
     }
   }
 }

@@ -27,11 +27,9 @@ void call_both(tk::Level level, const char* name, std::initializer_list<Tensor*>
   std::vector<Tensor*> tensors(inputs);
   Tensor two = out;
   const auto call = [&](int threads, Tensor& y) {
-    switch (tensors.size()) {
-      case 1: return call_op({level, threads}, name, {tensors[0], &y});
-      case 2: return call_op({level, threads}, name, {tensors[0], tensors[1], &y});
-      default: return call_op({level, threads}, name, {tensors[0], tensors[1], tensors[2], &y});
-    }
+    std::vector<Tensor*> operands = tensors;
+    operands.push_back(&y);
+    return call_op_list({level, threads}, name, operands);
   };
   CHECK(call(1, out) == INT64_MIN);
   CHECK(call(2, two) == INT64_MIN);
@@ -160,58 +158,100 @@ TEST(softmax_gradient) {
   }
 }
 
-TEST(cross_entropy_and_gradient) {
-  for (const Shape& s : kShapes) {
-    Tensor x = Tensor::random({s.rows, s.cols}, 4, 4), classes = labels_for(s), weights = weights_for(s);
-    Tensor dloss = Tensor::random({s.rows}, 5);
-    for (Tensor* labels : {&classes, &weights}) {
-      for (tk::Level level : tk::usable_levels()) {
-        Tensor loss(DType::f32, {s.rows}), dx(DType::f32, {s.rows, s.cols});
-        call_both(level, "softmax_cross_entropy", {&x, labels}, loss);
-        call_both(level, "softmax_cross_entropy_grad", {&x, labels, &dloss}, dx);
-        bool right = true;
-        for (int64_t r = 0; r < s.rows; ++r) {
-          const Row row = row_of(x.f() + r * s.cols, s.cols);
-          const auto weight = [&](int64_t j) {
-            return labels == &classes ? double(classes.i()[r] == j) : double(weights.f()[r * s.cols + j]);
-          };
-          double want = 0, total = 0;
-          for (int64_t j = 0; j < s.cols; ++j) {
-            want -= weight(j) * (double(x.f()[r * s.cols + j]) - row.max - std::log(row.sum));
-            total += weight(j);
-          }
-          // ln sum is off by the relative error of the sum, about 1e-7, whatever its size.
-          right = right && std::fabs(double(loss.f()[r]) - want) <= 1e-6 * (want + 1);
-          for (int64_t j = 0; j < s.cols; ++j) {
-            const double p = std::exp(double(x.f()[r * s.cols + j]) - row.max) / row.sum;
-            const double gradient = double(dloss.f()[r]) * (p * total - weight(j));
-            // The difference of share and weight keeps the rounding of both.
-            const double bound = std::fabs(double(dloss.f()[r])) * (kRelative * p + 3e-7 * weight(j)) + kAbsolute;
-            right = right && std::fabs(double(dx.f()[r * s.cols + j]) - gradient) <= bound;
-          }
-        }
-        CHECK(right);
-        if (!right) std::printf("[%d %d] %s\n", int(s.rows), int(s.cols), labels == &classes ? "classes" : "weights");
-        Tensor in_place = x;
-        call_op({level, 1}, "softmax_cross_entropy_grad", {&in_place, labels, &dloss, &in_place});
-        CHECK(dx.bytes() == 0 || std::memcmp(in_place.data(), dx.data(), size_t(dx.bytes())) == 0);
-      }
+struct Targets {
+  const char* name;
+  double smoothing;
+  bool weighted, ignored;
+};
+const Targets kTargets[] = {{"plain", 0, false, false},
+                            {"smooth", 0.1, false, false},
+                            {"weighted", 0, true, false},
+                            {"ignored", 0, false, true},
+                            {"all of them", 0.2, true, true}};
+
+// Both ops on 1 and 2 threads, compared bit for bit, then with sums in double.
+void check_cross_entropy(const Shape& s, const Targets& how, bool sparse, tk::Level level) {
+  Tensor x = Tensor::random({s.rows, s.cols}, 4, 4), classes = labels_for(s), probabilities = weights_for(s);
+  Tensor dloss = Tensor::random({s.rows}, 5), weight = Tensor::random({how.weighted ? s.cols : 0}, 6);
+  for (int64_t j = 0; j < weight.size(); ++j) weight.f()[j] = j % 5 == 3 ? 0.0f : std::fabs(weight.f()[j]);
+  const int64_t ignored = s.cols > 1 ? 1 : -7;
+  if (how.ignored && s.cols == 1) {
+    for (int64_t r = 0; r < s.rows; r += 2) classes.i()[r] = -7;
+  }
+  Tensor& labels = sparse ? classes : probabilities;
+  std::vector<Tensor> losses, row_weights, gradients;
+  for (int threads : {1, 2}) {
+    Tensor loss(DType::f32, {s.rows}), row_weight(DType::f32, {s.rows}), dx(DType::f32, {s.rows, s.cols});
+    const std::vector<int64_t> ints = {how.ignored, ignored};
+    CHECK(call_op({level, threads}, "softmax_cross_entropy", {&x, &labels, &weight, &loss, &row_weight}, ints,
+                  {how.smoothing}) == INT64_MIN);
+    call_op({level, threads}, "softmax_cross_entropy_grad", {&x, &labels, &weight, &dloss, &dx}, ints, {how.smoothing});
+    Tensor in_place = x;
+    call_op({level, threads}, "softmax_cross_entropy_grad", {&in_place, &labels, &weight, &dloss, &in_place}, ints,
+            {how.smoothing});
+    CHECK(dx.bytes() == 0 || std::memcmp(in_place.data(), dx.data(), size_t(dx.bytes())) == 0);
+    losses.push_back(loss);
+    row_weights.push_back(row_weight);
+    gradients.push_back(dx);
+  }
+  CHECK(s.rows == 0 || std::memcmp(losses[0].data(), losses[1].data(), size_t(losses[0].bytes())) == 0);
+  CHECK(s.rows == 0 || std::memcmp(gradients[0].data(), gradients[1].data(), size_t(gradients[0].bytes())) == 0);
+  bool right = true;
+  for (int64_t r = 0; r < s.rows; ++r) {
+    const bool skipped = sparse && how.ignored && classes.i()[r] == ignored;
+    const float* z = x.f() + r * s.cols;
+    const Row row = row_of(z, s.cols);
+    const auto class_weight = [&](int64_t j) { return skipped ? 0.0 : how.weighted ? double(weight.f()[j]) : 1.0; };
+    const auto target = [&](int64_t j) {
+      const double t = sparse ? double(classes.i()[r] == j) : double(probabilities.f()[r * s.cols + j]);
+      return class_weight(j) * ((1 - how.smoothing) * t + how.smoothing / double(s.cols));
+    };
+    double want = 0, total = 0;
+    for (int64_t j = 0; j < s.cols; ++j) {
+      want -= target(j) * (double(z[j]) - row.max - std::log(row.sum));
+      total += target(j);
+    }
+    // ln sum is off by the relative error of the sum, about 1e-7, whatever its size.
+    right = right && std::fabs(double(losses[0].f()[r]) - want) <= 1e-6 * (want + total);
+    const double counted = skipped ? 0.0 : sparse ? class_weight(classes.i()[r]) : 1.0;
+    right = right && double(row_weights[0].f()[r]) == counted;
+    for (int64_t j = 0; j < s.cols; ++j) {
+      const double p = std::exp(double(z[j]) - row.max) / row.sum, g = double(dloss.f()[r]);
+      // The difference of share and target keeps the rounding of both.
+      const double bound = std::fabs(g) * (kRelative * p * total + 3e-7 * target(j)) + kAbsolute;
+      right = right && std::fabs(double(gradients[0].f()[r * s.cols + j]) - g * (p * total - target(j))) <= bound;
     }
   }
+  CHECK(right);
+  if (!right) std::printf("[%d %d] %s, %s\n", int(s.rows), int(s.cols), how.name, sparse ? "classes" : "probabilities");
+}
+
+TEST(cross_entropy_and_gradient) {
+  for (const Shape& s : kShapes)
+    for (const Targets& how : kTargets)
+      for (bool sparse : {true, false})
+        for (tk::Level level : tk::usable_levels()) check_cross_entropy(s, how, sparse, level);
 }
 
 TEST(labels_outside_are_reported_and_clamped) {
   for (const Run& run : runs()) {
-    Tensor x = Tensor::random({3, 5}, 6), dloss = Tensor::f32({3}, {1, 1, 1});
+    Tensor x = Tensor::random({3, 5}, 6), dloss = Tensor::f32({3}, {1, 1, 1}), none(DType::f32, {0});
     Tensor bad = Tensor::i32({3}, {1, 2, 5}), near = Tensor::i32({3}, {1, 2, 4});
     Tensor low = Tensor::i32({3}, {-1, 2, 4}), zero = Tensor::i32({3}, {0, 2, 4});
-    Tensor loss(DType::f32, {3}), want(DType::f32, {3}), dx(DType::f32, {3, 5}), want_dx(DType::f32, {3, 5});
+    Tensor loss(DType::f32, {3}), want(DType::f32, {3}), weight(DType::f32, {3});
+    Tensor dx(DType::f32, {3, 5}), want_dx(DType::f32, {3, 5});
+    const auto forward = [&](Tensor* labels, Tensor* to) {
+      return call_op(run, "softmax_cross_entropy", {&x, labels, &none, to, &weight}, {0, 0}, {0.0});
+    };
+    const auto backward = [&](Tensor* labels, Tensor* to) {
+      return call_op(run, "softmax_cross_entropy_grad", {&x, labels, &none, &dloss, to}, {0, 0}, {0.0});
+    };
     for (auto& [wrong, right, index] : {std::tuple{&bad, &near, int64_t(5)}, std::tuple{&low, &zero, int64_t(-1)}}) {
-      CHECK(call_op(run, "softmax_cross_entropy", {&x, wrong, &loss}) == index);
-      CHECK(call_op(run, "softmax_cross_entropy", {&x, right, &want}) == INT64_MIN);
+      CHECK(forward(wrong, &loss) == index);
+      CHECK(forward(right, &want) == INT64_MIN);
       CHECK(std::memcmp(loss.data(), want.data(), 12) == 0);
-      CHECK(call_op(run, "softmax_cross_entropy_grad", {&x, wrong, &dloss, &dx}) == index);
-      CHECK(call_op(run, "softmax_cross_entropy_grad", {&x, right, &dloss, &want_dx}) == INT64_MIN);
+      CHECK(backward(wrong, &dx) == index);
+      CHECK(backward(right, &want_dx) == INT64_MIN);
       CHECK(std::memcmp(dx.data(), want_dx.data(), 60) == 0);
     }
   }
@@ -221,13 +261,13 @@ TEST(labels_outside_are_reported_and_clamped) {
 TEST(masked_classes) {
   for (const Run& run : runs()) {
     Tensor x = Tensor::f32({1, 3}, {1, -INFINITY, 1}), p = Tensor::f32({1, 3}, {0.5f, 0, 0.5f}), one = Tensor::f32({1}, {1});
-    Tensor loss(DType::f32, {1}), dx(DType::f32, {1, 3});
-    call_op(run, "softmax_cross_entropy", {&x, &p, &loss});
+    Tensor loss(DType::f32, {1}), weight(DType::f32, {1}), dx(DType::f32, {1, 3}), none(DType::f32, {0});
+    call_op(run, "softmax_cross_entropy", {&x, &p, &none, &loss, &weight}, {0, 0}, {0.0});
     CHECK(std::fabs(double(loss.f()[0]) - std::log(2.0)) < 1e-7);
-    call_op(run, "softmax_cross_entropy_grad", {&x, &p, &one, &dx});
+    call_op(run, "softmax_cross_entropy_grad", {&x, &p, &none, &one, &dx}, {0, 0}, {0.0});
     CHECK(dx.f()[0] == 0 && dx.f()[1] == 0 && dx.f()[2] == 0);
-    Tensor empty(DType::f32, {2, 0}), none(DType::f32, {2, 0}), losses(DType::f32, {2});
-    call_op(run, "softmax_cross_entropy", {&empty, &none, &losses});
+    Tensor empty(DType::f32, {2, 0}), nothing(DType::f32, {2, 0}), losses(DType::f32, {2}), weights(DType::f32, {2});
+    call_op(run, "softmax_cross_entropy", {&empty, &nothing, &none, &losses, &weights}, {0, 0}, {0.0});
     CHECK(losses.f()[0] == 0 && losses.f()[1] == 0);
   }
 }

@@ -104,7 +104,7 @@ describe('softmaxCrossEntropy', () => {
       failure('E_DTYPE', /int32 or float32, got bool/),
     );
     expect(() => softmaxCrossEntropy(z, tf.tensor1d([0, 3], 'int32'))).toThrow(
-      failure('E_INDEX', /label 3 of row 1 is no class: expected 0 to 2/),
+      failure('E_INDEX', /label 3 at position 1 is out of range: expected 0 to 2/),
     );
   });
 });

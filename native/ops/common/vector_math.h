@@ -129,15 +129,20 @@ TK_INLINE VecF vsinh(VecF x) {
   return copy_sign(select(a > set1(1.5f), half - set1(0.25f) / half, near), x);
 }
 
-// Below 1: x + x P(x^2). Above: 1 - e^Q(|x|), where Q approximates ln erfc; from 3.95 on the result is 1.
+// ln erfc(a) for 1 <= a <= 3.95.
+TK_INLINE VecF log_erfc(VecF a) {
+  static constexpr float kCoefficients[] = {0.000188467631f, -1.12958026f,    -0.633216619f,   -0.108421713f,
+                                            0.0252099931f,   -0.00420511561f, 0.000441429991f, -2.16932458e-05f};
+  return polynomial(a, kCoefficients);
+}
+
+// Below 1: x + x P(x^2). Above: 1 - erfc |x|; from 3.95 on the result is 1.
 TK_INLINE VecF verf(VecF x) {
   static constexpr float kNear[] = {0.128379166f,  -0.37612626f,    0.112835787f,   -0.0268533472f,
                                     0.0051871622f, -0.00079978531f, 7.80690389e-05f};
-  static constexpr float kFar[] = {0.000188467631f, -1.12958026f,    -0.633216619f,   -0.108421713f,
-                                   0.0252099931f,   -0.00420511561f, 0.000441429991f, -2.16932458e-05f};
   const VecF a = vmin(set1(3.95f), vabs(x));
   const VecF near = fmadd(x, polynomial(x * x, kNear), x);
-  const VecF far = set1(1.0f) - vexp_flush(polynomial(a, kFar));
+  const VecF far = set1(1.0f) - vexp_flush(log_erfc(a));
   return select(a >= set1(1.0f), copy_sign(far, x), near);
 }
 

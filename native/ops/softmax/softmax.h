@@ -6,12 +6,16 @@
 //     A row with NaN or +inf, or of -inf only, gives NaN, as in tfjs. Shares below e^-87 of the largest one are 0.
 //   softmax_grad  dy, y -> dx           y (dy - sum dy y), y being softmax's result; dx may alias dy or y
 //
-//   softmax_cross_entropy       logits [rows, cols], labels -> loss [rows]
-//   softmax_cross_entropy_grad  logits, labels, dloss [rows] -> dlogits [rows, cols]; dlogits may alias logits
-//     labels i32 [rows]: the class of each row; loss = -log_softmax(logits)[label]. A label outside [0, cols) is reported
-//       (E_INDEX at the next synchronisation) and taken as the nearest valid class.
-//     labels f32 [rows, cols]: weights p of the classes; loss = -sum p log_softmax(logits), where p = 0 counts 0 even beside a
-//       logit of -inf; gradient dloss (softmax sum p - p).
+//   softmax_cross_entropy       logits [rows, cols], labels, class_weight -> loss [rows], row_weight [rows]
+//   softmax_cross_entropy_grad  logits, labels, class_weight, dloss [rows] -> dlogits [rows, cols]; dlogits may alias logits
+//     loss = -sum_c q_c log_softmax(logits)_c with q_c = w_c ((1 - smoothing) t_c + smoothing / cols), where q = 0 counts 0
+//       even beside a logit of -inf; gradient dloss (softmax sum q - q)
+//     labels i32 [rows]: t is 1 at the class of the row. A label outside [0, cols) is reported (E_INDEX at the next
+//       synchronisation) and taken as the nearest valid class. With ignore = 1 a row whose label is ignored_class, valid or
+//       not, has loss, row_weight and gradient 0.
+//     labels f32 [rows, cols]: t itself; need not add up to 1.
+//     class_weight: w f32 [cols], or none for 1.
+//     row_weight: w of the row's class; 1 for labels given as f32. The mean that PyTorch takes is sum loss / sum row_weight.
 //     cols = 0: loss 0.
 #pragma once
 
