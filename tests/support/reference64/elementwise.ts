@@ -1,6 +1,6 @@
 /** Kernels that work on each element by itself. */
 import { backend_util, broadcast_util, upcastType, type DataType } from '@tensorflow/tfjs-core';
-import { broadcastIndex, build, reference, sizeOf, zeros, type Dense, type ReferenceKernel } from './dense.js';
+import { broadcastIndex, build, eachIndex, reference, sizeOf, zeros, type Dense, type ReferenceKernel } from './dense.js';
 
 const { SELU_SCALE, SELU_SCALEALPHA } = backend_util;
 
@@ -169,8 +169,6 @@ function intPower(a: number, b: number): number {
 const ARITHMETIC: Readonly<Record<string, Formula>> = {
   Add: { float: (a, b) => a + b },
   Atan2: { float: Math.atan2 },
-  // A quotient of two whole numbers by zero is neither infinite nor NaN in int32 but 0, as ToInt32 has it.
-  FloorDiv: { float: (a, b) => Math.floor(a / b) },
   Maximum: { float: Math.max },
   Minimum: { float: Math.min },
   Mod: { float: modulo },
@@ -204,16 +202,40 @@ export function broadcast(a: Dense, b: Dense, dtype: DataType, f: (a: number, b:
   );
 }
 
+type Pair = readonly [real: number, imag: number];
+
+/** The complex meaning of the kernels that have one. */
+const COMPLEX: Readonly<Record<string, (a: Pair, b: Pair) => Pair>> = {
+  Add: ([a, b], [c, d]) => [a + c, b + d],
+  Multiply: ([a, b], [c, d]) => [a * c - b * d, a * d + b * c],
+  Sub: ([a, b], [c, d]) => [a - c, b - d],
+};
+
+function complexBroadcast(a: Dense, b: Dense, f: (a: Pair, b: Pair) => Pair): Dense {
+  const shape = broadcast_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]);
+  const values = zeros('complex64', sizeOf(shape));
+  const pairAt = ({ dtype, values: from, shape: own }: Dense, coords: readonly number[]): Pair => {
+    const index = broadcastIndex(own, coords);
+    return dtype === 'complex64' ? [from[2 * index]!, from[2 * index + 1]!] : [from[index]!, 0];
+  };
+  eachIndex(shape, (coords, flat) => values.set(f(pairAt(a, coords), pairAt(b, coords)), 2 * flat));
+  return { shape, dtype: 'complex64', values };
+}
+
 const binaryKernels: readonly ReferenceKernel[] = [
   ...Object.entries(ARITHMETIC).map(([name, { float, int }]) =>
     reference<Binary>(name, ({ a, b }) => {
       const dtype = upcastType(a.dtype, b.dtype);
+      const complex = COMPLEX[name];
+      if (dtype === 'complex64' && complex !== undefined) return complexBroadcast(a, b, complex);
       return broadcast(a, b, dtype, dtype === 'int32' ? (int ?? float) : float);
     }),
   ),
   ...Object.entries(COMPARISONS).map(([name, f]) =>
     reference<Binary>(name, ({ a, b }) => broadcast(a, b, 'bool', (left, right) => Number(f(left, right)))),
   ),
+  // Always int32: x / 0 is 0 there, as ToInt32 makes of an infinity or NaN.
+  reference<Binary>('FloorDiv', ({ a, b }) => broadcast(a, b, 'int32', (left, right) => Math.floor(left / right))),
   reference<{ x: Dense; alpha: Dense }>('Prelu', ({ x, alpha }) =>
     broadcast(x, alpha, 'float32', (value, slope) => (value < 0 ? slope * value : value)),
   ),
