@@ -133,7 +133,27 @@ interface StridedSliceAttrs {
   shrinkAxisMask: number;
 }
 
+interface DepthToSpaceAttrs {
+  blockSize: number;
+  dataFormat: 'NHWC' | 'NCHW';
+}
+
+/** Channel (row in block * blockSize + column in block) * depth + c goes to that place of its block, as channel c. */
+function depthToSpace(x: Dense, { blockSize, dataFormat }: DepthToSpaceAttrs): Dense {
+  if (dataFormat === 'NCHW') {
+    const last = depthToSpace(transpose(x, [0, 2, 3, 1]), { blockSize, dataFormat: 'NHWC' });
+    return transpose(last, [0, 3, 1, 2]);
+  }
+  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const depth = channels / blockSize ** 2;
+  return pick(x, [batch, height * blockSize, width * blockSize, depth], ([n, row, col, c]) => {
+    const inBlock = (row! % blockSize) * blockSize + (col! % blockSize);
+    return [n!, Math.floor(row! / blockSize), Math.floor(col! / blockSize), inBlock * depth + c!];
+  });
+}
+
 export const layoutKernels: readonly ReferenceKernel[] = [
+  reference<Input, DepthToSpaceAttrs>('DepthToSpace', ({ x }, attrs) => depthToSpace(x, attrs)),
   reference<Input, { shape: number[] }>('Reshape', ({ x }, { shape }) => reshape(x, shape)),
   reference<{ input: Dense }, { dim: number }>('ExpandDims', ({ input }, { dim }) => {
     const shape = [...input.shape];
@@ -158,7 +178,7 @@ export const layoutKernels: readonly ReferenceKernel[] = [
       newAxisMask,
       shrinkAxisMask,
     );
-    const sparse = slice_util.computeOutShape(info.begin, info.end, info.strides);
+    const sparse = slice_util.computeOutShape(info.begin, info.end, info.strides).map((dim) => Math.max(dim, 0));
     const picked = pick(x, sparse, (coords) => coords.map((i, axis) => info.begin[axis]! + i * info.strides[axis]!));
     return reshape(picked, info.finalShape);
   }),
