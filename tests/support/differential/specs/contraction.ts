@@ -422,9 +422,13 @@ function poolSpecs(suffix: string, pools: fc.Arbitrary<Pooling>): KernelSpec[] {
   return [
     {
       kernel: `MaxPool${suffix}`,
-      cases: fc.record({ forward, fill: fc.constantFrom<Fill>('plain', 'ties', 'special') }).map(({ forward: call, fill }) => refill(call, { x: fill })),
+      cases: fc
+        .record({ forward, fill: fc.constantFrom<Fill>('plain', 'ties', 'special') })
+        // Windows of one element pass NaN on where tfjs-core sees that they change nothing, and skip it elsewhere.
+        .map(({ forward: call, fill }) => refill(call, { x: fill === 'special' && windowSize(call) === 1 ? 'ties' : fill })),
       judge: REFERENCE64,
-      rule: {},
+      // Which of two zeros is the larger is left open.
+      rule: { anyZero: true },
       gradient: { of: ['x'], fills: { x: 'distinct' } },
     },
     {

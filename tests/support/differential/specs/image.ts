@@ -57,7 +57,8 @@ const resizeSpecs: readonly KernelSpec[] = [
       attrs,
     })),
     judge: REFERENCE64,
-    rule: {},
+    // The reference adds to zero, which makes 0 of -0.
+    rule: { anyZero: true },
     gradient: { of: ['images'], fills: { images: 'plain' }, where: ({ inputs }) => Object.values(inputs)[0]!.dtype === 'float32' },
   },
   {
