@@ -52,6 +52,8 @@ export interface KernelSpec {
   readonly cases: fc.Arbitrary<KernelCase>;
   readonly judge: typeof REFERENCE64 | typeof STOCK;
   readonly rule: Rule;
+  /** Inputs the kernel takes as one list under another name: that name and theirs. */
+  readonly group?: Readonly<Record<string, readonly string[]>>;
   /** Why the call cannot be replayed. */
   readonly noReplay?: string;
   readonly gradient?: GradientRule;
@@ -98,12 +100,23 @@ function flat(result: tf.Tensor | tf.Tensor[]): tf.Tensor[] {
   );
 }
 
+type Assembled = ReturnType<typeof assemble>;
+
+function grouped(inputs: Assembled, group: KernelSpec['group']): Assembled | Record<string, unknown> {
+  if (group === undefined || Array.isArray(inputs)) return inputs;
+  const members = Object.values(group).flat();
+  return {
+    ...Object.fromEntries(Object.entries(inputs).filter(([name]) => !members.includes(name))),
+    ...Object.fromEntries(Object.entries(group).map(([name, list]) => [name, list.map((member) => inputs[member]!)])),
+  };
+}
+
 function runnerOf(spec: KernelSpec, { inputs, attrs }: KernelCase): Runner {
-  // A copy for each call: tfjs-core and kernels complete some attributes in place.
-  return (leaves) =>
-    flat(
-      tf.engine().runKernel(spec.kernel, assemble(inputs, leaves) as tf.NamedTensorMap, structuredClone(attrs) as tf.NamedAttrMap),
-    );
+  return (leaves) => {
+    const given = grouped(assemble(inputs, leaves), spec.group) as tf.NamedTensorMap;
+    // A copy for each call: tfjs-core and kernels complete some attributes in place.
+    return flat(tf.engine().runKernel(spec.kernel, given, structuredClone(attrs) as tf.NamedAttrMap));
+  };
 }
 
 function read(tensors: readonly tf.Tensor[]): Result[] {
