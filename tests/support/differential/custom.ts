@@ -13,6 +13,8 @@ import {
   sgdStep,
   softmaxCrossEntropy,
 } from '../../../ts/backend/custom/index.js';
+import { declareOp } from '../../../ts/backend/native/engine.js';
+import { currentBackend, tensorFromInfo } from '../../../ts/backend/tensors.js';
 import { philoxBlock } from '../../../ts/backend/custom/philox.js';
 import { randomSource, randomValues } from '../describe-model.js';
 import { numericGradient } from '../numeric-gradient.js';
@@ -212,6 +214,34 @@ function checkAdam(decoupled: boolean): void {
   release(parameters, gradients, means, squares);
 }
 
+/** Ops without a kernel: the engine calls the one by itself, the other is kept for fused layers. */
+const COPY = declareOp('copy');
+const SOFTMAX_GRADIENT = declareOp('softmax_grad');
+
+function checkCopy(): void {
+  const x = tf.range(0, 9, 1);
+  const backend = currentBackend();
+  const copy = tensorFromInfo(backend.run(COPY, [backend.operand(x)], { shape: [9], dtype: 'float32' }), backend);
+  near('copy', copy.dataSync(), x.dataSync(), 0);
+}
+
+/** dx = y * (dy - sum(dy * y)) per row. */
+function checkSoftmaxGradient(): void {
+  const random = randomSource(5);
+  const [dy, y] = [randomValues(random, ROWS * CLASSES), randomValues(random, ROWS * CLASSES)];
+  const backend = currentBackend();
+  const inputs = [dy, y].map((values) => backend.operand(tf.tensor2d(values, [ROWS, CLASSES])));
+  const output = { shape: [ROWS, CLASSES], dtype: 'float32' } as const;
+  const dx = tensorFromInfo(backend.run(SOFTMAX_GRADIENT, inputs, output), backend);
+  const expected = Array.from(dy, (slope, i) => {
+    const start = i - (i % CLASSES);
+    const sum = dy.subarray(start, start + CLASSES).reduce((total, value, j) => total + value * y[start + j]!, 0);
+    return y[i]! * (slope - sum);
+  });
+  // A sum of five products below 1 and two more roundings.
+  near('softmax gradient', dx.dataSync(), expected, 2e-6);
+}
+
 function onOurs(check: () => void): () => void {
   return () => {
     void tf.setBackend(OURS);
@@ -225,6 +255,8 @@ export const customChecks: readonly CustomCheck[] = [
   { name: 'dropout and its gradient', check: onOurs(checkDropout) },
   { name: 'cross-entropy of class indices', check: onOurs(() => checkCrossEntropy(true)) },
   { name: 'cross-entropy of probabilities', check: onOurs(() => checkCrossEntropy(false)) },
+  { name: 'copy', check: onOurs(checkCopy) },
+  { name: 'gradient of softmax in one op', check: onOurs(checkSoftmaxGradient) },
   { name: 'a step of gradient descent', check: onOurs(checkSgd) },
   { name: 'a step with momentum', check: onOurs(() => checkMomentum(false)) },
   { name: 'a step with look-ahead', check: onOurs(() => checkMomentum(true)) },
