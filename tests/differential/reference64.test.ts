@@ -16,9 +16,11 @@ interface Departure {
 const inputs = (kernelCase: KernelCase): Readonly<Record<string, TensorSpec>> => kernelCase.inputs as never;
 const isFloat = (kernelCase: KernelCase): boolean => Object.values(kernelCase.inputs).every(({ dtype }) => dtype === 'float32');
 const notInt = (kernelCase: KernelCase): boolean => Object.values(kernelCase.inputs).every(({ dtype }) => dtype !== 'int32');
-const sameShapes = (kernelCase: KernelCase): boolean => new Set(Object.values(kernelCase.inputs).map(({ shape }) => shape.join())).size === 1;
+const sameShapes = (kernelCase: KernelCase): boolean =>
+  new Set(Object.values(kernelCase.inputs).map(({ shape }) => shape.join())).size === 1;
 /** Whole and half numbers, where exp(x) - 1 keeps its digits. */
-const isPositive = (kernelCase: KernelCase): boolean => Object.values(kernelCase.inputs).every(({ fill }) => fill === 'ties' || fill === 'halves');
+const isPositive = (kernelCase: KernelCase): boolean =>
+  Object.values(kernelCase.inputs).every(({ fill }) => fill === 'ties' || fill === 'halves');
 
 const VIA_FLOAT = { why: 'int32 passes through float32 there and loses its lower bits', agreesOn: notInt };
 const IN_DOUBLE = { why: 'int32 products are rounded to doubles there before they wrap', agreesOn: isFloat };
@@ -55,10 +57,15 @@ const STOCK_DIFFERS: Readonly<Record<string, Departure>> = {
   },
   ResizeBilinearGrad: {
     why: 'height and width of the result are swapped there, and half pixels are ignored',
-    agreesOn: (kernelCase) => inputs(kernelCase)['images']!.shape[1] === inputs(kernelCase)['images']!.shape[2] && kernelCase.attrs['halfPixelCenters'] === false,
+    agreesOn: (kernelCase) =>
+      inputs(kernelCase)['images']!.shape[1] === inputs(kernelCase)['images']!.shape[2] &&
+      kernelCase.attrs['halfPixelCenters'] === false,
   },
   ResizeNearestNeighbor: VIA_FLOAT,
-  ResizeNearestNeighborGrad: { why: 'half pixels are ignored there', agreesOn: ({ attrs }) => attrs['halfPixelCenters'] === false },
+  ResizeNearestNeighborGrad: {
+    why: 'half pixels are ignored there',
+    agreesOn: ({ attrs }) => attrs['halfPixelCenters'] === false,
+  },
 };
 
 describe('reference64', () => {
@@ -131,6 +138,7 @@ describe('reference64 and the stock backend agree within the rounding of float32
 describe('on reference64 the tape gives the central difference of', () => {
   for (const spec of allSpecs) {
     const { gradient } = spec;
-    if (gradient !== undefined && gradient.tape === undefined) it(spec.kernel, () => judgeTape(spec, gradient, { runs: 2, seed: 2 }));
+    if (gradient !== undefined && gradient.tape === undefined)
+      it(spec.kernel, () => judgeTape(spec, gradient, { runs: 2, seed: 2 }));
   }
 });

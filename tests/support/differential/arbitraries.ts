@@ -12,10 +12,7 @@ export const dim: fc.Arbitrary<number> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(5, 7, 11, 13) },
   { weight: 2, arbitrary: fc.constantFrom(4, 8, 9, 15, 16, 17, 31, 32, 33) },
 );
-const dimOrZero: fc.Arbitrary<number> = fc.oneof(
-  { weight: 20, arbitrary: dim },
-  { weight: 1, arbitrary: fc.constant(0) },
-);
+const dimOrZero: fc.Arbitrary<number> = fc.oneof({ weight: 20, arbitrary: dim }, { weight: 1, arbitrary: fc.constant(0) });
 
 /** The shape with axes made smaller from the end until it has few enough elements. */
 function capped(shape: readonly number[], most: number): number[] {
@@ -36,10 +33,10 @@ export interface ShapeOptions {
 }
 
 /** Shapes of rank 0 to 6. */
-export function shapes({ minRank = 0, maxRank = 6, empty = true, most = MOST_ELEMENTS }: ShapeOptions = {}): fc.Arbitrary<number[]> {
-  return fc
-    .array(empty ? dimOrZero : dim, { minLength: minRank, maxLength: maxRank })
-    .map((shape) => capped(shape, most));
+export function shapes({ minRank = 0, maxRank = 6, empty = true, most = MOST_ELEMENTS }: ShapeOptions = {}): fc.Arbitrary<
+  number[]
+> {
+  return fc.array(empty ? dimOrZero : dim, { minLength: minRank, maxLength: maxRank }).map((shape) => capped(shape, most));
 }
 
 /** As `shapes`, now and then one that is split over threads or over blocks of a cache. */

@@ -43,7 +43,20 @@ export interface KernelCase {
   readonly attrs: Readonly<Record<string, unknown>>;
 }
 
-const SPECIAL = [NaN, Infinity, -Infinity, 0, -0, 1e-40, -1e-40, 2 ** -149, 3.4028234663852886e38, -3.4028234663852886e38, 1, -1];
+const SPECIAL = [
+  NaN,
+  Infinity,
+  -Infinity,
+  0,
+  -0,
+  1e-40,
+  -1e-40,
+  2 ** -149,
+  3.4028234663852886e38,
+  -3.4028234663852886e38,
+  1,
+  -1,
+];
 const EXTREME = [-(2 ** 31), 2 ** 31 - 1, -(2 ** 31) + 1, -1, 0, 1, 2, 65536, -65536, 46341, 2 ** 30];
 
 type Draw = (random: () => number, index: number, count: number) => number;

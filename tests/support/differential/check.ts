@@ -127,12 +127,17 @@ function fail(place: string, message: string): never {
   throw new Error(`${place}: ${message}`);
 }
 
-function compareAll(actual: readonly Result[], expected: readonly Result[], bounds: (output: number, index: number, value: number) => number | undefined): void {
+function compareAll(
+  actual: readonly Result[],
+  expected: readonly Result[],
+  bounds: (output: number, index: number, value: number) => number | undefined,
+): void {
   if (actual.length !== expected.length) fail('outputs', `expected ${expected.length}, got ${actual.length}`);
   actual.forEach((result, output) => {
     const other = expected[output]!;
     const place = `output ${output}`;
-    if (result.shape.join() !== other.shape.join()) fail(place, `shape [${result.shape.join()}], expected [${other.shape.join()}]`);
+    if (result.shape.join() !== other.shape.join())
+      fail(place, `shape [${result.shape.join()}], expected [${other.shape.join()}]`);
     if (result.dtype !== other.dtype) fail(place, `dtype ${result.dtype}, expected ${other.dtype}`);
     if (result.values.length !== other.values.length) fail(place, `${result.values.length} values of ${other.values.length}`);
     for (let i = 0; i < result.values.length; ++i) {
@@ -141,7 +146,10 @@ function compareAll(actual: readonly Result[], expected: readonly Result[], boun
       const rounded = result.dtype === 'float32' ? Math.fround(e) : e;
       const bound = result.dtype === 'float32' ? bounds(output, i, e) : undefined;
       if (Object.is(a, rounded) || (bound !== undefined && (a === rounded || Math.abs(a - e) <= bound))) continue;
-      fail(`${place}[${i}]`, `expected ${Object.is(rounded, -0) ? '-0' : rounded}, got ${Object.is(a, -0) ? '-0' : a}, bound ${bound}`);
+      fail(
+        `${place}[${i}]`,
+        `expected ${Object.is(rounded, -0) ? '-0' : rounded}, got ${Object.is(a, -0) ? '-0' : a}, bound ${bound}`,
+      );
     }
   });
 }
@@ -158,7 +166,8 @@ export function checkForward(spec: KernelSpec, kernelCase: KernelCase, subject =
   const expected = onBackend(spec.judge, () => read(run(tensorsOf(leaves))));
   const magnitudes = rule.terms && onBackend(spec.judge, () => read(run(tensorsOf(absolute(leaves)))));
   const perMagnitude = ((rule.terms?.(kernelCase) ?? 0) + 2) * ROUNDING;
-  const isExact = rule.absolute === undefined && rule.relative === undefined && rule.terms === undefined && rule.anyZero !== true;
+  const isExact =
+    rule.absolute === undefined && rule.relative === undefined && rule.terms === undefined && rule.anyZero !== true;
   onBackend(subject, () => {
     const idsBefore = tf.engine().backend.numDataIds();
     const outputs = onBackend(subject, () => read(run(tensorsOf(leaves))));
@@ -223,9 +232,7 @@ function tapeGradients(
   const xs = chosen.map((index) => tensors[index]!);
   const loss = (): tf.Tensor => tf.addN(run(tensors).map((output, i) => tf.sum(tf.mul(output, slopes[i]!))));
   const { grads } =
-    outputs.length === 1
-      ? tf.engine().gradients(() => run(tensors)[0]!, xs, slopes[0])
-      : tf.engine().gradients(loss, xs);
+    outputs.length === 1 ? tf.engine().gradients(() => run(tensors)[0]!, xs, slopes[0]) : tf.engine().gradients(loss, xs);
   return read(grads);
 }
 
@@ -245,7 +252,8 @@ export function checkGradient(spec: KernelSpec, rule: GradientRule, original: Ke
   chosen.forEach((leaf, position) => {
     const gradient = ours[position]!;
     const { shape, values, input } = leaves[leaf]!;
-    if (gradient.shape.join() !== shape.join()) fail(`gradient of ${input}`, `shape [${gradient.shape.join()}], expected [${shape.join()}]`);
+    if (gradient.shape.join() !== shape.join())
+      fail(`gradient of ${input}`, `shape [${gradient.shape.join()}], expected [${shape.join()}]`);
     const indices = chooseIndices(values.length, random);
     const expected = judged
       ? indices.map((index) => judged[position]!.values[index]!)
@@ -283,7 +291,8 @@ function difference(
   const [above, below] = [moved(STEP), moved(-STEP)];
   return outputs.reduce((total, { values }, output) => {
     let sum = 0;
-    for (let i = 0; i < values.length; ++i) sum += weights[output]![i]! * (above[output]!.values[i]! - below[output]!.values[i]!);
+    for (let i = 0; i < values.length; ++i)
+      sum += weights[output]![i]! * (above[output]!.values[i]! - below[output]!.values[i]!);
     return total + sum / (2 * STEP);
   }, 0);
 }
@@ -314,7 +323,11 @@ export function judgeGradient(spec: KernelSpec, rule: GradientRule, { runs, seed
 }
 
 /** The stock backend against the reference, to judge the judge. */
-export function judgeJudge(spec: KernelSpec, where: ((kernelCase: KernelCase) => boolean) | undefined, options: RunOptions): void {
+export function judgeJudge(
+  spec: KernelSpec,
+  where: ((kernelCase: KernelCase) => boolean) | undefined,
+  options: RunOptions,
+): void {
   const cases = where === undefined ? spec.cases : spec.cases.filter(where);
   property(cases, (kernelCase) => checkForward(spec, kernelCase, STOCK), options);
 }

@@ -86,7 +86,12 @@ function checkUniform(): void {
 function checkNormal(): void {
   withState((state) => {
     // Logarithm, root, sine and product are good to some 4 units in the last place of numbers up to 6.
-    near('normal', randomNormal([10], state, { mean: 1, stddev: 2 }).dataSync(), normals(10).map((z) => 1 + 2 * z), 4e-6);
+    near(
+      'normal',
+      randomNormal([10], state, { mean: 1, stddev: 2 }).dataSync(),
+      normals(10).map((z) => 1 + 2 * z),
+      4e-6,
+    );
     checkState(state, 3);
   });
 }
@@ -95,12 +100,22 @@ function checkDropout(): void {
   withState((state) => {
     const x = Float32Array.from({ length: 64 }, (_, i) => 1 + i / 64);
     const rate = 0.25;
-    const kept = words(64).map((word) => (word >>> 8) >= rate * 2 ** 24);
+    const kept = words(64).map((word) => word >>> 8 >= rate * 2 ** 24);
     const run = tf.valueAndGrad((input: tf.Tensor) => dropout(input, rate, state));
     const { value, grad } = run(tf.tensor1d(x), tf.fill([64], 3));
     // 1 / (1 - rate) and the product are rounded.
-    near('kept', value.dataSync(), kept.map((keep, i) => (keep ? x[i]! / (1 - rate) : 0)), 3e-7);
-    near('gradient', grad.dataSync(), kept.map((keep) => (keep ? 4 : 0)), 3e-7);
+    near(
+      'kept',
+      value.dataSync(),
+      kept.map((keep, i) => (keep ? x[i]! / (1 - rate) : 0)),
+      3e-7,
+    );
+    near(
+      'gradient',
+      grad.dataSync(),
+      kept.map((keep) => (keep ? 4 : 0)),
+      3e-7,
+    );
     checkState(state, 16);
   });
 }
@@ -129,7 +144,9 @@ function checkCrossEntropy(isSparse: boolean): void {
   const { value, grad } = run(z, tf.tensor1d(weights));
   // Exponentials and logarithms are good to 4 units in the last place, sums of five terms add a few more.
   near('loss', value.dataSync(), crossEntropy(logits, dense), 4e-6);
-  const numeric = numericGradient(logits, () => crossEntropy(logits, dense).reduce((sum, loss, row) => sum + loss * weights[row]!, 0));
+  const numeric = numericGradient(logits, () =>
+    crossEntropy(logits, dense).reduce((sum, loss, row) => sum + loss * weights[row]!, 0),
+  );
   near('gradient', grad.dataSync(), numeric, 4e-6);
 }
 
@@ -152,9 +169,18 @@ function group(seed: number, low = -1): Group {
 /** One update is a chain of some ten roundings of numbers near 1. */
 const UPDATE = 2e-6;
 
-function checkGroup(place: string, { values, variables }: Group, next: (value: number, tensor: number, index: number) => number): void {
+function checkGroup(
+  place: string,
+  { values, variables }: Group,
+  next: (value: number, tensor: number, index: number) => number,
+): void {
   variables.forEach((variable, tensor) =>
-    near(`${place} ${tensor}`, variable.dataSync(), Array.from(values[tensor]!, (value, i) => next(value, tensor, i)), UPDATE),
+    near(
+      `${place} ${tensor}`,
+      variable.dataSync(),
+      Array.from(values[tensor]!, (value, i) => next(value, tensor, i)),
+      UPDATE,
+    ),
   );
 }
 
@@ -180,7 +206,11 @@ function checkMomentum(nesterov: boolean): void {
   const slope = (t: number, i: number): number => gradients.values[t]![i]! + DECAY * parameters.values[t]![i]!;
   const velocity = (t: number, i: number): number => momentum * velocities.values[t]![i]! + slope(t, i);
   checkGroup('velocity', velocities, (_, t, i) => velocity(t, i));
-  checkGroup('parameter', parameters, (p, t, i) => p - RATE * (nesterov ? slope(t, i) + momentum * velocity(t, i) : velocity(t, i)));
+  checkGroup(
+    'parameter',
+    parameters,
+    (p, t, i) => p - RATE * (nesterov ? slope(t, i) + momentum * velocity(t, i) : velocity(t, i)),
+  );
   scalars.dispose();
   release(parameters, gradients, velocities);
 }
@@ -199,7 +229,8 @@ function checkAdam(decoupled: boolean): void {
     squares: squares.variables,
     decoupled,
   });
-  const slope = (t: number, i: number): number => gradients.values[t]![i]! + (decoupled ? 0 : DECAY * parameters.values[t]![i]!);
+  const slope = (t: number, i: number): number =>
+    gradients.values[t]![i]! + (decoupled ? 0 : DECAY * parameters.values[t]![i]!);
   const mean = (t: number, i: number): number => beta1 * means.values[t]![i]! + (1 - beta1) * slope(t, i);
   const square = (t: number, i: number): number => beta2 * squares.values[t]![i]! + (1 - beta2) * slope(t, i) ** 2;
   near('step', step.dataSync(), [3], 0);

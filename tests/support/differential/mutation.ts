@@ -81,7 +81,10 @@ function checksOf(spec: KernelSpec, cases: number, seed: number): Check[] {
   const smooth = fc.sample(gradient.where === undefined ? spec.cases : spec.cases.filter(gradient.where), { numRuns: 3, seed });
   return [
     forward,
-    { name: `gradient of ${titleOf(spec)}`, run: () => smooth.forEach((kernelCase) => checkGradient(spec, gradient, kernelCase)) },
+    {
+      name: `gradient of ${titleOf(spec)}`,
+      run: () => smooth.forEach((kernelCase) => checkGradient(spec, gradient, kernelCase)),
+    },
   ];
 }
 

@@ -55,7 +55,10 @@ class Reference64Backend extends tf.KernelBackend {
     refCount: number,
   ): void {
     if (dtype === 'string') throw new Error(`[${REFERENCE64}] holds no strings.`);
-    const copy = zeros(dtype, shape.reduce((product, dim) => product * dim, 1));
+    const copy = zeros(
+      dtype,
+      shape.reduce((product, dim) => product * dim, 1),
+    );
     if (copy.length !== values.length) {
       throw new Error(`[${REFERENCE64}] [${shape.join(', ')}] takes ${copy.length} values, got ${values.length}.`);
     }

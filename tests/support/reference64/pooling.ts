@@ -120,7 +120,10 @@ interface GradInputs {
   input: Dense;
 }
 
-function family<Window>(suffix: string, windows: (shape: readonly number[], attrs: PoolAttrs<Window>) => Windows): ReferenceKernel[] {
+function family<Window>(
+  suffix: string,
+  windows: (shape: readonly number[], attrs: PoolAttrs<Window>) => Windows,
+): ReferenceKernel[] {
   type Attrs = PoolAttrs<Window>;
   return [
     reference<{ x: Dense }, Attrs>(`MaxPool${suffix}`, ({ x }, attrs) => pool(x, windows(x.shape, attrs), largest)),

@@ -12,7 +12,13 @@ interface AxisAttrs {
 }
 
 /** Applies `combine` to the elements that share all coordinates but those of the axes, in row-major order. */
-function reduce(x: Dense, axis: number | number[], keepDims: boolean, dtype: DataType, combine: (group: number[]) => number): Dense {
+function reduce(
+  x: Dense,
+  axis: number | number[],
+  keepDims: boolean,
+  dtype: DataType,
+  combine: (group: number[]) => number,
+): Dense {
   const axes = util.parseAxisParam(axis, [...x.shape]);
   const kept = x.shape.map((dim, i) => (axes.includes(i) ? 1 : dim));
   const groups: number[][] = Array.from({ length: sizeOf(kept) }, () => []);
@@ -77,7 +83,13 @@ export function alongAxis(x: Dense, axis: number, f: (line: number[]) => number[
   return result;
 }
 
-function running(line: readonly number[], exclusive: boolean, reverse: boolean, start: number, f: (a: number, b: number) => number): number[] {
+function running(
+  line: readonly number[],
+  exclusive: boolean,
+  reverse: boolean,
+  start: number,
+  f: (a: number, b: number) => number,
+): number[] {
   const ordered = reverse ? [...line].reverse() : line;
   let total = start;
   const results = ordered.map((value) => {
@@ -124,9 +136,7 @@ export const reductionKernels: readonly ReferenceKernel[] = [
     alongAxis(x, axis, (line) => running(line, exclusive, reverse, 0, (a, b) => a + b)),
   ),
   reference<Input, ScanAttrs>('Cumprod', ({ x }, { axis, exclusive, reverse }) =>
-    alongAxis(x, axis, (line) =>
-      running(line, exclusive, reverse, 1, x.dtype === 'float32' ? (a, b) => a * b : Math.imul),
-    ),
+    alongAxis(x, axis, (line) => running(line, exclusive, reverse, 1, x.dtype === 'float32' ? (a, b) => a * b : Math.imul)),
   ),
   reference<{ logits: Dense }, { dim: number }>('Softmax', ({ logits }, { dim }) => alongAxis(logits, dim, softmax)),
   reference<{ logits: Dense }, { axis: number }>('LogSoftmax', ({ logits }, { axis }) => alongAxis(logits, axis, logSoftmax)),

@@ -11,7 +11,10 @@ const inputs = (kernelCase: KernelCase): Readonly<Record<string, TensorSpec>> =>
 
 // --- matrix products ---
 
-const wide: fc.Arbitrary<number> = fc.oneof({ weight: 10, arbitrary: dim }, { weight: 1, arbitrary: fc.constantFrom(63, 64, 65, 97, 130) });
+const wide: fc.Arbitrary<number> = fc.oneof(
+  { weight: 10, arbitrary: dim },
+  { weight: 1, arbitrary: fc.constantFrom(63, 64, 65, 97, 130) },
+);
 
 interface Product {
   readonly a: number[];
@@ -26,7 +29,17 @@ const products: fc.Arbitrary<Product> = fc
     m: wide,
     k: fc.oneof({ weight: 20, arbitrary: wide }, { weight: 1, arbitrary: fc.constant(0) }),
     n: wide,
-    batch: fc.constantFrom<[number[], number[]]>([[], []], [[1], [1]], [[3], [3]], [[3], [1]], [[1], [2]], [[2, 2], [2, 2]]),
+    batch: fc.constantFrom<[number[], number[]]>(
+      [[], []],
+      [[1], [1]],
+      [[3], [3]],
+      [[3], [1]],
+      [[1], [2]],
+      [
+        [2, 2],
+        [2, 2],
+      ],
+    ),
     transposeA: fc.boolean(),
     transposeB: fc.boolean(),
     seed,
@@ -39,7 +52,8 @@ const products: fc.Arbitrary<Product> = fc
     seed: valueSeed,
   }));
 
-const inner = (kernelCase: KernelCase): number => inputs(kernelCase)['a']!.shape.at(kernelCase.attrs['transposeA'] === true ? -2 : -1)!;
+const inner = (kernelCase: KernelCase): number =>
+  inputs(kernelCase)['a']!.shape.at(kernelCase.attrs['transposeA'] === true ? -2 : -1)!;
 /** tfjs-core's gradient does not sum over batches that were broadcast. */
 const isSameBatch = (kernelCase: KernelCase): boolean => {
   const { a, b } = inputs(kernelCase);
@@ -56,7 +70,11 @@ interface Fusion {
 }
 const fusions: fc.Arbitrary<Fusion> = fc.record({ activation: fc.constantFrom(...ACTIVATIONS), hasBias: fc.boolean() });
 
-function fused({ activation, hasBias }: Fusion, channels: number, valueSeed: number): { inputs: Record<string, TensorSpec>; attrs: Record<string, unknown> } {
+function fused(
+  { activation, hasBias }: Fusion,
+  channels: number,
+  valueSeed: number,
+): { inputs: Record<string, TensorSpec>; attrs: Record<string, unknown> } {
   return {
     inputs: {
       ...(hasBias ? { bias: float([channels], valueSeed + 2) } : {}),
@@ -73,18 +91,26 @@ function fusedGradient(names: readonly [string, string], run: NonNullable<Gradie
     fills: { '*': 'plain' },
     run,
     // A kink of relu or prelu nearer than the difference step is possible but has a chance of 1e-5 per element.
-    where: ({ attrs, inputs: given }) => 'bias' in given && attrs['dataFormat'] === 'NHWC' && ['linear', 'relu'].includes(attrs['activation'] as string) && isPlainStride(attrs),
+    where: ({ attrs, inputs: given }) =>
+      'bias' in given &&
+      attrs['dataFormat'] === 'NHWC' &&
+      ['linear', 'relu'].includes(attrs['activation'] as string) &&
+      isPlainStride(attrs),
   };
 }
 
-const isPlainStride = (attrs: Readonly<Record<string, unknown>>): boolean => [attrs['dilations'] ?? 1].flat().every((d) => d === 1);
+const isPlainStride = (attrs: Readonly<Record<string, unknown>>): boolean =>
+  [attrs['dilations'] ?? 1].flat().every((d) => d === 1);
 
 const matrixSpecs: readonly KernelSpec[] = [
   {
     kernel: 'BatchMatMul',
     cases: fc.record({ product: products, isInt: fc.nat(9) }).map(({ product: { a, b, seed: valueSeed, ...attrs }, isInt }) => {
       const make = isInt === 0 ? int : float;
-      return { inputs: { a: make(a, valueSeed), b: make(b, valueSeed + 1) }, attrs: { transposeA: attrs.transposeA, transposeB: attrs.transposeB } };
+      return {
+        inputs: { a: make(a, valueSeed), b: make(b, valueSeed + 1) },
+        attrs: { transposeA: attrs.transposeA, transposeB: attrs.transposeB },
+      };
     }),
     judge: REFERENCE64,
     rule: { terms: inner },
@@ -92,14 +118,16 @@ const matrixSpecs: readonly KernelSpec[] = [
   },
   {
     kernel: '_FusedMatMul',
-    cases: fc.record({ product: products, fusion: fusions }).map(({ product: { a, b, transposeA, transposeB, seed: valueSeed }, fusion }) => {
-      const channels = b.at(transposeB ? -2 : -1)!;
-      const extra = fused(fusion, channels, valueSeed);
-      return {
-        inputs: { a: float(a, valueSeed), b: float(b, valueSeed + 1), ...extra.inputs },
-        attrs: { transposeA, transposeB, ...extra.attrs },
-      };
-    }),
+    cases: fc
+      .record({ product: products, fusion: fusions })
+      .map(({ product: { a, b, transposeA, transposeB, seed: valueSeed }, fusion }) => {
+        const channels = b.at(transposeB ? -2 : -1)!;
+        const extra = fused(fusion, channels, valueSeed);
+        return {
+          inputs: { a: float(a, valueSeed), b: float(b, valueSeed + 1), ...extra.inputs },
+          attrs: { transposeA, transposeB, ...extra.attrs },
+        };
+      }),
     judge: REFERENCE64,
     rule: { ...FUSED, absolute: 1e-4 },
     gradient: {
@@ -114,7 +142,10 @@ const matrixSpecs: readonly KernelSpec[] = [
         }),
       ),
       where: (kernelCase) =>
-        isSameBatch(kernelCase) && 'bias' in kernelCase.inputs && kernelCase.attrs['activation'] === 'linear' && inputs(kernelCase)['a']!.shape.length === 2,
+        isSameBatch(kernelCase) &&
+        'bias' in kernelCase.inputs &&
+        kernelCase.attrs['activation'] === 'linear' &&
+        inputs(kernelCase)['a']!.shape.length === 2,
     },
   },
 ];
@@ -149,7 +180,12 @@ const images = (most: number): fc.Arbitrary<Image> =>
       stride: fc.tuple(size(3), size(3)),
       dilation: fc.tuple(size(3), size(3)),
       isDilated: fc.nat(3),
-      pad: fc.constantFrom<Image['pad']>('valid', 'same', 'same', 0, 1, [[0, 0], [1, 2], [0, 1], [0, 0]]),
+      pad: fc.constantFrom<Image['pad']>('valid', 'same', 'same', 0, 1, [
+        [0, 0],
+        [1, 2],
+        [0, 1],
+        [0, 0],
+      ]),
       dataFormat: fc.constantFrom<'NHWC' | 'NCHW'>('NHWC', 'NHWC', 'NCHW'),
       seed,
     })
@@ -191,7 +227,12 @@ function outputShape(image: Image, channels: number, isDepthwise: boolean): numb
   return image.dataFormat === 'NHWC' ? [batchSize, outHeight, outWidth, channels] : [batchSize, channels, outHeight, outWidth];
 }
 
-const geometry = ({ strides, pad, dataFormat, dilations }: Image): Record<string, unknown> => ({ strides, pad, dataFormat, dilations });
+const geometry = ({ strides, pad, dataFormat, dilations }: Image): Record<string, unknown> => ({
+  strides,
+  pad,
+  dataFormat,
+  dilations,
+});
 
 /** No convolution here adds more products than this; a looser bound only than the true count, which differs at edges. */
 const taps = (kernelCase: KernelCase): number => {
@@ -200,7 +241,16 @@ const taps = (kernelCase: KernelCase): number => {
   const channels = shape.slice(-2).reduce((a, b) => Math.max(a, b), 1);
   const window = shape.slice(0, -2).reduce((a, b) => a * b, 1);
   // The gradient of a filter sums over all positions of the output.
-  return filter !== undefined ? window * channels : [x, dy].reduce((most, t) => Math.max(most, t!.shape.reduce((a, b) => a * b, 1)), 1);
+  return filter !== undefined
+    ? window * channels
+    : [x, dy].reduce(
+        (most, t) =>
+          Math.max(
+            most,
+            t!.shape.reduce((a, b) => a * b, 1),
+          ),
+        1,
+      );
 };
 const SUM: Rule = { terms: taps };
 
@@ -212,7 +262,12 @@ const conv2d = images(12_000).filter(hasOutput);
 const plainConv2d = conv2d.map((image): Image => ({ ...image, dilations: [1, 1] }));
 const depthwise = images(12_000)
   .filter(hasOutput)
-  .map((image): Image => ({ ...image, k: 1 + (image.k % 3), dataFormat: 'NHWC', pad: Array.isArray(image.pad) ? 1 : image.pad }));
+  .map((image): Image => ({
+    ...image,
+    k: 1 + (image.k % 3),
+    dataFormat: 'NHWC',
+    pad: Array.isArray(image.pad) ? 1 : image.pad,
+  }));
 const plainDepthwise = depthwise.map((image): Image => ({ ...image, dilations: [1, 1] }));
 
 const convOptions = (attrs: Readonly<Record<string, unknown>>) =>
@@ -227,7 +282,10 @@ const convolutionSpecs: readonly KernelSpec[] = [
   {
     kernel: 'Conv2D',
     cases: conv2d.map((image) => ({
-      inputs: { x: float(imageShape(image), image.seed), filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1) },
+      inputs: {
+        x: float(imageShape(image), image.seed),
+        filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1),
+      },
       attrs: geometry(image),
     })),
     judge: REFERENCE64,
@@ -237,7 +295,10 @@ const convolutionSpecs: readonly KernelSpec[] = [
   {
     kernel: 'Conv2DBackpropInput',
     cases: plainConv2d.map((image) => ({
-      inputs: { dy: float(outputShape(image, image.k, false), image.seed), filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1) },
+      inputs: {
+        dy: float(outputShape(image, image.k, false), image.seed),
+        filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1),
+      },
       attrs: { ...geometry(image), dilations: 1, inputShape: imageShape(image) },
     })),
     judge: REFERENCE64,
@@ -258,7 +319,11 @@ const convolutionSpecs: readonly KernelSpec[] = [
     cases: fc.record({ image: conv2d, fusion: fusions }).map(({ image, fusion }) => {
       const extra = fused(fusion, image.k, image.seed);
       return {
-        inputs: { x: float(imageShape(image), image.seed), filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1), ...extra.inputs },
+        inputs: {
+          x: float(imageShape(image), image.seed),
+          filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1),
+          ...extra.inputs,
+        },
         attrs: { ...geometry(image), ...extra.attrs },
       };
     }),
@@ -271,7 +336,10 @@ const convolutionSpecs: readonly KernelSpec[] = [
   {
     kernel: 'DepthwiseConv2dNative',
     cases: depthwise.map((image) => ({
-      inputs: { x: float(imageShape(image), image.seed), filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1) },
+      inputs: {
+        x: float(imageShape(image), image.seed),
+        filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1),
+      },
       attrs: geometry(image),
     })),
     judge: REFERENCE64,
@@ -281,7 +349,10 @@ const convolutionSpecs: readonly KernelSpec[] = [
   {
     kernel: 'DepthwiseConv2dNativeBackpropInput',
     cases: plainDepthwise.map((image) => ({
-      inputs: { dy: float(outputShape(image, image.k * image.c, true), image.seed), filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1) },
+      inputs: {
+        dy: float(outputShape(image, image.k * image.c, true), image.seed),
+        filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1),
+      },
       attrs: { ...geometry(image), inputShape: imageShape(image) },
     })),
     judge: REFERENCE64,
@@ -290,7 +361,10 @@ const convolutionSpecs: readonly KernelSpec[] = [
   {
     kernel: 'DepthwiseConv2dNativeBackpropFilter',
     cases: plainDepthwise.map((image) => ({
-      inputs: { x: float(imageShape(image), image.seed), dy: float(outputShape(image, image.k * image.c, true), image.seed + 1) },
+      inputs: {
+        x: float(imageShape(image), image.seed),
+        dy: float(outputShape(image, image.k * image.c, true), image.seed + 1),
+      },
       attrs: { ...geometry(image), filterShape: [image.fh, image.fw, image.c, image.k] },
     })),
     judge: REFERENCE64,
@@ -301,7 +375,11 @@ const convolutionSpecs: readonly KernelSpec[] = [
     cases: fc.record({ image: depthwise, fusion: fusions }).map(({ image, fusion }) => {
       const extra = fused(fusion, image.k * image.c, image.seed);
       return {
-        inputs: { x: float(imageShape(image), image.seed), filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1), ...extra.inputs },
+        inputs: {
+          x: float(imageShape(image), image.seed),
+          filter: float([image.fh, image.fw, image.c, image.k], image.seed + 1),
+          ...extra.inputs,
+        },
         attrs: { ...geometry(image), ...extra.attrs },
       };
     }),
@@ -349,14 +427,22 @@ const volumes: fc.Arbitrary<Volume> = fc
   });
 const plainVolumes = volumes.map((volume): Volume => ({ ...volume, dilations: [1, 1, 1] }));
 
-const volumeAttrs = ({ strides, pad, dilations }: Volume): Record<string, unknown> => ({ strides, pad, dilations, dataFormat: 'NDHWC' });
+const volumeAttrs = ({ strides, pad, dilations }: Volume): Record<string, unknown> => ({
+  strides,
+  pad,
+  dilations,
+  dataFormat: 'NDHWC',
+});
 const volumeOutput = ({ x, filter, strides, dilations, pad }: Volume): number[] =>
   tf.backend_util.computeConv3DInfo(x as never, filter as never, strides, dilations, pad).outShape;
 
 const volumeSpecs: readonly KernelSpec[] = [
   {
     kernel: 'Conv3D',
-    cases: volumes.map((volume) => ({ inputs: { x: float(volume.x, volume.seed), filter: float(volume.filter, volume.seed + 1) }, attrs: volumeAttrs(volume) })),
+    cases: volumes.map((volume) => ({
+      inputs: { x: float(volume.x, volume.seed), filter: float(volume.filter, volume.seed + 1) },
+      attrs: volumeAttrs(volume),
+    })),
     judge: REFERENCE64,
     rule: SUM,
     gradient: { of: ['x', 'filter'], fills: { '*': 'plain' }, where: undilated },
@@ -391,7 +477,16 @@ interface Pooling {
 }
 
 const pools2D: fc.Arbitrary<Pooling> = fc
-  .record({ n: size(2), h: size(9), w: size(17), c: dim, window: fc.tuple(size(4), size(4)), strides: fc.tuple(size(3), size(3)), pad: fc.constantFrom<'valid' | 'same' | number>('valid', 'same', 0, 1), seed })
+  .record({
+    n: size(2),
+    h: size(9),
+    w: size(17),
+    c: dim,
+    window: fc.tuple(size(4), size(4)),
+    strides: fc.tuple(size(3), size(3)),
+    pad: fc.constantFrom<'valid' | 'same' | number>('valid', 'same', 0, 1),
+    seed,
+  })
   .map(({ n, h, w, c, window, strides, pad, seed: valueSeed }) => {
     const isNumber = typeof pad === 'number';
     // With a number as padding tfjs-core takes the size of the result along both axes from the height of window and stride.
@@ -405,7 +500,15 @@ const pools2D: fc.Arbitrary<Pooling> = fc
   });
 
 const pools3D: fc.Arbitrary<Pooling> = fc
-  .record({ n: size(2), inside: fc.tuple(size(5), size(5), size(6)), c: fc.constantFrom(1, 3, 8, 9), window: fc.tuple(size(3), size(3), size(3)), strides: fc.tuple(size(2), size(2), size(2)), pad: fc.constantFrom<'valid' | 'same'>('valid', 'same'), seed })
+  .record({
+    n: size(2),
+    inside: fc.tuple(size(5), size(5), size(6)),
+    c: fc.constantFrom(1, 3, 8, 9),
+    window: fc.tuple(size(3), size(3), size(3)),
+    strides: fc.tuple(size(2), size(2), size(2)),
+    pad: fc.constantFrom<'valid' | 'same'>('valid', 'same'),
+    seed,
+  })
   .map(({ n, inside, c, window, strides, pad, seed: valueSeed }) => {
     const x = [n, ...inside.map((extent, axis) => Math.max(extent, window[axis]!)), c];
     const y = tf.backend_util.computePool3DInfo(x as never, window, strides, 1, pad, undefined).outShape;
@@ -418,7 +521,10 @@ const isValid = ({ attrs }: KernelCase): boolean => attrs['pad'] === 'valid' || 
 
 function poolSpecs(suffix: string, pools: fc.Arbitrary<Pooling>): KernelSpec[] {
   const forward = pools.map(({ x, attrs, seed: valueSeed }) => ({ inputs: { x: float(x, valueSeed) }, attrs }));
-  const backward = pools.map(({ x, y, attrs, seed: valueSeed }) => ({ inputs: { dy: float(y, valueSeed), input: float(x, valueSeed + 1, 'distinct') }, attrs }));
+  const backward = pools.map(({ x, y, attrs, seed: valueSeed }) => ({
+    inputs: { dy: float(y, valueSeed), input: float(x, valueSeed + 1, 'distinct') },
+    attrs,
+  }));
   return [
     {
       kernel: `MaxPool${suffix}`,

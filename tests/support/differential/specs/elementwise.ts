@@ -1,7 +1,18 @@
 /** Kernels that work on each element by itself. */
 import fc from 'fast-check';
 import { REFERENCE64 } from '../../reference64/backend.js';
-import { anyContent, bool, broadcastShapes, contents, float, seed, shapes, shapesWithLarge, tensor, type Content } from '../arbitraries.js';
+import {
+  anyContent,
+  bool,
+  broadcastShapes,
+  contents,
+  float,
+  seed,
+  shapes,
+  shapesWithLarge,
+  tensor,
+  type Content,
+} from '../arbitraries.js';
 import type { Fill, KernelCase } from '../cases.js';
 import { STOCK, type GradientRule, type KernelSpec, type Rule } from '../check.js';
 
@@ -12,7 +23,10 @@ const FUNCTION: Rule = { relative: 6e-7, absolute: 1e-37 };
 const fillsOf = (...fills: Fill[]): fc.Arbitrary<Content> =>
   fc.constantFrom(...fills.map((fill): Content => ({ dtype: 'float32', fill })));
 
-function unaryCases(content: fc.Arbitrary<Content>, attrs: fc.Arbitrary<Record<string, unknown>> = fc.constant({})): fc.Arbitrary<KernelCase> {
+function unaryCases(
+  content: fc.Arbitrary<Content>,
+  attrs: fc.Arbitrary<Record<string, unknown>> = fc.constant({}),
+): fc.Arbitrary<KernelCase> {
   return fc
     .record({ shape: shapesWithLarge, content, seed, attrs })
     .map(({ shape, content: { dtype, fill }, seed: valueSeed, attrs: chosen }) => ({
@@ -78,7 +92,12 @@ const UNARY: Readonly<Record<string, UnaryRow>> = {
   Softplus: { content: ANY, rule: FUNCTION, gradient: 'plain' },
   Sqrt: { content: ANY, rule: EXACT, gradient: 'positive' },
   Square: { content: FLOAT_OR_INT, rule: EXACT, gradient: 'plain' },
-  Step: { content: FLOAT_OR_INT, rule: EXACT, gradient: 'offZero', attrs: fc.constantFrom({ alpha: 0 }, { alpha: 2 }, { alpha: -1 }) },
+  Step: {
+    content: FLOAT_OR_INT,
+    rule: EXACT,
+    gradient: 'offZero',
+    attrs: fc.constantFrom({ alpha: 0 }, { alpha: 2 }, { alpha: -1 }),
+  },
   Tan: { content: fillsOf('plain', 'halves', 'unit', 'special'), rule: FUNCTION, gradient: 'unit' },
   Tanh: { content: ANY, rule: FUNCTION, gradient: 'plain' },
   ZerosLike: { content: anyContent, rule: EXACT, gradient: 'plain' },
@@ -87,7 +106,11 @@ const UNARY: Readonly<Record<string, UnaryRow>> = {
     rule: EXACT,
     // 0.05 from the bounds at least.
     gradient: 'offGrid',
-    attrs: fc.constantFrom({ clipValueMin: -1, clipValueMax: 1 }, { clipValueMin: 0, clipValueMax: 6 }, { clipValueMin: 1, clipValueMax: 1 }),
+    attrs: fc.constantFrom(
+      { clipValueMin: -1, clipValueMax: 1 },
+      { clipValueMin: 0, clipValueMax: 6 },
+      { clipValueMin: 1, clipValueMax: 1 },
+    ),
   },
 };
 
@@ -104,15 +127,15 @@ const castCases = fc
   });
 
 const unarySpecs: readonly KernelSpec[] = [
-  ...Object.entries(UNARY).map(
-    ([kernel, { content, rule, gradient, attrs }]): KernelSpec => ({
-      kernel,
-      cases: unaryCases(content, attrs),
-      judge: REFERENCE64,
-      rule,
-      ...(gradient === undefined ? {} : { gradient: { ...smooth(gradient), where: ({ inputs }) => Object.values(inputs)[0]!.dtype === 'float32' } }),
-    }),
-  ),
+  ...Object.entries(UNARY).map(([kernel, { content, rule, gradient, attrs }]): KernelSpec => ({
+    kernel,
+    cases: unaryCases(content, attrs),
+    judge: REFERENCE64,
+    rule,
+    ...(gradient === undefined
+      ? {}
+      : { gradient: { ...smooth(gradient), where: ({ inputs }) => Object.values(inputs)[0]!.dtype === 'float32' } }),
+  })),
   {
     kernel: 'Cast',
     cases: castCases,
@@ -182,7 +205,11 @@ const BINARY: Readonly<Record<string, BinaryRow>> = {
   LogicalOr: { content: BOOLS, rule: EXACT },
   Maximum: { content: NUMBERS, rule: EXACT, gradient: APART },
   Minimum: { content: NUMBERS, rule: EXACT, gradient: APART },
-  Mod: { content: fc.oneof(both('float32', 'plain', 'ties', 'halves'), INTS), rule: EXACT, gradient: { fills: { a: { low: 0.1, high: 1 }, b: 'aboveOne' } } },
+  Mod: {
+    content: fc.oneof(both('float32', 'plain', 'ties', 'halves'), INTS),
+    rule: EXACT,
+    gradient: { fills: { a: { low: 0.1, high: 1 }, b: 'aboveOne' } },
+  },
   Multiply: { content: NUMBERS, rule: EXACT, gradient: SMOOTH },
   NotEqual: { content: fc.oneof(NUMBERS, BOOLS), rule: EXACT },
   // powf is good to one unit in the last place; whole numbers are exact modulo 2^32.
@@ -193,7 +220,11 @@ const BINARY: Readonly<Record<string, BinaryRow>> = {
   },
   RealDiv: { content: FLOATS, rule: EXACT, gradient: SMOOTH },
   // A difference and a square: three roundings in relative terms.
-  SquaredDifference: { content: NUMBERS, rule: { relative: 2 ** -22, absolute: 1e-44 }, gradient: { ...SMOOTH, where: isSameShape } },
+  SquaredDifference: {
+    content: NUMBERS,
+    rule: { relative: 2 ** -22, absolute: 1e-44 },
+    gradient: { ...SMOOTH, where: isSameShape },
+  },
   Sub: { content: NUMBERS, rule: EXACT, gradient: SMOOTH },
 };
 
@@ -207,28 +238,26 @@ const binarySpecs: readonly KernelSpec[] = Object.entries(BINARY).map(([kernel, 
     cases: binaryCases(content),
     judge: kernel === 'BitwiseAnd' ? STOCK : REFERENCE64,
     rule,
-    ...(gradient === undefined || fills === undefined ? {} : { gradient: { of: ['a', 'b'], where: isFloat, ...gradient, fills } }),
+    ...(gradient === undefined || fills === undefined
+      ? {}
+      : { gradient: { of: ['a', 'b'], where: isFloat, ...gradient, fills } }),
   };
 });
 
-const complexCases = fc
-  .record({ pair: broadcastShapes, seed })
-  .map(({ pair: { a, b }, seed: valueSeed }): KernelCase => ({
-    inputs: { a: tensor(a, 'complex64', 'plain', valueSeed), b: tensor(b, 'complex64', 'plain', valueSeed + 2) },
-    attrs: {},
-  }));
+const complexCases = fc.record({ pair: broadcastShapes, seed }).map(({ pair: { a, b }, seed: valueSeed }): KernelCase => ({
+  inputs: { a: tensor(a, 'complex64', 'plain', valueSeed), b: tensor(b, 'complex64', 'plain', valueSeed + 2) },
+  attrs: {},
+}));
 
 const otherSpecs: readonly KernelSpec[] = [
-  ...['Add', 'Sub', 'Multiply'].map(
-    (kernel): KernelSpec => ({
-      kernel,
-      variant: 'of complex numbers',
-      cases: complexCases,
-      judge: REFERENCE64,
-      // Two products of at most 4 and their sum are rounded one by one here, once there.
-      rule: { absolute: 16 * 2 ** -24 },
-    }),
-  ),
+  ...['Add', 'Sub', 'Multiply'].map((kernel): KernelSpec => ({
+    kernel,
+    variant: 'of complex numbers',
+    cases: complexCases,
+    judge: REFERENCE64,
+    // Two products of at most 4 and their sum are rounded one by one here, once there.
+    rule: { absolute: 16 * 2 ** -24 },
+  })),
   {
     kernel: 'Prelu',
     cases: binaryCases(FLOATS, ['x', 'alpha']),
@@ -256,7 +285,9 @@ const otherSpecs: readonly KernelSpec[] = [
     cases: fc
       .record({ shape: shapes(), count: fc.integer({ min: 1, max: 5 }), content: fc.oneof(contents.float, contents.int), seed })
       .map(({ shape, count, content, seed: valueSeed }) => ({
-        inputs: Array.from({ length: count }, (_, i) => tensor(shape, content.dtype, content.fill === 'special' ? 'ties' : content.fill, valueSeed + i)),
+        inputs: Array.from({ length: count }, (_, i) =>
+          tensor(shape, content.dtype, content.fill === 'special' ? 'ties' : content.fill, valueSeed + i),
+        ),
         attrs: {},
       })),
     judge: REFERENCE64,
@@ -290,7 +321,15 @@ const otherSpecs: readonly KernelSpec[] = [
   {
     kernel: 'Fill',
     cases: fc
-      .record({ shape: shapesWithLarge, choice: fc.constantFrom({ value: 0.1, dtype: 'float32' }, { value: -7, dtype: 'int32' }, { value: 1, dtype: 'bool' }, { value: NaN, dtype: 'float32' }) })
+      .record({
+        shape: shapesWithLarge,
+        choice: fc.constantFrom(
+          { value: 0.1, dtype: 'float32' },
+          { value: -7, dtype: 'int32' },
+          { value: 1, dtype: 'bool' },
+          { value: NaN, dtype: 'float32' },
+        ),
+      })
       .map(({ shape, choice }) => ({ inputs: {}, attrs: { shape, ...choice } })),
     judge: REFERENCE64,
     rule: EXACT,
@@ -298,7 +337,10 @@ const otherSpecs: readonly KernelSpec[] = [
 ];
 
 function isBroadcastFree({ x, alpha }: Readonly<Record<'x' | 'alpha', { shape: readonly number[] }>>): boolean {
-  return alpha.shape.length <= x.shape.length && alpha.shape.every((dim, i) => dim === 1 || dim === x.shape[i + x.shape.length - alpha.shape.length]);
+  return (
+    alpha.shape.length <= x.shape.length &&
+    alpha.shape.every((dim, i) => dim === 1 || dim === x.shape[i + x.shape.length - alpha.shape.length])
+  );
 }
 
 export const elementwiseSpecs: readonly KernelSpec[] = [...unarySpecs, ...binarySpecs, ...otherSpecs];

@@ -33,9 +33,14 @@ interface BaseOptions {
 
 /** Cases of one input whose attributes are drawn from its shape. */
 function cases(options: BaseOptions, make: (base: Base, x: TensorSpec) => KernelCase): fc.Arbitrary<KernelCase> {
-  return fc.record({ shape: shapes(options), content: anyContent, seed }).map(({ shape, content, seed: valueSeed }) =>
-    make({ shape, content, seed: valueSeed, random: randomSource(valueSeed + 3) }, tensor(shape, content.dtype, content.fill, valueSeed)),
-  );
+  return fc
+    .record({ shape: shapes(options), content: anyContent, seed })
+    .map(({ shape, content, seed: valueSeed }) =>
+      make(
+        { shape, content, seed: valueSeed, random: randomSource(valueSeed + 3) },
+        tensor(shape, content.dtype, content.fill, valueSeed),
+      ),
+    );
 }
 
 const below = (random: () => number, limit: number): number => Math.floor(random() * limit);
@@ -99,10 +104,13 @@ const moves: readonly KernelSpec[] = [
   {
     kernel: 'StridedSlice',
     cases: cases({ minRank: 1, empty: false }, ({ shape, random }, x) => {
-      const mask = (likelihood: number): number => shape.reduce((bits, _, axis) => bits | (random() < likelihood ? 1 << axis : 0), 0);
+      const mask = (likelihood: number): number =>
+        shape.reduce((bits, _, axis) => bits | (random() < likelihood ? 1 << axis : 0), 0);
       const strides = shape.map(() => (random() < 0.3 ? -1 - below(random, 2) : 1 + below(random, 3)));
       const shrinkAxisMask = mask(0.15);
-      const begin = shape.map((size, axis) => ((shrinkAxisMask >> axis) & 1 ? below(random, size) : below(random, 2 * size + 1) - size));
+      const begin = shape.map((size, axis) =>
+        (shrinkAxisMask >> axis) & 1 ? below(random, size) : below(random, 2 * size + 1) - size,
+      );
       return {
         inputs: { x },
         attrs: {
@@ -203,7 +211,8 @@ const moves: readonly KernelSpec[] = [
     gradient: {
       ...gradientOf('value'),
       // With one result tfjs-core's tape hands the gradient over bare, not as a list.
-      where: (kernelCase) => isFloat(kernelCase) && Object.values(kernelCase.inputs)[0]!.shape[kernelCase.attrs['axis'] as number]! > 1,
+      where: (kernelCase) =>
+        isFloat(kernelCase) && Object.values(kernelCase.inputs)[0]!.shape[kernelCase.attrs['axis'] as number]! > 1,
     },
   },
   {
@@ -266,7 +275,16 @@ const moves: readonly KernelSpec[] = [
   {
     kernel: 'DepthToSpace',
     cases: fc
-      .record({ n: fc.integer({ min: 1, max: 3 }), h: fc.integer({ min: 1, max: 5 }), w: dim, c: fc.integer({ min: 1, max: 5 }), blockSize: fc.integer({ min: 2, max: 3 }), dataFormat: fc.constantFrom('NHWC', 'NCHW'), content: anyContent, seed })
+      .record({
+        n: fc.integer({ min: 1, max: 3 }),
+        h: fc.integer({ min: 1, max: 5 }),
+        w: dim,
+        c: fc.integer({ min: 1, max: 5 }),
+        blockSize: fc.integer({ min: 2, max: 3 }),
+        dataFormat: fc.constantFrom('NHWC', 'NCHW'),
+        content: anyContent,
+        seed,
+      })
       .map(({ n, h, w, c, blockSize, dataFormat, content: { dtype, fill }, seed: valueSeed }) => {
         const depth = c * blockSize ** 2;
         const shape = dataFormat === 'NHWC' ? [n, h, w, depth] : [n, depth, h, w];
@@ -283,10 +301,15 @@ const moves: readonly KernelSpec[] = [
   },
   {
     kernel: 'BroadcastArgs',
-    cases: fc.record({ shape: shapes({ minRank: 1, empty: false }), ones: axisBits, drop: fc.nat(5) }).map(({ shape, ones, drop }) => {
-      const other = shape.map((size, axis) => ((ones >> axis) & 1 ? 1 : size)).slice(Math.min(drop, shape.length - 1));
-      return { inputs: { s0: int([shape.length], 0, { values: shape }), s1: int([other.length], 0, { values: other }) }, attrs: {} };
-    }),
+    cases: fc
+      .record({ shape: shapes({ minRank: 1, empty: false }), ones: axisBits, drop: fc.nat(5) })
+      .map(({ shape, ones, drop }) => {
+        const other = shape.map((size, axis) => ((ones >> axis) & 1 ? 1 : size)).slice(Math.min(drop, shape.length - 1));
+        return {
+          inputs: { s0: int([shape.length], 0, { values: shape }), s1: int([other.length], 0, { values: other }) },
+          attrs: {},
+        };
+      }),
     judge: STOCK,
     rule: EXACT,
     noReplay: 'the result is computed on the host from values',
@@ -331,7 +354,12 @@ const indexing: readonly KernelSpec[] = [
   {
     kernel: 'OneHot',
     cases: fc
-      .record({ shape: shapes({ maxRank: 4, most: 200 }), depth: fc.integer({ min: 1, max: 33 }), dtype: fc.constantFrom('float32', 'int32', 'bool'), seed })
+      .record({
+        shape: shapes({ maxRank: 4, most: 200 }),
+        depth: fc.integer({ min: 1, max: 33 }),
+        dtype: fc.constantFrom('float32', 'int32', 'bool'),
+        seed,
+      })
       .map(({ shape, depth, dtype, seed: valueSeed }) => ({
         inputs: { indices: int(shape, valueSeed, { low: -2, high: depth + 2 }) },
         attrs: { depth, onValue: 1, offValue: 0, dtype },
@@ -371,7 +399,10 @@ const indexing: readonly KernelSpec[] = [
       const updates = [count, ...shape.slice(depth)];
       const isInt = x.dtype === 'int32';
       return {
-        inputs: { indices: int([count, depth], 0, { values }), updates: isInt ? int(updates, valueSeed) : float(updates, valueSeed) },
+        inputs: {
+          indices: int([count, depth], 0, { values }),
+          updates: isInt ? int(updates, valueSeed) : float(updates, valueSeed),
+        },
         attrs: { shape },
       };
     }),

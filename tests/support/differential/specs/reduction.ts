@@ -73,43 +73,56 @@ const reductions: readonly KernelSpec[] = [
     rule: { terms: groupSize, absolute: 1e-36 },
     gradient: gradient('offZero', (kernelCase) => hasElements(kernelCase) && isPositive(kernelCase)),
   },
-  ...['Max', 'Min'].map(
-    (kernel): KernelSpec => ({
-      kernel,
-      cases: reductionCases(fc.oneof(WITH_SPECIAL, contents.int), { empty: false }, kernel === 'Max' ? 'reductionIndices' : 'axis'),
-      judge: REFERENCE64,
-      // Which of two zeros is the larger is left open.
-      rule: { anyZero: true },
-      gradient: gradient('distinct'),
-    }),
-  ),
-  ...['All', 'Any'].map(
-    (kernel): KernelSpec => ({ kernel, cases: reductionCases(contents.bool, {}), judge: REFERENCE64, rule: EXACT }),
-  ),
-  ...['ArgMax', 'ArgMin'].map(
-    (kernel): KernelSpec => ({
-      kernel,
-      cases: fc
-        .record({ shape: shapes({ minRank: 1, empty: false }), axis: fc.nat(5), content: fc.oneof(FLOATS, contents.int, contents.bool), seed })
-        .map(({ shape, axis, content: { dtype, fill }, seed: valueSeed }) => ({
-          inputs: { x: tensor(shape, dtype, fill, valueSeed) },
-          attrs: { axis: axis % shape.length },
-        })),
-      judge: REFERENCE64,
-      rule: EXACT,
-      gradient: gradient('distinct'),
-    }),
-  ),
+  ...['Max', 'Min'].map((kernel): KernelSpec => ({
+    kernel,
+    cases: reductionCases(
+      fc.oneof(WITH_SPECIAL, contents.int),
+      { empty: false },
+      kernel === 'Max' ? 'reductionIndices' : 'axis',
+    ),
+    judge: REFERENCE64,
+    // Which of two zeros is the larger is left open.
+    rule: { anyZero: true },
+    gradient: gradient('distinct'),
+  })),
+  ...['All', 'Any'].map((kernel): KernelSpec => ({
+    kernel,
+    cases: reductionCases(contents.bool, {}),
+    judge: REFERENCE64,
+    rule: EXACT,
+  })),
+  ...['ArgMax', 'ArgMin'].map((kernel): KernelSpec => ({
+    kernel,
+    cases: fc
+      .record({
+        shape: shapes({ minRank: 1, empty: false }),
+        axis: fc.nat(5),
+        content: fc.oneof(FLOATS, contents.int, contents.bool),
+        seed,
+      })
+      .map(({ shape, axis, content: { dtype, fill }, seed: valueSeed }) => ({
+        inputs: { x: tensor(shape, dtype, fill, valueSeed) },
+        attrs: { axis: axis % shape.length },
+      })),
+    judge: REFERENCE64,
+    rule: EXACT,
+    gradient: gradient('distinct'),
+  })),
 ];
 
 function lineCases(input: string, attr: string, content: fc.Arbitrary<Content>, isLast: boolean): fc.Arbitrary<KernelCase> {
   return fc
-    .record({ shape: shapes({ minRank: 1, empty: false, most: 1200 }), axis: fc.nat(5), exclusive: fc.boolean(), reverse: fc.boolean(), content, seed })
+    .record({
+      shape: shapes({ minRank: 1, empty: false, most: 1200 }),
+      axis: fc.nat(5),
+      exclusive: fc.boolean(),
+      reverse: fc.boolean(),
+      content,
+      seed,
+    })
     .map(({ shape, axis, exclusive, reverse, content: { dtype, fill }, seed: valueSeed }) => ({
       inputs: { [input]: tensor(shape, dtype, fill, valueSeed) },
-      attrs: attr === 'axis' && !isLast
-        ? { axis: axis % shape.length, exclusive, reverse }
-        : { [attr]: shape.length - 1 },
+      attrs: attr === 'axis' && !isLast ? { axis: axis % shape.length, exclusive, reverse } : { [attr]: shape.length - 1 },
     }));
 }
 
@@ -136,7 +149,10 @@ const scans: readonly KernelSpec[] = [
       ...kernelCase,
       inputs: Object.fromEntries(
         // More factors would leave the range of float32 on the way.
-        Object.entries(kernelCase.inputs).map(([name, spec]) => [name, { ...spec, shape: (spec.shape as number[]).map((dim) => Math.min(dim, 40)) }]),
+        Object.entries(kernelCase.inputs).map(([name, spec]) => [
+          name,
+          { ...spec, shape: (spec.shape as number[]).map((dim) => Math.min(dim, 40)) },
+        ]),
       ),
     })),
     judge: REFERENCE64,
