@@ -63,8 +63,8 @@ const STOCK_DIFFERS: Readonly<Record<string, Departure>> = {
   },
   ResizeNearestNeighbor: VIA_FLOAT,
   ResizeNearestNeighborGrad: {
-    why: 'half pixels are ignored there',
-    agreesOn: ({ attrs }) => attrs['halfPixelCenters'] === false,
+    why: 'half pixels are ignored there, and aligned corners of an image of one pixel never end',
+    agreesOn: ({ attrs }) => attrs['halfPixelCenters'] === false && attrs['alignCorners'] === false,
   },
 };
 

@@ -99,6 +99,6 @@ export const broadcastShapes: fc.Arbitrary<ShapePair> = fc
       scalar: [shape, []],
       row: [shape, shape.slice(-1)],
       any: swap ? [drop(ones(onesA & ~onesB), dropA), ones(onesB)] : [ones(onesA), drop(ones(onesB & ~onesA), dropB)],
-    }[kind]!;
+    }[kind];
     return swap ? { a: pairs[1]!, b: pairs[0]! } : { a: pairs[0]!, b: pairs[1]! };
   });

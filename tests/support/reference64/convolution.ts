@@ -101,19 +101,19 @@ interface ConvInputs {
 /** The three uses of one sum of products: forward, gradient of x, gradient of the filter. */
 function convolution(depthwise: boolean, eachProduct: (geometry: Geometry, visit: Product) => void) {
   return {
-    forward({ x, filter }: ConvInputs, attrs: ConvAttrs): Dense {
+    forward: ({ x, filter }: ConvInputs, attrs: ConvAttrs): Dense => {
       const sizes = geometry(x.shape, filter.shape, attrs, depthwise);
       const y = build(sizes.info.outShape, 'float32', () => 0);
       eachProduct(sizes, (inX, inFilter, inY) => addAt(y, at(x, ...inX) * at(filter, ...inFilter), ...inY));
       return y;
     },
-    inputGradient({ dy, filter }: { dy: Dense; filter: Dense }, attrs: ConvAttrs & { inputShape: number[] }): Dense {
+    inputGradient: ({ dy, filter }: { dy: Dense; filter: Dense }, attrs: ConvAttrs & { inputShape: number[] }): Dense => {
       const dx = build(attrs.inputShape, 'float32', () => 0);
       const sizes = geometry(attrs.inputShape, filter.shape, attrs, depthwise);
       eachProduct(sizes, (inX, inFilter, inY) => addAt(dx, at(dy, ...inY) * at(filter, ...inFilter), ...inX));
       return dx;
     },
-    filterGradient({ x, dy }: { x: Dense; dy: Dense }, attrs: ConvAttrs & { filterShape: number[] }): Dense {
+    filterGradient: ({ x, dy }: { x: Dense; dy: Dense }, attrs: ConvAttrs & { filterShape: number[] }): Dense => {
       const dFilter = build(attrs.filterShape, 'float32', () => 0);
       const sizes = geometry(x.shape, attrs.filterShape, attrs, depthwise);
       eachProduct(sizes, (inX, inFilter, inY) => addAt(dFilter, at(dy, ...inY) * at(x, ...inX), ...inFilter));

@@ -16,11 +16,10 @@ export interface ReferenceKernel {
   readonly run: (inputs: never, attrs: never) => Dense | Dense[];
 }
 
+type Body<Inputs, Attrs> = (inputs: Inputs, attrs: Attrs) => Dense | Dense[];
+
 /** Makes a row of the table; inputs and attributes are those tfjs-core documents for the kernel of that name. */
-export function reference<Inputs, Attrs = object>(
-  name: string,
-  run: (inputs: Inputs, attrs: Attrs) => Dense | Dense[],
-): ReferenceKernel {
+export function reference<Inputs, Attrs = object>(name: string, run: Body<Inputs, Attrs>): ReferenceKernel {
   return { name, run };
 }
 
