@@ -326,12 +326,10 @@ const complexSpecs: readonly KernelSpec[] = [
   },
   ...['Real', 'Imag'].map((kernel): KernelSpec => ({
     kernel,
-    cases: fc
-      .record({ shape: shapes({ most: 800 }), seed })
-      .map(({ shape, seed: valueSeed }) => ({
-        inputs: { input: tensor(shape, 'complex64', 'special', valueSeed) },
-        attrs: {},
-      })),
+    cases: fc.record({ shape: shapes({ most: 800 }), seed }).map(({ shape, seed: valueSeed }) => ({
+      inputs: { input: tensor(shape, 'complex64', 'special', valueSeed) },
+      attrs: {},
+    })),
     judge: REFERENCE64,
     rule: {},
   })),
