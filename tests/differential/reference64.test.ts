@@ -33,6 +33,10 @@ const STOCK_DIFFERS: Readonly<Record<string, Departure>> = {
   Elu: SMALL,
   Selu: SMALL,
   Erf: { why: 'a formula with an error of 1.5e-7 stands for the error function there (Abramowitz and Stegun 7.1.26)' },
+  Round: {
+    why: '-0.5 becomes 0 there, though -0.4 becomes -0',
+    agreesOn: (kernelCase) => inputs(kernelCase)['x']!.fill !== 'halves',
+  },
   Square: IN_DOUBLE,
   Cumprod: IN_DOUBLE,
   'Add of complex numbers': COMPLEX,

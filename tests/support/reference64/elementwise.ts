@@ -4,13 +4,14 @@ import { broadcastIndex, build, eachIndex, reference, sizeOf, zeros, type Dense,
 
 const { SELU_SCALE, SELU_SCALEALPHA } = backend_util;
 
-/** Rounds to the nearest whole number, halves to the even one. */
+/** Rounds to the nearest whole number, halves to the even one; a zero keeps the sign of x, as IEEE 754 has it. */
 function roundHalfEven(x: number): number {
   const below = Math.floor(x);
   const rest = x - below;
   if (rest < 0.5) return below;
   if (rest > 0.5) return Math.ceil(x);
-  return below % 2 === 0 ? below : below + 1;
+  if (below % 2 === 0) return below;
+  return x < 0 && below === -1 ? -0 : below + 1;
 }
 
 /** Terms of the series after which erf(x) for |x| < 3 no longer changes in double precision. */
