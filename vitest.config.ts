@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Groups by need: `unit` runs without the addon; `ops`, `plan`, `train` and `tfjs` need it; `export` needs onnxruntime-web; `package`
- * and `conformance` run the compiled files in dist/; `long` is run by `npm run test:long` only.
+ * Groups by need: `unit` runs without the addon; `ops`, `plan`, `train`, `tfjs` and `differential` need it; `export` needs
+ * onnxruntime-web; `package` and `conformance` run the compiled files in dist/; `long` is run by `npm run test:long` only.
  */
-const groups = ['unit', 'ops', 'plan', 'train', 'tfjs', 'export', 'package', 'conformance', 'long'] as const;
+const groups = ['unit', 'ops', 'plan', 'train', 'tfjs', 'export', 'package', 'conformance', 'differential', 'long'] as const;
 
 export default defineConfig({
   test: {

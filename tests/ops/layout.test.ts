@@ -214,6 +214,26 @@ const creation: readonly OpCase[] = [
 
 describe('layout', () =>
   testOps([...rows.flatMap((row) => cases(row, DTYPES)), ...numeric.flatMap((row) => cases(row, ['float32', 'int32']))]));
+
+// The stock backend addresses the elements of the first of these wrongly, so the values are written down.
+describe('stridedSlice', () => {
+  const x = (): tf.Tensor => tf.range(0, 24, 1, 'int32').reshape([2, 3, 4]);
+
+  it('drops an axis while it steps along another', () => {
+    tf.tidy(() => {
+      const y = tf.stridedSlice(x(), [0, 1, 0], [2, 2, 4], [1, 1, 2], 0, 0, 0, 0, 0b010);
+      expect(y.shape).toEqual([2, 2]);
+      expect([...y.dataSync()]).toEqual([4, 6, 16, 18]);
+    });
+  });
+
+  it('gives nothing where the end comes before the begin', () => {
+    tf.tidy(() => {
+      expect(tf.stridedSlice(x(), [0, 2, 0], [2, 0, 4], [1, 1, 2]).shape).toEqual([2, 0, 2]);
+      expect(tf.stridedSlice(x(), [0, 2, 0], [2, 0, 4], [1, 1, 1]).shape).toEqual([2, 0, 4]);
+    });
+  });
+});
 describe('casts', () => testOps(conversions));
 describe('creation', () => testOps(creation));
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { describe } from 'vitest';
-import { EXACT, FUNCTION, testOps, type InputSpec, type OpCase, type Tolerance } from '../support/op-cases.js';
+import { describe, expect, it } from 'vitest';
+import { EXACT, FUNCTION, OURS, testOps, type InputSpec, type OpCase, type Tolerance } from '../support/op-cases.js';
 
 type Unary = (x: tf.Tensor) => tf.Tensor;
 
@@ -90,3 +90,10 @@ function cases({ name, run, tolerance, low, high, smooth, int32 }: Row): OpCase[
 }
 
 describe('unary kernels', () => testOps(rows.flatMap(cases)));
+
+// The stock backend makes 0 of -0.5 and -0 of -0.4.
+it('round keeps the sign of x where it gives zero', async () => {
+  await tf.setBackend(OURS);
+  const y = tf.tidy(() => tf.round(tf.tensor1d([-0.5, -0.4, -0, 0.5, 0.4])).dataSync());
+  expect([...y]).toEqual([-0, -0, -0, 0, 0]);
+});

@@ -155,11 +155,12 @@ function stridedSlice(backend: TensorkilnBackend, x: TensorInfo, attrs: StridedS
   );
   const shape = info.finalShape;
   if (info.isIdentity) return backend.alias(x, shape);
+  // One size per axis of x, also for those the result drops; an end before its begin leaves nothing.
+  const size = slice_util.computeOutShape(info.begin, info.end, info.strides).map((dim) => Math.max(dim, 0));
   if (info.sliceDim0 || info.isSimpleSlice) {
-    const size = slice_util.computeOutShape(info.begin, info.end, info.strides);
     return consume(backend, slice(backend, x, info.begin, size), (piece) => backend.alias(piece, shape));
   }
-  return backend.run(stridedSliceOp, [backend.operand(x)], { shape, dtype: x.dtype, nativeShape: info.finalShapeSparse }, [
+  return backend.run(stridedSliceOp, [backend.operand(x)], { shape, dtype: x.dtype, nativeShape: size }, [
     ...info.begin,
     ...info.strides,
   ]);
