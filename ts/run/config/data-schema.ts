@@ -136,7 +136,10 @@ export const preprocessing = z
     scaling: scaling.default('standard').describe(SCALINGS),
     encoding: encoding.default('one_hot').describe(ENCODINGS),
     pca: z
-      .union([z.strictObject({ components: z.int().min(1) }), z.strictObject({ variance: z.number().gt(0).max(1) })])
+      .union([
+        z.strictObject({ components: z.int().min(1).describe('an integer >= 1') }),
+        z.strictObject({ variance: z.number().gt(0).max(1).describe('a share above 0, at most 1') }),
+      ])
       .optional()
       .describe('{components: <integer >= 1>} or {variance: <share above 0, at most 1>}'),
   })
