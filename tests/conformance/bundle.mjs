@@ -17,9 +17,18 @@ const BROWSER_MARKED =
 const LENIENT = 'if (!isFinite(a) && !isFinite(e)) {\n        return true;';
 const STRICT = 'if (!isFinite(a) && !isFinite(e)) {\n        return a === e || (a !== a && e !== e);';
 
-function withStrictComparison(source) {
-  if (!source.includes(LENIENT)) throw new Error('test_util.js compares otherwise than expected: adapt LENIENT');
-  return source.replace(LENIENT, STRICT);
+/** The tolerance of comparisons that name none; run.mjs sets the global per spec. */
+const FIXED_TOLERANCE = 'return ENGINE.backend.floatPrecision() === 32 ? TEST_EPSILON_FLOAT32 :';
+const SET_TOLERANCE = 'return ENGINE.backend.floatPrecision() === 32 ? (globalThis.specTolerance ?? TEST_EPSILON_FLOAT32) :';
+
+function replaceOnce(source, before, after) {
+  if (source.split(before).length !== 2) throw new Error(`test_util.js compares otherwise than expected: adapt '${before}'`);
+  return source.replace(before, after);
+}
+
+function comparing(source, strict) {
+  const adjustable = replaceOnce(source, FIXED_TOLERANCE, SET_TOLERANCE);
+  return strict ? replaceOnce(adjustable, LENIENT, STRICT) : adjustable;
 }
 
 /**
@@ -64,9 +73,9 @@ require(${JSON.stringify(join(CORE, 'tests.js'))});
               ? { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)) }
               : undefined,
           );
-          context.onLoad({ filter: /tfjs-core[\\/]dist[\\/]test_util\.js$/ }, ({ path }) =>
-            strict ? { contents: withStrictComparison(readFileSync(path, 'utf8')) } : undefined,
-          );
+          context.onLoad({ filter: /tfjs-core[\\/]dist[\\/]test_util\.js$/ }, ({ path }) => ({
+            contents: comparing(readFileSync(path, 'utf8'), strict),
+          }));
           // No condition in place of the browser's; the imports of its names stay and are not used.
           context.onLoad({ filter: BROWSER_MARKED }, ({ path }) => ({
             contents: readFileSync(path, 'utf8').replace(/(describeWithFlags\([^\n]*?), (?:BROWSER|CHROME)_ENVS,/g, '$1, {},'),
