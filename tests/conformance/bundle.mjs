@@ -35,8 +35,10 @@ function comparing(source, strict) {
  * Writes the bundle to build/conformance and returns its path.
  *
  * @param options.strict whether NaN and the infinities must be equal to what is expected
+ * @param options.name   name of the bundle; those of two runs at once must differ
+ * @param options.edit   (path, source) => source, applied to the backend's compiled files
  */
-export async function bundleSpecs({ strict }) {
+export async function bundleSpecs({ strict, name = strict ? 'specs-strict' : 'specs', edit = (_, source) => source }) {
   const folder = join(ROOT, 'build', 'conformance');
   mkdirSync(folder, { recursive: true });
   const entry = join(folder, 'entry.mjs');
@@ -51,7 +53,7 @@ setTestEnvs([{ name: 'tensorkiln-cpu', backendName: 'tensorkiln-cpu', flags: {},
 require(${JSON.stringify(join(CORE, 'tests.js'))});
 `,
   );
-  const outfile = join(folder, strict ? 'specs-strict.cjs' : 'specs.cjs');
+  const outfile = join(folder, `${name}.cjs`);
   await build({
     entryPoints: [entry],
     outfile,
@@ -70,7 +72,7 @@ require(${JSON.stringify(join(CORE, 'tests.js'))});
           // In a bundle of one CommonJS file the modules would no longer know where they are.
           context.onLoad({ filter: /[\\/]dist[\\/].*\.js$/, namespace: 'file' }, ({ path }) =>
             path.startsWith(join(ROOT, 'dist'))
-              ? { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)) }
+              ? { contents: edit(path, readFileSync(path, 'utf8')).replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)) }
               : undefined,
           );
           context.onLoad({ filter: /tfjs-core[\\/]dist[\\/]test_util\.js$/ }, ({ path }) => ({

@@ -27,7 +27,9 @@ const env = jasmine.getEnv({ suppressLoadErrors: true });
 Object.assign(globalThis, jasmineRequire.interface(jasmine, env), { jasmine });
 jasmine.DEFAULT_TIMEOUT_INTERVAL = 20_000;
 
-const specs = await bundleSpecs({ strict: options.strict === true });
+// Two runs at once must not write one file.
+const name = `specs${options.strict ? '-strict' : ''}${tolerance === undefined ? '' : '-fine'}`;
+const specs = await bundleSpecs({ strict: options.strict === true, name });
 globalThis.require = require;
 // tfjs-core warns and logs a lot while it is tested.
 for (const name of ['log', 'warn', 'info', 'error']) console[name] = () => {};

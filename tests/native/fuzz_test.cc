@@ -11,6 +11,10 @@
 #include <string>
 #include <vector>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 #include "core/error.h"
 #include "dispatch/environment.h"
 #include "test.h"
@@ -29,10 +33,14 @@ constexpr int64_t kMaxElements = 1 << 16;  // of one operand, so that thousands 
 
 char g_current[4096] = "";
 
-void on_signal(int number) {
+void name_call() {
   std::fputs("\nFAIL the process died in: ", stdout);
   std::puts(g_current);
   std::fflush(stdout);
+}
+
+void on_signal(int number) {
+  name_call();
   std::signal(number, SIG_DFL);
   std::raise(number);
 }
@@ -246,7 +254,7 @@ class Fuzzer {
   std::mt19937 random_;
 };
 
-int g_calls_per_op = 250;
+int g_calls_per_op = 600;
 uint32_t g_seed = 20240607;
 std::string g_only;
 
@@ -254,6 +262,9 @@ std::string g_only;
 
 TEST(calls_that_do_not_fit_are_refused_or_harmless) {
   for (int number : {SIGSEGV, SIGFPE, SIGILL, SIGABRT}) std::signal(number, on_signal);
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_set_death_callback(name_call);
+#endif
   std::vector<std::vector<CallRequest>> seeds(tk::op_infos().size());
   for (const char* text : kCalls) {
     const CallRequest request = parse_call(text);

@@ -18,6 +18,7 @@ Params read_params(const OpCall& call) {
   for (int i = 1; i <= call.star_count; ++i) {
     const int64_t size = call[i].size;
     if (size == 1) continue;
+    TK_CHECK(size > 0 || call[0].size == 0);
     TK_CHECK(p.length == 1 || p.length == size);
     p.length = size;
   }
