@@ -12,6 +12,8 @@ import './backend/register.js';
 export { ERROR_CODES, isTensorkilnError, TensorkilnError, type ErrorCode } from './errors.js';
 export { describeNative, type LoadAttempt, type NativeDescription } from './backend/native/load.js';
 export { TensorkilnBackend, type BackendMemory } from './backend/backend.js';
+export { listLivingTensors, memoryReport, setMemoryLimit, type LivingTensor } from './backend/memory.js';
+export { traceTensors } from './backend/origin.js';
 export { compile, type CompiledStep, type StepArgument, type StepResult } from './backend/plan.js';
 export {
   attention,

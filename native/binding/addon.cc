@@ -471,10 +471,10 @@ Napi::Value reset_peak(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value set_budget(const Napi::CallbackInfo& info) {
-  return guarded(info, [&](State&) -> Napi::Value {
+  return guarded(info, [&](State& state) -> Napi::Value {
     const double bytes = number_argument(info, 0, "bytes");
     if (!(bytes >= 1 && bytes <= 9e15)) throw Error("E_CONFIG", "memory budget: expected a positive number of bytes");
-    MemoryBudget::instance().set_limit(int64_t(bytes));
+    state.engine().set_memory_limit(int64_t(bytes));
     return info.Env().Undefined();
   });
 }

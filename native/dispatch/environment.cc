@@ -380,6 +380,20 @@ void Environment::settle(std::unique_ptr<Completion> completion) {
 
 int64_t Environment::trim() { return allocator_.trim(stream_.completed()); }
 
+void Environment::set_memory_limit(int64_t bytes) {
+  MemoryBudget& budget = MemoryBudget::instance();
+  if (bytes < budget.held()) {
+    stream_.wait_idle();
+    trim();
+  }
+  if (bytes < budget.held()) {
+    throw Error("E_OUT_OF_MEMORY", "the memory limit cannot be " + std::to_string(bytes) +
+                                       " bytes: living tensors, and caches of other threads, hold " +
+                                       std::to_string(budget.held()) + ". Dispose tensors first.");
+  }
+  budget.set_limit(bytes);
+}
+
 void Environment::close() {
   if (closed_) return;
   stream_.close();

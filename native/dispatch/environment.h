@@ -92,6 +92,9 @@ class Environment {
   DoorObserver* observer() const { return observer_; }
 
   int64_t trim();
+  // Sets the limit of the process. Below what is held, waits for the queue and gives the cache back first.
+  // Throws E_OUT_OF_MEMORY, and changes nothing, when what is still held would pass it.
+  void set_memory_limit(int64_t bytes);
   const HostAllocator& allocator() const { return allocator_; }
   void reset_peak() { allocator_.reset_peak(); }
   int64_t living_handles() const { return living_; }

@@ -3,6 +3,7 @@ import { backend_util, engine as tfjsEngine, KernelBackend, type DataType, type 
 import { TensorkilnError } from '../errors.js';
 import { getEngine, loadedEngine, type Engine, type Operand, type OpRef } from './native/engine.js';
 import { assertSingleTfjs } from './tfjs.js';
+import { isTracing, originOf } from './origin.js';
 import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
 
 type BackendValues = backend_util.BackendValues;
@@ -30,6 +31,8 @@ export class TensorkilnBackend extends KernelBackend {
   readonly name: string;
   #engine: Engine | undefined;
   #disposed = false;
+  #lastSerial = 0;
+  #kernel: string | undefined = undefined;
   readonly #records = new Set<TensorRecord>();
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
@@ -161,6 +164,36 @@ export class TensorkilnBackend extends KernelBackend {
     return { dataId: this.write(values, shape, dtype), shape, dtype };
   }
 
+  /** @throws E_DISPOSED when the tensor is gone. Fetches nothing: one of another backend counts as living. */
+  assertLiving(info: TensorInfo, place: string): void {
+    if (this.#find(info.dataId) === undefined && !tfjsEngine().state.tensorInfo.has(info.dataId)) {
+      throw new TensorkilnError('E_DISPOSED', `[${place}] the tensor of shape [${info.shape.join(', ')}] has been disposed.`);
+    }
+  }
+
+  /** Says that a kernel runs from now on; what it makes carries its name. The point in time that `discardSince` takes. */
+  enter(kernel: string): number {
+    this.#kernel = kernel;
+    return this.#lastSerial;
+  }
+
+  /** Says that the kernel has ended. */
+  leave(): void {
+    this.#kernel = undefined;
+  }
+
+  /** The records of all living data ids, in the order of their making. */
+  livingRecords(): TensorRecord[] {
+    return [...this.#records];
+  }
+
+  /** Frees every tensor that a kernel has made since the mark and did not hand out: its caller got an error in their place. */
+  discardSince(mark: number): void {
+    for (const record of [...this.#records]) {
+      if (record.serial > mark && this.#records.has(record)) this.#free(record);
+    }
+  }
+
   /** Gives up a tensor made inside a kernel. */
   disposeIntermediate(info: TensorInfo): void {
     this.disposeData(info.dataId);
@@ -178,6 +211,9 @@ export class TensorkilnBackend extends KernelBackend {
     this.#refuseWhileRecording('moving a tensor from another backend');
     const record = this.#store(values, shape, dtype);
     record.refCount = refCount;
+    // It was made elsewhere, and long before: the kernel that fetched it must not discard it.
+    record.serial = 0;
+    for (const part of [record.real, record.imag]) if (part !== undefined) this.record(part).serial = 0;
     if (dataId instanceof NativeDataId) dataId.record = record;
     else this.#foreign.set(dataId, record);
     this.#reclaim.register(dataId, record);
@@ -300,6 +336,8 @@ export class TensorkilnBackend extends KernelBackend {
   }
 
   #list(record: TensorRecord): TensorRecord {
+    record.serial = ++this.#lastSerial;
+    if (isTracing()) record.origin = originOf(this.#kernel ?? 'write');
     this.#records.add(record);
     return record;
   }

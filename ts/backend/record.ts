@@ -3,6 +3,7 @@ import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { checkedSize, storageNumber, type Operand } from './native/engine.js';
 import type { NumericArray } from './native/addon.js';
+import type { Origin } from './origin.js';
 
 const FLOAT32 = storageNumber('f32');
 const INT32 = storageNumber('i32');
@@ -35,8 +36,12 @@ export class TensorRecord implements Operand {
   readonly shape: readonly number[];
   readonly dtype: DataType;
   readonly size: number;
+  /** Grows with every record of the backend; 0 for tensors fetched from another one. */
+  serial = 0;
   /** Tensors on this data id, as tfjs-core counts them. */
   refCount = 1;
+  /** Where it was made; kept while tensors are traced. */
+  origin: Origin | undefined = undefined;
   /** Copy of small int32 data written from JavaScript, so that wrong indices can be named at once. */
   mirror: Int32Array | undefined = undefined;
   /** UTF-8 bytes of a string tensor. */
@@ -44,6 +49,13 @@ export class TensorRecord implements Operand {
   /** Parts of a complex64 tensor; owned by it. */
   real: TensorInfo | undefined = undefined;
   imag: TensorInfo | undefined = undefined;
+
+  /** Bytes of the elements; those of a complex64 tensor lie in its parts. */
+  get bytes(): number {
+    if (this.strings !== undefined) return this.strings.reduce((sum, { length }) => sum + length, 0);
+    if (this.real !== undefined) return 0;
+    return this.storage === BOOL ? this.size : 4 * this.size;
+  }
 
   /** A record without a buffer yet. @throws E_SHAPE */
   constructor(shape: readonly number[], dtype: DataType, storage: number) {

@@ -3,6 +3,8 @@ import { backend_util, util } from '@tensorflow/tfjs-core';
 import { TensorkilnError, type ErrorCode } from '../../errors.js';
 
 const INT32_MAX = 2 ** 31 - 1;
+/** Values and rows that one call may make: half a gigabyte of host memory. Beyond its limits JavaScript ends the process. */
+const MAX_VALUES = 2 ** 26;
 const { RowPartitionType } = backend_util;
 type PartitionType = ReturnType<typeof backend_util.getRowPartitionTypesHelper>[number];
 
@@ -26,7 +28,7 @@ export function raggedRange(
   starts: HostTensor,
   limits: HostTensor,
   deltas: HostTensor,
-): { splits: Int32Array; values: number[] } {
+): { splits: Int32Array; values: Float64Array } {
   const inputs = { starts, limits, deltas };
   for (const [name, { shape }] of Object.entries(inputs)) {
     if (shape.length > 1) fail('E_SHAPE', `${name} must be a scalar or vector`);
@@ -35,16 +37,23 @@ export function raggedRange(
   if (new Set(sizes).size > 1) fail('E_SHAPE', 'starts, limits, and deltas must have the same shape');
   const rows = sizes[0] ?? 1;
   const splits = new Int32Array(rows + 1);
-  const values: number[] = [];
+  let total = 0;
   const at = ({ values: list, shape }: HostTensor, row: number): number => list[shape.length === 0 ? 0 : row] as number;
   for (let row = 0; row < rows; ++row) {
     const [start, limit, delta] = [at(starts, row), at(limits, row), at(deltas, row)];
     if (delta === 0) fail('E_SHAPE', 'Requires delta != 0');
     const leadsAway = (delta > 0 && limit < start) || (delta < 0 && limit > start);
     const size = leadsAway ? 0 : Math.ceil(Math.abs((limit - start) / delta));
-    if (size > INT32_MAX) fail('E_SHAPE', `Requires ((limit - start) / delta) <= ${String(INT32_MAX)}`);
-    for (let i = 0, value = start; i < size; ++i, value += delta) values.push(value);
-    splits[row + 1] = values.length;
+    if (!(size <= INT32_MAX)) fail('E_SHAPE', `Requires ((limit - start) / delta) <= ${String(INT32_MAX)}`);
+    total += size;
+    checkCount(total, 'raggedRange');
+    splits[row + 1] = total;
+  }
+  const values = new Float64Array(total);
+  for (let row = 0; row < rows; ++row) {
+    const delta = at(deltas, row);
+    let value = at(starts, row);
+    for (let i = splits[row] as number; i < (splits[row + 1] as number); ++i, value += delta) values[i] = value;
   }
   return { splits, values };
 }
@@ -83,11 +92,18 @@ export function raggedGather(
       for (let row = first; row < last; ++row) result.push((list[row + 1] as number) + shift);
       [first, last] = [list[first] as number, list[last] as number];
     });
+    checkCount(valueIds.length + last - first, 'raggedGather');
     for (let value = first; value < last; ++value) valueIds.push(value);
   }
   // A scalar index takes one row, whose outermost partition goes.
   const kept = shape.length === 0 ? ragged.slice(1) : ragged;
   return { splits: [...dense, ...kept.map((list) => Int32Array.from(list))], valueIds: Int32Array.from(valueIds) };
+}
+
+function checkCount(count: number, place: string): void {
+  if (count > MAX_VALUES) {
+    fail('E_OUT_OF_MEMORY', `[${place}] the result has ${String(count)} values or rows; up to ${String(MAX_VALUES)} are possible.`);
+  }
 }
 
 function checkGatherIndices({ values, shape }: HostTensor, rows: number): void {
@@ -138,6 +154,8 @@ export function raggedPlaces(
     fail('E_SHAPE', 'Invalid first partition input. Tensor requires at least one element.');
   }
   const rows = numRows(head, types[0] as PartitionType);
+  if (rows < 0) fail('E_SHAPE', `Expected a number of rows of at least 0, got ${String(rows)}.`);
+  checkCount(rows, 'raggedTensorToTensor');
   // The partition of each ragged dimension; a leading number of rows is none.
   const skipped = types[0] === RowPartitionType.FIRST_DIM_SIZE ? 1 : 0;
   const levels = types.slice(skipped).map((type, i) => ({
@@ -216,6 +234,7 @@ function placesBySplit(splits: readonly number[], parents: readonly number[], ro
   const places: number[] = [];
   for (let row = 0; row + 1 < splits.length; ++row) {
     const length = (splits[row + 1] as number) - (splits[row] as number);
+    checkCount(places.length + length, 'raggedTensorToTensor');
     for (let column = 0; column < length; ++column) places.push(placeOf(parents[row] as number, column, room));
   }
   if (splits.length > 0 && places.length !== splits[splits.length - 1]) fail('E_SHAPE', 'Invalid row split size.');

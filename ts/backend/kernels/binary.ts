@@ -4,7 +4,8 @@ import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp, type OpRef } from '../native/engine.js';
 import { complexParts, movingOne, toComplex, withTemporaries } from './forms.js';
-import { assertNumeric, cast, commonDtype, consume, fromHost, hostStrings, kernel, withDtype, type Kernel } from './kernel.js';
+import { sameShape } from '../record.js';
+import { assertNumeric, assertShape, cast, commonDtype, consume, fromHost, hostStrings, kernel, withDtype, type Kernel } from './kernel.js';
 import { tileTo } from './layout.js';
 
 interface BinaryInputs {
@@ -179,6 +180,13 @@ function select(backend: TensorkilnBackend, condition: TensorInfo, t: TensorInfo
   // A condition of rank 1 chooses whole rows of tensors of higher rank.
   const rows = condition.shape.length === 1 && t.shape.length > 1;
   const conditionShape = rows ? [...condition.shape, ...t.shape.slice(1).map(() => 1)] : condition.shape;
+  assertShape('select: e', e, t.shape);
+  if (!sameShape(backend_util.assertAndGetBroadcastShape(conditionShape, t.shape), t.shape)) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[select] a condition [${condition.shape.join(', ')}] does not fit tensors [${t.shape.join(', ')}].`,
+    );
+  }
   return withDtype(backend, [condition], 'bool', ([mask]) =>
     withDtype(backend, [t, e], dtype, ([a, b]) =>
       backend.run(

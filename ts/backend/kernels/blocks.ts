@@ -1,7 +1,7 @@
 /** Kernels that exchange pixels for images or channels, block by block. They only move elements. */
 import { util, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { batchToSpace, cropped, depthToSpace, spaceToBatch, type Rearrangement } from '../shapes/image.js';
+import { batchToSpace, checkBlocks, cropped, depthToSpace, spaceToBatch, type Rearrangement } from '../shapes/image.js';
 import { assertNumeric, consume, kernel, type Kernel } from './kernel.js';
 import { pad, slice, transpose } from './layout.js';
 
@@ -20,6 +20,7 @@ export const blockKernels: readonly Kernel[] = [
     const { x } = inputs;
     assertNumeric([x], 'spaceToBatchND');
     const { blockShape } = attrs;
+    checkBlocks('spaceToBatchND', x.shape, blockShape, attrs.paddings);
     const rest = new Array<[number, number]>(x.shape.length - 1 - blockShape.length).fill([0, 0]);
     const padded = pad(backend, x, [[0, 0], ...attrs.paddings, ...rest], 0);
     return consume(backend, padded, (whole) => rearrange(backend, whole, spaceToBatch(whole.shape, blockShape)));
@@ -28,6 +29,7 @@ export const blockKernels: readonly Kernel[] = [
     const { x } = inputs;
     assertNumeric([x], 'batchToSpaceND');
     const { blockShape, crops } = attrs;
+    checkBlocks('batchToSpaceND', x.shape, blockShape, crops);
     return consume(backend, rearrange(backend, x, batchToSpace(x.shape, blockShape)), (whole) => {
       const { begin, size } = cropped(whole.shape, crops);
       return slice(backend, whole, begin, size);

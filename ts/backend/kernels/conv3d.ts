@@ -3,7 +3,7 @@ import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { declareOp, type OpRef } from '../native/engine.js';
 import { conv3DGeometry, type Shape5, type Triple } from '../shapes/conv.js';
-import { assertNumeric, cast, commonDtype, consume, kernel, withDtype, type Kernel } from './kernel.js';
+import { assertNumeric, assertShape, cast, commonDtype, consume, kernel, withDtype, type Kernel } from './kernel.js';
 
 interface Conv3DAttrs {
   strides: Triple;
@@ -18,9 +18,10 @@ const filterGradOp = declareOp('conv3d_filter_grad');
 function geometryOf(
   input: readonly number[],
   filter: readonly number[],
-  { strides, pad, dilations = 1 }: Conv3DAttrs,
+  { strides, pad, dilations }: Conv3DAttrs,
 ): ReturnType<typeof conv3DGeometry> {
-  return conv3DGeometry(input, filter, { strides, pad, dilations });
+  // Null when a converted model leaves it out.
+  return conv3DGeometry(input, filter, { strides, pad, dilations: dilations ?? 1 });
 }
 
 /** Runs one of the three ops in float32. */
@@ -51,14 +52,16 @@ export const conv3DKernels: readonly Kernel[] = [
   kernel<{ dy: TensorInfo; filter: TensorInfo }, Conv3DAttrs & { inputShape: Shape5 }>(
     'Conv3DBackpropInputV2',
     ({ inputs: { dy, filter }, attrs, backend }) => {
-      const { input, ints } = geometryOf(attrs.inputShape, filter.shape, attrs);
+      const { input, output, ints } = geometryOf(attrs.inputShape, filter.shape, attrs);
+      assertShape('conv3dBackpropInput: dy', dy, output);
       return runFloat(backend, inputGradOp, [dy, filter], { shape: input, ints });
     },
   ),
   kernel<{ x: TensorInfo; dy: TensorInfo }, Conv3DAttrs & { filterShape: Shape5 }>(
     'Conv3DBackpropFilterV2',
     ({ inputs: { x, dy }, attrs, backend }) => {
-      const { filter, ints } = geometryOf(x.shape, attrs.filterShape, attrs);
+      const { filter, output, ints } = geometryOf(x.shape, attrs.filterShape, attrs);
+      assertShape('conv3dBackpropFilter: dy', dy, output);
       return runFloat(backend, filterGradOp, [x, dy], { shape: filter, ints });
     },
   ),

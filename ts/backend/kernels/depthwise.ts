@@ -5,7 +5,7 @@ import { declareOp } from '../native/engine.js';
 import { depthwiseGeometry, type Shape4 } from '../shapes/conv.js';
 import { applyEpilogue } from './activation.js';
 import { channelsLastPadding, toFormat, withChannelsLast, type ConvAttrs } from './conv.js';
-import { assertNumeric, kernel, type Kernel } from './kernel.js';
+import { assertNumeric, assertShape, kernel, type Kernel } from './kernel.js';
 
 /** The gradient kernels get no data format: tfjs-core differentiates [N, H, W, C] only. */
 type GradAttrs = Omit<ConvAttrs, 'dataFormat'>;
@@ -44,7 +44,8 @@ export const depthwiseKernels: readonly Kernel[] = [
     'DepthwiseConv2dNativeBackpropInput',
     ({ inputs: { dy, filter }, attrs, backend }) => {
       assertNumeric([dy, filter], 'depthwiseConv2dBackpropInput');
-      const { input, ints } = geometryOf(attrs.inputShape, filter.shape, attrs);
+      const { input, output, ints } = geometryOf(attrs.inputShape, filter.shape, attrs);
+      assertShape('depthwiseConv2dBackpropInput: dy', dy, output);
       return backend.run(inputGradOp, [backend.operand(dy), backend.operand(filter)], { shape: input, dtype: 'float32' }, ints);
     },
   ),
@@ -52,7 +53,8 @@ export const depthwiseKernels: readonly Kernel[] = [
     'DepthwiseConv2dNativeBackpropFilter',
     ({ inputs: { x, dy }, attrs, backend }) => {
       assertNumeric([x, dy], 'depthwiseConv2dBackpropFilter');
-      const { filter, ints } = geometryOf(x.shape, attrs.filterShape, attrs);
+      const { filter, output, ints } = geometryOf(x.shape, attrs.filterShape, attrs);
+      assertShape('depthwiseConv2dBackpropFilter: dy', dy, output);
       return backend.run(filterGradOp, [backend.operand(x), backend.operand(dy)], { shape: filter, dtype: 'float32' }, ints);
     },
   ),

@@ -3,7 +3,7 @@ import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/
 import type { TensorkilnBackend } from '../backend.js';
 import { declareOp } from '../native/engine.js';
 import { concat, slice } from './layout.js';
-import { assertNumeric, checkMirror, consume, kernel, sizeOf, withDtype, type Kernel } from './kernel.js';
+import { assertNumeric, assertShape, checkMirror, consume, kernel, sizeOf, withDtype, type Kernel } from './kernel.js';
 import { movingOne } from './forms.js';
 
 const gatherOp = declareOp('gather');
@@ -107,6 +107,7 @@ export const gatherKernels: readonly Kernel[] = [
     ({ inputs, attrs, backend }) => {
       const { x, segmentIds } = inputs;
       assertNumeric([x, segmentIds], 'unsortedSegmentSum');
+      assertShape('unsortedSegmentSum: segmentIds', segmentIds, [x.shape[0] as number]);
       const dtype = x.dtype === 'bool' ? 'int32' : x.dtype;
       const [segments, inner] = [attrs.numSegments, util.sizeFromShape(x.shape.slice(1))];
       return withDtype(backend, [x], dtype, ([values]) =>

@@ -5,7 +5,7 @@ import { TensorkilnError } from '../../errors.js';
 import { declareOp, type Operand, type OpRef } from '../native/engine.js';
 import { NO_HANDLE, storageOf } from '../record.js';
 import { dilationGeometry, resizedShape, rotationFill, type DilationAttrs, type ImageShape } from '../shapes/image.js';
-import { assertNumeric, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';
+import { assertNumeric, assertShape, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';
 
 const resizeBilinearOp = declareOp('resize_bilinear');
 const resizeBilinearGradOp = declareOp('resize_bilinear_grad');
@@ -63,6 +63,11 @@ function resizeGrad(
   inputs: { images: TensorInfo; dy: TensorInfo },
   attrs: ResizeAttrs,
 ): TensorInfo {
+  const [batch, , , channels] = inputs.images.shape as ImageShape;
+  const [, height, width] = inputs.dy.shape as ImageShape;
+  assertShape(`${op.name}: dy`, inputs.dy, [batch, height, width, channels]);
+  // Nothing was made from an image without pixels, so it has no gradient either.
+  resizedShape(inputs.images.shape, [height, width]);
   return inFloat(
     backend,
     op,
@@ -86,6 +91,7 @@ interface CropAttrs {
 
 function cropAndResize(backend: TensorkilnBackend, { image, boxes, boxInd }: CropInputs, attrs: CropAttrs): TensorInfo {
   assertNumeric([image, boxes, boxInd], 'cropAndResize');
+  assertShape('cropAndResize: boxes', boxes, [boxInd.shape[0] as number, 4]);
   const batch = image.shape[0] as number;
   for (const index of backend.record(boxInd).mirror ?? []) {
     if (index < 0) {
@@ -123,6 +129,8 @@ function transform(
 ): TensorInfo {
   const [batch, height, width, channels] = image.shape as ImageShape;
   const [outHeight, outWidth] = attrs.outputShape ?? [height, width];
+  // One transform for all images or one for each.
+  assertShape('transform: transforms', transforms, [transforms.shape[0] === 1 ? 1 : batch, 8]);
   const mode = FILL_MODES.indexOf(attrs.fillMode);
   if (mode < 0 || (attrs.interpolation !== 'nearest' && attrs.interpolation !== 'bilinear')) {
     throw new TensorkilnError(
@@ -177,6 +185,7 @@ interface Suppression {
 
 function suppress(backend: TensorkilnBackend, { boxes, scores }: BoxInputs, attrs: SuppressionAttrs): Suppression {
   assertNumeric([boxes, scores], 'nonMaxSuppression');
+  assertShape('nonMaxSuppression: boxes', boxes, [scores.shape[0] as number, 4]);
   const { maxOutputSize, iouThreshold, scoreThreshold, softNmsSigma } = attrs;
   const output = (shape: readonly number[], dtype: 'int32' | 'float32'): Operand => ({
     handle: NO_HANDLE,
@@ -234,12 +243,7 @@ function dilationGrad(
   attrs: DilationAttrs,
 ): TensorInfo {
   const { output, ints } = dilationGeometry(x.shape, filter.shape, attrs);
-  if (dy.shape.length !== output.length) {
-    throw new TensorkilnError(
-      'E_SHAPE',
-      `[${op.name}] wrong dy: expected [${output.join(', ')}], got [${dy.shape.join(', ')}].`,
-    );
-  }
+  assertShape(`${op.name}: dy`, dy, output);
   return inFloat(backend, op, [dy, x, filter], { shape: of.shape, dtype: of.dtype }, { ints });
 }
 
@@ -315,7 +319,10 @@ export const imageKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo }, LrnAttrs>('LRN', ({ inputs, attrs, backend }) =>
     inFloat(backend, lrnOp, [inputs.x], inputs.x, lrnAttributes(attrs)),
   ),
-  kernel<{ x: TensorInfo; y: TensorInfo; dy: TensorInfo }, LrnAttrs>('LRNGrad', ({ inputs, attrs, backend }) =>
-    inFloat(backend, lrnGradOp, [inputs.x, inputs.y, inputs.dy], inputs.x, lrnAttributes(attrs)),
-  ),
+  kernel<{ x: TensorInfo; y: TensorInfo; dy: TensorInfo }, LrnAttrs>('LRNGrad', ({ inputs, attrs, backend }) => {
+    const { x, y, dy } = inputs;
+    assertShape('LRNGrad: y', y, x.shape);
+    assertShape('LRNGrad: dy', dy, x.shape);
+    return inFloat(backend, lrnGradOp, [x, y, dy], x, lrnAttributes(attrs));
+  }),
 ];

@@ -4,6 +4,7 @@ import type { TensorkilnBackend } from '../backend.js';
 import type { NumericArray } from '../native/addon.js';
 import { declareOp } from '../native/engine.js';
 import { TensorkilnError } from '../../errors.js';
+import { sameShape } from '../record.js';
 
 /** Inputs, attributes and backend of one kernel call. */
 export interface KernelCall<Inputs, Attrs> {
@@ -126,6 +127,12 @@ export function checkMirror(
   if (mirror === undefined) return;
   const wrong = mirror.findIndex((value, position) => !isRight(value, position));
   if (wrong >= 0) throw new TensorkilnError('E_INDEX', message(mirror[wrong] as number, wrong));
+}
+
+/** @throws E_SHAPE when a tensor that goes with others has another shape than they give it */
+export function assertShape(place: string, x: TensorInfo, expected: readonly number[]): void {
+  if (sameShape(x.shape, expected)) return;
+  throw new TensorkilnError('E_SHAPE', `[${place}] expected shape [${expected.join(', ')}], got [${x.shape.join(', ')}].`);
 }
 
 /** Number of elements of a tensor. */

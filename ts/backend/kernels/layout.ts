@@ -7,7 +7,7 @@ import { sameShape } from '../record.js';
 import { concatShape, contiguousOffset, paddedShape } from '../shapes/layout.js';
 import { splitAtAxis } from '../shapes/reduce.js';
 import { moving, movingOne } from './forms.js';
-import { assertNumeric, consume, kernel, type Kernel } from './kernel.js';
+import { assertNumeric, consume, kernel, withDtype, type Kernel } from './kernel.js';
 
 const transposeOp = declareOp('transpose');
 const sliceOp = declareOp('slice');
@@ -42,8 +42,15 @@ export function slice(
   begin: readonly number[],
   size: readonly number[],
 ): TensorInfo {
-  if (!begin.every(Number.isInteger)) {
-    throw new TensorkilnError('E_SHAPE', `[slice] begin takes integers, got [${begin.join(', ')}].`);
+  const fits = x.shape.every((dim, axis) => {
+    const [first, length] = [begin[axis] as number, size[axis] as number];
+    return Number.isInteger(first) && Number.isInteger(length) && first >= 0 && length >= 0 && first + length <= dim;
+  });
+  if (!fits) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[slice] expected integers begin and begin + size inside [${x.shape.join(', ')}], got begin [${begin.join(', ')}] and size [${size.join(', ')}].`,
+    );
   }
   const offset = contiguousOffset(x.shape, begin, size);
   const isEmpty = size.includes(0);
@@ -109,6 +116,12 @@ function pack(backend: TensorkilnBackend, tensors: readonly TensorInfo[], axis: 
     }
   }
   const at = axis < 0 ? axis + first.shape.length + 1 : axis;
+  if (at < 0 || at > first.shape.length) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[stack] axis must be in [${String(-(first.shape.length + 1))}, ${String(first.shape.length)}], got ${String(axis)}.`,
+    );
+  }
   const expanded = [...first.shape.slice(0, at), 1, ...first.shape.slice(at)];
   const views = tensors.map((tensor) => backend.alias(tensor, expanded));
   const result = concat(backend, views, at);
@@ -209,6 +222,13 @@ export const layoutKernels: readonly Kernel[] = [
     movingOne(backend, inputs.x, (x) => transpose(backend, x, attrs.perm)),
   ),
   kernel<OneInput, { begin: number | number[]; size: number | number[] }>('Slice', ({ inputs, attrs, backend }) => {
+    const rank = inputs.x.shape.length;
+    if ([attrs.begin, attrs.size].some((list) => (Array.isArray(list) ? list.length : 1) > rank)) {
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[slice] begin and size have more entries than [${inputs.x.shape.join(', ')}] has axes: got [${String(attrs.begin)}] and [${String(attrs.size)}].`,
+      );
+    }
     const [begin, size] = slice_util.parseSliceParams(inputs.x, attrs.begin, attrs.size) as [number[], number[]];
     slice_util.assertParamsValid(inputs.x, begin, size);
     return movingOne(backend, inputs.x, (x) => slice(backend, x, begin, size));
@@ -219,7 +239,11 @@ export const layoutKernels: readonly Kernel[] = [
   kernel<TensorInfo[], { axis: number }>('Concat', ({ inputs, attrs, backend }) => {
     const [first] = inputs as [TensorInfo];
     const axis = util.parseAxisParam(attrs.axis, first.shape)[0] as number;
-    return moving(backend, inputs, (tensors) => concat(backend, tensors, axis));
+    // As in tfjs the first tensor's dtype is the result's.
+    const isMixed = inputs.some(({ dtype }) => dtype !== first.dtype);
+    if (!isMixed) return moving(backend, inputs, (tensors) => concat(backend, tensors, axis));
+    assertNumeric(inputs, 'concat');
+    return withDtype(backend, inputs, first.dtype, (tensors) => concat(backend, tensors, axis));
   }),
   kernel<TensorInfo[], { axis: number }>('Pack', ({ inputs, attrs, backend }) =>
     moving(backend, inputs, (tensors) => pack(backend, tensors, attrs.axis)),

@@ -4,7 +4,7 @@ import type { TensorkilnBackend } from '../backend.js';
 import { declareOp, type Operand, type OpRef } from '../native/engine.js';
 import { NO_HANDLE, storageOf } from '../record.js';
 import { pool3DGeometry, poolGeometry, type Padding, type Pair, type Rounding, type Triple } from '../shapes/conv.js';
-import { assertNumeric, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';
+import { assertNumeric, assertShape, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';
 
 interface PoolAttrs {
   filterSize: Pair;
@@ -93,7 +93,8 @@ export const poolKernels: readonly Kernel[] = [
   kernel<{ x: TensorInfo }, PoolAttrs>('AvgPool', ({ inputs, attrs, backend }) => pool(backend, avgPoolOp, inputs.x, attrs)),
   kernel<{ dy: TensorInfo; input: TensorInfo }, PoolAttrs>('MaxPoolGrad', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.dy, inputs.input], 'maxPoolGrad');
-    const { ints, input } = geometryOf(inputs.input, attrs);
+    const { ints, input, output } = geometryOf(inputs.input, attrs);
+    assertShape('maxPoolGrad: dy', inputs.dy, output);
     return backend.run(
       maxPoolGradOp,
       [backend.operand(inputs.dy), backend.operand(inputs.input)],
@@ -103,7 +104,8 @@ export const poolKernels: readonly Kernel[] = [
   }),
   kernel<{ dy: TensorInfo; input: TensorInfo }, PoolAttrs>('AvgPoolGrad', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.dy], 'avgPoolGrad');
-    const { ints, input } = geometryOf(inputs.input, attrs);
+    const { ints, input, output } = geometryOf(inputs.input, attrs);
+    assertShape('avgPoolGrad: dy', inputs.dy, output);
     return backend.run(avgPoolGradOp, [backend.operand(inputs.dy)], { shape: input, dtype: 'float32' }, ints);
   }),
   kernel<{ x: TensorInfo }, PoolAttrs & { includeBatchInIndex: boolean }>('MaxPoolWithArgmax', ({ inputs, attrs, backend }) =>
@@ -117,7 +119,8 @@ export const poolKernels: readonly Kernel[] = [
   ),
   kernel<{ dy: TensorInfo; input: TensorInfo }, Pool3DAttrs>('MaxPool3DGrad', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.dy, inputs.input], 'maxPool3DGrad');
-    const { ints, input } = geometry3DOf(inputs.input, attrs);
+    const { ints, input, output } = geometry3DOf(inputs.input, attrs);
+    assertShape('maxPool3DGrad: dy', inputs.dy, output);
     return withDtype(backend, [inputs.dy, inputs.input], 'float32', ([dy, x]) =>
       backend.run(
         maxPool3DGradOp,
@@ -129,7 +132,8 @@ export const poolKernels: readonly Kernel[] = [
   }),
   kernel<{ dy: TensorInfo; input: TensorInfo }, Pool3DAttrs>('AvgPool3DGrad', ({ inputs, attrs, backend }) => {
     assertNumeric([inputs.dy], 'avgPool3DGrad');
-    const { ints, input } = geometry3DOf(inputs.input, attrs);
+    const { ints, input, output } = geometry3DOf(inputs.input, attrs);
+    assertShape('avgPool3DGrad: dy', inputs.dy, output);
     return withDtype(backend, [inputs.dy], 'float32', ([dy]) =>
       backend.run(avgPool3DGradOp, [backend.operand(dy as TensorInfo)], { shape: input, dtype: 'float32' }, ints),
     );

@@ -55,13 +55,29 @@ function gatherNd(backend: TensorkilnBackend, params: TensorInfo, indices: Tenso
   );
 }
 
-/** Checks shapes as tfjs does. */
+/** How the indices address the shape; `allowsOne`: a single update may stand for all. @throws E_SHAPE */
 function scatterShapes(
   updates: TensorInfo,
   indices: TensorInfo,
   shape: number[],
+  allowsOne = false,
 ): { tuples: Tuples; rows: number; sliceSize: number } {
+  // As asTuples sees them.
+  const rank = indices.shape.length > 1 ? (indices.shape.at(-1) as number) : 1;
+  if (rank > shape.length || rank === 0) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[scatter] indices [${indices.shape.join(', ')}] are tuples of ${String(rank)} for a shape [${shape.join(', ')}]: expected 1 to ${String(shape.length)}.`,
+    );
+  }
   const { sliceSize, strides, outputSize } = backend_util.calculateShapes(updates, indices, shape);
+  const expected = (sizeOf(indices) / rank) * sliceSize;
+  if (sizeOf(updates) !== expected && !(allowsOne && sizeOf(updates) === 1)) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[scatter] indices [${indices.shape.join(', ')}] into a shape [${shape.join(', ')}] take ${String(expected)} updates, got [${updates.shape.join(', ')}].`,
+    );
+  }
   const rows = sliceSize === 0 ? 0 : outputSize / sliceSize;
   return { tuples: { strides, limit: rows, shape }, rows, sliceSize };
 }
@@ -108,7 +124,13 @@ function scatterOver(
   scatter: { indices: TensorInfo; updates: TensorInfo; shape: number[] },
 ): TensorInfo {
   const { indices, updates, shape } = scatter;
-  const { tuples, rows, sliceSize } = scatterShapes(updates, indices, shape);
+  const { tuples, rows, sliceSize } = scatterShapes(updates, indices, shape, true);
+  if (sizeOf(base) !== 1 && sizeOf(base) !== util.sizeFromShape(shape)) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[scatter] expected one value, or one for each place of [${shape.join(', ')}], to write over, got [${base.shape.join(', ')}].`,
+    );
+  }
   return moving(backend, [base, updates], ([old, values]) => {
     const [x, changes] = [old as TensorInfo, values as TensorInfo];
     if (util.sizeFromShape(shape) === 0) return fill(backend, shape, x.dtype, 0);
@@ -146,6 +168,12 @@ function bincount(
     (value) => `[bincount] Input x must be non-negative! Got ${String(value)}.`,
   );
   const { size, byRow } = options;
+  if (sizeOf(weights) !== 0 && sizeOf(weights) !== sizeOf(x)) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[bincount] expected no weights or one for each of the values [${x.shape.join(', ')}], got [${weights.shape.join(', ')}].`,
+    );
+  }
   const [rows, n] = byRow ? (x.shape as [number, number]) : [1, sizeOf(x)];
   const shape = byRow ? [rows, size] : [size];
   const dtype = weights.dtype === 'bool' ? 'int32' : weights.dtype;

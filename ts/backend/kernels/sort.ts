@@ -19,6 +19,9 @@ function topK(backend: TensorkilnBackend, x: TensorInfo, k: number): TensorInfo[
   const outer = x.shape.slice(0, -1);
   const n = x.shape.at(-1) as number;
   const rows = util.sizeFromShape(outer);
+  if (k > n) {
+    throw new TensorkilnError('E_SHAPE', `[topk] k must not exceed the last axis of [${x.shape.join(', ')}], got ${String(k)}.`);
+  }
   const [shape, nativeShape] = [
     [...outer, k],
     [rows, k],

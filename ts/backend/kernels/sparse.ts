@@ -5,6 +5,9 @@ import { TensorkilnError } from '../../errors.js';
 import { fillEmptyRows, reshapeSparse, type FilledRows } from '../host/sparse.js';
 import { fromHost, hostStrings, hostValues, kernel, sizeOf, type Kernel } from './kernel.js';
 
+/** Rows of a sparse tensor whose empty ones are filled in: JavaScript makes a few entries for each. */
+const MAX_ROWS = 2 ** 24;
+
 /** @throws E_SHAPE with a message that names the input */
 function checkRank(place: string, name: string, x: TensorInfo, rank: number): void {
   if (x.shape.length === rank) return;
@@ -28,6 +31,12 @@ function fillRows(backend: TensorkilnBackend, inputs: FillInputs): TensorInfo[] 
   checkRank(place, 'defaultValue', defaultValue, 0);
   const rank = indices.shape[1] as number;
   const denseRows = hostValues(backend, denseShape)[0] as number;
+  if (!(Number.isInteger(denseRows) && denseRows >= 0 && denseRows <= MAX_ROWS)) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[${place}] expected the first of denseShape to be a number of rows from 0 to ${String(MAX_ROWS)}, got ${String(denseRows)}.`,
+    );
+  }
   const coordinates = hostValues(backend, indices);
   const shared = { rank, denseRows };
   let filled: FilledRows<number | Uint8Array>;

@@ -1,5 +1,6 @@
 /** The kernel table: every family, registered for one backend name. */
-import { getKernel, registerKernel, type KernelConfig, type KernelFunc } from '@tensorflow/tfjs-core';
+import { getKernel, registerKernel, type KernelConfig, type KernelFunc, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorkilnBackend } from '../backend.js';
 import { binaryKernels } from './binary.js';
 import { blockKernels } from './blocks.js';
 import { convKernels } from './conv.js';
@@ -9,7 +10,7 @@ import { depthwiseKernels } from './depthwise.js';
 import { einsumKernels } from './einsum.js';
 import { gatherKernels } from './gather.js';
 import { imageKernels } from './image.js';
-import type { Kernel } from './kernel.js';
+import type { Kernel, KernelCall } from './kernel.js';
 import { layoutKernels } from './layout.js';
 import { matmulKernels } from './matmul.js';
 import { normKernels } from './norm.js';
@@ -21,6 +22,7 @@ import { softmaxKernels } from './softmax.js';
 import { spectralKernels } from './spectral.js';
 import { raggedKernels } from './ragged.js';
 import { scatterKernels } from './scatter.js';
+import { callCheck } from './signatures.js';
 import { sortKernels } from './sort.js';
 import { sparseKernels } from './sparse.js';
 import { stringKernels } from './string.js';
@@ -56,6 +58,25 @@ export const kernelTable: readonly Kernel[] = [
   ...stringKernels,
 ];
 
+/** A kernel as tfjs-core runs it: a wrong call is refused first, and one that fails half-way leaves no tensors behind. */
+function guarded({ name, run }: Kernel): KernelFunc {
+  const check = callCheck(name);
+  const body = run as (call: KernelCall<unknown, unknown>) => TensorInfo | TensorInfo[];
+  return ({ inputs, attrs, backend }) => {
+    const ours = backend as TensorkilnBackend;
+    check(ours, inputs, attrs);
+    const mark = ours.enter(name);
+    try {
+      return body({ inputs, attrs, backend: ours });
+    } catch (error) {
+      ours.discardSince(mark);
+      throw error;
+    } finally {
+      ours.leave();
+    }
+  };
+}
+
 /**
  * Registers the table for a backend; kernels registered already stay as they are.
  *
@@ -63,10 +84,11 @@ export const kernelTable: readonly Kernel[] = [
  * @param replacement runs instead of every kernel, for a backend that cannot be used and says so
  */
 export function registerKernels(backendName: string, replacement?: KernelFunc): void {
-  for (const { name, run } of kernelTable) {
+  for (const kernel of kernelTable) {
+    const { name } = kernel;
     // Typed as always there, but a kernel that is not registered is undefined.
     const present = getKernel(name, backendName) as KernelConfig | undefined;
     if (present !== undefined) continue;
-    registerKernel({ kernelName: name, backendName, kernelFunc: replacement ?? (run as unknown as KernelFunc) });
+    registerKernel({ kernelName: name, backendName, kernelFunc: replacement ?? guarded(kernel) });
   }
 }

@@ -120,7 +120,7 @@ export interface NativeAddon {
 
   memory(): NativeMemory;
   resetPeak(): void;
-  /** Sets the process-wide budget in bytes. */
+  /** Sets the process-wide budget in bytes; gives the cache back first when that is below what is held. */
   setBudget(bytes: number): void;
   /** Returns cached memory to the system. */
   trim(): void;

@@ -29,6 +29,20 @@ export interface Rearrangement {
   readonly joined: readonly number[];
 }
 
+/**
+ * Checks the block shape of a rearrangement.
+ *
+ * @param pairs one padding or crop per dimension of the block
+ * @throws E_SHAPE
+ */
+export function checkBlocks(place: string, shape: readonly number[], blockShape: readonly number[], pairs: readonly unknown[]): void {
+  if (blockShape.length < shape.length && pairs.length === blockShape.length) return;
+  throw new TensorkilnError(
+    'E_SHAPE',
+    `[${place}] expected one block size and one pair for up to ${String(shape.length - 1)} axes of [${shape.join(', ')}], got ${String(blockShape.length)} and ${String(pairs.length)}.`,
+  );
+}
+
 /** Blocks of each image, after padding, become images of their own. */
 export function spaceToBatch(padded: readonly number[], blockShape: number[]): Rearrangement {
   const blockSize = util.sizeFromShape(blockShape);
@@ -90,6 +104,12 @@ export function dilationGeometry(
   filter: readonly number[],
   { strides, pad, dilations }: DilationAttrs,
 ): { output: number[]; ints: number[] } {
+  if (x[3] !== filter[2]) {
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[dilation2d] channels differ: expected a filter [?, ?, ${String(x[3])}] for an image [${x.join(', ')}], got [${filter.join(', ')}].`,
+    );
+  }
   const info = backend_util.computeDilation2DInfo(
     x as ImageShape,
     filter as [number, number, number],

@@ -1,0 +1,43 @@
+/** Where tensors come from, for leak listings: kept per data id while tracing is on, at no cost while it is off. */
+import { env } from '@tensorflow/tfjs-core';
+
+/** The making of one data id. */
+export interface Origin {
+  /** The kernel that made it; 'write' for values written from JavaScript. */
+  readonly op: string;
+  /** JavaScript stack of the caller, innermost frame first, without the frames of this backend and of tfjs-core. */
+  readonly stack: string;
+  /** performance.now() when it was made. */
+  readonly madeAt: number;
+}
+
+/** Deep enough to leave tfjs-core's layers and reach the program. */
+const STACK_FRAMES = 40;
+const OWN_FRAMES = [new URL('.', import.meta.url).href, 'tf-core.node.js', '/tfjs-core/', 'node:internal'];
+
+const variable = process.env['TENSORKILN_TRACE_TENSORS'];
+let isOn = variable !== undefined && variable !== '' && variable !== '0';
+
+/**
+ * Switches the tracing of tensors on or off: op and JavaScript stack of each tensor made from now on are kept for
+ * `listLivingTensors` and `memoryReport`. TENSORKILN_TRACE_TENSORS=1 switches it on from the start, and `tf.enableDebugMode()` as
+ * well. A traced op takes some ten microseconds more.
+ */
+export function traceTensors(on = true): void {
+  isOn = on;
+}
+
+/** Whether tensors are traced: by traceTensors, the variable, or tfjs-core's debug mode. */
+export function isTracing(): boolean {
+  return isOn || env().getBool('DEBUG');
+}
+
+/** The origin of a data id made now. */
+export function originOf(op: string): Origin {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = STACK_FRAMES;
+  const lines = (new Error('origin').stack ?? '').split('\n').slice(1);
+  Error.stackTraceLimit = stackTraceLimit;
+  const program = lines.filter((line) => !OWN_FRAMES.some((part) => line.includes(part)));
+  return { op, stack: program.map((line) => line.trim()).join('\n'), madeAt: performance.now() };
+}
