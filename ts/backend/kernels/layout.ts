@@ -221,9 +221,9 @@ export const layoutKernels: readonly Kernel[] = [
   kernel<OneInput, { perm: number[] }>('Transpose', ({ inputs, attrs, backend }) =>
     movingOne(backend, inputs.x, (x) => transpose(backend, x, attrs.perm)),
   ),
-  kernel<OneInput, { begin: number | number[]; size: number | number[] }>('Slice', ({ inputs, attrs, backend }) => {
+  kernel<OneInput, { begin: number | number[]; size?: number | number[] }>('Slice', ({ inputs, attrs, backend }) => {
     const rank = inputs.x.shape.length;
-    if ([attrs.begin, attrs.size].some((list) => (Array.isArray(list) ? list.length : 1) > rank)) {
+    if ([attrs.begin, attrs.size ?? []].some((list) => (Array.isArray(list) ? list.length : 1) > rank)) {
       throw new TensorkilnError(
         'E_SHAPE',
         `[slice] begin and size have more entries than [${inputs.x.shape.join(', ')}] has axes: got [${String(attrs.begin)}] and [${String(attrs.size)}].`,

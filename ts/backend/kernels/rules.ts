@@ -1,5 +1,6 @@
 /** What an input or attribute of a kernel must be: the rules that signatures.ts is made of. */
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
+import type { ErrorCode } from '../../errors.js';
 
 /** Dtypes and ranks that a tensor may have. */
 export interface TensorRule {
@@ -12,7 +13,11 @@ export interface TensorRule {
 }
 
 /** Gives what was expected when a value is wrong, undefined when it is right. */
-export type AttributeRule = (value: unknown) => string | undefined;
+export interface AttributeRule {
+  (value: unknown): string | undefined;
+  /** Code of the error; E_USAGE when not said. */
+  readonly code?: ErrorCode;
+}
 
 /** No limit here: native ops refuse what is beyond theirs, and kernels that compute nothing have none. */
 export const ANY_RANK = Infinity;
@@ -79,6 +84,9 @@ export const whole: AttributeRule = wholeOf(-MAX_INT - 1, 'a 32-bit integer');
 export const count: AttributeRule = wholeOf(0, 'an integer from 0 to 2^31 - 1');
 export const positive: AttributeRule = wholeOf(1, 'an integer from 1 to 2^31 - 1');
 
+/** An integer that JavaScript counts exactly. */
+export const safeInteger: AttributeRule = (value) => (Number.isSafeInteger(value) ? undefined : 'an integer');
+
 /** Any number, NaN and the infinities included. */
 export const number: AttributeRule = (value) => (typeof value === 'number' ? undefined : 'a number');
 export const finite: AttributeRule = (value) => (Number.isFinite(value) ? undefined : 'a finite number');
@@ -101,7 +109,8 @@ export const texts: AttributeRule = list((value) => typeof value === 'string', '
 /** A shape, `rank` dimensions long when given. */
 export function shape(rank?: number): AttributeRule {
   const length = rank === undefined ? '' : `${String(rank)} `;
-  return list((value) => isWhole(value, 0), `a shape of ${length}integers from 0 to 2^31 - 1`, rank);
+  const rule = list((value) => isWhole(value, 0), `a shape of ${length}integers from 0 to 2^31 - 1`, rank);
+  return Object.assign((value: unknown) => rule(value), { code: 'E_SHAPE' } as const);
 }
 
 /** Height and width of an image. */

@@ -33,6 +33,7 @@ import {
   positives,
   rounding,
   ruleText,
+  safeInteger,
   scalar,
   shape,
   splits,
@@ -199,7 +200,7 @@ export const SIGNATURES: Readonly<Record<string, Signature>> = {
 
   // layout
   Transpose: signature({ x: anyDtype() }, { perm: wholes }),
-  Slice: signature({ x: anyDtype() }, { begin: wholeOrWholes, size: wholeOrWholes }),
+  Slice: signature({ x: anyDtype() }, { begin: wholeOrWholes, size: optional(wholeOrWholes) }),
   StridedSlice: signature(
     { x: anyDtype() },
     {
@@ -220,7 +221,7 @@ export const SIGNATURES: Readonly<Record<string, Signature>> = {
   PadV2: signature({ x: numeric() }, { paddings: pairs, constantValue: number }),
   MirrorPad: signature({ x: anyDtype() }, { paddings: pairs, mode: oneOf('reflect', 'symmetric') }),
   Tile: signature({ x: anyDtype() }, { reps: shape() }),
-  Reverse: signature({ x: anyDtype() }, { dims: wholeOrWholes }),
+  Reverse: signature({ x: anyDtype() }, { dims: axes }),
   Diag: signature({ x: numeric() }),
   SpaceToBatchND: signature({ x: numeric(1, ANY_RANK) }, { blockShape: positives, paddings: pairs }),
   BatchToSpaceND: signature({ x: numeric(1, ANY_RANK) }, { blockShape: positives, crops: pairs }),
@@ -264,7 +265,7 @@ export const SIGNATURES: Readonly<Record<string, Signature>> = {
     paramsDenseValues: anyDtype(),
     indices: numeric(),
   }),
-  RaggedRange: signature({ starts: numeric(0, 1), limits: numeric(0, 1), deltas: numeric(0, 1) }),
+  RaggedRange: signature({ starts: numeric(), limits: numeric(), deltas: numeric() }),
   RaggedTensorToTensor: signature(
     { shape: numeric(0, 1), values: anyDtype(1), defaultValue: anyDtype(), rowPartitionTensors: listOf(numeric(0, 1)) },
     { rowPartitionTypes: texts },
@@ -274,7 +275,7 @@ export const SIGNATURES: Readonly<Record<string, Signature>> = {
     { separator: text, nGramWidths: positives, leftPad: text, rightPad: text, padWidth: whole },
   ),
   StringSplit: signature({ input: strings(), delimiter: strings() }),
-  StringToHashBucketFast: signature({ input: strings() }, { numBuckets: positive }),
+  StringToHashBucketFast: signature({ input: strings() }, { numBuckets: safeInteger }),
   StaticRegexReplace: signature({ x: strings() }, { pattern: text, rewrite: text }),
 };
 
@@ -343,7 +344,7 @@ export function callCheck(name: string): CallCheck {
       const value = (attrs as Record<string, unknown>)[key];
       const expected = rule(value);
       if (expected !== undefined) {
-        throw new TensorkilnError('E_USAGE', `[${name}: ${key}] expected ${expected}, got ${describe(value)}.`);
+        throw new TensorkilnError(rule.code ?? 'E_USAGE', `[${name}: ${key}] expected ${expected}, got ${describe(value)}.`);
       }
     }
   };
