@@ -50,7 +50,10 @@ const revive = (value) =>
 
 function make({ shape, dtype, values }) {
   // Those of a complex tensor are pairs.
-  const given = values.slice(0, shape.reduce((product, dim) => product * dim, 1));
+  const given = values.slice(
+    0,
+    shape.reduce((product, dim) => product * dim, 1),
+  );
   const numbers = given.map((value) => (typeof value === 'number' ? value : 1));
   if (dtype === 'complex64') {
     const part = tf.tensor(numbers, shape, 'float32');
@@ -82,7 +85,13 @@ function measure(kernel, dtype) {
       const { ops, reads } = seen;
       tf.dispose(result);
       addon.sync();
-      return ops > 0 ? (reads > 0 || dtype === 'string' ? 'native, host' : 'native') : reads > 0 || dtype === 'string' ? 'host' : 'shares';
+      return ops > 0
+        ? reads > 0 || dtype === 'string'
+          ? 'native, host'
+          : 'native'
+        : reads > 0 || dtype === 'string'
+          ? 'host'
+          : 'shares';
     } catch (error) {
       if (error.code === 'E_INTERNAL') throw error;
     } finally {
@@ -104,8 +113,14 @@ const yes = (condition) => (condition ? 'yes' : '–');
 // Larger than what the fixture keeps, and alike in everything else.
 const untried = all.filter((name) => ours.has(name) && !calls.some(({ kernel }) => kernel === name));
 const rows = all.map((name) => {
-  const dtypes = DTYPES.map((dtype) => (ours.has(name) ? (untried.includes(name) ? 'not tried' : (measure(name, dtype) ?? '–')) : '–'));
-  return [name, ...dtypes, ...[tf.getGradient(name) !== undefined, ours.has(name), cpu.has(name), wasm.has(name), node.has(name)].map(yes)];
+  const dtypes = DTYPES.map((dtype) =>
+    ours.has(name) ? (untried.includes(name) ? 'not tried' : (measure(name, dtype) ?? '–')) : '–',
+  );
+  return [
+    name,
+    ...dtypes,
+    ...[tf.getGradient(name) !== undefined, ours.has(name), cpu.has(name), wasm.has(name), node.has(name)].map(yes),
+  ];
 });
 const line = (cells) => `| ${cells.join(' | ')} |`;
 const text = `# Kernels

@@ -72,7 +72,12 @@ require(${JSON.stringify(join(CORE, 'tests.js'))});
           // In a bundle of one CommonJS file the modules would no longer know where they are.
           context.onLoad({ filter: /[\\/]dist[\\/].*\.js$/, namespace: 'file' }, ({ path }) =>
             path.startsWith(join(ROOT, 'dist'))
-              ? { contents: edit(path, readFileSync(path, 'utf8')).replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)) }
+              ? {
+                  contents: edit(path, readFileSync(path, 'utf8')).replaceAll(
+                    'import.meta.url',
+                    JSON.stringify(pathToFileURL(path).href),
+                  ),
+                }
               : undefined,
           );
           context.onLoad({ filter: /tfjs-core[\\/]dist[\\/]test_util\.js$/ }, ({ path }) => ({

@@ -23,7 +23,9 @@ const specs = await bundleSpecs({
   edit(path, source) {
     if (!path.endsWith('kernels/table.js')) return source;
     if (!source.includes(REGISTERED)) throw new Error('table.js registers kernels otherwise than expected: adapt REGISTERED');
-    return source.replace(REGISTERED, 'kernelFunc: globalThis.recorded(name,').replace(/(recorded\(name,\s*[^}\n]+?)\s*\}\);/, '$1) });');
+    return source
+      .replace(REGISTERED, 'kernelFunc: globalThis.recorded(name,')
+      .replace(/(recorded\(name,\s*[^}\n]+?)\s*\}\);/, '$1) });');
   },
 });
 
@@ -60,7 +62,7 @@ function recordCall(name, { inputs, attrs, backend }) {
   const kept = found.get(name) ?? new Map();
   found.set(name, kept);
   const kind = kinds.join(' ');
-  if (size > MAX_ELEMENTS || size === 0 !== (kinds.length === 0) || kept.size >= PER_KERNEL || kept.has(kind)) return;
+  if (size > MAX_ELEMENTS || (size === 0) !== (kinds.length === 0) || kept.size >= PER_KERNEL || kept.has(kind)) return;
   const attributes = Object.fromEntries(Object.entries(attrs ?? {}).map(([key, value]) => [key, plain(value)]));
   kept.set(kind, { kernel: name, inputs: described, attrs: attributes });
 }

@@ -91,7 +91,7 @@ describe('attributes', () => {
     }
     // Half a row further on lies a whole number of elements.
     expect(() => tf.tidy(() => tf.slice(tf.ones([4, 4]), [0.5, 0], [1, 2]))).toThrow(
-      expect.objectContaining({ code: 'E_SHAPE' }),
+      expect.objectContaining({ code: 'E_USAGE' }),
     );
     images.dispose();
   });

@@ -18,7 +18,7 @@ await import('@tensorflow/tfjs-backend-cpu');
 // What is too large for this is refused at once; without it some wrong sizes would be filled for minutes.
 process.env.TENSORKILN_MEMORY_LIMIT = '64M';
 const OURS = 'tensorkiln-cpu';
-const [wanted = "", from = ""] = process.argv.slice(2);
+const [wanted = '', from = ''] = process.argv.slice(2);
 const calls = [
   ...JSON.parse(readFileSync(new URL('../fixtures/kernel-calls.json', import.meta.url), 'utf8')),
   // The specs use larger tensors for these.
@@ -77,7 +77,12 @@ function valuesFor(dtype, size, given) {
 function make({ shape, dtype, values, state }) {
   const all = valuesFor(dtype, sizeOf(shape), values);
   if (dtype === 'complex64') {
-    const part = (offset) => tf.tensor(all.filter((_, i) => i % 2 === offset), shape, 'float32');
+    const part = (offset) =>
+      tf.tensor(
+        all.filter((_, i) => i % 2 === offset),
+        shape,
+        'float32',
+      );
     const [real, imag] = [part(0), part(1)];
     const z = tf.complex(real, imag);
     tf.dispose([real, imag]);
@@ -257,7 +262,8 @@ function sameValues(a, b) {
 
 const known = new Set(kernelTable.map(({ name }) => name));
 for (const { name } of kernelTable) {
-  if (!calls.some(({ kernel }) => kernel === name)) problems.push(`${name}: no call to spoil: run tests/conformance/record-kernels.mjs`);
+  if (!calls.some(({ kernel }) => kernel === name))
+    problems.push(`${name}: no call to spoil: run tests/conformance/record-kernels.mjs`);
 }
 const right = tf.tensor1d([1, 2, 3]);
 for (const [number, call] of calls.entries()) {

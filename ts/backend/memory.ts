@@ -40,17 +40,15 @@ export function listLivingTensors(): LivingTensor[] {
       return backend instanceof TensorkilnBackend ? backend.livingRecords() : [];
     });
   return living
-    .map(
-      ({ origin, shape, dtype, bytes, refCount }): LivingTensor => ({
-        op: origin?.op ?? 'untraced',
-        shape,
-        dtype,
-        bytes,
-        references: refCount,
-        ageMs: origin === undefined ? Infinity : now - origin.madeAt,
-        stack: origin?.stack ?? '',
-      }),
-    )
+    .map(({ origin, shape, dtype, bytes, refCount }): LivingTensor => ({
+      op: origin?.op ?? 'untraced',
+      shape,
+      dtype,
+      bytes,
+      references: refCount,
+      ageMs: origin === undefined ? Infinity : now - origin.madeAt,
+      stack: origin?.stack ?? '',
+    }))
     .sort((a, b) => (a.ageMs === b.ageMs ? b.bytes - a.bytes : b.ageMs > a.ageMs ? 1 : -1));
 }
 

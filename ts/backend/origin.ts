@@ -1,4 +1,5 @@
 /** Where tensors come from, for leak listings: kept per data id while tracing is on, at no cost while it is off. */
+import { fileURLToPath } from 'node:url';
 import { env } from '@tensorflow/tfjs-core';
 
 /** The making of one data id. */
@@ -13,7 +14,9 @@ export interface Origin {
 
 /** Deep enough to leave tfjs-core's layers and reach the program. */
 const STACK_FRAMES = 40;
-const OWN_FRAMES = [new URL('.', import.meta.url).href, 'tf-core.node.js', '/tfjs-core/', 'node:internal'];
+const FOLDER = new URL('.', import.meta.url);
+/** Frames are named by URL or by path, as the module was loaded. */
+const OWN_FRAMES = [FOLDER.href, fileURLToPath(FOLDER), 'tf-core.node.js', '/tfjs-core/', 'node:internal'];
 
 const variable = process.env['TENSORKILN_TRACE_TENSORS'];
 let isOn = variable !== undefined && variable !== '' && variable !== '0';

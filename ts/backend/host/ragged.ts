@@ -102,7 +102,10 @@ export function raggedGather(
 
 function checkCount(count: number, place: string): void {
   if (count > MAX_VALUES) {
-    fail('E_OUT_OF_MEMORY', `[${place}] the result has ${String(count)} values or rows; up to ${String(MAX_VALUES)} are possible.`);
+    fail(
+      'E_OUT_OF_MEMORY',
+      `[${place}] the result has ${String(count)} values or rows; up to ${String(MAX_VALUES)} are possible.`,
+    );
   }
 }
 

@@ -5,7 +5,18 @@ import { TensorkilnError } from '../../errors.js';
 import { declareOp, type OpRef } from '../native/engine.js';
 import { complexParts, movingOne, toComplex, withTemporaries } from './forms.js';
 import { sameShape } from '../record.js';
-import { assertNumeric, assertShape, cast, commonDtype, consume, fromHost, hostStrings, kernel, withDtype, type Kernel } from './kernel.js';
+import {
+  assertNumeric,
+  assertShape,
+  cast,
+  commonDtype,
+  consume,
+  fromHost,
+  hostStrings,
+  kernel,
+  withDtype,
+  type Kernel,
+} from './kernel.js';
 import { tileTo } from './layout.js';
 
 interface BinaryInputs {

@@ -126,9 +126,7 @@ export const pairs: AttributeRule = list(
 export function perAxis(axes: number): AttributeRule {
   const several = list((value) => isWhole(value, 1), '', axes);
   return (value) =>
-    isWhole(value, 1) || several(value) === undefined
-      ? undefined
-      : `an integer of at least 1, or ${String(axes)} of them`;
+    isWhole(value, 1) || several(value) === undefined ? undefined : `an integer of at least 1, or ${String(axes)} of them`;
 }
 
 /** A number of pieces of one size, or the size of each; one may be -1 and take what is left. */
@@ -142,8 +140,7 @@ export const wholeOrWholes: AttributeRule = (value) =>
   isWhole(value) || wholes(value) === undefined ? undefined : 'an integer or a list of integers';
 
 /** Axes to reduce: null stands for all of them. */
-export const axes: AttributeRule = (value) =>
-  value === null || value === undefined ? undefined : wholeOrWholes(value);
+export const axes: AttributeRule = (value) => (value === null || value === undefined ? undefined : wholeOrWholes(value));
 
 export function oneOf(...allowed: readonly string[]): AttributeRule {
   return (value) => (allowed.includes(value as string) ? undefined : `one of ${allowed.join(', ')}`);
@@ -154,7 +151,10 @@ export const rounding: AttributeRule = optional(oneOf('floor', 'round', 'ceil'))
 
 /** Padding of a convolution: by name, a number for all sides, or explicit pairs per axis. Rounding may need half elements. */
 export const padding: AttributeRule = (value) =>
-  value === 'valid' || value === 'same' || (Number.isFinite(value) && (value as number) >= 0) || (pairs(value) === undefined && (value as unknown[]).length === 4)
+  value === 'valid' ||
+  value === 'same' ||
+  (Number.isFinite(value) && (value as number) >= 0) ||
+  (pairs(value) === undefined && (value as unknown[]).length === 4)
     ? undefined
     : `'valid', 'same', a number of at least 0, or pairs of them for four axes`;
 

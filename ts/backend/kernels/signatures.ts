@@ -89,9 +89,9 @@ const UNARY: readonly string[] = (
   'Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Elu Erf Exp Expm1 Floor IsFinite IsInf IsNan Log Log1p Neg ' +
   'Reciprocal Relu Relu6 Round Rsqrt Selu Sigmoid Sign Sin Sinh Softplus Sqrt Square Tan Tanh'
 ).split(' ');
-const BINARY: readonly string[] = (
-  'Atan2 FloorDiv LogicalAnd LogicalOr Maximum Minimum Mod Pow RealDiv SquaredDifference'
-).split(' ');
+const BINARY: readonly string[] = 'Atan2 FloorDiv LogicalAnd LogicalOr Maximum Minimum Mod Pow RealDiv SquaredDifference'.split(
+  ' ',
+);
 const COMPARISONS: readonly string[] = 'Equal Greater GreaterEqual Less LessEqual NotEqual'.split(' ');
 
 function each(names: readonly string[], of: Signature): Record<string, Signature> {
@@ -144,7 +144,10 @@ export const SIGNATURES: Readonly<Record<string, Signature>> = {
 
   // convolution and pooling
   Conv2D: signature({ x: floatImage, filter: floatImage }, { ...conv, dataFormat: formats }),
-  Conv2DBackpropInput: signature({ dy: floatImage, filter: floatImage }, { ...conv, dataFormat: formats, inputShape: shape(4) }),
+  Conv2DBackpropInput: signature(
+    { dy: floatImage, filter: floatImage },
+    { ...conv, dataFormat: formats, inputShape: shape(4) },
+  ),
   Conv2DBackpropFilter: signature({ x: floatImage, dy: floatImage }, { ...conv, dataFormat: formats, filterShape: shape(4) }),
   FusedConv2D: signature({ x: floatImage, filter: floatImage, ...epilogue }, { ...conv, ...activation, dataFormat: formats }),
   Conv3D: signature({ x: volume, filter: volume }, conv3D),
@@ -281,7 +284,8 @@ export const SIGNATURES: Readonly<Record<string, Signature>> = {
 
 /** A number or a list of numbers: per channel or per axis. */
 function numberOrList(value: unknown): string | undefined {
-  const fits = typeof value === 'number' || (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'number'));
+  const fits =
+    typeof value === 'number' || (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'number'));
   return fits ? undefined : 'a number or a list of numbers';
 }
 

@@ -20,7 +20,10 @@ function topK(backend: TensorkilnBackend, x: TensorInfo, k: number): TensorInfo[
   const n = x.shape.at(-1) as number;
   const rows = util.sizeFromShape(outer);
   if (k > n) {
-    throw new TensorkilnError('E_SHAPE', `[topk] k must not exceed the last axis of [${x.shape.join(', ')}], got ${String(k)}.`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[topk] k must not exceed the last axis of [${x.shape.join(', ')}], got ${String(k)}.`,
+    );
   }
   const [shape, nativeShape] = [
     [...outer, k],

@@ -35,7 +35,12 @@ export interface Rearrangement {
  * @param pairs one padding or crop per dimension of the block
  * @throws E_SHAPE
  */
-export function checkBlocks(place: string, shape: readonly number[], blockShape: readonly number[], pairs: readonly unknown[]): void {
+export function checkBlocks(
+  place: string,
+  shape: readonly number[],
+  blockShape: readonly number[],
+  pairs: readonly unknown[],
+): void {
   if (blockShape.length < shape.length && pairs.length === blockShape.length) return;
   throw new TensorkilnError(
     'E_SHAPE',
