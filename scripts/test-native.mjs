@@ -98,6 +98,51 @@ async function runAll({ title, folder, names, definitions, env = {} }) {
   for (const name of names) runTest(join(ROOT, folder), name, env);
 }
 
+/**
+ * Every kernel with right and wrong input (tests/support/bad-input.mjs) on an addon built with sanitizers. Node itself is not
+ * instrumented: the run-time libraries are loaded before it. Needs dist/.
+ */
+async function runSanitizedAddon(folder, definitions) {
+  const built = await build(
+    join(ROOT, folder),
+    ['tensorkiln'],
+    [
+      ...definitions,
+      'TENSORKILN_ADDON=ON',
+      'TENSORKILN_CUDA=OFF',
+      `CMAKE_JS_INC=${join(ROOT, 'node_modules/node-api-headers/include')}`,
+    ],
+  );
+  const started = performance.now();
+  const libraries = ['libasan.so', 'libubsan.so'].map((name) =>
+    spawnSync('c++', [`-print-file-name=${name}`], { encoding: 'utf8' }).stdout.trim(),
+  );
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['tests/support/bad-input.mjs'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: {
+      ...process.env,
+      TENSORKILN_ADDON: join(ROOT, folder, 'tensorkiln.node'),
+      LD_PRELOAD: libraries.join(':'),
+      // Node leaves memory to the system at its end, and what it frees may have come from the addon's counting operator new.
+      ASAN_OPTIONS: 'detect_leaks=0:alloc_dealloc_mismatch=0',
+      UBSAN_OPTIONS: 'print_stacktrace=1',
+    },
+  });
+  const result = built && status === 0 ? JSON.parse(stdout) : undefined;
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (result !== undefined && result.problems.length === 0) {
+    totals.passed += 1;
+    totals.checks += result.attempts;
+    console.log(`  ok      kernels under sanitizers: ${result.attempts} calls, ${seconds} s`);
+    return;
+  }
+  totals.failed += 1;
+  const reason = result?.problems.join('\n') ?? stderr.split('\n').slice(-60).join('\n');
+  console.log(`  FAILED  kernels under sanitizers (${signal ?? `exit code ${status}`}, ${seconds} s)\n${reason}`);
+}
+
 if (findToolchain().cmake === undefined) {
   console.error(`The native tests need CMake. Install with:\n${installLines().join('\n')}`);
   process.exit(1);
@@ -116,6 +161,10 @@ if (values.sanitize) {
     definitions: ['TENSORKILN_SANITIZE=address,undefined', ...levels],
     env: { ASAN_OPTIONS: 'detect_stack_use_after_return=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
   });
+  // The preloaded libraries are those of Linux and GCC.
+  if (values.filter === '' && process.platform === 'linux') {
+    await runSanitizedAddon('build-asan', ['TENSORKILN_SANITIZE=address,undefined', 'TENSORKILN_CHECK_OPS=ON', ...levels]);
+  }
   const threadTests = names.filter((name) => THREAD_TESTS.test(name));
   if (threadTests.length === 0 && values.filter === '') throw new Error('no test of stream, pool or allocator found');
   if (threadTests.length > 0) {
