@@ -18,6 +18,10 @@ import '../dist/index.js';
 import { loadNative } from '../dist/backend/native/load.js';
 
 const LIMIT = 1.05;
+/** Calls before anything is measured: V8 compiles the code and sizes its heap for it, some ten megabytes of its own. */
+const WARM_UP = 1000;
+/** Collections after which what is still there counts as left behind; finalizers may take a few turns. */
+const PATIENCE = 20;
 /** Fewest samples from which a warm-up, a base and the rest can be told apart. */
 const MIN_SAMPLES = 8;
 const ROWS = 32;
@@ -55,9 +59,10 @@ async function residentBytes() {
   return process.memoryUsage.rss();
 }
 
-/** Calls `step(i)` `count` times; the report of how the resident size went. */
+/** Calls `step(i)` `count` times after a warm-up; the report of how the resident size went. */
 async function watch(name, count, step) {
   const before = { tensors: tf.memory().numTensors, dataIds: tf.backend().numDataIds(), live: addon.memory().live };
+  for (let i = 0; i < WARM_UP; ++i) await step(i);
   const every = Math.floor(count / samplesPerPart);
   const started = performance.now();
   const samples = [];
@@ -70,11 +75,13 @@ async function watch(name, count, step) {
   const quarter = Math.floor(samples.length / 4);
   const base = Math.min(...samples.slice(quarter, 2 * quarter));
   const highest = Math.max(...samples.slice(quarter));
-  const left = {
+  const leftNow = () => ({
     tensors: tf.memory().numTensors - before.tensors,
     dataIds: tf.backend().numDataIds() - before.dataIds,
     bytes: addon.memory().live - before.live,
-  };
+  });
+  for (let i = 0; i < PATIENCE && leftNow().dataIds !== 0; ++i) await residentBytes();
+  const left = leftNow();
   return {
     name,
     count,
