@@ -50,7 +50,7 @@ function recordCall(name, { inputs, attrs, backend }) {
     kinds.push(`${dtype}${shape.length}`);
     if (size > MAX_ELEMENTS) return null;
     const values = Array.from(backend.readSync(dataId), (value) =>
-      value instanceof Uint8Array ? new TextDecoder().decode(value) : plain(value),
+      value instanceof Uint8Array ? Buffer.from(value).toString() : plain(value),
     );
     return { shape, dtype, values };
   };
