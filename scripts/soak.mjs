@@ -13,8 +13,7 @@ import { runInNewContext } from 'node:vm';
 import * as tf from '@tensorflow/tfjs-core';
 import { Dense, Dropout, Sequential, crossEntropy } from '../dist/nn/index.js';
 import { Adam } from '../dist/optim/index.js';
-import { makeSteps } from '../dist/train/steps.js';
-import '../dist/index.js';
+import { compile } from '../dist/index.js';
 import { loadNative } from '../dist/backend/native/load.js';
 
 const LIMIT = 1.05;
@@ -127,7 +126,7 @@ async function stockSteps(count) {
   return report;
 }
 
-/** Steps of a model with dropout and our Adam, as the trainer makes them. */
+/** Steps of a model with dropout and our Adam, eager or replayed. */
 async function ownSteps(name, count, isCompiled) {
   const { x, labels } = makeData();
   const model = new Sequential({
@@ -137,7 +136,15 @@ async function ownSteps(name, count, isCompiled) {
   const optimizer = new Adam();
   model.build([FEATURES]);
   optimizer.bind(model.trainableVariables());
-  const { train, evaluate, predict } = makeSteps(model, crossEntropy, optimizer, isCompiled);
+  const variables = model.trainableVariables();
+  const eager = (features, targets) => {
+    const objective = () => tf.mean(crossEntropy.rows(model.call(features, { training: true }), targets));
+    const { value, grads } = tf.variableGrads(objective, Object.values(variables));
+    optimizer.apply(Object.fromEntries(Object.entries(variables).map(([key, { name }]) => [key, grads[name]])));
+    return value;
+  };
+  const compiled = compile(eager);
+  const train = isCompiled ? compiled : (...batch) => tf.tidy(() => eager(...batch));
   const step = async (i) => {
     optimizer.learningRate = 1e-3 / (1 + 1e-4 * i);
     const loss = train(x, labels);
@@ -146,7 +153,7 @@ async function ownSteps(name, count, isCompiled) {
   };
   for (let i = 0; i < 3; ++i) await step(i);
   const report = await watch(name, count, step);
-  for (const made of [train, evaluate, predict, optimizer, model]) made.dispose();
+  for (const made of [compiled, optimizer, model]) made.dispose();
   tf.dispose([x, labels]);
   return report;
 }
