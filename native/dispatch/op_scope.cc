@@ -24,6 +24,12 @@ void* operator new(std::size_t size) { return counted_allocate(size, 0); }
 void* operator new[](std::size_t size) { return counted_allocate(size, 0); }
 void* operator new(std::size_t size, std::align_val_t align) { return counted_allocate(size, std::size_t(align)); }
 void* operator new[](std::size_t size, std::align_val_t align) { return counted_allocate(size, std::size_t(align)); }
+// std::stable_sort and the like ask this way, and free through the operators below.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  if (g_depth > 0) ++g_allocations;
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept { return operator new(size, tag); }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }

@@ -33,7 +33,7 @@ TEST(blocks_are_aligned_and_large_enough) {
     CHECK(reinterpret_cast<uintptr_t>(block->data) % 64 == 0);
     CHECK(block->capacity >= bytes);
     CHECK(block->capacity <= std::max<int64_t>(64, bytes + bytes / 8 + 64));
-    std::memset(block->data, 1, size_t(block->capacity));
+    std::memset(block->data, 1, size_t(bytes));
     allocator.free(block, 0);
   }
   CHECK(allocator.live_bytes() == 0);

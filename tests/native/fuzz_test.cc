@@ -254,7 +254,7 @@ class Fuzzer {
   std::mt19937 random_;
 };
 
-int g_calls_per_op = 600;
+int g_calls_per_op = 100;
 uint32_t g_seed = 20240607;
 std::string g_only;
 

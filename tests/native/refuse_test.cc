@@ -77,6 +77,14 @@ TEST(operands_that_do_not_fit_are_refused) {
   }
 }
 
+TEST(batch_norm_refuses_parameters_without_elements) {
+  for (const tktest::Run& run : tktest::runs()) {
+    Tensor x(tk::DType::f32, {2, 3}), mean(tk::DType::f32, {0}), variance(tk::DType::f32, {3}), y(tk::DType::f32, {2, 3});
+    CHECK_THROWS(call_op(run, "batch_norm", {&x, &mean, &variance, &y}, {0, 0}, {1e-3}), "E_INTERNAL");
+    CHECK_THROWS(call_op(run, "batch_norm", {&x, &mean, &mean, &y}, {0, 0}, {1e-3}), "E_INTERNAL");
+  }
+}
+
 TEST(resize_reads_inside_the_image_with_any_flags) {
   for (const tktest::Run& run : tktest::runs()) {
     for (int64_t result = 1; result < 9; ++result) {
