@@ -79,7 +79,8 @@ export class MultiHeadAttention extends Layer {
 
   protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
     const [x] = inputShapes;
-    if (x?.length !== 2) throw this.shapeError('wrong input shape', '[N, T, C]', x === undefined ? 'none' : formatBatchShape(x));
+    if (x?.length !== 2)
+      throw this.shapeError('wrong input shape', '[N, T, C]', x === undefined ? 'none' : formatBatchShape(x));
     const { context, mask } = readInputs(inputShapes, (shape) => shape.length);
     const known = 1 + Number(context !== undefined) + Number(mask !== undefined);
     if (known !== inputShapes.length) {
@@ -87,7 +88,8 @@ export class MultiHeadAttention extends Layer {
       throw this.shapeError('wrong inputs', '[N, T, C], then optionally a context [N, S, C] and a mask [N, S]', got);
     }
     const keys = (context ?? x)[0] as number;
-    if (mask !== undefined && !isSameShape(mask, [keys])) throw this.shapeError('wrong shape of the mask', `[N, ${keys}]`, formatBatchShape(mask));
+    if (mask !== undefined && !isSameShape(mask, [keys]))
+      throw this.shapeError('wrong shape of the mask', `[N, ${keys}]`, formatBatchShape(mask));
     const size = this.#sizeFor(x[1] as number);
     if (this.#isRotary && size % 2 !== 0) throw this.shapeError('rotary positions', 'an even head size', String(size));
     return [x];
@@ -95,7 +97,8 @@ export class MultiHeadAttention extends Layer {
 
   #sizeFor(channels: number): number {
     if (this.#headSize !== undefined) return this.#headSize;
-    if (channels % this.#heads !== 0) throw this.shapeError('wrong input shape', `a multiple of ${this.#heads} channels`, String(channels));
+    if (channels % this.#heads !== 0)
+      throw this.shapeError('wrong input shape', `a multiple of ${this.#heads} channels`, String(channels));
     return channels / this.#heads;
   }
 

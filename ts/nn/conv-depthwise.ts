@@ -36,7 +36,12 @@ abstract class DepthwiseBase extends ConvolutionLayer {
     const stride = strides[0] as number;
     const sizes = this.positions(x.shape.slice(1));
     // Equal strides on both axes, as the kernel wants them; the axis of one row has one position with any of them.
-    const y = tf.depthwiseConv2d(tf.expandDims<tf.Tensor4D>(x, 1), tf.expandDims<tf.Tensor4D>(kernel, 0), [stride, stride], pads);
+    const y = tf.depthwiseConv2d(
+      tf.expandDims<tf.Tensor4D>(x, 1),
+      tf.expandDims<tf.Tensor4D>(kernel, 0),
+      [stride, stride],
+      pads,
+    );
     return tf.reshape(y, [x.shape[0] as number, ...sizes, y.shape[3] as number]);
   }
 

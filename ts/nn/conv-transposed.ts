@@ -23,7 +23,10 @@ abstract class ConvTransposed extends ConvolutionLayer {
     super(type, options, { rank, keys: ['filters'] });
     this.#filters = checkFilters(type, 'filters', options.filters);
     if (Math.max(...this.convolution.dilations) > 1)
-      throw new TensorkilnError('E_CONFIG', `[${type}] wrong dilations: expected 1, got [${this.convolution.dilations.join(', ')}].`);
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[${type}] wrong dilations: expected 1, got [${this.convolution.dilations.join(', ')}].`,
+      );
   }
 
   override computeOutputShape(inputShape: Shape): Shape {
@@ -99,7 +102,13 @@ export class Conv2DTransposed extends ConvTransposed {
   protected override spread(x: tf.Tensor, kernel: tf.Tensor, shape: readonly number[]): tf.Tensor {
     const { strides, padding } = this.convolution;
     const target = shape as [number, number, number, number];
-    return tf.conv2dTranspose(x as tf.Tensor4D, kernel as tf.Tensor4D, target, [...strides] as [number, number], padding as Pads);
+    return tf.conv2dTranspose(
+      x as tf.Tensor4D,
+      kernel as tf.Tensor4D,
+      target,
+      [...strides] as [number, number],
+      padding as Pads,
+    );
   }
 }
 

@@ -57,8 +57,7 @@ export class Dense extends UnaryLayer {
 
   protected override createUnaryParameters(inputShape: Shape): void {
     this.#kernel = this.addParameter('kernel', [inputShape.at(-1) as number, this.#units], this.#kernelOptions);
-    this.#bias =
-      this.#biasOptions === undefined ? undefined : this.addParameter('bias', [this.#units], this.#biasOptions);
+    this.#bias = this.#biasOptions === undefined ? undefined : this.addParameter('bias', [this.#units], this.#biasOptions);
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {

@@ -93,7 +93,10 @@ export class TiedDense extends UnaryLayer {
   get #embedding(): Embedding {
     const layer = this.sibling(this.#to);
     if (layer instanceof Embedding) return layer;
-    throw new TensorkilnError('E_CONFIG', `[${this.place}] wrong to: expected the name of an embedding, '${this.#to}' is a ${layer.type}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${this.place}] wrong to: expected the name of an embedding, '${this.#to}' is a ${layer.type}.`,
+    );
   }
 
   override isFlexible(axis: number, rank: number): boolean {
@@ -102,7 +105,8 @@ export class TiedDense extends UnaryLayer {
 
   override computeOutputShape(inputShape: Shape): Shape {
     const { tokens, units } = this.#embedding;
-    if (inputShape.at(-1) !== units) throw this.shapeError('wrong input shape', `[N, ..., ${units}]`, formatBatchShape(inputShape));
+    if (inputShape.at(-1) !== units)
+      throw this.shapeError('wrong input shape', `[N, ..., ${units}]`, formatBatchShape(inputShape));
     return [...inputShape.slice(0, -1), tokens];
   }
 
@@ -191,7 +195,8 @@ export class LearnedPositions extends Positions {
     checkLayerOptions('learned_positions', options, ['maxLength', ...roleKeys('table')]);
     super(options);
     const { maxLength } = options;
-    this.#maxLength = maxLength === undefined ? undefined : checkInteger('learned_positions', 'maxLength', maxLength, { min: 1 });
+    this.#maxLength =
+      maxLength === undefined ? undefined : checkInteger('learned_positions', 'maxLength', maxLength, { min: 1 });
     this.#role = readRole('learned_positions', options, 'table', 'random_uniform');
   }
 
@@ -202,7 +207,8 @@ export class LearnedPositions extends Positions {
   }
 
   #check(length: number, limit: number): void {
-    if (length > limit) throw this.shapeError('the sequence is longer than the table of places', `at most ${limit}`, String(length));
+    if (length > limit)
+      throw this.shapeError('the sequence is longer than the table of places', `at most ${limit}`, String(length));
   }
 
   protected override createUnaryParameters(inputShape: Shape): void {

@@ -2,7 +2,15 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, checkOneOf, show } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
-import { checkLayerOptions, Layer, UnaryLayer, type BuildOptions, type CallOptions, type LayerDType, type LayerOptions } from './layer.js';
+import {
+  checkLayerOptions,
+  Layer,
+  UnaryLayer,
+  type BuildOptions,
+  type CallOptions,
+  type LayerDType,
+  type LayerOptions,
+} from './layer.js';
 import { layerFromJSON, registerLayer } from './registry.js';
 import { checkShape, formatBatchShape, isSameShape, type Shape } from './shape.js';
 import { renderSummary } from './summary.js';
@@ -49,7 +57,10 @@ export function input(shape: Shape, options: { readonly name?: string; readonly 
 /** Applies a layer to values of a graph; the same layer applied twice shares its weights. @throws E_CONFIG */
 export function connect(layer: Layer, ...inputs: readonly GraphNode[]): GraphNode {
   if (!(layer instanceof Layer) || inputs.length === 0 || !inputs.every((node) => node instanceof GraphNode))
-    throw new TensorkilnError('E_CONFIG', `[connect] wrong arguments: expected a layer and one or more values of a graph, got ${show(layer)}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[connect] wrong arguments: expected a layer and one or more values of a graph, got ${show(layer)}.`,
+    );
   return new GraphNode(layer, inputs, 0, undefined);
 }
 
@@ -90,9 +101,15 @@ export class Graph extends UnaryLayer {
     checkLayerOptions('graph', options, ['inputs', 'outputs', 'seed']);
     super(options);
     const { inputs, outputs } = options;
-    for (const [key, nodes] of [['inputs', inputs], ['outputs', outputs]] as const) {
+    for (const [key, nodes] of [
+      ['inputs', inputs],
+      ['outputs', outputs],
+    ] as const) {
       if (!Array.isArray(nodes) || nodes.length === 0 || !nodes.every((node) => node instanceof GraphNode))
-        throw new TensorkilnError('E_CONFIG', `[graph] wrong ${key}: expected a non-empty list of values of a graph, got ${show(nodes)}.`);
+        throw new TensorkilnError(
+          'E_CONFIG',
+          `[graph] wrong ${key}: expected a non-empty list of values of a graph, got ${show(nodes)}.`,
+        );
     }
     this.#seed = checkInteger('graph', 'seed', options.seed ?? 0, { min: 0 });
     const order = orderCalls(inputs, outputs);
@@ -102,7 +119,11 @@ export class Graph extends UnaryLayer {
       return node.index === 0 ? name : `${name}:${node.index}`;
     };
     this.#inputs = inputs.map((node) => ({ ...(node.declared as NonNullable<GraphNode['declared']>), name: nameOf(node) }));
-    this.#calls = order.map((node) => ({ layer: node.layer as Layer, name: names.get(callOf(node)) as string, inputs: node.inputs.map(nameOf) }));
+    this.#calls = order.map((node) => ({
+      layer: node.layer as Layer,
+      name: names.get(callOf(node)) as string,
+      inputs: node.inputs.map(nameOf),
+    }));
     this.#outputs = outputs.map(nameOf);
     for (const layer of new Set(this.#calls.map((call) => call.layer))) {
       const call = this.#calls.find((one) => one.layer === layer) as GraphCall;
@@ -131,7 +152,9 @@ export class Graph extends UnaryLayer {
   /** An input's axis is as flexible as it is to every layer that takes it. */
   override isFlexible(axis: number, rank: number): boolean {
     const names = this.#inputs.filter(({ shape }) => shape.length === rank).map(({ name }) => name);
-    return this.#calls.every(({ layer, inputs }) => !inputs.some((name) => names.includes(name)) || layer.isFlexible(axis, rank));
+    return this.#calls.every(
+      ({ layer, inputs }) => !inputs.some((name) => names.includes(name)) || layer.isFlexible(axis, rank),
+    );
   }
 
   override computeOutputShape(inputShape: Shape): Shape {
@@ -143,7 +166,8 @@ export class Graph extends UnaryLayer {
       throw this.shapeError('wrong number of inputs', String(this.#inputs.length), String(inputShapes.length));
     inputShapes.forEach((shape, i) => {
       const { name, shape: declared } = this.#inputs[i] as { name: string; shape: Shape };
-      if (!isSameShape(shape, declared)) throw this.shapeError(`wrong shape of '${name}'`, formatBatchShape(declared), formatBatchShape(shape));
+      if (!isSameShape(shape, declared))
+        throw this.shapeError(`wrong shape of '${name}'`, formatBatchShape(declared), formatBatchShape(shape));
     });
     this.nameSublayers();
     return this.#run(inputShapes, (layer, shapes) => layer.inferOutputShapes(shapes));
@@ -211,7 +235,8 @@ function orderCalls(inputs: readonly GraphNode[], outputs: readonly GraphNode[])
     if (seen.has(call)) return;
     seen.add(call);
     if (node.layer === undefined) {
-      if (!inputs.includes(node)) throw new TensorkilnError('E_CONFIG', '[graph] an output depends on an input that is not among the inputs.');
+      if (!inputs.includes(node))
+        throw new TensorkilnError('E_CONFIG', '[graph] an output depends on an input that is not among the inputs.');
       return;
     }
     node.inputs.forEach(visit);
@@ -228,7 +253,8 @@ function nameAll(inputs: readonly GraphNode[], order: readonly GraphNode[]): Map
   const names = new Map<object, string>();
   const taken = new Set<string>();
   const add = (node: GraphNode, wanted: string, isFixed: boolean): void => {
-    if (isFixed && taken.has(wanted)) throw new TensorkilnError('E_CONFIG', `[graph] two layers or inputs are named '${wanted}': names must differ.`);
+    if (isFixed && taken.has(wanted))
+      throw new TensorkilnError('E_CONFIG', `[graph] two layers or inputs are named '${wanted}': names must differ.`);
     let name = wanted;
     for (let suffix = 1; taken.has(name); ++suffix) name = `${wanted}_${suffix}`;
     taken.add(name);
@@ -279,10 +305,13 @@ function graphFromConfig(config: Readonly<Record<string, unknown>>): Graph {
     const known = values.get(name);
     if (known !== undefined) return index === '0' ? known : known.output(Number(index));
     const call = calls.get(name);
-    if (call === undefined) throw new TensorkilnError('E_CONFIG', `[graph] unknown value '${reference}': no input and no call has this name.`);
-    if (open.has(name)) throw new TensorkilnError('E_CONFIG', `[graph] the graph is cyclic: '${[...open, name].join("' needs '")}'.`);
+    if (call === undefined)
+      throw new TensorkilnError('E_CONFIG', `[graph] unknown value '${reference}': no input and no call has this name.`);
+    if (open.has(name))
+      throw new TensorkilnError('E_CONFIG', `[graph] the graph is cyclic: '${[...open, name].join("' needs '")}'.`);
     const layer = layers.get(call.layer);
-    if (layer === undefined) throw new TensorkilnError('E_CONFIG', `[graph] call '${name}' is of an unknown layer '${call.layer}'.`);
+    if (layer === undefined)
+      throw new TensorkilnError('E_CONFIG', `[graph] call '${name}' is of an unknown layer '${call.layer}'.`);
     open.add(name);
     const node = connect(layer, ...call.inputs.map(resolve));
     open.delete(name);

@@ -21,7 +21,13 @@ export { Dense, type DenseOptions } from './dense.js';
 export type { LayerDescription, ModelDescription, WeightDescription } from './description.js';
 export { Dropout, type DropoutOptions } from './dropout.js';
 export { Flatten } from './flatten.js';
-export { INITIALIZERS, initialValues, type Initializer, type InitializerName, type InitializerSettings } from './initializers.js';
+export {
+  INITIALIZERS,
+  initialValues,
+  type Initializer,
+  type InitializerName,
+  type InitializerSettings,
+} from './initializers.js';
 export {
   Layer,
   UnaryLayer,

@@ -27,7 +27,8 @@ export abstract class MaskedLayer extends UnaryLayer {
 
   protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
     const [x, mask] = inputShapes;
-    if (x === undefined || inputShapes.length > 2) throw this.shapeError('wrong number of inputs', '1 or 2', String(inputShapes.length));
+    if (x === undefined || inputShapes.length > 2)
+      throw this.shapeError('wrong number of inputs', '1 or 2', String(inputShapes.length));
     const shapes = this.outputShapesFor(x);
     if (mask !== undefined && (mask.length !== 1 || mask[0] !== x[0]))
       throw this.shapeError('wrong shape of the mask', `[N, ${x[0]}]`, formatBatchShape(mask));

@@ -19,7 +19,8 @@ abstract class Merge extends Layer {
 
   protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
     const [first] = inputShapes;
-    if (first === undefined || inputShapes.length < 2) throw this.shapeError('wrong number of inputs', 'two or more', String(inputShapes.length));
+    if (first === undefined || inputShapes.length < 2)
+      throw this.shapeError('wrong number of inputs', 'two or more', String(inputShapes.length));
     if (!inputShapes.every((shape) => isSameShape(shape, first)))
       throw this.shapeError('wrong input shapes', 'equal ones', inputShapes.map(formatBatchShape).join(', '));
     return [first];
@@ -126,11 +127,20 @@ export class Concatenate extends Layer {
 
   protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
     const [first] = inputShapes;
-    if (first === undefined || inputShapes.length < 2) throw this.shapeError('wrong number of inputs', 'two or more', String(inputShapes.length));
+    if (first === undefined || inputShapes.length < 2)
+      throw this.shapeError('wrong number of inputs', 'two or more', String(inputShapes.length));
     const axis = this.#axis < 0 ? first.length + this.#axis : this.#axis;
     const others = (shape: Shape): number[] => shape.filter((_, i) => i !== axis);
-    if (axis < 0 || axis >= first.length || !inputShapes.every((shape) => shape.length === first.length && isSameShape(others(shape), others(first))))
-      throw this.shapeError('wrong input shapes', `equal ones but for axis ${this.#axis}`, inputShapes.map(formatBatchShape).join(', '));
+    if (
+      axis < 0 ||
+      axis >= first.length ||
+      !inputShapes.every((shape) => shape.length === first.length && isSameShape(others(shape), others(first)))
+    )
+      throw this.shapeError(
+        'wrong input shapes',
+        `equal ones but for axis ${this.#axis}`,
+        inputShapes.map(formatBatchShape).join(', '),
+      );
     const size = inputShapes.reduce((sum, shape) => sum + (shape[axis] as number), 0);
     return [first.map((dim, i) => (i === axis ? size : dim))];
   }
@@ -168,7 +178,10 @@ export class Residual extends UnaryLayer {
     const { branch, shortcut } = options;
     for (const layer of shortcut === undefined ? [branch] : [branch, shortcut]) {
       if (!(layer instanceof UnaryLayer))
-        throw new TensorkilnError('E_CONFIG', `[residual] wrong branch or shortcut: expected a layer with one input, got ${show(layer)}.`);
+        throw new TensorkilnError(
+          'E_CONFIG',
+          `[residual] wrong branch or shortcut: expected a layer with one input, got ${show(layer)}.`,
+        );
     }
     this.#branch = branch;
     this.#shortcut = shortcut;
@@ -184,7 +197,8 @@ export class Residual extends UnaryLayer {
     this.nameSublayers();
     const shape = this.#branch.computeOutputShape(inputShape);
     const other = this.#shortcut?.computeOutputShape(inputShape) ?? inputShape;
-    if (!isSameShape(shape, other)) throw this.shapeError('branch and shortcut differ', formatBatchShape(other), formatBatchShape(shape));
+    if (!isSameShape(shape, other))
+      throw this.shapeError('branch and shortcut differ', formatBatchShape(other), formatBatchShape(shape));
     return shape;
   }
 

@@ -54,7 +54,10 @@ abstract class PoolingND extends ConfiguredLayer {
   }
 
   /** Runs a pooling of images over sequences: [N, T, C] as images one pixel high. */
-  protected asImages(x: tf.Tensor, pool: (images: tf.Tensor4D, window: [number, number], strides: [number, number]) => tf.Tensor): tf.Tensor {
+  protected asImages(
+    x: tf.Tensor,
+    pool: (images: tf.Tensor4D, window: [number, number], strides: [number, number]) => tf.Tensor,
+  ): tf.Tensor {
     const [window, stride] = [this.poolSize[0] as number, this.strides[0] as number];
     return tf.squeeze(pool(tf.expandDims<tf.Tensor4D>(x, 1), [1, window], [1, stride]), [1]);
   }

@@ -155,7 +155,10 @@ export class LSTM extends RecurrentLayer {
   protected override createBias(options: ParameterOptions, width: number): tf.Variable {
     const bias = super.createBias(options, width);
     if (this.#unitForgetBias) {
-      const values = bias.dataSync<'float32'>().slice().fill(1, this.units, 2 * this.units);
+      const values = bias
+        .dataSync<'float32'>()
+        .slice()
+        .fill(1, this.units, 2 * this.units);
       tf.tidy(() => bias.assign(tf.tensor(values)));
     }
     return bias;
@@ -259,7 +262,10 @@ export class Bidirectional extends MaskedLayer {
     super(options);
     const { layer } = options;
     if (!(layer instanceof RecurrentLayer) || layer.getConfig().returnState === true || layer.getConfig().reverse === true)
-      throw new TensorkilnError('E_CONFIG', '[bidirectional] wrong layer: expected a forward recurrent layer without returnState.');
+      throw new TensorkilnError(
+        'E_CONFIG',
+        '[bidirectional] wrong layer: expected a forward recurrent layer without returnState.',
+      );
     this.#merge = checkOneOf('bidirectional', 'merge', options.merge ?? 'concat', MERGES);
     const { type, config } = layer.toJSON();
     this.#layer = { type, name: type, config };

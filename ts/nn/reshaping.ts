@@ -23,7 +23,10 @@ export class Reshape extends ConfiguredLayer {
     const { shape } = options;
     const isShape = Array.isArray(shape) && shape.every((dim) => Number.isSafeInteger(dim) && (dim > 0 || dim === -1));
     if (!isShape || shape.filter((dim) => dim === -1).length > 1)
-      throw new TensorkilnError('E_CONFIG', `[reshape] wrong shape: expected positive integers, one may be -1, got ${show(shape)}.`);
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[reshape] wrong shape: expected positive integers, one may be -1, got ${show(shape)}.`,
+      );
     super(options, { shape });
     this.#shape = shape;
   }
@@ -101,7 +104,8 @@ export class RepeatVector extends ConfiguredLayer {
 /** Layers over [N, ..., C] of a fixed number of places' axes. */
 abstract class Placed extends ConfiguredLayer {
   protected checkRank(inputShape: Shape, rank: number): void {
-    if (inputShape.length !== rank + 1) throw this.shapeError('wrong input shape', INPUT_FORMS[rank] as string, formatBatchShape(inputShape));
+    if (inputShape.length !== rank + 1)
+      throw this.shapeError('wrong input shape', INPUT_FORMS[rank] as string, formatBatchShape(inputShape));
   }
 
   override isFlexible(axis: number, rank: number): boolean {
@@ -115,7 +119,10 @@ export type Margins = number | readonly (number | readonly [number, number])[];
 function readMargins(place: string, key: string, value: Margins, rank: number): readonly (readonly number[])[] {
   const list = typeof value === 'number' ? Array.from({ length: rank }, () => value) : value;
   if (!Array.isArray(list) || list.length !== rank)
-    throw new TensorkilnError('E_CONFIG', `[${place}] wrong ${key}: expected a number or one entry per axis (${rank}), got ${show(value)}.`);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] wrong ${key}: expected a number or one entry per axis (${rank}), got ${show(value)}.`,
+    );
   return list.map((entry: number | readonly number[]) => checkSizes(place, key, entry, 2, 0));
 }
 
@@ -211,7 +218,11 @@ export interface UpSamplingOptions extends LayerOptions {
 abstract class UpSampling extends Placed {
   protected readonly size: readonly number[];
 
-  constructor(type: string, options: UpSamplingOptions, more: { readonly rank: number; readonly config?: Readonly<Record<string, unknown>> }) {
+  constructor(
+    type: string,
+    options: UpSamplingOptions,
+    more: { readonly rank: number; readonly config?: Readonly<Record<string, unknown>> },
+  ) {
     const size = checkSizes(type, 'size', options.size ?? 2, more.rank);
     super(options, { size, ...more.config });
     this.size = size;
@@ -229,7 +240,10 @@ abstract class UpSampling extends Placed {
       const [before, after] = [y.shape.slice(0, axis), y.shape.slice(axis + 1)].map(sizeOfShape) as [number, number];
       const dim = y.shape[axis] as number;
       const repeated = tf.tile(tf.reshape(y, [before * dim, 1, after]), [1, times, 1]);
-      return tf.reshape(repeated, y.shape.map((size, i) => (i === axis ? size * times : size)));
+      return tf.reshape(
+        repeated,
+        y.shape.map((size, i) => (i === axis ? size * times : size)),
+      );
     }, x);
   }
 }
@@ -255,7 +269,10 @@ export class UpSampling2D extends UpSampling {
 
   constructor(options: UpSampling2DOptions = {}) {
     checkLayerOptions('up_sampling2d', options, ['size', 'interpolation']);
-    const interpolation = checkOneOf('up_sampling2d', 'interpolation', options.interpolation ?? 'nearest', ['nearest', 'bilinear']);
+    const interpolation = checkOneOf('up_sampling2d', 'interpolation', options.interpolation ?? 'nearest', [
+      'nearest',
+      'bilinear',
+    ]);
     super('up_sampling2d', options, { rank: 2, config: { interpolation } });
     this.#isBilinear = interpolation === 'bilinear';
   }

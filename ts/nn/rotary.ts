@@ -13,7 +13,10 @@ export function rotate(x: tf.Tensor, first: number): tf.Tensor {
   const half = size / 2;
   const angle = (i: number): number => (first + Math.floor(i / half)) / 10_000 ** ((i % half) / half);
   const table = (f: (angle: number) => number): tf.Tensor =>
-    tf.tensor(Float32Array.from({ length: length * half }, (_, i) => f(angle(i))), [length, half]);
+    tf.tensor(
+      Float32Array.from({ length: length * half }, (_, i) => f(angle(i))),
+      [length, half],
+    );
   const [cos, sin] = [table(Math.cos), table(Math.sin)];
   const [a, b] = tf.split(x, 2, 3) as [tf.Tensor, tf.Tensor];
   return tf.concat([tf.sub(tf.mul(a, cos), tf.mul(b, sin)), tf.add(tf.mul(b, cos), tf.mul(a, sin))], 3);

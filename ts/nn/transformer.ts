@@ -89,9 +89,7 @@ abstract class TransformerBlock extends MaskedLayer {
   /** x + branch, with the norm where it belongs. */
   protected residual(x: tf.Tensor, norm: LayerNorm | RMSNorm, more: { branch: Branch; options: CallOptions }): tf.Tensor {
     const drop = (y: tf.Tensor): tf.Tensor => this.#dropout.call(y, more.options);
-    return this.#isNormFirst
-      ? tf.add(x, drop(more.branch(norm.call(x))))
-      : norm.call(tf.add(x, drop(more.branch(x))));
+    return this.#isNormFirst ? tf.add(x, drop(more.branch(norm.call(x)))) : norm.call(tf.add(x, drop(more.branch(x))));
   }
 
   protected feedForward(x: tf.Tensor): tf.Tensor {
@@ -149,7 +147,8 @@ export class TransformerDecoder extends TransformerBlock {
   readonly #norms: readonly (LayerNorm | RMSNorm)[];
 
   constructor(options: TransformerOptions) {
-    if (options.causal === false) throw new TensorkilnError('E_CONFIG', '[transformer_decoder] wrong causal: a decoder is causal.');
+    if (options.causal === false)
+      throw new TensorkilnError('E_CONFIG', '[transformer_decoder] wrong causal: a decoder is causal.');
     super('transformer_decoder', options, true);
     this.#cross = new MultiHeadAttention({ heads: options.heads, dropout: options.dropout ?? 0 });
     this.addSublayer(this.#cross, 'cross_attention');
