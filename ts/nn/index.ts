@@ -13,6 +13,7 @@ export * from './merge.js';
 export * from './noise.js';
 export * from './normalization.js';
 export type { Constraint, ParameterOptions, Regularizer } from './parameter-options.js';
+export * from './pairwise-losses.js';
 export * from './pooling.js';
 export * from './recurrent.js';
 export * from './reshaping.js';
