@@ -40,7 +40,7 @@ export async function loadDoubleWorld(): Promise<DoubleWorld> {
     });
     const world = (await import(pathToFileURL(outfile).href)) as DoubleWorld;
     // Node's own test names the types it knows; doubles are not among them.
-    world.tf.env().platform.isTypedArray = (values: unknown) => ArrayBuffer.isView(values);
+    world.tf.env().platform.isTypedArray = (values: unknown): values is Float32Array => ArrayBuffer.isView(values);
     await world.tf.setBackend('cpu');
     return world;
   } finally {

@@ -50,7 +50,7 @@ describe.each(COMPOSED_CASES)('$name', (layerCase) => {
     const layer = build(layerCase);
     const reference = build(layerCase, double.nn);
     const objective = (t: typeof tf, y: readonly tf.Tensor[]): tf.Scalar =>
-      t.addN(y.map((output, i) => t.sum(t.mul(output, t.tensor(Array.from(weights[i]!), output.shape))))) as tf.Scalar;
+      t.addN<tf.Scalar>(y.map((output, i) => t.sum(t.mul(output, t.tensor(Array.from(weights[i]!), output.shape)))));
     const world = double.tf;
     const parameters = layer.parameters().filter(({ trainable }) => trainable);
     const doubles = reference.parameters().filter(({ trainable }) => trainable);
@@ -124,7 +124,7 @@ describe.each(COMPOSED_CASES)('$name', (layerCase) => {
       (layer: nn.Layer) =>
       (...x: tf.Tensor[]): tf.Tensor[] => {
         const objective = (): tf.Scalar =>
-          tf.addN(layer.apply(x, { training: true }).map((y) => tf.sum(tf.square(y)))) as tf.Scalar;
+          tf.addN<tf.Scalar>(layer.apply(x, { training: true }).map((y) => tf.sum(tf.square(y))));
         const variables = Object.values(layer.trainableVariables());
         if (variables.length === 0) return [objective(), ...layer.apply(x)];
         const { value, grads } = tf.variableGrads(objective, variables);

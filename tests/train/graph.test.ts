@@ -205,8 +205,11 @@ describe('freezing, penalties, constraints, loading', () => {
       return model;
     };
     const [old, fresh] = [make(4), make(5)];
-    const weights = { ...(await old.getWeights()), 'gone/kernel': { shape: [1], data: new Float32Array(1) } };
-    delete (weights as Record<string, unknown>)['head/bias'];
+    const weights: Awaited<ReturnType<Sequential['getWeights']>> = {
+      ...(await old.getWeights()),
+      'gone/kernel': { shape: [1], data: new Float32Array(1) },
+    };
+    delete weights['head/bias'];
     const report = {
       loaded: ['base/kernel', 'base/bias'],
       missing: ['head/bias'],

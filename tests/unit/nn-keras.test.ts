@@ -56,18 +56,23 @@ const CASES: readonly Layers[] = [
     () => new nn.BatchNorm({ scaleInitializer: random, offsetInitializer: random }),
     () => keras.layers.batchNormalization({}),
   ],
-  ['rnn', [4, 2], () => new nn.RNN({ units: 3, biasInitializer: random }), () => keras.layers.simpleRNN({ units: 3 })],
+  [
+    'rnn',
+    [4, 2],
+    () => new nn.RNN({ units: 3, biasInitializer: random }),
+    () => keras.layers.simpleRNN({ units: 3, recurrentInitializer: 'zeros' }),
+  ],
   [
     'lstm',
     [4, 2],
     () => new nn.LSTM({ units: 3, returnSequences: true, biasInitializer: random }),
-    () => keras.layers.lstm({ units: 3, returnSequences: true, recurrentActivation: 'sigmoid' }),
+    () => keras.layers.lstm({ units: 3, returnSequences: true, recurrentActivation: 'sigmoid', recurrentInitializer: 'zeros' }),
   ],
   [
     'gru',
     [4, 2],
     () => new nn.GRU({ units: 3, resetAfter: false, biasInitializer: random }),
-    () => keras.layers.gru({ units: 3, recurrentActivation: 'sigmoid' }),
+    () => keras.layers.gru({ units: 3, recurrentActivation: 'sigmoid', recurrentInitializer: 'zeros' }),
   ],
   [
     'avg_pool1d',

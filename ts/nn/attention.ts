@@ -134,7 +134,7 @@ export class MultiHeadAttention extends Layer {
     const { context, mask } = readInputs(inputs.slice(0), (input) => input.rank - 1);
     const { query, key, value, output } = this.#products as { query: Dense; key: Dense; value: Dense; output: Dense };
     const split = (y: tf.Tensor): tf.Tensor =>
-      tf.transpose(tf.reshape(y, [y.shape[0] as number, y.shape[1] as number, this.#heads, -1]), [0, 2, 1, 3]);
+      tf.transpose(tf.reshape(y, [y.shape[0], y.shape[1] as number, this.#heads, -1]), [0, 2, 1, 3]);
     const { cache } = options;
     if (cache !== undefined && (context !== undefined || mask !== undefined || options.training === true))
       throw new TensorkilnError('E_USAGE', `[${this.place}] a cache goes with self-attention without mask, outside training.`);
@@ -157,7 +157,7 @@ export class MultiHeadAttention extends Layer {
     const weights = visible === undefined ? soft : tf.mul(soft, visible);
     const dropped = this.#dropWeights(weights, options);
     const joined = tf.transpose(tf.matMul(dropped, v), [0, 2, 1, 3]);
-    const rows = tf.reshape(joined, [x.shape[0] as number, x.shape[1] as number, -1]);
+    const rows = tf.reshape(joined, [x.shape[0], x.shape[1] as number, -1]);
     return [output.call(rows)];
   }
 
@@ -170,7 +170,7 @@ export class MultiHeadAttention extends Layer {
   /** 1 where a query sees a key, else 0; broadcasts to [N, heads, T, S]. */
   #visible(queries: number, keys: number, mask: tf.Tensor | undefined): tf.Tensor | undefined {
     const parts: tf.Tensor[] = [];
-    if (mask !== undefined) parts.push(tf.reshape(tf.cast(mask, 'float32'), [mask.shape[0] as number, 1, 1, keys]));
+    if (mask !== undefined) parts.push(tf.reshape(tf.cast(mask, 'float32'), [mask.shape[0], 1, 1, keys]));
     if (this.#isCausal && queries > 1) {
       const values = Float32Array.from({ length: queries * keys }, (_, i) =>
         i % keys <= Math.floor(i / keys) + keys - queries ? 1 : 0,

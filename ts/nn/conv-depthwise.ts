@@ -42,7 +42,7 @@ abstract class DepthwiseBase extends ConvolutionLayer {
       [stride, stride],
       pads,
     );
-    return tf.reshape(y, [x.shape[0] as number, ...sizes, y.shape[3] as number]);
+    return tf.reshape(y, [x.shape[0], ...sizes, y.shape[3]]);
   }
 
   protected depthwiseFlops(): number {

@@ -112,7 +112,7 @@ export class TiedDense extends UnaryLayer {
 
   protected override transform(x: tf.Tensor): tf.Tensor {
     const { table, tokens, units } = this.#embedding;
-    const flat = tf.matMul(tf.reshape(x, [-1, units]), table as tf.Tensor as tf.Tensor2D, false, true);
+    const flat = tf.matMul(tf.reshape(x, [-1, units]), table, false, true);
     return tf.reshape(flat, [...x.shape.slice(0, -1), tokens]);
   }
 
@@ -212,13 +212,13 @@ export class LearnedPositions extends Positions {
   }
 
   protected override createUnaryParameters(inputShape: Shape): void {
-    const [length, size] = inputShape as readonly number[] as [number, number];
+    const [length, size] = inputShape as [number, number];
     this.#table = this.addParameter('table', [this.#maxLength ?? length, size], this.#role.parameter);
   }
 
   protected override rows(first: number, length: number, size: number): tf.Tensor {
     const table = this.#table as tf.Variable;
-    this.#check(first + length, table.shape[0] as number);
+    this.#check(first + length, table.shape[0]);
     return tf.slice(table, [first, 0], [length, size]);
   }
 

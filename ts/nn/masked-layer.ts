@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { UnaryLayer, type CallOptions, type LayerDType } from './layer.js';
 import { formatBatchShape, type Shape } from './shape.js';
 
@@ -22,7 +22,7 @@ export abstract class MaskedLayer extends UnaryLayer {
   /** Checks [N, T, C]. @throws E_SHAPE */
   protected checkSequence(inputShape: Shape): [number, number] {
     if (inputShape.length !== 2) throw this.shapeError('wrong input shape', '[N, T, C]', formatBatchShape(inputShape));
-    return inputShape as readonly number[] as [number, number];
+    return inputShape as [number, number];
   }
 
   protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {

@@ -144,7 +144,7 @@ export class GroupNorm extends Norm {
 
   protected override transform(x: tf.Tensor): tf.Tensor {
     const channels = x.shape.at(-1) as number;
-    const grouped = tf.reshape(x, [x.shape[0] as number, -1, this.#groups, channels / this.#groups]);
+    const grouped = tf.reshape(x, [x.shape[0], -1, this.#groups, channels / this.#groups]);
     return this.finish(tf.reshape(this.standardize(grouped, [1, 3]), x.shape));
   }
 

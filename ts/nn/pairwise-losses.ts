@@ -5,7 +5,7 @@ import { meanSquaredError, type Loss } from './losses.js';
 
 /** Mean over the values of each row. */
 function rowMeans(values: tf.Tensor): tf.Tensor1D {
-  const rows = values.shape[0] as number;
+  const rows = values.shape[0];
   return tf.mean<tf.Tensor1D>(tf.reshape(values, [rows, values.size / Math.max(rows, 1)]), 1);
 }
 
@@ -52,7 +52,7 @@ export const cosineLoss: Loss = {
   ...valueLoss('cosine', (p) => p),
   rows: (predictions, targets) =>
     tf.tidy(() => {
-      const rows = predictions.shape[0] as number;
+      const rows = predictions.shape[0];
       const flat = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [rows, predictions.size / Math.max(rows, 1)]);
       const unit = (x: tf.Tensor): tf.Tensor => tf.mul(x, tf.rsqrt(tf.maximum(tf.sum(tf.square(x), 1, true), 1e-12)));
       return tf.sub<tf.Tensor1D>(1, tf.sum(tf.mul(unit(flat(predictions)), unit(flat(targets))), 1));

@@ -16,7 +16,7 @@ export interface CellWeights {
 export type Cell = (product: tf.Tensor, state: CellState, weights: CellWeights) => CellState;
 
 function gate(x: tf.Tensor, index: number, units: number, count = 1): tf.Tensor {
-  return tf.slice(x, [0, index * units], [x.shape[0] as number, count * units]);
+  return tf.slice(x, [0, index * units], [x.shape[0], count * units]);
 }
 
 /**

@@ -41,7 +41,7 @@ export class Reshape extends ConfiguredLayer {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    return tf.reshape(x, [x.shape[0] as number, ...this.outputShape]);
+    return tf.reshape(x, [x.shape[0], ...this.outputShape]);
   }
 }
 
@@ -58,7 +58,7 @@ export class Permute extends ConfiguredLayer {
   constructor(options: PermuteOptions) {
     checkLayerOptions('permute', options, ['axes']);
     const { axes } = options;
-    if (!Array.isArray(axes) || ![...axes].sort((a, b) => a - b).every((axis, i) => axis === i + 1))
+    if (!Array.isArray(axes) || ![...(axes as readonly number[])].sort((a, b) => a - b).every((axis, i) => axis === i + 1))
       throw new TensorkilnError('E_CONFIG', `[permute] wrong axes: expected each of 1 to rank once, got ${show(axes)}.`);
     super(options, { axes });
     this.#axes = axes;
@@ -190,7 +190,7 @@ abstract class Cropping extends Placed {
 
   protected override transform(x: tf.Tensor): tf.Tensor {
     const begin = [0, ...this.#margins.map(([before]) => before as number), 0];
-    return tf.slice(x, begin, [x.shape[0] as number, ...this.computeOutputShape(x.shape.slice(1))]);
+    return tf.slice(x, begin, [x.shape[0], ...this.computeOutputShape(x.shape.slice(1))]);
   }
 }
 

@@ -21,7 +21,7 @@ export function checkSizes(place: string, key: string, value: unknown, rank: num
       `[${place}] wrong ${key}: expected an integer >= ${min}${rank === 1 ? '' : ` or ${rank} of them`}, got ${show(value)}.`,
     );
   }
-  return sizes as number[];
+  return sizes;
 }
 
 /** Number of window positions along each axis; 0 or less where the window does not fit. */

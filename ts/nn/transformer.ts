@@ -180,7 +180,7 @@ export class TransformerDecoder extends TransformerBlock {
     const [x, context, mask] = inputs as [tf.Tensor, tf.Tensor, tf.Tensor | undefined];
     const [first, second, third] = this.#norms as [LayerNorm, LayerNorm, LayerNorm];
     // The cache belongs to the decoder's own sequence; the context is given whole at each call.
-    const { cache: _cache, ...crossOptions } = options;
+    const crossOptions: CallOptions = options.training === undefined ? {} : { training: options.training };
     const attended = this.residual(x, first, { branch: (y) => this.attention.apply([y], options)[0] as tf.Tensor, options });
     const cross: Branch = (y) =>
       this.#cross.apply(mask === undefined ? [y, context] : [y, context, mask], crossOptions)[0] as tf.Tensor;

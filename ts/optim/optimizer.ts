@@ -175,7 +175,7 @@ export abstract class Optimizer<Scalar extends string = string> {
         throw new TensorkilnError('E_CONFIG', `[${this.type}] wrong groups: it has no weight decay that a group could change.`);
       values.weightDecay = checkNumber(this.type, 'groups.weightDecay', weightDecay, { min: 0 });
     }
-    return values as Record<Scalar, number>;
+    return values;
   }
 
   /** Whether `bind` has been called. */

@@ -38,7 +38,7 @@ abstract class RuleOptimizer<Rule extends RuleName> extends Optimizer<RuleScalar
   ) {
     super(options);
     this.type = rule;
-    this.scalarNames = RULE_SCALARS[rule] as readonly RuleScalar<Rule>[];
+    this.scalarNames = RULE_SCALARS[rule];
     checkKeys(rule, options, [...this.scalarNames, ...OPTIMIZER_KEYS, ...(more.keys ?? [])]);
     const given = options as Readonly<Record<string, unknown>>;
     const entries = this.scalarNames.map((name) => [name, this.checkScalar(name, given[name] ?? more.defaults[name])]);
@@ -62,7 +62,7 @@ abstract class RuleOptimizer<Rule extends RuleName> extends Optimizer<RuleScalar
   protected override update(bound: BoundParameters<RuleScalar<Rule>>, gradients: readonly tf.Tensor[]): void {
     const flags = this.flags();
     ruleStep(this.type, {
-      scalars: bound.scalars as DeviceScalars<string>,
+      scalars: bound.scalars,
       counters: [...(this.isCounting ? [bound.step] : []), ...Object.values(bound.products)],
       parameters: bound.parameters,
       gradients,
