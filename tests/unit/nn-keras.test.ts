@@ -103,7 +103,8 @@ describe('meaning of layers', () => {
     layer.build(shape, { seed: 11 });
     const x = tf.tensor(randomValues(randomSource(3), 2 * productOf(shape), 2), [2, ...shape]);
     const stock = makeStock() as ReturnType<typeof keras.layers.dense>;
-    stock.build([2, ...shape]);
+    // Builds it: tfjs-layers' recurrent layers must not be built twice.
+    stock.apply(x);
     // Both list kernels, then biases, then statistics.
     stock.setWeights(layer.parameters().map(({ variable }) => variable));
     const expected = stock.apply(x) as tf.Tensor;
