@@ -44,7 +44,10 @@ export class FixedMove {
   }
 
   apply(targets: readonly tf.Variable[], sources: readonly tf.Tensor[]): void {
-    if (this.#scalars !== undefined) { moveTowards(targets, sources, this.#scalars); return; }
+    if (this.#scalars !== undefined) {
+      moveTowards(targets, sources, this.#scalars);
+      return;
+    }
     targets.forEach((target, i) =>
       tf.tidy(() => target.assign(tf.add(target, tf.mul(tf.sub(sources[i] as tf.Tensor, target), this.#weight)))),
     );
@@ -58,7 +61,10 @@ export class FixedMove {
 
 /** Replaces a variable's values inside a step: in place on our backend, so that recorded steps repeat it. */
 export function replaceVariable(variable: tf.Variable, source: tf.Tensor): void {
-  if (!(tf.backend() instanceof TensorkilnBackend)) { variable.assign(source); return; }
+  if (!(tf.backend() instanceof TensorkilnBackend)) {
+    variable.assign(source);
+    return;
+  }
   const backend = currentBackend();
   const one = tf.tidy(() => tf.ones([1]));
   try {
