@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, expect, it } from 'vitest';
 
-import { exportOnnx } from '../../ts/export/onnx.js';
+import { buildOnnx, exportOnnx } from '../../ts/export/onnx.js';
 import { ACTIVATIONS, Conv2D, Dense, Dropout, Flatten, layerTypes, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
 import { productOf, randomSource, randomValues } from '../support/describe-model.js';
 import { LAYER_CASES } from '../support/layer-cases.js';
@@ -31,14 +31,25 @@ it.each(LAYER_CASES)('$name gives the same outputs in onnxruntime', async ({ mak
   expect(await largestErrorOf(new Sequential({ layers: [make()] }), inputShape, 3)).toBeLessThan(TOLERANCE);
 });
 
-it('covers every registered layer type and activation', () => {
+it('covers every activation, and every layer type or refuses it by name', () => {
   const covered = new Set(
     LAYER_CASES.flatMap(({ make }) => {
       const layer = make();
       return [layer.type, layer.getConfig()['activation']];
     }),
   );
-  for (const name of [...layerTypes(), ...ACTIVATIONS]) expect(covered).toContain(name);
+  for (const name of ACTIVATIONS) expect(covered).toContain(name);
+  const others = layerTypes().filter((type) => !covered.has(type));
+  expect(others).toContain('lstm');
+  for (const type of others) {
+    const layer = { type, name: 'odd', config: {}, inputShape: [1], outputShape: [1], weights: {} };
+    expect(() => buildOnnx({ inputShape: [1], outputShape: [1], layers: [layer] })).toThrow(
+      expect.objectContaining({
+        code: 'E_EXPORT',
+        message: expect.stringMatching(new RegExp(`layer 'odd' \\(${type}\\): .*cannot be expressed`)) as string,
+      }) as Error,
+    );
+  }
 });
 
 it('carries a small convolutional network over', async () => {

@@ -107,6 +107,7 @@ function convolveAt(layer: LayerDescription): Visit {
 function activate(layer: LayerDescription, x: Float64Array): Float64Array {
   const name = (layer.config['activation'] ?? 'linear') as string;
   if (name === 'softmax') return softmax(x, layer.outputShape.at(-1)!);
+  if (name === 'log_softmax') return softmax(x, layer.outputShape.at(-1)!).map(Math.log);
   const alpha = layer.config['alpha'] as number | undefined;
   return x.map((value) => activateOne(name, value, alpha));
 }
@@ -133,6 +134,20 @@ function activateOne(name: string, x: number, alpha: number | undefined): number
       return Math.log1p(Math.exp(x));
     case 'gelu':
       return (x / 2) * (1 + erf(x / Math.SQRT2));
+    case 'gelu_tanh':
+      return (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+    case 'silu':
+      return x / (1 + Math.exp(-x));
+    case 'mish':
+      return x * Math.tanh(Math.log1p(Math.exp(x)));
+    case 'softsign':
+      return x / (1 + Math.abs(x));
+    case 'hard_sigmoid':
+      return Math.min(Math.max(x + 3, 0), 6) / 6;
+    case 'hard_swish':
+      return (x * Math.min(Math.max(x + 3, 0), 6)) / 6;
+    case 'exponential':
+      return Math.exp(x);
     default:
       throw new Error(`no reference for ${name}`);
   }

@@ -11,6 +11,9 @@ const SELU_SCALE = 1.0507009873554805;
 /** Slope of leaky_relu below zero where the layer names none: the default of tf.leakyRelu. */
 const LEAKY_RELU_ALPHA = 0.2;
 
+/** relu6(x + 3) / 6 as max(0, min(1, alpha x + beta)). */
+const HARD_SIGMOID = { alpha: { float: 1 / 6 }, beta: { float: 0.5 } };
+
 const ACTIVATIONS: Readonly<Record<string, ActivationWriter>> = {
   linear: (_graph, _node, input) => input.name,
   relu: plain('Relu'),
@@ -29,6 +32,20 @@ const ACTIVATIONS: Readonly<Record<string, ActivationWriter>> = {
   softmax: (graph, node, input) =>
     graph.addNode(node, 'Softmax', [input.name], { axis: { int: input.layout === 'nchw' ? 1 : -1 } }),
   gelu: writeGelu,
+  gelu_tanh: writeTanhGelu,
+  silu: (graph, node, input) =>
+    graph.addNode(node, 'Mul', [input.name, graph.addNode(`${node}/sigmoid`, 'Sigmoid', [input.name])]),
+  mish: (graph, node, input) => {
+    const softplus = graph.addNode(`${node}/softplus`, 'Softplus', [input.name]);
+    return graph.addNode(node, 'Mul', [input.name, graph.addNode(`${node}/tanh`, 'Tanh', [softplus])]);
+  },
+  softsign: plain('Softsign'),
+  hard_sigmoid: (graph, node, input) => graph.addNode(node, 'HardSigmoid', [input.name], HARD_SIGMOID),
+  hard_swish: (graph, node, input) =>
+    graph.addNode(node, 'Mul', [input.name, graph.addNode(`${node}/gate`, 'HardSigmoid', [input.name], HARD_SIGMOID)]),
+  log_softmax: (graph, node, input) =>
+    graph.addNode(node, 'LogSoftmax', [input.name], { axis: { int: input.layout === 'nchw' ? 1 : -1 } }),
+  exponential: plain('Exp'),
 };
 
 /** Names that `writeActivation` knows. */
@@ -36,6 +53,19 @@ export const ONNX_ACTIVATIONS: readonly string[] = Object.keys(ACTIVATIONS);
 
 function plain(opType: string): ActivationWriter {
   return (graph, node, input) => graph.addNode(node, opType, [input.name]);
+}
+
+/** x/2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))). */
+function writeTanhGelu(graph: OnnxGraphBuilder, node: string, input: GraphValue): string {
+  const square = graph.addNode(`${node}/square`, 'Mul', [input.name, input.name]);
+  const cube = graph.addNode(`${node}/cube`, 'Mul', [square, input.name]);
+  const small = graph.addNode(`${node}/small`, 'Mul', [cube, graph.addScalar(`${node}/factor`, 0.044715)]);
+  const sum = graph.addNode(`${node}/sum`, 'Add', [input.name, small]);
+  const scaled = graph.addNode(`${node}/scale`, 'Mul', [sum, graph.addScalar(`${node}/root`, Math.sqrt(2 / Math.PI))]);
+  const tanh = graph.addNode(`${node}/tanh`, 'Tanh', [scaled]);
+  const shifted = graph.addNode(`${node}/shift`, 'Add', [tanh, graph.addScalar(`${node}/one`, 1)]);
+  const half = graph.addNode(`${node}/half`, 'Mul', [input.name, graph.addScalar(`${node}/one_half`, 0.5)]);
+  return graph.addNode(node, 'Mul', [half, shifted]);
 }
 
 /** x/2 * (1 + erf(x / sqrt 2)); the operator Gelu itself came with opset 20. */

@@ -38,8 +38,12 @@ export class Activation extends UnaryLayer {
         : undefined;
   }
 
+  override isFlexible(axis: number, rank: number): boolean {
+    return !this.#activation.endsWith('softmax') || axis < rank - 1;
+  }
+
   override computeOutputShape(inputShape: Shape): Shape {
-    if (this.#activation === 'softmax' && inputShape.length === 0)
+    if (this.#activation.endsWith('softmax') && inputShape.length === 0)
       throw this.shapeError('wrong input shape', '[N, ..., C]', '[N]');
     return inputShape;
   }

@@ -14,6 +14,14 @@ export const ACTIVATIONS = [
   'softmax',
   'softplus',
   'gelu',
+  'gelu_tanh',
+  'silu',
+  'mish',
+  'softsign',
+  'hard_sigmoid',
+  'hard_swish',
+  'log_softmax',
+  'exponential',
 ] as const;
 export type ActivationName = (typeof ACTIVATIONS)[number];
 
@@ -29,6 +37,10 @@ export const DEFAULT_LEAKY_RELU_ALPHA = 0.2;
  * - leaky_relu: x > 0 ? x : alpha * x
  * - softmax: exp(x_i) / sum_j exp(x_j) over the last axis
  * - gelu: x * Phi(x) = x / 2 * (1 + erf(x / sqrt(2))) (Hendrycks, Gimpel 2016), not the tanh approximation
+ * - gelu_tanh: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (Hendrycks, Gimpel 2016)
+ * - silu: x * sigmoid(x) (Elfwing et al. 2017); mish: x * tanh(softplus(x)) (Misra 2019); softsign: x / (1 + |x|)
+ * - hard_sigmoid: relu6(x + 3) / 6; hard_swish: x * hard_sigmoid(x) (Howard et al. 2019); exponential: exp(x)
+ * - log_softmax: x - log(sum_j exp(x_j)) over the last axis
  *
  * @param name     activation
  * @param x        [...] float32; rank >= 1 for softmax
@@ -59,5 +71,24 @@ export function activate(name: ActivationName, x: tf.Tensor, alpha = DEFAULT_LEA
       return tf.softplus(x);
     case 'gelu':
       return tf.tidy(() => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)));
+    case 'gelu_tanh':
+      return tf.tidy(() => {
+        const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI));
+        return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
+      });
+    case 'silu':
+      return tf.tidy(() => tf.mul(x, tf.sigmoid(x)));
+    case 'mish':
+      return tf.tidy(() => tf.mul(x, tf.tanh(tf.softplus(x))));
+    case 'softsign':
+      return tf.tidy(() => tf.div(x, tf.add(tf.abs(x), 1)));
+    case 'hard_sigmoid':
+      return tf.tidy(() => tf.div(tf.relu6(tf.add(x, 3)), 6));
+    case 'hard_swish':
+      return tf.tidy(() => tf.mul(x, tf.div(tf.relu6(tf.add(x, 3)), 6)));
+    case 'log_softmax':
+      return tf.logSoftmax(x);
+    case 'exponential':
+      return tf.exp(x);
   }
 }

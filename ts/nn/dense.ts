@@ -1,23 +1,21 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkOneOf } from '../arguments.js';
+import { checkInteger, checkOneOf } from '../arguments.js';
 import { activate, ACTIVATIONS, type ActivationName } from './activations.js';
-import { INITIALIZERS, type InitializerName } from './initializers.js';
 import { checkLayerOptions, UnaryLayer, type LayerOptions } from './layer.js';
+import { readBias, readRole, roleKeys, type ParameterOptions, type RoleOptions } from './parameter-options.js';
 import { registerLayer } from './registry.js';
-import type { Shape } from './shape.js';
+import { sizeOfShape, type Shape } from './shape.js';
 
-export interface DenseOptions extends LayerOptions {
-  /** Size of the output, >= 1. */
-  readonly units: number;
-  /** Default 'linear'. */
-  readonly activation?: ActivationName;
-  /** Whether a bias is added. Default true. */
-  readonly useBias?: boolean;
-  /** Default 'glorot_uniform'. */
-  readonly kernelInitializer?: InitializerName;
-  /** Default 'zeros'. */
-  readonly biasInitializer?: InitializerName;
-}
+/** Initialisers: kernel 'glorot_uniform', bias 'zeros'. */
+export type DenseOptions = LayerOptions &
+  RoleOptions<'kernel' | 'bias'> & {
+    /** Size of the output, >= 1. */
+    readonly units: number;
+    /** Default 'linear'. */
+    readonly activation?: ActivationName;
+    /** Whether a bias is added. Default true. */
+    readonly useBias?: boolean;
+  };
 
 /**
  * Fully connected layer over the last axis: y = activation(x kernel + bias).
@@ -30,25 +28,26 @@ export class Dense extends UnaryLayer {
   readonly type = 'dense';
   readonly #units: number;
   readonly #activation: ActivationName;
-  readonly #useBias: boolean;
-  readonly #kernelInitializer: InitializerName;
-  readonly #biasInitializer: InitializerName;
+  readonly #kernelOptions: ParameterOptions;
+  readonly #biasOptions: ParameterOptions | undefined;
+  readonly #roles: Readonly<Record<string, unknown>>;
   #kernel: tf.Variable | undefined;
   #bias: tf.Variable | undefined;
 
   constructor(options: DenseOptions) {
-    checkLayerOptions('dense', options, ['units', 'activation', 'useBias', 'kernelInitializer', 'biasInitializer']);
+    checkLayerOptions('dense', options, ['units', 'activation', 'useBias', ...roleKeys('kernel', 'bias')]);
     super(options);
     this.#units = checkInteger('dense', 'units', options.units, { min: 1 });
     this.#activation = checkOneOf('dense', 'activation', options.activation ?? 'linear', ACTIVATIONS);
-    this.#useBias = checkBoolean('dense', 'useBias', options.useBias ?? true);
-    this.#kernelInitializer = checkOneOf(
-      'dense',
-      'kernelInitializer',
-      options.kernelInitializer ?? 'glorot_uniform',
-      INITIALIZERS,
-    );
-    this.#biasInitializer = checkOneOf('dense', 'biasInitializer', options.biasInitializer ?? 'zeros', INITIALIZERS);
+    const kernel = readRole('dense', options, 'kernel', 'glorot_uniform');
+    const bias = readBias('dense', options);
+    this.#kernelOptions = kernel.parameter;
+    this.#biasOptions = bias.parameter;
+    this.#roles = { ...kernel.config, ...bias.config };
+  }
+
+  override isFlexible(axis: number, rank: number): boolean {
+    return axis < rank - 1;
   }
 
   override computeOutputShape(inputShape: Shape): Shape {
@@ -57,8 +56,8 @@ export class Dense extends UnaryLayer {
   }
 
   protected override createUnaryParameters(inputShape: Shape): void {
-    this.#kernel = this.addParameter('kernel', [inputShape.at(-1) as number, this.#units], this.#kernelInitializer);
-    this.#bias = this.#useBias ? this.addParameter('bias', [this.#units], this.#biasInitializer) : undefined;
+    this.#kernel = this.addParameter('kernel', [inputShape.at(-1) as number, this.#units], this.#kernelOptions);
+    this.#bias = this.#biasOptions === undefined ? undefined : this.addParameter('bias', [this.#units], this.#biasOptions);
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
@@ -69,14 +68,12 @@ export class Dense extends UnaryLayer {
     return x.rank === 2 ? flat : tf.reshape(flat, [...x.shape.slice(0, -1), this.#units]);
   }
 
+  protected override ownFlops(): number {
+    return 2 * (this.inputShape.at(-1) as number) * sizeOfShape(this.outputShape);
+  }
+
   override getConfig(): Readonly<Record<string, unknown>> {
-    return {
-      units: this.#units,
-      activation: this.#activation,
-      useBias: this.#useBias,
-      kernelInitializer: this.#kernelInitializer,
-      biasInitializer: this.#biasInitializer,
-    };
+    return { units: this.#units, activation: this.#activation, ...this.#roles };
   }
 }
 

@@ -31,6 +31,10 @@ export class Dropout extends UnaryLayer {
     this.#rate = checkNumber('dropout', 'rate', options.rate, { min: 0, below: 1 });
   }
 
+  override isFlexible(): boolean {
+    return true;
+  }
+
   override computeOutputShape(inputShape: Shape): Shape {
     return inputShape;
   }

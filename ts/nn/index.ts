@@ -2,18 +2,42 @@
 export { Activation, type ActivationOptions } from './activation.js';
 export { activate, ACTIVATIONS, type ActivationName } from './activations.js';
 export { Conv2D, type Conv2DOptions } from './conv2d.js';
+export * from './attention.js';
+export { Conv1D, Conv3D, type ConvOptions } from './conv.js';
+export * from './conv-depthwise.js';
+export * from './conv-transposed.js';
+export * from './embedding.js';
+export { connect, Graph, GraphNode, input, type GraphOptions } from './graph.js';
+export { KeyValueCache } from './key-value-cache.js';
+export * from './merge.js';
+export * from './noise.js';
+export * from './normalization.js';
+export type { Constraint, ParameterOptions, Regularizer } from './parameter-options.js';
+export * from './pairwise-losses.js';
+export * from './pooling.js';
+export * from './recurrent.js';
+export * from './reshaping.js';
+export * from './transformer.js';
 export { Dense, type DenseOptions } from './dense.js';
 export type { LayerDescription, ModelDescription, WeightDescription } from './description.js';
 export { Dropout, type DropoutOptions } from './dropout.js';
 export { Flatten } from './flatten.js';
-export { INITIALIZERS, initialValues, type InitializerName } from './initializers.js';
+export {
+  INITIALIZERS,
+  initialValues,
+  type Initializer,
+  type InitializerName,
+  type InitializerSettings,
+} from './initializers.js';
 export {
   Layer,
   UnaryLayer,
   type BuildOptions,
   type CallOptions,
+  type LayerDType,
   type LayerJSON,
   type LayerOptions,
+  type LoadReport,
   type Parameter,
 } from './layer.js';
 export { crossEntropy, focalLoss, meanSquaredError, type Loss } from './losses.js';

@@ -1,18 +1,23 @@
 /** The base of every layer: building, checked calls, named parameters, configuration, disposal. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkInteger, checkKeys, show } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, show } from '../arguments.js';
+import { replaceVariable } from '../backend/custom/move-towards.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
 import type { LayerDescription, WeightDescription } from './description.js';
 import { checkHome } from './home.js';
+import type { KeyValueCache } from './key-value-cache.js';
 import { initialValues, type InitializerName } from './initializers.js';
-import { checkShape, formatBatchShape, isSameShape, type Shape } from './shape.js';
+import { constrained, penaltyOf, type ParameterOptions } from './parameter-options.js';
+import { checkShape, formatBatchShape, formatShape, isSameShape, type Shape } from './shape.js';
 
 /** Options every layer takes. */
 export interface LayerOptions {
   /** Part of the parameters' paths; without one the container names the layer after its type. No slash. */
   readonly name?: string;
+  /** Whether training changes the layer's parameters, those of layers inside it included. Default true. */
+  readonly trainable?: boolean;
 }
 
 export interface BuildOptions {
@@ -25,6 +30,8 @@ export interface BuildOptions {
 export interface CallOptions {
   /** Whether the call is part of training: dropout drops only then. Default false. */
   readonly training?: boolean;
+  /** Keys and values of earlier calls: the inputs continue the sequence the cache holds. Not while training. */
+  readonly cache?: KeyValueCache;
 }
 
 /** A tensor a layer owns. `name` is unique in the model: the layer's path and the parameter's own name. */
@@ -35,11 +42,41 @@ export interface Parameter {
   readonly trainable: boolean;
 }
 
+/** dtypes inputs of layers may have. */
+export type LayerDType = 'float32' | 'int32' | 'bool';
+
 /** A layer as JSON: registered type, name and constructor options. */
 export interface LayerJSON {
   readonly type: string;
   readonly name: string;
   readonly config: Readonly<Record<string, unknown>>;
+  /** Present when the layer is frozen. */
+  readonly trainable?: false;
+}
+
+/** A parameter with what it was made with. */
+interface OwnParameter extends Parameter {
+  readonly options: ParameterOptions;
+}
+
+/** What loading weights by name found. */
+export interface LoadReport {
+  readonly loaded: readonly string[];
+  /** Parameters of the layer that were not given. */
+  readonly missing: readonly string[];
+  /** Given names that are no parameter of the layer. */
+  readonly extra: readonly string[];
+  readonly misshaped: readonly {
+    readonly name: string;
+    readonly expected: readonly number[];
+    readonly found: readonly number[];
+  }[];
+}
+
+/** Names for a message; a long list is cut. */
+function listNames(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  return names.length > 20 ? `${names.slice(0, 20).join(', ')} and ${names.length - 20} more` : names.join(', ');
 }
 
 /** Names taken by living variables may not repeat in tfjs-core, but two models may have equal paths. */
@@ -65,14 +102,15 @@ export abstract class Layer {
   abstract readonly type: string;
 
   #name: string | undefined;
-  readonly #own = new Map<string, Parameter>();
+  readonly #own = new Map<string, OwnParameter>();
   readonly #randomStates = new Map<string, RandomState>();
   readonly #sublayers: Layer[] = [];
   #path: string | undefined;
   #seed = 0;
   #inputShapes: readonly Shape[] | undefined;
   #outputShapes: readonly Shape[] | undefined;
-  #hasParent = false;
+  #parent: Layer | undefined;
+  #trainable: boolean;
   #isDisposed = false;
 
   constructor(options: LayerOptions = {}) {
@@ -81,6 +119,7 @@ export abstract class Layer {
       throw new TensorkilnError('E_CONFIG', `[layer] wrong name: expected a non-empty text without '/', got ${show(name)}.`);
     }
     this.#name = name;
+    this.#trainable = checkBoolean('layer', 'trainable', options.trainable ?? true);
   }
 
   /** Shapes of the outputs for checked shapes of the inputs; throws E_SHAPE (see `shapeError`) when they do not fit. */
@@ -125,13 +164,38 @@ export abstract class Layer {
   }
 
   /** dtype the layer's inputs must have. */
-  get inputDType(): 'float32' | 'int32' {
+  get inputDType(): LayerDType {
     return 'float32';
+  }
+
+  /** dtype of one of several inputs; `inputDType` unless the layer says otherwise. */
+  inputDTypeAt(_index: number): LayerDType {
+    return this.inputDType;
+  }
+
+  /**
+   * Whether inputs may have another size along an axis than the one the layer was built for, because no parameter depends on
+   * it: sequences of another length. Default: never.
+   *
+   * @param _axis  axis of the input's shape, without the batch dimension
+   * @param _rank  length of that shape
+   */
+  isFlexible(_axis: number, _rank: number): boolean {
+    return false;
   }
 
   /** Shapes of the outputs for shapes of the inputs, without building. @throws E_SHAPE when they do not fit */
   inferOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
     return this.computeOutputShapes(inputShapes.map((shape) => checkShape(this.place, shape)));
+  }
+
+  /** Whether training changes the parameters of this layer; setting it freezes or thaws them, sublayers included. */
+  get trainable(): boolean {
+    return this.#trainable;
+  }
+
+  set trainable(value: boolean) {
+    this.#trainable = checkBoolean(this.place, 'trainable', value);
   }
 
   /**
@@ -187,14 +251,17 @@ export abstract class Layer {
     inputs.forEach((input, index) => {
       checkHome(this.place, 'the input', input);
       const shape = shapes[index] as Shape;
-      if (input.rank !== shape.length + 1 || !isSameShape(input.shape.slice(1), shape)) {
-        throw this.shapeError('wrong input shape', formatBatchShape(shape), `[${input.shape.join(', ')}]`);
+      const row = input.shape.slice(1);
+      if (
+        input.rank !== shape.length + 1 ||
+        !row.every((dim, axis) => dim === shape[axis] || (dim > 0 && this.isFlexible(axis, shape.length)))
+      ) {
+        throw this.shapeError('wrong input shape', formatBatchShape(shape), formatShape(input.shape));
       }
-      if (input.dtype !== this.inputDType) {
-        throw new TensorkilnError(
-          'E_DTYPE',
-          `[${this.place}] wrong input dtype: expected ${this.inputDType}, got ${input.dtype}.`,
-        );
+      if (input.shape[0] === 0) throw this.shapeError('the batch is empty', 'at least one row', formatShape(input.shape));
+      const dtype = this.inputDTypeAt(index);
+      if (input.dtype !== dtype) {
+        throw new TensorkilnError('E_DTYPE', `[${this.place}] wrong input dtype: expected ${dtype}, got ${input.dtype}.`);
       }
     });
     return tf.tidy(() => this.forward(inputs, options) as tf.Tensor[]);
@@ -202,7 +269,41 @@ export abstract class Layer {
 
   /** Own parameters, then those of the sublayers in order. */
   parameters(): readonly Parameter[] {
-    return [...this.#own.values(), ...this.#sublayers.flatMap((layer) => layer.parameters())];
+    const all = [...this.#own.values(), ...this.#sublayers.flatMap((layer) => layer.parameters())];
+    return this.#trainable ? all : all.map((parameter) => ({ ...parameter, trainable: false }));
+  }
+
+  /** Penalties of the trainable parameters that have a regularizer, differentiable scalars to be added to the loss. */
+  penalties(): readonly tf.Scalar[] {
+    if (!this.#trainable) return [];
+    const own = [...this.#own.values()].flatMap(({ options: { regularizer }, variable, trainable }) =>
+      trainable && regularizer !== undefined ? [penaltyOf(regularizer, variable)] : [],
+    );
+    return [...own, ...this.#sublayers.flatMap((layer) => layer.penalties())];
+  }
+
+  /** Brings the trainable parameters that have a constraint back to it, in place; to be called after each optimizer step. */
+  applyConstraints(): void {
+    if (!this.#trainable) return;
+    for (const { options, variable, trainable } of this.#own.values()) {
+      const { constraint } = options;
+      if (trainable && constraint !== undefined) tf.tidy(() => replaceVariable(variable, constrained(constraint, variable)));
+    }
+    for (const layer of this.#sublayers) layer.applyConstraints();
+  }
+
+  /**
+   * Floating-point operations of matrix products and convolutions for one row, two per multiply-add; elementwise work, which
+   * is small beside them, is not counted. @throws E_USAGE before `build`
+   */
+  countFlops(): number {
+    this.#checkBuilt();
+    return this.ownFlops() + this.#sublayers.reduce((sum, layer) => sum + layer.countFlops(), 0);
+  }
+
+  /** The part of countFlops that sublayers do not count. */
+  protected ownFlops(): number {
+    return 0;
   }
 
   /** Trainable variables by name, as optimizers take them. */
@@ -270,8 +371,45 @@ export abstract class Layer {
     for (const { name, variable } of parameters) overwriteVariable(variable, (weights[name] as WeightDescription).data);
   }
 
+  /**
+   * Replaces the parameters that are found by name and shape, and tells which were not: for weights of another model, such as
+   * a trained one under a new head.
+   *
+   * @param weights  float32 data and shape by parameter name
+   * @param options  `strict`: throw when anything is missing, extra or of another shape; default false
+   * @throws E_DATA with `strict`, listing all differences, or when nothing fits. Nothing is changed then.
+   */
+  loadWeights(weights: Readonly<Record<string, WeightDescription>>, options: { readonly strict?: boolean } = {}): LoadReport {
+    this.#checkBuilt();
+    const parameters = this.parameters();
+    const known = new Set(parameters.map(({ name }) => name));
+    const missing = [...known].filter((name) => !(name in weights));
+    const extra = Object.keys(weights).filter((name) => !known.has(name));
+    const found = parameters.filter(({ name }) => name in weights);
+    const misshaped = found.flatMap(({ name, variable }) => {
+      const { shape, data } = weights[name] as WeightDescription;
+      const fits = isSameShape(shape, variable.shape) && data.length === variable.size;
+      return fits ? [] : [{ name, expected: [...variable.shape], found: [...shape] }];
+    });
+    const refused = new Set(misshaped.map(({ name }) => name));
+    const fitting = found.filter(({ name }) => !refused.has(name));
+    const isComplete = missing.length + extra.length + misshaped.length === 0;
+    if (fitting.length === 0 || (options.strict === true && !isComplete)) {
+      const shapes = misshaped.map(
+        (one) => `'${one.name}' expected ${formatShape(one.expected)} found ${formatShape(one.found)}`,
+      );
+      throw new TensorkilnError(
+        'E_DATA',
+        `[${this.place}] weights do not fit: missing ${listNames(missing)}; extra ${listNames(extra)}; of another shape ${listNames(shapes)}.`,
+      );
+    }
+    for (const { name, variable } of fitting) overwriteVariable(variable, (weights[name] as WeightDescription).data);
+    return { loaded: fitting.map(({ name }) => name), missing, extra, misshaped };
+  }
+
   toJSON(): LayerJSON {
-    return { type: this.type, name: this.name, config: this.getConfig() };
+    const json = { type: this.type, name: this.name, config: this.getConfig() };
+    return this.#trainable ? json : { ...json, trainable: false };
   }
 
   /**
@@ -324,16 +462,17 @@ export abstract class Layer {
   protected addParameter(
     name: string,
     shape: Shape,
-    initializer: InitializerName,
+    how: InitializerName | ParameterOptions,
     options: { trainable?: boolean } = {},
   ): tf.Variable {
     const path = `${this.path}/${name}`;
     const trainable = options.trainable ?? true;
+    const made = typeof how === 'string' ? { initializer: how } : how;
     const variable = tf.tidy(() => {
-      const values = initialValues(initializer, shape, { seed: this.#seed, stream: path });
+      const values = initialValues(made.initializer, shape, { seed: this.#seed, stream: path });
       return tf.variable(tf.tensor(values, [...shape], 'float32'), trainable, freeVariableName(path));
     });
-    this.#own.set(name, { name: path, variable, trainable });
+    this.#own.set(name, { name: path, variable, trainable, options: made });
     return variable;
   }
 
@@ -350,11 +489,22 @@ export abstract class Layer {
    * @throws E_USAGE when the layer already belongs to a container
    */
   protected addSublayer(layer: Layer, name: string): void {
-    if (layer.#hasParent)
+    if (layer.#parent !== undefined)
       throw new TensorkilnError('E_USAGE', `[${this.place}] layer '${name}' is already part of a model: make a new layer.`);
-    layer.#hasParent = true;
+    layer.#parent = this;
     layer.#name = name;
     this.#sublayers.push(layer);
+  }
+
+  /** A layer of the same container, by name, for tied weights. @throws E_CONFIG when there is none */
+  protected sibling(name: string): Layer {
+    const others = this.#parent?.sublayers ?? [];
+    const found = others.find((layer) => layer.name === name && layer !== this);
+    if (found !== undefined) return found;
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${this.place}] no layer '${name}' beside it: expected one of ${listNames(others.map((layer) => layer.name))}.`,
+    );
   }
 
   /** Gives the sublayers their paths, so that errors name them in full; to be called before they compute shapes. */
@@ -441,7 +591,7 @@ export abstract class UnaryLayer extends Layer {
   }
 }
 
-/** Checks a layer's options object: no keys besides `name` and `keys`. @throws E_CONFIG */
+/** Checks a layer's options object: no keys besides `name`, `trainable` and `keys`. @throws E_CONFIG */
 export function checkLayerOptions(type: string, options: unknown, keys: readonly string[]): void {
-  checkKeys(type, options, ['name', ...keys]);
+  checkKeys(type, options, ['name', 'trainable', ...keys]);
 }

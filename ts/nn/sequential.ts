@@ -7,6 +7,7 @@ import {
   UnaryLayer,
   type BuildOptions,
   type CallOptions,
+  type LayerDType,
   type LayerJSON,
   type LayerOptions,
 } from './layer.js';
@@ -67,6 +68,14 @@ export class Sequential extends UnaryLayer {
 
   get layers(): readonly UnaryLayer[] {
     return this.#layers;
+  }
+
+  override get inputDType(): LayerDType {
+    return (this.#layers[0] as UnaryLayer).inputDType;
+  }
+
+  override isFlexible(axis: number, rank: number): boolean {
+    return (this.#layers[0] as UnaryLayer).isFlexible(axis, rank);
   }
 
   override build(inputShape: Shape, options: BuildOptions = {}): void {

@@ -15,6 +15,11 @@ export function formatBatchShape(shape: Shape): string {
   return `[${['N', ...shape].join(', ')}]`;
 }
 
+/** `[3, 4]`: a full shape as errors print it. */
+export function formatShape(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
+}
+
 export function isSameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 }

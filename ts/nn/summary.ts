@@ -2,7 +2,7 @@
 import type { Layer, UnaryLayer } from './layer.js';
 import { formatBatchShape } from './shape.js';
 
-const HEADINGS = ['Layer', 'Type', 'Output shape', 'Parameters'] as const;
+const HEADINGS = ['Layer', 'Type', 'Output shape', 'Parameters', 'FLOPs'] as const;
 const GAP = '  ';
 
 function rowsOf(layer: Layer): string[][] {
@@ -11,12 +11,13 @@ function rowsOf(layer: Layer): string[][] {
     layer.type,
     layer.outputShapes.map(formatBatchShape).join(', '),
     layer.countParameters().total.toLocaleString('en-US'),
+    layer.countFlops().toLocaleString('en-US'),
   ];
   if (layer.sublayers.length === 0) return [row];
   return layer.sublayers.flatMap(rowsOf);
 }
 
-/** Layers in order with path, type, output shape and number of parameters, then the totals. No trailing line break. */
+/** Layers in order with path, type, output shape and number of parameters, FLOPs per row, then the totals. No trailing line break. */
 export function renderSummary(model: UnaryLayer): string {
   const rows = rowsOf(model);
   const widths = HEADINGS.map((heading, column) =>
@@ -25,18 +26,19 @@ export function renderSummary(model: UnaryLayer): string {
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, column) =>
-        column === cells.length - 1 ? cell.padStart(widths[column] as number) : cell.padEnd(widths[column] as number),
+        column >= cells.length - 2 ? cell.padStart(widths[column] as number) : cell.padEnd(widths[column] as number),
       )
       .join(GAP);
   const rule = '-'.repeat(line(HEADINGS).length);
   const { total, trainable } = model.countParameters();
   return [
-    `Input ${formatBatchShape(model.inputShape)}`,
+    `Input ${model.inputShapes.map(formatBatchShape).join(', ')}`,
     rule,
     line(HEADINGS),
     rule,
     ...rows.map(line),
     rule,
     `Parameters: ${total.toLocaleString('en-US')} (trainable ${trainable.toLocaleString('en-US')})`,
+    `FLOPs per row: ${model.countFlops().toLocaleString('en-US')} (matrix products and convolutions)`,
   ].join('\n');
 }

@@ -2,9 +2,9 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { checkKeys, checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { ADAM_SCALARS, adamStep, type AdamScalar } from '../backend/custom/optimizer-steps.js';
-import { Optimizer, type BoundParameters } from './optimizer.js';
+import { Optimizer, OPTIMIZER_KEYS, type BoundParameters, type OptimizerOptions } from './optimizer.js';
 
-export interface AdamOptions {
+export interface AdamOptions extends OptimizerOptions {
   /** Step size, >= 0; default 0.001. */
   readonly learningRate?: number;
   /** Decay of the mean of gradients, in [0, 1); default 0.9. */
@@ -26,9 +26,9 @@ abstract class AdamFamily extends Optimizer<AdamScalar> {
   readonly type: string;
 
   constructor(type: string, options: AdamOptions, defaultWeightDecay: number) {
-    super();
+    super(options);
     this.type = type;
-    checkKeys(type, options, ADAM_SCALARS);
+    checkKeys(type, options, [...ADAM_SCALARS, ...OPTIMIZER_KEYS]);
     const defaults: Record<AdamScalar, number> = {
       learningRate: 1e-3,
       beta1: 0.9,
@@ -56,9 +56,12 @@ abstract class AdamFamily extends Optimizer<AdamScalar> {
     }
   }
 
-  protected override update({ parameters, slots, step }: BoundParameters, gradients: readonly tf.Tensor[]): void {
+  protected override update(
+    { parameters, slots, step, scalars }: BoundParameters<AdamScalar>,
+    gradients: readonly tf.Tensor[],
+  ): void {
     const { means, squares } = slots as { means: readonly tf.Variable[]; squares: readonly tf.Variable[] };
-    adamStep({ scalars: this.scalars, step, parameters, gradients, means, squares, decoupled: this.isDecoupled });
+    adamStep({ scalars, step, parameters, gradients, means, squares, decoupled: this.isDecoupled });
   }
 }
 

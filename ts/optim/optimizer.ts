@@ -1,9 +1,11 @@
 /** The base of every optimizer: binding to parameters, state per parameter, hyper-parameters on the device. */
 import * as tf from '@tensorflow/tfjs-core';
-import { show } from '../arguments.js';
-import type { DeviceScalars } from '../backend/custom/device-scalars.js';
+import { checkNumber, show } from '../arguments.js';
+import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
+import { checkClipping, clipGradients, type Clipping } from './clipping.js';
+import { checkGroups, groupOf, type ParameterGroup } from './parameter-groups.js';
 
 /** One tensor of an optimizer's state. */
 export interface SlotData {
@@ -19,18 +21,35 @@ export interface OptimizerState {
   readonly step: number;
   /** By slot (`means`, `squares`, `velocities`), then by parameter name. */
   readonly slots: Readonly<Record<string, Readonly<Record<string, SlotData>>>>;
+  /** What is kept for all parameters together besides the step count; absent for rules that keep nothing. */
+  readonly products?: Readonly<Record<string, number>>;
 }
+
+/** Options every optimizer takes. */
+export interface OptimizerOptions {
+  /** Parameters with a rate or a decay of their own; the first group that matches counts. Default: none. */
+  readonly groups?: readonly ParameterGroup[];
+  /** What gradients are limited to before each step. Default: nothing. */
+  readonly clip?: Clipping;
+}
+
+/** The keys of OptimizerOptions. */
+export const OPTIMIZER_KEYS = ['groups', 'clip'] as const;
 
 /** Variables an optimizer changes, by the names gradients come under. */
 export type NamedVariables = Readonly<Record<string, tf.Variable>>;
 export type NamedGradients = Readonly<Record<string, tf.Tensor>>;
 
-interface Bound {
+interface Bound<Scalar extends string> {
   readonly names: readonly string[];
   readonly parameters: readonly tf.Variable[];
   readonly slots: Readonly<Record<string, readonly tf.Variable[]>>;
   /** int32 [1], on the device so that replays count on. */
   readonly step: tf.Variable;
+  /** float32 [1] each. */
+  readonly products: Readonly<Record<string, tf.Variable>>;
+  /** The hyper-parameters of these parameters. */
+  readonly scalars: DeviceScalars<Scalar>;
 }
 
 /**
@@ -47,14 +66,35 @@ export abstract class Optimizer<Scalar extends string = string> {
   protected abstract readonly slotNames: readonly string[];
   protected abstract readonly scalarNames: readonly Scalar[];
   protected abstract readonly scalars: DeviceScalars<Scalar>;
-  #bound: Bound | undefined;
+  /** Values kept for all parameters together, with what they begin with. */
+  protected readonly productStarts: Readonly<Record<string, number>> = {};
+  readonly #groups: readonly ParameterGroup[];
+  readonly #clip: Clipping | undefined;
+  /** One part per group of parameters that share their hyper-parameters. */
+  #parts: readonly Bound<Scalar>[] | undefined;
+  #variables: { readonly names: readonly string[]; readonly parameters: readonly tf.Variable[] } | undefined;
   #isDisposed = false;
+
+  constructor(options: OptimizerOptions = {}) {
+    this.#groups = checkGroups('optimizer', options.groups ?? []);
+    this.#clip = options.clip === undefined ? undefined : checkClipping('optimizer', options.clip);
+  }
 
   /** Throws E_CONFIG when a hyper-parameter is out of its range. */
   protected abstract checkScalar(name: Scalar, value: unknown): number;
 
-  /** Enqueues the update. */
-  protected abstract update(bound: Bound, gradients: readonly tf.Tensor[]): void;
+  /** Called after hyper-parameters have changed; for rules that keep copies of them. */
+  protected scalarsChanged(): void {
+    // Most rules keep none.
+  }
+
+  /** What a slot's values begin with. */
+  protected slotStart(_slot: string): number {
+    return 0;
+  }
+
+  /** Enqueues the update of one group. */
+  protected abstract update(bound: Bound<Scalar>, gradients: readonly tf.Tensor[]): void;
 
   /**
    * Creates the state for these parameters, all zeros. Binding the same variables again changes nothing.
@@ -66,8 +106,8 @@ export abstract class Optimizer<Scalar extends string = string> {
     this.#checkAlive();
     const names = Object.keys(variables);
     const parameters = Object.values(variables);
-    if (this.#bound !== undefined) {
-      const { names: oldNames, parameters: old } = this.#bound;
+    if (this.#variables !== undefined) {
+      const { names: oldNames, parameters: old } = this.#variables;
       if (
         old.length === parameters.length &&
         old.every((variable, i) => variable === parameters[i] && oldNames[i] === names[i])
@@ -85,19 +125,62 @@ export abstract class Optimizer<Scalar extends string = string> {
       if (dtype !== 'float32')
         throw new TensorkilnError('E_DTYPE', `[${this.type}] wrong dtype of '${name}': expected float32, got ${dtype}.`);
     });
-    this.#bound = tf.tidy(() => ({
-      names,
-      parameters,
-      slots: Object.fromEntries(
-        this.slotNames.map((slot) => [slot, parameters.map(({ shape }) => tf.variable(tf.zeros(shape), false))]),
-      ),
-      step: tf.variable(tf.zeros([1], 'int32'), false),
-    }));
+    this.#parts = this.#split(names).map(({ group, members }) => this.#makePart(group, members, variables));
+    this.#variables = { names, parameters };
+  }
+
+  /** Members of each group that has any; the parameters of no group come first. */
+  #split(names: readonly string[]): { group: ParameterGroup | undefined; members: readonly string[] }[] {
+    const numbers = names.map((name) => groupOf(this.#groups, name));
+    const unused = this.#groups.findIndex((_, index) => !numbers.includes(index));
+    if (unused >= 0) {
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[${this.type}] wrong groups[${unused}]: expected a group of some parameters, but no name left by the groups before it matches.`,
+      );
+    }
+    return [-1, ...this.#groups.keys()].flatMap((index) => {
+      const members = names.filter((_, i) => numbers[i] === index);
+      return members.length === 0 ? [] : [{ group: this.#groups[index], members }];
+    });
+  }
+
+  #makePart(group: ParameterGroup | undefined, names: readonly string[], variables: NamedVariables): Bound<Scalar> {
+    const parameters = names.map((name) => variables[name] as tf.Variable);
+    const start = (shape: readonly number[], value: number): tf.Variable =>
+      tf.variable(value === 0 ? tf.zeros([...shape]) : tf.fill([...shape], value), false);
+    // In a tidy for the initial values; variables outlive it.
+    let part: Bound<Scalar> | undefined;
+    tf.tidy(() => {
+      part = {
+        names,
+        parameters,
+        scalars: group === undefined ? this.scalars : new DeviceScalars(this.scalarNames, this.#scalarsOf(group)),
+        slots: Object.fromEntries(
+          this.slotNames.map((slot) => [slot, parameters.map(({ shape }) => start(shape, this.slotStart(slot)))]),
+        ),
+        products: Object.fromEntries(Object.entries(this.productStarts).map(([name, value]) => [name, start([1], value)])),
+        step: tf.variable(tf.zeros([1], 'int32'), false),
+      };
+    });
+    return part as unknown as Bound<Scalar>;
+  }
+
+  /** A group's hyper-parameters, from the optimizer's own. */
+  #scalarsOf({ rateFactor = 1, weightDecay }: ParameterGroup): Record<Scalar, number> {
+    const values: Record<string, number> = { ...this.hyperParameters() };
+    values.learningRate = (values.learningRate as number) * rateFactor;
+    if (weightDecay !== undefined) {
+      if (!('weightDecay' in values))
+        throw new TensorkilnError('E_CONFIG', `[${this.type}] wrong groups: it has no weight decay that a group could change.`);
+      values.weightDecay = checkNumber(this.type, 'groups.weightDecay', weightDecay, { min: 0 });
+    }
+    return values;
   }
 
   /** Whether `bind` has been called. */
   get isBound(): boolean {
-    return this.#bound !== undefined;
+    return this.#parts !== undefined;
   }
 
   /**
@@ -107,15 +190,19 @@ export abstract class Optimizer<Scalar extends string = string> {
    * @throws E_USAGE before `bind` or when a gradient is missing; E_SHAPE when one has another shape; E_DISPOSED
    */
   apply(gradients: NamedGradients): void {
-    const bound = this.#needBound();
-    const list = bound.names.map((name) => {
-      const gradient = gradients[name];
-      if (gradient === undefined) {
-        throw new TensorkilnError('E_USAGE', `[${this.type}] no gradient for '${name}': does the loss depend on it?`);
-      }
-      return gradient;
+    const parts = this.#needBound();
+    const lists = parts.map(({ names }) => names.map((name) => this.#gradientOf(name, gradients)));
+    tf.tidy(() => {
+      const clipped = this.#clip === undefined ? lists : clipGradients(lists, this.#clip);
+      parts.forEach((part, index) => this.update(part, clipped[index] as readonly tf.Tensor[]));
     });
-    this.update(bound, list);
+  }
+
+  #gradientOf(name: string, gradients: NamedGradients): tf.Tensor {
+    const gradient = gradients[name];
+    if (gradient === undefined)
+      throw new TensorkilnError('E_USAGE', `[${this.type}] no gradient for '${name}': does the loss depend on it?`);
+    return gradient;
   }
 
   /** Step size. Setting it is checked (finite, >= 0; 0 stands still) and takes effect from the next step on. */
@@ -155,25 +242,45 @@ export abstract class Optimizer<Scalar extends string = string> {
       }
       this.checkScalar(name as Scalar, value);
     }
+    this.#writeScalars(values);
+  }
+
+  #writeScalars(values: Readonly<Partial<Record<Scalar, number>>>): void {
     this.scalars.set(values);
+    for (const { names, scalars } of this.#parts ?? []) {
+      if (scalars !== this.scalars)
+        scalars.set(this.#scalarsOf(this.#groups[groupOf(this.#groups, names[0] as string)] as ParameterGroup));
+    }
+    this.scalarsChanged();
   }
 
   /** Hyper-parameters, step count and slots after everything enqueued so far. @throws E_USAGE before `bind` */
   async getState(): Promise<OptimizerState> {
-    const { names, slots, step } = this.#needBound();
-    const scalars = this.hyperParameters();
-    const read = async (variables: readonly tf.Variable[]): Promise<Record<string, SlotData>> => {
-      const arrays = await Promise.all(variables.map((variable) => variable.data<'float32'>()));
-      return Object.fromEntries(
-        names.map((name, i) => [name, { shape: [...(variables[i] as tf.Variable).shape], data: arrays[i] as Float32Array }]),
+    const parts = this.#needBound();
+    const read = async (slot: string): Promise<[string, Record<string, SlotData>]> => {
+      const entries = parts.flatMap(({ names, slots }) =>
+        (slots[slot] as readonly tf.Variable[]).map(async (variable, i): Promise<[string, SlotData]> => {
+          const data = await variable.data<'float32'>();
+          return [names[i] as string, { shape: [...variable.shape], data }];
+        }),
       );
+      return [slot, Object.fromEntries(await Promise.all(entries))];
     };
-    const pending = Object.entries(slots).map(async ([slot, variables]): Promise<[string, Record<string, SlotData>]> => [
-      slot,
-      await read(variables),
+    // Groups step together: their counts and products are equal.
+    const { step, products } = parts[0] as Bound<Scalar>;
+    const [count, slots, values] = await Promise.all([
+      step.data<'int32'>(),
+      Promise.all(this.slotNames.map(read)),
+      Promise.all(Object.values(products).map((variable) => variable.data<'float32'>())),
     ]);
-    const [count, entries] = await Promise.all([step.data<'int32'>(), Promise.all(pending)]);
-    return { type: this.type, scalars, step: count[0] as number, slots: Object.fromEntries(entries) };
+    const named = Object.keys(products).map((name, i): [string, number] => [name, (values[i] as Float32Array)[0] as number]);
+    return {
+      type: this.type,
+      scalars: this.hyperParameters(),
+      step: count[0] as number,
+      slots: Object.fromEntries(slots),
+      ...(named.length === 0 ? {} : { products: Object.fromEntries(named) }),
+    };
   }
 
   /**
@@ -183,13 +290,21 @@ export abstract class Optimizer<Scalar extends string = string> {
    *         slot has another shape; E_CONFIG when a hyper-parameter is out of range. Nothing changes then.
    */
   setState(state: OptimizerState): void {
-    const { names, slots, step, parameters } = this.#needBound();
+    const parts = this.#needBound();
+    const { names, parameters } = this.#variables as { names: readonly string[]; parameters: readonly tf.Variable[] };
     if (state.type !== this.type)
       throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected one of ${this.type}, got ${show(state.type)}.`);
     if (!Number.isInteger(state.step) || state.step < 0 || state.step > 0x7fffffff) {
       throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected a step count, got ${show(state.step)}.`);
     }
     for (const name of this.scalarNames) this.checkScalar(name, state.scalars[name]);
+    for (const name of Object.keys(this.productStarts)) {
+      if (!Number.isFinite(state.products?.[name]))
+        throw new TensorkilnError(
+          'E_DATA',
+          `[${this.type}] wrong state: expected a number for '${name}', got ${show(state.products?.[name])}.`,
+        );
+    }
     for (const slot of this.slotNames) {
       const saved = state.slots[slot] ?? {};
       if (Object.keys(saved).length !== names.length) {
@@ -211,12 +326,17 @@ export abstract class Optimizer<Scalar extends string = string> {
         }
       });
     }
-    this.scalars.set(state.scalars as Record<Scalar, number>);
-    overwriteVariable(step, Int32Array.of(state.step));
-    for (const slot of this.slotNames) {
-      (slots[slot] as readonly tf.Variable[]).forEach((variable, i) => {
-        overwriteVariable(variable, ((state.slots[slot] as Record<string, SlotData>)[names[i] as string] as SlotData).data);
-      });
+    this.#writeScalars(state.scalars as Record<Scalar, number>);
+    for (const part of parts) {
+      overwriteVariable(part.step, Int32Array.of(state.step));
+      for (const [name, variable] of Object.entries(part.products))
+        overwriteVariable(variable, Float32Array.of(state.products?.[name] as number));
+      for (const slot of this.slotNames) {
+        const saved = state.slots[slot] as Record<string, SlotData>;
+        (part.slots[slot] as readonly tf.Variable[]).forEach((variable, i) => {
+          overwriteVariable(variable, (saved[part.names[i] as string] as SlotData).data);
+        });
+      }
     }
   }
 
@@ -225,16 +345,19 @@ export abstract class Optimizer<Scalar extends string = string> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.scalars.dispose();
-    this.#bound?.step.dispose();
-    for (const variables of Object.values(this.#bound?.slots ?? {})) for (const variable of variables) variable.dispose();
-    this.#bound = undefined;
+    for (const { scalars, step, products, slots } of this.#parts ?? []) {
+      if (scalars !== this.scalars) scalars.dispose();
+      tf.dispose([step, ...Object.values(products), ...Object.values(slots).flat()]);
+    }
+    this.#parts = undefined;
+    this.#variables = undefined;
   }
 
-  #needBound(): Bound {
+  #needBound(): readonly Bound<Scalar>[] {
     this.#checkAlive();
-    if (this.#bound === undefined)
+    if (this.#parts === undefined)
       throw new TensorkilnError('E_USAGE', `[${this.type}] is not bound: call bind(variables) first.`);
-    return this.#bound;
+    return this.#parts;
   }
 
   #checkAlive(): void {
@@ -243,4 +366,4 @@ export abstract class Optimizer<Scalar extends string = string> {
 }
 
 /** What `update` gets. */
-export type BoundParameters = Bound;
+export type BoundParameters<Scalar extends string = string> = Bound<Scalar>;

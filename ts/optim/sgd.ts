@@ -3,9 +3,9 @@ import { checkBoolean, checkKeys, checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { SGD_SCALARS, sgdMomentumStep, sgdStep, type SgdScalar } from '../backend/custom/optimizer-steps.js';
 import { TensorkilnError } from '../errors.js';
-import { Optimizer, type BoundParameters } from './optimizer.js';
+import { Optimizer, OPTIMIZER_KEYS, type BoundParameters, type OptimizerOptions } from './optimizer.js';
 
-export interface SGDOptions {
+export interface SGDOptions extends OptimizerOptions {
   /** Step size, >= 0; default 0.01. */
   readonly learningRate?: number;
   /** Decay of the velocity, in [0, 1]; default 0: no velocity is kept. */
@@ -32,8 +32,8 @@ export class SGD extends Optimizer<SgdScalar> {
   readonly #isNesterov: boolean;
 
   constructor(options: SGDOptions = {}) {
-    super();
-    checkKeys('sgd', options, [...SGD_SCALARS, 'nesterov']);
+    super(options);
+    checkKeys('sgd', options, [...SGD_SCALARS, 'nesterov', ...OPTIMIZER_KEYS]);
     const momentum = checkNumber('sgd', 'momentum', options.momentum ?? 0, { min: 0, max: 1 });
     this.#hasVelocity = momentum > 0;
     this.#isNesterov = checkBoolean('sgd', 'nesterov', options.nesterov ?? false);
@@ -53,8 +53,7 @@ export class SGD extends Optimizer<SgdScalar> {
     return checkNumber('sgd', name, value, { min: 0, max: this.#hasVelocity ? 1 : 0 });
   }
 
-  protected override update({ parameters, slots }: BoundParameters, gradients: readonly tf.Tensor[]): void {
-    const { scalars } = this;
+  protected override update({ parameters, slots, scalars }: BoundParameters<SgdScalar>, gradients: readonly tf.Tensor[]): void {
     if (!this.#hasVelocity) sgdStep({ scalars, parameters, gradients });
     else
       sgdMomentumStep({

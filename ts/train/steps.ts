@@ -113,6 +113,7 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
       return gradient === undefined ? [] : [[name, gradient]];
     });
     optimizer.apply(Object.fromEntries(gradients));
+    model.applyConstraints();
     return value;
   };
   const evaluate = (...args: tf.Tensor[]): tf.Tensor => {

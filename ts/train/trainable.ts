@@ -30,6 +30,8 @@ export interface Trainable {
   call(inputs: readonly tf.Tensor[], training: boolean): readonly tf.Tensor[];
   /** What is added to the loss besides the rows' own: weight penalties. */
   penalties(): readonly tf.Scalar[];
+  /** Brings weights back to their constraints, in place; after each step. */
+  applyConstraints(): void;
   parameters(): readonly Parameter[];
   randomStates(): Readonly<Record<string, RandomState>>;
   /** The architecture as plain data. */
@@ -86,7 +88,11 @@ class LayerTrainable implements Trainable {
   }
 
   penalties(): readonly tf.Scalar[] {
-    return [];
+    return this.#layer.penalties();
+  }
+
+  applyConstraints(): void {
+    this.#layer.applyConstraints();
   }
 
   parameters(): readonly Parameter[] {
@@ -129,6 +135,10 @@ class TfjsTrainable implements Trainable {
   call(inputs: readonly tf.Tensor[], training: boolean): readonly tf.Tensor[] {
     const outputs = this.#model.apply(inputs.length === 1 ? inputs[0] : inputs, { training });
     return (Array.isArray(outputs) ? outputs : [outputs]) as tf.Tensor[];
+  }
+
+  applyConstraints(): void {
+    // A LayersModel's constraints belong to its own fit.
   }
 
   penalties(): readonly tf.Scalar[] {

@@ -359,6 +359,10 @@ class FunctionTrainable implements Trainable {
     return [];
   }
 
+  applyConstraints(): void {
+    // The user's own step holds its own constraints.
+  }
+
   penalties(): readonly tf.Scalar[] {
     return [];
   }

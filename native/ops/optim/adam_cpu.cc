@@ -1,18 +1,9 @@
 #include "ops/optim/multi_tensor.h"
 #include "ops/optim/optim.h"
+#include "ops/optim/power.h"
 
 TK_BEGIN_LEVEL
 namespace {
-
-// base^exponent by repeated squaring: the same bits on every device, unlike a library's pow.
-double power(double base, int32_t exponent) {
-  double result = 1;
-  for (uint32_t rest = uint32_t(exponent); rest != 0; rest >>= 1) {
-    if (rest & 1) result *= base;
-    base *= base;
-  }
-  return result;
-}
 
 struct AdamFactors {
   float one_minus_beta1, beta2, one_minus_beta2, epsilon;
@@ -29,8 +20,8 @@ AdamFactors adam_factors(const float* hyper, int32_t t, bool decoupled) {
   f.beta2 = hyper[2];
   f.one_minus_beta2 = float(1 - beta2);
   f.epsilon = hyper[3];
-  f.step_size = float(rate / (1 - power(beta1, t)));
-  f.inverse_root = float(1 / ::sqrt(1 - power(beta2, t)));
+  f.step_size = float(rate / (1 - whole_power(beta1, t)));
+  f.inverse_root = float(1 / ::sqrt(1 - whole_power(beta2, t)));
   f.gradient_decay = decoupled ? 0.0f : hyper[4];
   f.parameter_factor = decoupled ? float(1 - rate * decay) : 1.0f;
   return f;

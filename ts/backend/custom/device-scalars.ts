@@ -37,6 +37,11 @@ export class DeviceScalars<Name extends string> {
     this.#values.splice(0, next.length, ...next);
   }
 
+  /** One value as a tensor [1] of the current scope, computed on the device: recorded steps follow changes. */
+  tensor(name: Name): tf.Tensor1D {
+    return tf.slice(this.#variable as tf.Tensor as tf.Tensor1D, [this.#names.indexOf(name)], [1]);
+  }
+
   /** The buffer as an input of an op call. */
   operand(): Operand {
     return { handle: makeUnique(this.#variable), storage: storageOf('float32', 'device scalars'), shape: [this.#names.length] };

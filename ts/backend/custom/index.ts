@@ -26,6 +26,7 @@ export {
 } from './layer-norm.js';
 export { linear, type LinearOptions } from './linear.js';
 export { clipByGlobalNorm, clipByValue, globalNorm, scaleTensors, type DeviceNumber, type GlobalNorm } from './multi-tensor.js';
+export { moveTowards, type MoveScalar } from './move-towards.js';
 export * from './optimizer-steps.js';
 export { overwriteVariable, restoreVariable } from './overwrite.js';
 export { HostRandom } from './philox.js';
@@ -50,3 +51,4 @@ export {
   type SequenceResult,
 } from './recurrent.js';
 export { softmaxCrossEntropy, type SoftmaxCrossEntropyOptions } from './softmax-cross-entropy.js';
+export { RULE_SCALARS, ruleStep, type RuleGroup, type RuleName, type RuleScalar } from './update-rules.js';

@@ -18,7 +18,8 @@ export type AdamScalar = (typeof ADAM_SCALARS)[number];
 export const SGD_SCALARS = ['learningRate', 'momentum', 'weightDecay'] as const;
 export type SgdScalar = (typeof SGD_SCALARS)[number];
 
-function inPlace(variables: readonly tf.Variable[]): Operand[] {
+/** Variables as operands that a call changes where they are. */
+export function inPlace(variables: readonly tf.Variable[]): Operand[] {
   return variables.map((variable) => ({
     handle: makeUnique(variable),
     storage: storageOf(variable.dtype, 'optimizer'),
@@ -26,7 +27,8 @@ function inPlace(variables: readonly tf.Variable[]): Operand[] {
   }));
 }
 
-function gradientOperands(parameters: readonly tf.Variable[], gradients: readonly tf.Tensor[]): Operand[] {
+/** Tensors as operands, one per variable. @throws E_SHAPE when number, dtype or shape differ */
+export function gradientOperands(parameters: readonly tf.Variable[], gradients: readonly tf.Tensor[]): Operand[] {
   if (parameters.length !== gradients.length) {
     throw new TensorkilnError(
       'E_SHAPE',

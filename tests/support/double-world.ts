@@ -1,0 +1,49 @@
+/**
+ * Our layers on the stock CPU backend, computing in double precision: a bundle of tfjs-core, its backend and ts/nn in which
+ * every Float32Array is a Float64Array. The reference for gradients of layers that are written as compositions.
+ */
+import { build } from 'esbuild';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type * as Tf from '@tensorflow/tfjs-core';
+import type * as Nn from '../../ts/nn/index.js';
+
+export interface DoubleWorld {
+  readonly tf: typeof Tf;
+  readonly nn: typeof Nn;
+}
+
+export async function loadDoubleWorld(): Promise<DoubleWorld> {
+  const folder = mkdtempSync(join(tmpdir(), 'tensorkiln-double-'));
+  const outfile = join(folder, 'double-world.mjs');
+  try {
+    await build({
+      stdin: {
+        contents: `import * as tf from '@tensorflow/tfjs-core'; import '@tensorflow/tfjs-backend-cpu';
+          import * as nn from './ts/nn/index.js'; export { tf, nn };`,
+        resolveDir: fileURLToPath(new URL('../..', import.meta.url)),
+      },
+      outfile,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      // The package lists of tfjs name too few files with side effects: kernels would be left out.
+      ignoreAnnotations: true,
+      // An engine of its own: tfjs-core keeps it in the global object, which is \`window\` where there is one.
+      define: { Float32Array: 'Float64Array', window: 'globalThis.tensorkilnDoubleWorld' },
+      banner: {
+        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); globalThis.tensorkilnDoubleWorld = {};",
+      },
+      logLevel: 'silent',
+    });
+    const world = (await import(pathToFileURL(outfile).href)) as DoubleWorld;
+    // Node's own test names the types it knows; doubles are not among them.
+    world.tf.env().platform.isTypedArray = (values: unknown): values is Float32Array => ArrayBuffer.isView(values);
+    await world.tf.setBackend('cpu');
+    return world;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

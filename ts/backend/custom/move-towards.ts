@@ -1,0 +1,79 @@
+/** Moving variables towards tensors in place: averages, and new values inside a recorded step. */
+import * as tf from '@tensorflow/tfjs-core';
+import { TensorkilnBackend } from '../backend.js';
+import { declareOp } from '../native/engine.js';
+import { currentBackend } from '../tensors.js';
+import { DeviceScalars } from './device-scalars.js';
+import { gradientOperands, inPlace } from './optimizer-steps.js';
+
+const MOVE_TOWARDS = declareOp('move_towards');
+
+/** The weight of `moveTowards`. */
+export type MoveScalar = 'weight';
+
+/**
+ * target += weight * (source - target) for all targets, in one call, in place; a weight of 1 copies. Recorded steps repeat it
+ * and follow a changed weight.
+ *
+ * @param targets  float32 variables
+ * @param sources  float32, one per target, of its shape
+ * @param weight   in [0, 1], in device memory
+ * @throws E_SHAPE when sources do not match the targets; E_DISPOSED
+ */
+export function moveTowards(
+  targets: readonly tf.Variable[],
+  sources: readonly tf.Tensor[],
+  weight: DeviceScalars<MoveScalar>,
+): void {
+  const operands = gradientOperands(targets, sources);
+  currentBackend().engine.call(MOVE_TOWARDS, [weight.operand(), ...inPlace(targets), ...operands]);
+}
+
+/**
+ * Moves variables by a weight that never changes; on other backends by assigning. For state a layer keeps, which every
+ * backend must be able to compute.
+ */
+export class FixedMove {
+  readonly #weight: number;
+  #scalars: DeviceScalars<MoveScalar> | undefined;
+
+  constructor(weight: number) {
+    this.#weight = weight;
+    // Made here, not at the first call: a recorded step could not repeat the write.
+    if (tf.backend() instanceof TensorkilnBackend) this.#scalars = new DeviceScalars(['weight'], { weight });
+  }
+
+  apply(targets: readonly tf.Variable[], sources: readonly tf.Tensor[]): void {
+    if (this.#scalars !== undefined) {
+      moveTowards(targets, sources, this.#scalars);
+      return;
+    }
+    targets.forEach((target, i) =>
+      tf.tidy(() => target.assign(tf.add(target, tf.mul(tf.sub(sources[i] as tf.Tensor, target), this.#weight)))),
+    );
+  }
+
+  dispose(): void {
+    this.#scalars?.dispose();
+    this.#scalars = undefined;
+  }
+}
+
+/** Replaces a variable's values inside a step: in place on our backend, so that recorded steps repeat it. */
+export function replaceVariable(variable: tf.Variable, source: tf.Tensor): void {
+  if (!(tf.backend() instanceof TensorkilnBackend)) {
+    variable.assign(source);
+    return;
+  }
+  const backend = currentBackend();
+  const one = tf.tidy(() => tf.ones([1]));
+  try {
+    backend.engine.call(MOVE_TOWARDS, [
+      backend.operand(one),
+      ...inPlace([variable]),
+      ...gradientOperands([variable], [source]),
+    ]);
+  } finally {
+    one.dispose();
+  }
+}

@@ -1,0 +1,244 @@
+/** Normalisations: statistics of the input, then a scale and an offset per channel. */
+import * as tf from '@tensorflow/tfjs-core';
+import { checkBoolean, checkInteger, checkNumber } from '../arguments.js';
+import { FixedMove } from '../backend/custom/move-towards.js';
+import { checkLayerOptions, UnaryLayer, type CallOptions, type LayerOptions } from './layer.js';
+import { readRole, roleKeys, type ParameterOptions, type RoleOptions } from './parameter-options.js';
+import { registerLayer } from './registry.js';
+import { formatBatchShape, type Shape } from './shape.js';
+
+/** Initialisers: scale 'ones', offset 'zeros'. */
+export type NormOptions = LayerOptions &
+  RoleOptions<'scale' | 'offset'> & {
+    /** Added to the variance, > 0. Default 1e-5 (BatchNorm: 1e-3). */
+    readonly epsilon?: number;
+    /** Whether there is a scale. Default true (InstanceNorm: true). */
+    readonly useScale?: boolean;
+    /** Whether there is an offset. Default true (RMSNorm: false). */
+    readonly useOffset?: boolean;
+  };
+
+abstract class Norm extends UnaryLayer {
+  protected readonly epsilon: number;
+  readonly #scaleOptions: ParameterOptions | undefined;
+  readonly #offsetOptions: ParameterOptions | undefined;
+  readonly #config: Readonly<Record<string, unknown>>;
+  #scale: tf.Variable | undefined;
+  #offset: tf.Variable | undefined;
+
+  constructor(
+    type: string,
+    options: NormOptions,
+    more: { readonly keys?: readonly string[]; readonly epsilon?: number; readonly useOffset?: boolean } = {},
+  ) {
+    const { keys = [], epsilon = 1e-5, useOffset: offsetDefault = true } = more;
+    checkLayerOptions(type, options, ['epsilon', 'useScale', 'useOffset', ...roleKeys('scale', 'offset'), ...keys]);
+    super(options);
+    this.epsilon = checkNumber(type, 'epsilon', options.epsilon ?? epsilon, { above: 0 });
+    const useScale = checkBoolean(type, 'useScale', options.useScale ?? true);
+    const useOffset = checkBoolean(type, 'useOffset', options.useOffset ?? offsetDefault);
+    const scale = readRole(type, options, 'scale', 'ones');
+    const offset = readRole(type, options, 'offset', 'zeros');
+    this.#scaleOptions = useScale ? scale.parameter : undefined;
+    this.#offsetOptions = useOffset ? offset.parameter : undefined;
+    this.#config = { epsilon: this.epsilon, useScale, useOffset, ...scale.config, ...offset.config };
+  }
+
+  override computeOutputShape(inputShape: Shape): Shape {
+    if (inputShape.length === 0) throw this.shapeError('wrong input shape', '[N, ..., C]', '[N]');
+    return inputShape;
+  }
+
+  override isFlexible(axis: number, rank: number): boolean {
+    return axis < rank - 1;
+  }
+
+  protected override createUnaryParameters(inputShape: Shape): void {
+    const channels = [inputShape.at(-1) as number];
+    this.#scale = this.#scaleOptions === undefined ? undefined : this.addParameter('scale', channels, this.#scaleOptions);
+    this.#offset = this.#offsetOptions === undefined ? undefined : this.addParameter('offset', channels, this.#offsetOptions);
+  }
+
+  /** x * scale + offset. */
+  protected finish(x: tf.Tensor): tf.Tensor {
+    const scaled = this.#scale === undefined ? x : tf.mul(x, this.#scale);
+    return this.#offset === undefined ? scaled : tf.add(scaled, this.#offset);
+  }
+
+  /** (x - mean) / sqrt(variance + epsilon) with the statistics over `axes`; variance biased. */
+  protected standardize(x: tf.Tensor, axes: number[]): tf.Tensor {
+    const centered = tf.sub(x, tf.mean(x, axes, true));
+    const variance = tf.mean(tf.square(centered), axes, true);
+    return tf.mul(centered, tf.rsqrt(tf.add(variance, this.epsilon)));
+  }
+
+  override getConfig(): Readonly<Record<string, unknown>> {
+    return this.#config;
+  }
+}
+
+/**
+ * Layer normalisation over the last axis: y = (x - mean) / sqrt(var + epsilon) * scale + offset. [N, ..., C] -> same.
+ *
+ * @throws E_CONFIG for wrong options; E_SHAPE at build when there is no axis besides the batch
+ * @source Ba, Kiros, Hinton 2016, arXiv:1607.06450
+ */
+export class LayerNorm extends Norm {
+  readonly type = 'layer_norm';
+
+  constructor(options: NormOptions = {}) {
+    super('layer_norm', options);
+  }
+
+  protected override transform(x: tf.Tensor): tf.Tensor {
+    return this.finish(this.standardize(x, [x.rank - 1]));
+  }
+}
+
+/**
+ * Root-mean-square normalisation over the last axis: y = x / sqrt(mean x^2 + epsilon) * scale. [N, ..., C] -> same. No offset
+ * unless asked for.
+ *
+ * @throws E_CONFIG for wrong options; E_SHAPE at build when there is no axis besides the batch
+ * @source Zhang, Sennrich 2019, arXiv:1910.07467
+ */
+export class RMSNorm extends Norm {
+  readonly type = 'rms_norm';
+
+  constructor(options: NormOptions = {}) {
+    super('rms_norm', options, { useOffset: false });
+  }
+
+  protected override transform(x: tf.Tensor): tf.Tensor {
+    const meanSquare = tf.mean(tf.square(x), [x.rank - 1], true);
+    return this.finish(tf.mul(x, tf.rsqrt(tf.add(meanSquare, this.epsilon))));
+  }
+}
+
+export type GroupNormOptions = NormOptions & {
+  /** Number of groups the channels are cut into, a divisor of C. Default 32. */
+  readonly groups?: number;
+};
+
+/**
+ * Group normalisation: statistics per row over all places and the channels of one group. [N, ..., C] -> same.
+ *
+ * @throws E_CONFIG for wrong options; E_SHAPE at build when the channels cannot be cut into groups
+ * @source Wu, He 2018, arXiv:1803.08494
+ */
+export class GroupNorm extends Norm {
+  readonly type = 'group_norm';
+  readonly #groups: number;
+
+  constructor(options: GroupNormOptions = {}) {
+    super('group_norm', options, { keys: ['groups'] });
+    this.#groups = checkInteger('group_norm', 'groups', options.groups ?? 32, { min: 1 });
+  }
+
+  override computeOutputShape(inputShape: Shape): Shape {
+    const shape = super.computeOutputShape(inputShape);
+    if ((shape.at(-1) as number) % this.#groups !== 0)
+      throw this.shapeError('wrong input shape', `a multiple of ${this.#groups} channels`, formatBatchShape(shape));
+    return shape;
+  }
+
+  protected override transform(x: tf.Tensor): tf.Tensor {
+    const channels = x.shape.at(-1) as number;
+    const grouped = tf.reshape(x, [x.shape[0], -1, this.#groups, channels / this.#groups]);
+    return this.finish(tf.reshape(this.standardize(grouped, [1, 3]), x.shape));
+  }
+
+  override getConfig(): Readonly<Record<string, unknown>> {
+    return { groups: this.#groups, ...super.getConfig() };
+  }
+}
+
+/**
+ * Instance normalisation: statistics per row and channel over all places. [N, ..., C] -> same.
+ *
+ * @throws E_CONFIG for wrong options; E_SHAPE at build when there are no places
+ * @source Ulyanov, Vedaldi, Lempitsky 2016, arXiv:1607.08022
+ */
+export class InstanceNorm extends Norm {
+  readonly type = 'instance_norm';
+
+  constructor(options: NormOptions = {}) {
+    super('instance_norm', options);
+  }
+
+  override computeOutputShape(inputShape: Shape): Shape {
+    if (inputShape.length < 2) throw this.shapeError('wrong input shape', '[N, ..., places, C]', formatBatchShape(inputShape));
+    return inputShape;
+  }
+
+  protected override transform(x: tf.Tensor): tf.Tensor {
+    const axes = Array.from({ length: x.rank - 2 }, (_, axis) => axis + 1);
+    return this.finish(this.standardize(x, axes));
+  }
+}
+
+export type BatchNormOptions = NormOptions & {
+  /** How much of the running statistics stays at each training call, in [0, 1]. Default 0.99. */
+  readonly momentum?: number;
+};
+
+/**
+ * Batch normalisation: in training with the statistics of the batch over all axes but the last, otherwise with the running ones.
+ * [N, ..., C] -> same.
+ *
+ * State, saved with the weights and never trained: `running_mean` and `running_variance` [C], moved in device memory by every
+ * training call: r = momentum * r + (1 - momentum) * statistic, the variance unbiased, as in PyTorch. A frozen layer
+ * (`trainable: false`) uses and keeps the running statistics in training too, as in Keras.
+ *
+ * @throws E_CONFIG for wrong options; E_SHAPE at build when there is no axis besides the batch
+ * @source Ioffe, Szegedy 2015, arXiv:1502.03167
+ */
+export class BatchNorm extends Norm {
+  readonly type = 'batch_norm';
+  readonly #momentum: number;
+  #mean: tf.Variable | undefined;
+  #variance: tf.Variable | undefined;
+  #move: FixedMove | undefined;
+
+  constructor(options: BatchNormOptions = {}) {
+    super('batch_norm', options, { keys: ['momentum'], epsilon: 1e-3 });
+    this.#momentum = checkNumber('batch_norm', 'momentum', options.momentum ?? 0.99, { min: 0, max: 1 });
+  }
+
+  protected override createUnaryParameters(inputShape: Shape): void {
+    super.createUnaryParameters(inputShape);
+    const channels = [inputShape.at(-1) as number];
+    this.#mean = this.addParameter('running_mean', channels, 'zeros', { trainable: false });
+    this.#variance = this.addParameter('running_variance', channels, 'ones', { trainable: false });
+    this.#move = new FixedMove(1 - this.#momentum);
+  }
+
+  protected override transform(x: tf.Tensor, options: CallOptions): tf.Tensor {
+    const [runningMean, runningVariance] = [this.#mean as tf.Variable, this.#variance as tf.Variable];
+    if (options.training !== true || !this.trainable) {
+      return this.finish(tf.mul(tf.sub(x, runningMean), tf.rsqrt(tf.add(runningVariance, this.epsilon))));
+    }
+    const axes = Array.from({ length: x.rank - 1 }, (_, axis) => axis);
+    const mean = tf.mean(x, axes);
+    const centered = tf.sub(x, mean);
+    const variance = tf.mean(tf.square(centered), axes);
+    const count = x.size / (x.shape.at(-1) as number);
+    (this.#move as FixedMove).apply([runningMean, runningVariance], [mean, tf.mul(variance, count / Math.max(count - 1, 1))]);
+    return this.finish(tf.mul(centered, tf.rsqrt(tf.add(variance, this.epsilon))));
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.#move?.dispose();
+  }
+
+  override getConfig(): Readonly<Record<string, unknown>> {
+    return { momentum: this.#momentum, ...super.getConfig() };
+  }
+}
+
+registerLayer('layer_norm', (config) => new LayerNorm(config));
+registerLayer('rms_norm', (config) => new RMSNorm(config));
+registerLayer('group_norm', (config) => new GroupNorm(config));
+registerLayer('instance_norm', (config) => new InstanceNorm(config));
+registerLayer('batch_norm', (config) => new BatchNorm(config));

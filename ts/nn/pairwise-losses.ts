@@ -1,0 +1,115 @@
+/** Losses between predictions and float targets of the model's output shape, and how they are checked. */
+import * as tf from '@tensorflow/tfjs-core';
+import { checkNumber } from '../arguments.js';
+import { meanSquaredError, type Loss } from './losses.js';
+
+/** Mean over the values of each row. */
+function rowMeans(values: tf.Tensor): tf.Tensor1D {
+  const rows = values.shape[0];
+  return tf.mean<tf.Tensor1D>(tf.reshape(values, [rows, values.size / Math.max(rows, 1)]), 1);
+}
+
+/** A loss that is the mean of a function over the values of a row; targets are checked as for meanSquaredError. */
+function valueLoss(name: string, f: (prediction: tf.Tensor, target: tf.Tensor) => tf.Tensor): Loss {
+  return {
+    name,
+    targetDType: 'float32',
+    isClassification: false,
+    rows: (predictions, targets) => tf.tidy(() => rowMeans(f(predictions, tf.reshape(targets, predictions.shape)))),
+    check: (place, outputShape, dataset) => meanSquaredError.check(place, outputShape, dataset),
+  };
+}
+
+/** Mean absolute error: |p - t|. */
+export const meanAbsoluteError: Loss = valueLoss('mean_absolute_error', (p, t) => tf.abs(tf.sub(p, t)));
+
+/**
+ * Huber's loss: e^2 / 2 for |e| = |p - t| <= delta, else delta (|e| - delta / 2).
+ *
+ * @param options `delta`: > 0; default 1
+ * @throws E_CONFIG for a wrong delta
+ * @source Huber 1964
+ */
+export function huberLoss({ delta = 1 }: { readonly delta?: number } = {}): Loss {
+  checkNumber('huberLoss', 'delta', delta, { above: 0 });
+  return valueLoss('huber', (p, t) => {
+    const error = tf.abs(tf.sub(p, t));
+    const near = tf.minimum(error, delta);
+    return tf.add(tf.mul(tf.square(near), 0.5), tf.mul(tf.sub(error, near), delta));
+  });
+}
+
+/** Binary cross-entropy of logits: max(z, 0) - z t + log(1 + exp(-|z|)), targets in [0, 1]. Safe against overflow. */
+export const binaryCrossEntropyWithLogits: Loss = valueLoss('binary_cross_entropy', (z, t) =>
+  tf.add(tf.sub(tf.relu(z), tf.mul(z, t)), tf.log1p(tf.exp(tf.neg(tf.abs(z))))),
+);
+
+/** Hinge loss max(0, 1 - t p), targets -1 or 1. */
+export const hingeLoss: Loss = valueLoss('hinge', (p, t) => tf.relu(tf.sub(1, tf.mul(t, p))));
+
+/** Cosine loss: 1 - cos(p, t) over the values of a row; rows of norm 0 count 1. */
+export const cosineLoss: Loss = {
+  ...valueLoss('cosine', (p) => p),
+  rows: (predictions, targets) =>
+    tf.tidy(() => {
+      const rows = predictions.shape[0];
+      const flat = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [rows, predictions.size / Math.max(rows, 1)]);
+      const unit = (x: tf.Tensor): tf.Tensor => tf.mul(x, tf.rsqrt(tf.maximum(tf.sum(tf.square(x), 1, true), 1e-12)));
+      return tf.sub<tf.Tensor1D>(1, tf.sum(tf.mul(unit(flat(predictions)), unit(flat(targets))), 1));
+    }),
+};
+
+/**
+ * Kullback-Leibler divergence sum_j t_j (log t_j - log softmax(z)_j) of targets, probabilities over the last axis, from logits;
+ * a target of 0 counts 0. Rows with several places take their mean.
+ */
+export const klDivergence: Loss = {
+  ...valueLoss('kl_divergence', (p) => p),
+  rows: (predictions, targets) =>
+    tf.tidy(() => {
+      const t = tf.reshape(targets, predictions.shape);
+      const logTarget = tf.log(tf.maximum(t, 1e-30));
+      return rowMeans(tf.sum(tf.mul(t, tf.sub(logTarget, tf.logSoftmax(predictions))), -1));
+    }),
+};
+
+/**
+ * Triplet loss of embeddings [N, C]: max(0, |a - p|^2 - |a - n|^2 + margin).
+ *
+ * @param options `margin`: >= 0; default 1
+ * @returns       [N]
+ * @source Schroff, Kalenichenko, Philbin 2015, arXiv:1503.03832, eq. 3
+ */
+export function tripletLoss(
+  [anchor, positive, negative]: readonly [tf.Tensor, tf.Tensor, tf.Tensor],
+  { margin = 1 }: { readonly margin?: number } = {},
+): tf.Tensor1D {
+  checkNumber('tripletLoss', 'margin', margin, { min: 0 });
+  return tf.tidy(() => {
+    const distance = (other: tf.Tensor): tf.Tensor => tf.sum(tf.squaredDifference(anchor, other), -1);
+    return tf.relu<tf.Tensor1D>(tf.add(tf.sub(distance(positive), distance(negative)), margin));
+  });
+}
+
+/**
+ * Contrastive loss of pairs of embeddings [N, C]: same d^2 + (1 - same) max(0, margin - d)^2, each halved; same [N] is 1 for
+ * pairs that belong together, else 0.
+ *
+ * @param options `margin`: > 0; default 1
+ * @returns       [N]
+ * @source Hadsell, Chopra, LeCun 2006, eq. 4
+ */
+export function contrastiveLoss(
+  [first, second]: readonly [tf.Tensor, tf.Tensor],
+  same: tf.Tensor,
+  { margin = 1 }: { readonly margin?: number } = {},
+): tf.Tensor1D {
+  checkNumber('contrastiveLoss', 'margin', margin, { above: 0 });
+  return tf.tidy(() => {
+    const squared = tf.sum(tf.squaredDifference(first, second), -1);
+    // The root's gradient at 0 is not finite; the tiny number keeps equal pairs from giving NaN.
+    const gap = tf.relu(tf.sub(margin, tf.sqrt(tf.add(squared, 1e-12))));
+    const apart = tf.mul(tf.sub(1, same), tf.square(gap));
+    return tf.mul<tf.Tensor1D>(tf.add(tf.mul(same, squared), apart), 0.5);
+  });
+}
