@@ -47,7 +47,7 @@ export async function bundleSpecs({ strict, name = strict ? 'specs-strict' : 'sp
     `
 import ${JSON.stringify(join(CORE, 'register_all_gradients.js'))};
 import ${JSON.stringify(join(CORE, 'public/chained_ops/register_all_chained_ops.js'))};
-import ${JSON.stringify(join(ROOT, 'dist/index.js'))};
+import ${JSON.stringify(join(ROOT, 'dist/backend/register.js'))};
 import { setTestEnvs } from ${JSON.stringify(join(CORE, 'jasmine_util.js'))};
 setTestEnvs([{ name: 'tensorkiln-cpu', backendName: 'tensorkiln-cpu', flags: {}, isDataSync: true }]);
 require(${JSON.stringify(join(CORE, 'tests.js'))});
