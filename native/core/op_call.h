@@ -5,7 +5,9 @@
 #include "core/dtype.h"
 #include "core/error.h"
 
-#if defined(_MSC_VER)
+#if defined(TK_CUDA_KERNELS)
+#define TK_INLINE __host__ __device__ inline __attribute__((always_inline))
+#elif defined(_MSC_VER)
 #define TK_INLINE __forceinline
 #else
 #define TK_INLINE inline __attribute__((always_inline))

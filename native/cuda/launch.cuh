@@ -15,36 +15,52 @@
 #define DYNAMIC_SMEM(T, name) T* name = static_cast<T*>(tk::emulator::dynamic_smem())
 #endif
 
-// Launch with the arguments converted to the kernel's parameter types.
 #if defined(__CUDACC__)
+namespace tk::cuda {
+// Launches with the arguments converted to the kernel's parameter types.
 template <class... P, class... A>
-inline cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t s, A&&... a) {
-  cudaLaunchConfig_t c = {};
-  c.gridDim = grid;
-  c.blockDim = block;
-  c.dynamicSmemBytes = smem;
-  c.stream = s;
-  return cudaLaunchKernelEx(&c, k, std::forward<A>(a)...);
+inline cudaError_t launch_kernel(void (*kernel)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t stream, A&&... args) {
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = smem;
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel, std::forward<A>(args)...);
 }
+// The same with all blocks resident at once, so that they may wait for each other.
 template <class... P, class... A>
-inline cudaError_t launch_cooperative(void (*k)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t s, A&&... a) {
-  cudaLaunchAttribute at[1];
-  at[0].id = cudaLaunchAttributeCooperative;
-  at[0].val.cooperative = 1;
-  cudaLaunchConfig_t c = {};
-  c.gridDim = grid;
-  c.blockDim = block;
-  c.dynamicSmemBytes = smem;
-  c.stream = s;
-  c.attrs = at;
-  c.numAttrs = 1;
-  return cudaLaunchKernelEx(&c, k, std::forward<A>(a)...);
+inline cudaError_t launch_cooperative(void (*kernel)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t stream,
+                                      A&&... args) {
+  cudaLaunchAttribute cooperative[1];
+  cooperative[0].id = cudaLaunchAttributeCooperative;
+  cooperative[0].val.cooperative = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = smem;
+  config.stream = stream;
+  config.attrs = cooperative;
+  config.numAttrs = 1;
+  return cudaLaunchKernelEx(&config, kernel, std::forward<A>(args)...);
 }
+}  // namespace tk::cuda
 #else
-using tk::emulator::launch;
-using tk::emulator::launch_cooperative;
-#endif
-template <class K>
-inline cudaError_t allow_smem(K* k, size_t bytes) {
-  return cudaFuncSetAttribute((const void*)k, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+namespace tk::cuda {
+template <class... Args>
+inline cudaError_t launch_kernel(Args&&... args) {
+  return tk::emulator::launch(std::forward<Args>(args)...);
 }
+template <class... Args>
+inline cudaError_t launch_cooperative(Args&&... args) {
+  return tk::emulator::launch_cooperative(std::forward<Args>(args)...);
+}
+}  // namespace tk::cuda
+#endif
+
+namespace tk::cuda {
+// Lets a kernel use more than 48 KB of dynamic shared memory.
+template <class Kernel>
+inline cudaError_t allow_shared(Kernel* kernel, size_t bytes) {
+  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+}
+}  // namespace tk::cuda

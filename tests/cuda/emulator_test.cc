@@ -174,7 +174,7 @@ int main() {
   for (unsigned seed = 0; seed < 20; seed++) {
     tk::emulator::config().seed = seed;
     Dev<int> o(64 * 10);
-    OK(launch(k_warp, 1, 64, 0, nullptr, o.p));
+    OK(tk::cuda::launch_kernel(k_warp, 1, 64, 0, nullptr, o.p));
     auto v = o.get();
     unsigned ball = 0;
     for (int l = 0; l < 32; l++) ball |= unsigned(l % 3 == 0) << l;
@@ -193,7 +193,7 @@ int main() {
     OK(cudaMemset(f, 0, 4));
     OK(cudaMemset(m, 0, 4));
     tk::emulator::config().threads = 2;
-    OK(launch(k_atomic, 50, 100, 0, nullptr, a.p, f.p, m.p));
+    OK(tk::cuda::launch_kernel(k_atomic, 50, 100, 0, nullptr, a.p, f.p, m.p));
     tk::emulator::config().threads = 1;
     CHECK(a.get()[0] == 5000 && f.get()[0] == 2500 && m.get()[0] == 4999);
     Dev<__half> ah(1);
@@ -202,20 +202,20 @@ int main() {
     OK(cudaMemset(ah, 0, 2));
     OK(cudaMemset(ah2, 0, 4));
     OK(cudaMemset(ab, 0, 2));
-    OK(launch(k_atomic_half, 2, 64, 0, nullptr, ah.p, ah2.p, ab.p));
+    OK(tk::cuda::launch_kernel(k_atomic_half, 2, 64, 0, nullptr, ah.p, ah2.p, ab.p));
     CHECK(val(ah.get()[0]) == 64 && __high2float(ah2.get()[0]) == 256 && val(ab.get()[0]) == 128);
-    OK(launch(k_spin, 1, 64, 0, nullptr, a.p));
+    OK(tk::cuda::launch_kernel(k_spin, 1, 64, 0, nullptr, a.p));
     CHECK(a.get()[0] == 64);
-    OK(launch(k_named, 1, 64, 0, nullptr, a.p));
+    OK(tk::cuda::launch_kernel(k_named, 1, 64, 0, nullptr, a.p));
     CHECK(a.get()[0] == 42);
     Dev<float> y(64);
-    OK(launch(k_early, 1, 64, 0, nullptr, y.p, 50));
+    OK(tk::cuda::launch_kernel(k_early, 1, 64, 0, nullptr, y.p, 50));
     CHECK(y.get()[49] == 1);
 #ifndef TK_EMULATOR_SHARED_STATIC
     Dev<int> c(1), ok(1);
     OK(cudaMemset(c, 0, 4));
     OK(cudaMemset(ok, 0, 4));
-    OK(launch_cooperative(k_coop, 6, 64, 0, nullptr, c.p, ok.p));
+    OK(tk::cuda::launch_cooperative(k_coop, 6, 64, 0, nullptr, c.p, ok.p));
     CHECK(ok.get()[0] == 6 * 64);
 #endif
   }
@@ -228,7 +228,7 @@ int main() {
     for (unsigned seed = 0; seed < 6; seed++) {
       tk::emulator::config().seed = seed;
       tk::emulator::config().poison_static = true;
-      OK(launch(b_missing_sync, 1, 128, 0, nullptr, y.p));
+      OK(tk::cuda::launch_kernel(b_missing_sync, 1, 128, 0, nullptr, y.p));
       auto v = y.get();
       bool w = false;
       for (int i = 0; i < 128; i++) w |= v[i] != 127 - i;
@@ -238,34 +238,34 @@ int main() {
     CHECK(wrong > 0);
     tk::emulator::config() = saved;
     Dev<float> x(randv(128));
-    OK(launch(b_uninit, 1, 32, 128, nullptr, y.p));
+    OK(tk::cuda::launch_kernel(b_uninit, 1, 32, 128, nullptr, y.p));
     CHECK(std::isnan(y.get()[2]));
-    OK(launch(b_no_wait, 1, 32, 512, nullptr, y.p, x.p));
+    OK(tk::cuda::launch_kernel(b_no_wait, 1, 32, 512, nullptr, y.p, x.p));
     CHECK(std::isnan(y.get()[0]));
     Dev<float> fresh(4);
     CHECK(std::isnan(fresh.get()[0]));
   }
   // bugs that the emulator reports
   Dev<float> y(128);
-  CHECK(failed_with(launch(b_divergent, 1, 64, 0, nullptr, y.p), "divergent __syncthreads"));
-  CHECK(failed_with(launch(b_exited_lane, 1, 32, 0, nullptr, y.p, 20), "mask 0xffffffff names lanes that have exited"));
-  CHECK(failed_with(launch(b_mixed, 1, 32, 0, nullptr, y.p), "diverged warp"));
-  CHECK(failed_with(launch(b_barrier_count, 1, 64, 0, nullptr, y.p), "deadlock"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_divergent, 1, 64, 0, nullptr, y.p), "divergent __syncthreads"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_exited_lane, 1, 32, 0, nullptr, y.p, 20), "mask 0xffffffff names lanes that have exited"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_mixed, 1, 32, 0, nullptr, y.p), "diverged warp"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_barrier_count, 1, 64, 0, nullptr, y.p), "deadlock"));
   printf("a deadlock report: %s\n", tk::emulator::last_error());
-  CHECK(failed_with(launch(b_mbar, 1, 32, 64, nullptr, y.p), "deadlock"));
-  CHECK(failed_with(launch(b_mbar_uninit, 1, 32, 64, nullptr, y.p), "not initialised"));
-  CHECK(failed_with(launch(b_smem_range, 1, 32, 256, nullptr, y.p, y.p), "outside the 256 bytes"));
-  CHECK(failed_with(launch(b_ldsm_align, 1, 32, 1024, nullptr, y.p), "not 16-byte aligned"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_mbar, 1, 32, 64, nullptr, y.p), "deadlock"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_mbar_uninit, 1, 32, 64, nullptr, y.p), "not initialised"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_smem_range, 1, 32, 256, nullptr, y.p, y.p), "outside the 256 bytes"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_ldsm_align, 1, 32, 1024, nullptr, y.p), "not 16-byte aligned"));
 #ifndef __SANITIZE_ADDRESS__
-  CHECK(failed_with(launch(b_write_past, 1, 33, 0, nullptr, y.p + 96), "past the end of the device allocation"));
-  CHECK(failed_with(launch(b_smem_past, 1, 32, 128, nullptr, y.p), "past the end of its dynamic shared memory"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_write_past, 1, 33, 0, nullptr, y.p + 96), "past the end of the device allocation"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_smem_past, 1, 32, 128, nullptr, y.p), "past the end of its dynamic shared memory"));
 #endif
   // launch errors
-  CHECK(launch(b_divergent, 1, 2048, 0, nullptr, y.p) == cudaErrorInvalidConfiguration);
-  CHECK(launch(b_uninit, 1, 32, 60000, nullptr, y.p) == cudaErrorInvalidValue);
+  CHECK(tk::cuda::launch_kernel(b_divergent, 1, 2048, 0, nullptr, y.p) == cudaErrorInvalidConfiguration);
+  CHECK(tk::cuda::launch_kernel(b_uninit, 1, 32, 60000, nullptr, y.p) == cudaErrorInvalidValue);
   cudaGetLastError();
   float host[4] = {};
-  CHECK(launch(k_mul, 1, 32, 0, nullptr, host, 2.f, 4) == cudaErrorIllegalAddress);
+  CHECK(tk::cuda::launch_kernel(k_mul, 1, 32, 0, nullptr, host, 2.f, 4) == cudaErrorIllegalAddress);
   tk::emulator::reset_errors();
   cudaGetLastError();
   CHECK(cudaMemcpy(y.p + 100, y.p, 128 * 4, cudaMemcpyDeviceToDevice) == cudaErrorInvalidValue);
@@ -283,12 +283,12 @@ int main() {
       OK(cudaStreamCreateWithFlags(&s2, cudaStreamNonBlocking));
       OK(cudaEventCreate(&e));
       Dev<float> a(std::vector<float>(100, 1.f)), b(std::vector<float>(100, 2.f)), c(100);
-      OK(launch(k_mul, 1, 128, 0, s1, a.p, 3.f, 100));
+      OK(tk::cuda::launch_kernel(k_mul, 1, 128, 0, s1, a.p, 3.f, 100));
       if (withEvent) {
         OK(cudaEventRecord(e, s1));
         OK(cudaStreamWaitEvent(s2, e, 0));
       }
-      OK(launch(k_add, 1, 128, 0, s2, a.p, b.p, c.p, 100));
+      OK(tk::cuda::launch_kernel(k_add, 1, 128, 0, s2, a.p, b.p, c.p, 100));
       OK(cudaStreamSynchronize(s2));
       OK(cudaStreamSynchronize(s1));
       wrong += c.get()[0] != 5;
@@ -314,11 +314,11 @@ int main() {
     OK(cudaStreamBeginCapture(s, cudaStreamCaptureModeGlobal));
     OK(cudaEventRecord(fork, s));
     OK(cudaStreamWaitEvent(t, fork, 0));
-    OK(launch(k_mul, 1, 128, 0, s, a.p, 2.f, 100));
-    OK(launch(k_mul, 1, 128, 0, t, b.p, 3.f, 100));
+    OK(tk::cuda::launch_kernel(k_mul, 1, 128, 0, s, a.p, 2.f, 100));
+    OK(tk::cuda::launch_kernel(k_mul, 1, 128, 0, t, b.p, 3.f, 100));
     OK(cudaEventRecord(join, t));
     OK(cudaStreamWaitEvent(s, join, 0));
-    OK(launch(k_add, 1, 128, 0, s, a.p, b.p, c.p, 100));
+    OK(tk::cuda::launch_kernel(k_add, 1, 128, 0, s, a.p, b.p, c.p, 100));
     CHECK(cudaStreamSynchronize(s) == cudaErrorStreamCaptureUnsupported);
     cudaGetLastError();
     OK(cudaStreamEndCapture(s, &g));

@@ -48,19 +48,19 @@ int main(int, char** argv) {
   Dev<float> y(32);
   if (m == "host") return y.p[3] == 0;  // the host reads device memory
   for (int rep = 0; rep < 3; rep++) {
-    OK(launch(fine, 4, 32, 0, nullptr, y.p));
-    if (m == "global") OK(launch(g_over, 1, 64, 0, nullptr, y.p, 32));
+    OK(tk::cuda::launch_kernel(fine, 4, 32, 0, nullptr, y.p));
+    if (m == "global") OK(tk::cuda::launch_kernel(g_over, 1, 64, 0, nullptr, y.p, 32));
     if (m == "free") {
       float* p;
       OK(cudaMalloc((void**)&p, 128));
       OK(cudaFree(p));
-      OK(launch(g_over, 1, 32, 0, nullptr, p, 31));
+      OK(tk::cuda::launch_kernel(g_over, 1, 32, 0, nullptr, p, 31));
     }
-    if (m == "shared") OK(launch(s_over, 1, 32, 0, nullptr, y.p));
-    if (m == "index") OK(launch(s_index, 1, 32, 0, nullptr, y.p, 2));
-    if (m == "dynamic") OK(launch(d_over, 1, 32, 128, nullptr, y.p));
-    if (m == "aligned") OK(launch(misaligned, 1, 1, 0, nullptr, y.p));
-    if (m == "local") OK(launch(local_over, 1, 32, 0, nullptr, y.p, 5));
+    if (m == "shared") OK(tk::cuda::launch_kernel(s_over, 1, 32, 0, nullptr, y.p));
+    if (m == "index") OK(tk::cuda::launch_kernel(s_index, 1, 32, 0, nullptr, y.p, 2));
+    if (m == "dynamic") OK(tk::cuda::launch_kernel(d_over, 1, 32, 128, nullptr, y.p));
+    if (m == "aligned") OK(tk::cuda::launch_kernel(misaligned, 1, 1, 0, nullptr, y.p));
+    if (m == "local") OK(tk::cuda::launch_kernel(local_over, 1, 32, 0, nullptr, y.p, 5));
   }
   return g_fail;
 }
