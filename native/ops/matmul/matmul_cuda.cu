@@ -43,7 +43,6 @@ __global__ void __launch_bounds__(256) gemm_tile_kernel(Product p) {
       b_tile[deep][col] = within ? b[(k0 + deep) * p.b_row + (col0 + col) * p.b_col] : 0.0f;
     }
     __syncthreads();
-    // Depths beyond k would multiply zeros, and zero times an infinity of the other operand is not there either: both are 0.
     const int depths = p.k - k0 < kTileK ? int(p.k - k0) : kTileK;
     for (int depth = 0; depth < depths; ++depth) {
       float a_part[kPerThread], b_part[kPerThread];
