@@ -592,7 +592,6 @@ void add_functions(Napi::Env env, Napi::Object target, State* state) {
   target.Set("apiVersion", kApiVersion);
 }
 
-
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   State* state = nullptr;
   try {

@@ -24,9 +24,9 @@ class Error : public std::runtime_error {
 
 // Checks that run in every build; use at the start of a kernel, not per element. On a GPU a failed one ends the kernel.
 #if defined(__CUDA_ARCH__)
-#define TK_CHECK(condition)        \
-  do {                             \
-    if (!(condition)) __trap();    \
+#define TK_CHECK(condition)     \
+  do {                          \
+    if (!(condition)) __trap(); \
   } while (0)
 #define TK_CHECK_EQ(left, right) TK_CHECK((left) == (right))
 #else

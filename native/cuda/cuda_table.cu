@@ -111,8 +111,9 @@ bool has_code_for_device() { return true; }
 int32_t check_device(int32_t index) {
   const int32_t driver = driver_version(), runtime = runtime_version();
   if (driver == 0) {
-    std::snprintf(g_error, sizeof g_error,
-                  "no NVIDIA driver was found. Install the driver (nvidia-smi must list the GPU); the CUDA toolkit is not needed");
+    std::snprintf(
+        g_error, sizeof g_error,
+        "no NVIDIA driver was found. Install the driver (nvidia-smi must list the GPU); the CUDA toolkit is not needed");
     return TK_CUDA_NO_DEVICE;
   }
   // Within one major version any driver runs any runtime.

@@ -58,7 +58,7 @@ PTX_FN void mbarrier_arrive_expect_tx(uint64_t* b, int bytes) {
 }
 PTX_FN void mbarrier_wait(uint64_t* b, int parity) {
   asm volatile(
-      "{\n.reg .pred P;\n_w: mbarrier.try_wait.parity.shared::cta.b64 P, [%0], %1;\n@P bra D;\nbra W;\n_d:\n}" ::"r"(smem(b)),
+      "{\n.reg .pred P;\nW: mbarrier.try_wait.parity.shared::cta.b64 P, [%0], %1;\n@P bra D;\nbra W;\nD:\n}" ::"r"(smem(b)),
       "r"(parity)
       : "memory");
 }

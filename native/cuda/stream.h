@@ -51,6 +51,6 @@ struct TkCudaStream {
   char* pinned_ = nullptr;
   cudaEvent_t passed_[kPieces] = {};
   int turn_ = 0;
-  tk::cuda::IndexReport* report_ = nullptr;         // device memory
-  tk::cuda::IndexReport* report_copy_ = nullptr;    // pinned
+  tk::cuda::IndexReport* report_ = nullptr;       // device memory
+  tk::cuda::IndexReport* report_copy_ = nullptr;  // pinned
 };

@@ -80,15 +80,14 @@ std::unique_ptr<Device> open_cuda_device(const std::string& library_path, int in
   void* library = dlopen(library_path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* reason = dlerror();
-    throw Error("E_DEVICE", place + "the CUDA library cannot be opened: " +
-                                std::string(reason != nullptr ? reason : library_path));
+    throw Error("E_DEVICE",
+                place + "the CUDA library cannot be opened: " + std::string(reason != nullptr ? reason : library_path));
   }
   using Entry = const TkCudaTable* (*)(uint32_t);
   const auto entry = reinterpret_cast<Entry>(dlsym(library, "tensorkiln_cuda_table"));
   const TkCudaTable* table = entry == nullptr ? nullptr : entry(TK_CUDA_TABLE_VERSION);
   if (table == nullptr || table->ops_fingerprint != cuda_ops_fingerprint()) {
-    throw Error("E_NATIVE_VERSION",
-                place + library_path + " belongs to another build than the addon. Build both again.");
+    throw Error("E_NATIVE_VERSION", place + library_path + " belongs to another build than the addon. Build both again.");
   }
   return std::make_unique<CudaDevice>(*table, index, limit_bytes);
 #endif

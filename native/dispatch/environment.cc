@@ -75,8 +75,7 @@ std::string shape_text(const int64_t* dims, int rank) {
   return text + "]";
 }
 
-Environment::Environment(std::unique_ptr<Device> device)
-    : device_(std::move(device)), stream_(active_level(), device_.get()) {}
+Environment::Environment(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(active_level(), device_.get()) {}
 
 Environment::~Environment() { close(); }
 
@@ -157,8 +156,7 @@ Environment::Storage* Environment::new_storage(int64_t bytes, const char* what, 
     throw Error("E_OUT_OF_MEMORY", "[" + std::string(what) + "] out of " + (device_ == nullptr ? "" : "device ") +
                                        "memory for shape " + shape_text(dims, rank) + ": asked " + std::to_string(bytes) +
                                        " bytes, held " + std::to_string(held) + " of a budget of " +
-                                       std::to_string(use.budget) +
-                                       " bytes. Dispose tensors, use smaller batches, or raise " +
+                                       std::to_string(use.budget) + " bytes. Dispose tensors, use smaller batches, or raise " +
                                        (device_ == nullptr ? "TENSORKILN_MEMORY_LIMIT." : "TENSORKILN_CUDA_MEMORY_LIMIT."));
   }
   auto* storage = new Storage;
@@ -343,8 +341,8 @@ void Environment::dispatch(CallRequest& request) {
   try {
     prepare_operands(request, info, *command);
     if (device_ != nullptr || op.workspace != nullptr) {
-      command->workspace_bytes = device_ != nullptr ? device_->workspace(command->view())
-                                                    : op.workspace(command->view(), command->num_threads);
+      command->workspace_bytes =
+          device_ != nullptr ? device_->workspace(command->view()) : op.workspace(command->view(), command->num_threads);
       if (command->workspace_bytes > 0) {
         scratch = new_storage(command->workspace_bytes, info.name.c_str(), &command->workspace_bytes, 1);
         scratch->refs = 1;

@@ -134,8 +134,8 @@ class Environment {
   void enqueue_copy(const Entry& from, const Entry& to);
   void enqueue_write(Entry& target, const void* bytes);
 
-  HostAllocator allocator_;                 // outlives the stream, which may still run calls on its blocks
-  const std::unique_ptr<Device> device_;    // likewise
+  HostAllocator allocator_;               // outlives the stream, which may still run calls on its blocks
+  const std::unique_ptr<Device> device_;  // likewise
   Stream stream_;
   std::vector<Entry> entries_;
   std::deque<int32_t> free_entries_;  // longest free first

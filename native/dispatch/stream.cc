@@ -243,12 +243,12 @@ void Stream::execute(Command& command) {
       execute_on_device(command);
     } else {
       switch (command.kind) {
-      case Command::Kind::call: execute_call(command); break;
-      case Command::Kind::write:
-        if (!command.staged.empty()) std::memcpy(command.target, command.staged.data(), command.staged.size());
-        break;
-      case Command::Kind::read: convert_read(command); break;
-      case Command::Kind::marker: break;
+        case Command::Kind::call: execute_call(command); break;
+        case Command::Kind::write:
+          if (!command.staged.empty()) std::memcpy(command.target, command.staged.data(), command.staged.size());
+          break;
+        case Command::Kind::read: convert_read(command); break;
+        case Command::Kind::marker: break;
       }
     }
   } catch (const Error& error) {

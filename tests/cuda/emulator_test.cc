@@ -248,7 +248,8 @@ int main() {
   // bugs that the emulator reports
   Dev<float> y(128);
   CHECK(failed_with(tk::cuda::launch_kernel(b_divergent, 1, 64, 0, nullptr, y.p), "divergent __syncthreads"));
-  CHECK(failed_with(tk::cuda::launch_kernel(b_exited_lane, 1, 32, 0, nullptr, y.p, 20), "mask 0xffffffff names lanes that have exited"));
+  CHECK(failed_with(tk::cuda::launch_kernel(b_exited_lane, 1, 32, 0, nullptr, y.p, 20),
+                    "mask 0xffffffff names lanes that have exited"));
   CHECK(failed_with(tk::cuda::launch_kernel(b_mixed, 1, 32, 0, nullptr, y.p), "diverged warp"));
   CHECK(failed_with(tk::cuda::launch_kernel(b_barrier_count, 1, 64, 0, nullptr, y.p), "deadlock"));
   printf("a deadlock report: %s\n", tk::emulator::last_error());
@@ -257,8 +258,10 @@ int main() {
   CHECK(failed_with(tk::cuda::launch_kernel(b_smem_range, 1, 32, 256, nullptr, y.p, y.p), "outside the 256 bytes"));
   CHECK(failed_with(tk::cuda::launch_kernel(b_ldsm_align, 1, 32, 1024, nullptr, y.p), "not 16-byte aligned"));
 #ifndef __SANITIZE_ADDRESS__
-  CHECK(failed_with(tk::cuda::launch_kernel(b_write_past, 1, 33, 0, nullptr, y.p + 96), "past the end of the device allocation"));
-  CHECK(failed_with(tk::cuda::launch_kernel(b_smem_past, 1, 32, 128, nullptr, y.p), "past the end of its dynamic shared memory"));
+  CHECK(
+      failed_with(tk::cuda::launch_kernel(b_write_past, 1, 33, 0, nullptr, y.p + 96), "past the end of the device allocation"));
+  CHECK(
+      failed_with(tk::cuda::launch_kernel(b_smem_past, 1, 32, 128, nullptr, y.p), "past the end of its dynamic shared memory"));
 #endif
   // launch errors
   CHECK(tk::cuda::launch_kernel(b_divergent, 1, 2048, 0, nullptr, y.p) == cudaErrorInvalidConfiguration);
@@ -334,6 +337,6 @@ int main() {
     OK(cudaStreamDestroy(s));
     OK(cudaStreamDestroy(t));
   }
-  printf("%d checks, %d failures\n", g_checks, g_fail);
+  printf("native: %d passed, %d failed (%d checks)\n", g_fail == 0, g_fail != 0, g_checks);
   return g_fail != 0;
 }

@@ -48,7 +48,9 @@ int main(int argc, char** argv) {
   Dev<float> y(64);
   std::string m = argc > 1 ? argv[1] : "ok";
   auto run = [&](const char* n, auto k) {
-    if (m == n) OK(tk::cuda::launch_kernel(k, std::string(n) == "blocks_bad" || (void*)k == (void*)blocks_ok ? 4 : 1, 64, 0, nullptr, y.p));
+    if (m == n)
+      OK(tk::cuda::launch_kernel(k, std::string(n) == "blocks_bad" || (void*)k == (void*)blocks_ok ? 4 : 1, 64, 0, nullptr,
+                                 y.p));
   };
   run("ok", ok_sync);
   run("ok", warp_ok);

@@ -64,7 +64,8 @@ bool launch_transpose(const CudaContext& context, const StridedView& view, const
   int64_t batch, rows, cols;
   constexpr int64_t kLeastSide = 16, kMostPerLaunch = 65535;
   if (!is_transpose(view, &batch, &rows, &cols) || rows < kLeastSide || cols < kLeastSide) return false;
-  const int64_t row_tiles = (rows + kTransposeTile - 1) / kTransposeTile, col_tiles = (cols + kTransposeTile - 1) / kTransposeTile;
+  const int64_t row_tiles = (rows + kTransposeTile - 1) / kTransposeTile,
+                col_tiles = (cols + kTransposeTile - 1) / kTransposeTile;
   if (batch > kMostPerLaunch || row_tiles > kMostPerLaunch || col_tiles > INT32_MAX) return false;
   context.launch(transpose_tile_kernel<T>, dim3(unsigned(col_tiles), unsigned(row_tiles), unsigned(batch)), dim3(256), 0,
                  static_cast<const T*>(x.data), static_cast<T*>(y.data), rows, cols);

@@ -8,9 +8,9 @@
 TK_BEGIN_CUDA
 namespace {
 
-constexpr int kTile = 64;       // rows and columns of y per block
-constexpr int kTileK = 16;      // depth of one step
-constexpr int kPerThread = 4;   // rows and columns of y per thread, 16 threads each way
+constexpr int kTile = 64;      // rows and columns of y per block
+constexpr int kTileK = 16;     // depth of one step
+constexpr int kPerThread = 4;  // rows and columns of y per thread, 16 threads each way
 constexpr int64_t kBlockK = 256;
 
 // a(i, k) = a[i * row + k * col]; b likewise.

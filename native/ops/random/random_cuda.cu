@@ -111,8 +111,7 @@ void random_uniform_cuda(const OpCall& call, CudaContext& context) {
   if (y.dtype == DType::i32) {
     TK_CHECK(min >= -0x1p31 && min < max && max <= 0x1p31);
     const int64_t first = int64_t(min);
-    for_each_block(context, state, y.size,
-                   UniformIntBody{y.i32(), y.size, uint32_t(first), uint64_t(int64_t(max) - first)});
+    for_each_block(context, state, y.size, UniformIntBody{y.i32(), y.size, uint32_t(first), uint64_t(int64_t(max) - first)});
   } else {
     const float low = float(min), high = float(max);
     TK_CHECK(low <= high && low >= -FLT_MAX && high <= FLT_MAX);
