@@ -2,20 +2,17 @@
 // TENSORKILN_CUDA=emulated loads. Where the CUDA toolkit's headers are absent it says so and builds nothing.
 //   node scripts/build-emulated.mjs
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { EMULATED_DEFINITIONS, hasCudaHeaders } from './native/emulated.mjs';
 import { jobs } from './native/run.mjs';
 import { ROOT } from './native/sources.mjs';
 
-const headers = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda']
-  .filter((folder) => folder !== undefined && folder !== '')
-  .some((folder) => existsSync(join(folder, 'include', 'cuda_runtime.h')));
-if (!headers) {
+if (!hasCudaHeaders()) {
   console.log('build:emulated: skipped, the headers of the CUDA toolkit are not here (CUDA_HOME, /usr/local/cuda)');
   process.exit(0);
 }
 const folder = join(ROOT, 'build-emulated');
-const configure = ['-S', ROOT, '-B', folder, '-DTENSORKILN_EMULATED=ON', '-DTENSORKILN_ADDON=OFF', '-DTENSORKILN_LEVELS=baseline'];
+const configure = ['-S', ROOT, '-B', folder, ...EMULATED_DEFINITIONS.map((definition) => `-D${definition}`)];
 const targets = ['tensorkiln_cuda_emulated', 'emulator_test', 'layouts_test'];
 for (const args of [configure, ['--build', folder, '--parallel', String(jobs()), '--target', ...targets]]) {
   const { status, stdout, stderr, error } = spawnSync('cmake', args, { encoding: 'utf8', maxBuffer: 1 << 28 });
