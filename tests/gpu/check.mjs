@@ -11,6 +11,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { inspectEnvironment } from '../../dist/index.js';
 import { caseNames, compareCase } from './compare.mjs';
 
+// Bundled as CommonJS, which has it.
+/* global __dirname */
 const HERE = __dirname;
 const { values, positionals } = parseArgs({
   options: { results: { type: 'string', default: join(HERE, 'gpu-check.jsonl') } },
