@@ -1,6 +1,5 @@
 #include "cuda/context.h"
 // context.h first.
-#include "cpu/kernel.h"
 #include "ops/optim/optim.h"
 
 // Many tensors in one launch: their addresses travel as a kernel parameter, kTensors at a time. Block (x, y) works on tensor y.
