@@ -6,6 +6,9 @@ TK_BEGIN_CUDA
 namespace {
 
 constexpr int64_t kMostIndexAxes = 16;
+struct IndexStrides {
+  int64_t of[kMostIndexAxes] = {};
+};
 
 // owners[row] becomes the last i with ids[i] = row, or -1: an atomic maximum has one result whatever the order.
 void find_owners(const CudaContext& context, const int32_t* ids, int64_t k, int32_t* owners, int64_t rows) {
@@ -101,9 +104,7 @@ void flat_index_cuda(const OpCall& call, CudaContext& context) {
   const int64_t limit = TK_INT(call, flat_index, limit), rank = call.num_ints - 1;
   TK_CHECK(limit <= INT32_MAX && rank <= kMostIndexAxes);
   TK_CHECK_EQ(call[0].size, call[1].size * rank);
-  struct {
-    int64_t of[kMostIndexAxes] = {};
-  } strides;
+  IndexStrides strides;
   for (int64_t d = 0; d < rank; ++d) strides.of[d] = TK_INTS(call, flat_index, strides)[d];
   const int32_t* indices = call[0].i32();
   int32_t* ids = call[1].i32();
