@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { EMULATED_DEFINITIONS, hasCudaHeaders } from './native/emulated.mjs';
 import { BuildProgress } from './native/progress.mjs';
 import { BuildError, compileCommands, jobs, run } from './native/run.mjs';
 import { ROOT, filesUnder } from './native/sources.mjs';
@@ -23,6 +24,9 @@ const { values, positionals } = parseArgs({
   options: { sanitize: { type: 'boolean', default: false }, filter: { type: 'string', default: '' } },
   allowPositionals: true,
 });
+/** Tests of CUDA code in the emulator, each in ascending, descending and a random order of threads. */
+const EMULATED_TESTS = ['emulator_test', 'layouts_test', 'cuda_ops_test'];
+const THREAD_ORDERS = ['seed=0', 'seed=1', 'seed=7 threads=2'];
 const totals = { passed: 0, failed: 0, checks: 0 };
 
 function testNames() {
@@ -79,13 +83,12 @@ function runTest(folder, name, env) {
   console.log(`  FAILED  ${name} (${signal ?? `exit code ${status}`}, ${seconds} s)\n${stdout}${stderr}`);
 }
 
-async function runAll({ title, folder, names, definitions, env = {} }) {
+async function runAll({ title, folder, names, definitions, env = {}, subfolder = '', variants = [{}] }) {
   const started = performance.now();
   console.log(`${title}: building ${names.length} program${names.length === 1 ? '' : 's'}`);
   if (
     !(await build(join(ROOT, folder), names, [
-      'TENSORKILN_TESTS=ON',
-      'TENSORKILN_CHECK_OPS=ON',
+      ...(definitions === EMULATED_DEFINITIONS ? [] : ['TENSORKILN_TESTS=ON', 'TENSORKILN_CHECK_OPS=ON']),
       ...definitions,
       ...positionals,
     ]))
@@ -95,7 +98,9 @@ async function runAll({ title, folder, names, definitions, env = {} }) {
     return;
   }
   console.log(`  built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
-  for (const name of names) runTest(join(ROOT, folder), name, env);
+  for (const variant of variants) {
+    for (const name of names) runTest(join(ROOT, folder, subfolder), name, { ...env, ...variant });
+  }
 }
 
 /**
@@ -148,7 +153,7 @@ if (findToolchain().cmake === undefined) {
   process.exit(1);
 }
 const names = testNames().filter((name) => name.includes(values.filter));
-if (names.length === 0) {
+if (names.length === 0 && !EMULATED_TESTS.some((name) => name.includes(values.filter))) {
   console.error(`no native test matches '${values.filter}'`);
   process.exit(1);
 }
@@ -178,7 +183,19 @@ if (values.sanitize) {
     });
   }
 } else {
-  await runAll({ title: 'native tests', folder: 'build-tests', names, definitions: [] });
+  if (names.length > 0) await runAll({ title: 'native tests', folder: 'build-tests', names, definitions: [] });
+  if (!hasCudaHeaders()) {
+    console.log('CUDA tests in the emulator: skipped, the headers of the CUDA toolkit are not here');
+  } else if (EMULATED_TESTS.some((name) => name.includes(values.filter))) {
+    await runAll({
+      title: 'CUDA tests in the emulator',
+      folder: 'build-emulated',
+      names: EMULATED_TESTS.filter((name) => name.includes(values.filter)),
+      definitions: EMULATED_DEFINITIONS,
+      subfolder: join('native', 'cuda'),
+      variants: THREAD_ORDERS.map((order) => ({ TENSORKILN_EMULATOR: `${order} quiet` })),
+    });
+  }
 }
 console.log(`native: ${totals.passed} passed, ${totals.failed} failed (${totals.checks} checks)`);
 process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;

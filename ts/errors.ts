@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   E_NATIVE_LOAD: 'The native addon could not be loaded.',
   E_NATIVE_VERSION: 'The native addon belongs to another version of the package.',
   E_DEVICE: 'The device asked for is not available.',
+  E_DEVICE_LOST: 'A GPU failed and cannot be used again by this process.',
   E_KERNEL: 'The backend has no such kernel.',
   E_DUPLICATE_TFJS: 'Two copies of @tensorflow/tfjs-core are loaded.',
   E_DIVERGED: 'Training produced a loss that is not a finite number.',

@@ -5,6 +5,7 @@
 #include "binding/state.h"
 #include "cpu/cpu_info.h"
 #include "cpu/thread_pool.h"
+#include "dispatch/cuda_device.h"
 #include "plan/plan_text.h"
 
 #ifndef TENSORKILN_VERSION
@@ -41,7 +42,7 @@ class Stay {
 template <class Body>
 Napi::Value guarded(const Napi::CallbackInfo& info, const Body& body) {
   Napi::Env env = info.Env();
-  State* state = env.GetInstanceData<State>();
+  auto* state = static_cast<State*>(info.Data());
   try {
     Stay stay(*state);
     return body(*state);
@@ -452,12 +453,12 @@ Napi::Value plan_dispose(const Napi::CallbackInfo& info) {
 
 Napi::Value memory(const Napi::CallbackInfo& info) {
   return guarded(info, [&](State& state) -> Napi::Value {
-    const HostAllocator& allocator = state.engine().allocator();
+    const MemoryUse use = state.engine().memory();
     Napi::Object result = Napi::Object::New(info.Env());
-    result.Set("live", double(allocator.live_bytes()));
-    result.Set("cached", double(allocator.cached_bytes()));
-    result.Set("peak", double(allocator.peak_bytes()));
-    result.Set("budget", double(MemoryBudget::instance().limit()));
+    result.Set("live", double(use.live));
+    result.Set("cached", double(use.cached));
+    result.Set("peak", double(use.peak));
+    result.Set("budget", double(use.budget));
     result.Set("handles", double(state.engine().living_handles()));
     return result;
   });
@@ -517,23 +518,33 @@ Napi::Value counters(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value reset_counters(const Napi::CallbackInfo& info) {
-  State* state = info.Env().GetInstanceData<State>();
-  state->longest_stay_ns = 0;
+  static_cast<State*>(info.Data())->longest_stay_ns = 0;
   return info.Env().Undefined();
 }
 
-Napi::Object init(Napi::Env env, Napi::Object exports) {
-  State* state = nullptr;
-  try {
-    state = new State(env);
-  } catch (const Error& error) {
-    throw to_js_error(env, error);
-  }
-  env.SetInstanceData(state);
-  // Hooks run in the reverse order of their making: the stream ends before the completion channel it posts to.
-  napi_add_env_cleanup_hook(
-      env, [](void* opaque) { static_cast<State*>(opaque)->close(); }, state);
+// ---- devices
 
+void add_functions(Napi::Env env, Napi::Object target, State* state);
+
+// Every function of the addon once more, for an engine of its own on a GPU.
+Napi::Value open_cuda(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    Napi::Env env = info.Env();
+    if (!info[0].IsString()) throw Error("E_INTERNAL", "openCuda: expected the path of the library");
+    const std::string path = info[0].As<Napi::String>();
+    const int32_t index = int_argument(info, 1, "index");
+    std::unique_ptr<Device> device = open_cuda_device(path, index, count_argument(info, 2, "limit"));
+    state.devices.push_back(std::make_unique<State>(env, std::move(device)));
+    // Before the device's completion channel closes, which was made before this hook.
+    napi_add_env_cleanup_hook(
+        env, [](void* opaque) { static_cast<State*>(opaque)->close(); }, state.devices.back().get());
+    Napi::Object result = Napi::Object::New(env);
+    add_functions(env, result, state.devices.back().get());
+    return result;
+  });
+}
+
+void add_functions(Napi::Env env, Napi::Object target, State* state) {
   struct Function {
     const char* name;
     Napi::Value (*body)(const Napi::CallbackInfo&);
@@ -573,9 +584,27 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"setThreads", set_threads},
       {"counters", counters},
       {"resetCounters", reset_counters},
+      {"openCuda", open_cuda},
   };
-  for (const Function& function : functions) exports.Set(function.name, Napi::Function::New(env, function.body, function.name));
-  exports.Set("apiVersion", kApiVersion);
+  for (const Function& function : functions) {
+    target.Set(function.name, Napi::Function::New(env, function.body, function.name, state));
+  }
+  target.Set("apiVersion", kApiVersion);
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  State* state = nullptr;
+  try {
+    state = new State(env, nullptr);
+  } catch (const Error& error) {
+    throw to_js_error(env, error);
+  }
+  env.SetInstanceData(state);
+  // Hooks run in the reverse order of their making: the stream ends before the completion channel it posts to.
+  napi_add_env_cleanup_hook(
+      env, [](void* opaque) { static_cast<State*>(opaque)->close(); }, state);
+
+  add_functions(env, exports, state);
   return exports;
 }
 

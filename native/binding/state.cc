@@ -18,7 +18,7 @@ Napi::Error to_js_error(Napi::Env env, const Error& error) {
   return js;
 }
 
-State::State(Napi::Env env) {
+State::State(Napi::Env env, std::unique_ptr<Device> device) : engine_(std::move(device)) {
   // Read now, so that a wrong environment variable is found when the addon is loaded and not in the middle of a call.
   MemoryBudget::instance();
   Napi::Int32Array ints = Napi::Int32Array::New(env, kBlockInts);
@@ -42,6 +42,7 @@ State::~State() { close(); }
 
 void State::close() {
   // No completion may be posted after this: the channel is closed by the environment next.
+  for (const std::unique_ptr<State>& device : devices) device->close();
   recorder.reset();
   engine_.close();
   plans.clear();
@@ -103,7 +104,7 @@ void State::settle_all(Napi::Env env) {
 
 void State::adjust_external_memory(Napi::Env env) {
   constexpr int64_t kStep = 1 << 20;
-  const int64_t change = engine_.allocator().live_bytes() - reported_bytes_;
+  const int64_t change = engine_.live_bytes() - reported_bytes_;
   if (change > -kStep && change < kStep) return;
   reported_bytes_ += change;
   int64_t total = 0;

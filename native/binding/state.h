@@ -26,7 +26,8 @@ struct PendingPromise {
 
 class State {
  public:
-  explicit State(Napi::Env env);
+  // device: null for the CPU.
+  State(Napi::Env env, std::unique_ptr<Device> device);
   ~State();
 
   Environment& engine() { return engine_; }
@@ -38,6 +39,7 @@ class State {
   // Ends the stream and frees all buffers. Runs when the environment goes away, in whatever state it is.
   void close();
 
+  std::vector<std::unique_ptr<State>> devices;  // opened through this one, closed with it
   std::unique_ptr<Recorder> recorder;
   std::unordered_map<int32_t, std::unique_ptr<Plan>> plans;
   int32_t next_plan = 1;

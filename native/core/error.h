@@ -22,7 +22,14 @@ class Error : public std::runtime_error {
 
 }  // namespace tk
 
-// Checks that run in every build; use at the start of a kernel, not per element.
+// Checks that run in every build; use at the start of a kernel, not per element. On a GPU a failed one ends the kernel.
+#if defined(__CUDA_ARCH__)
+#define TK_CHECK(condition)     \
+  do {                          \
+    if (!(condition)) __trap(); \
+  } while (0)
+#define TK_CHECK_EQ(left, right) TK_CHECK((left) == (right))
+#else
 #define TK_CHECK(condition)                                             \
   do {                                                                  \
     if (!(condition)) ::tk::fail_check(__FILE__, __LINE__, #condition); \
@@ -32,3 +39,4 @@ class Error : public std::runtime_error {
     const int64_t tk_left = int64_t(left), tk_right = int64_t(right);                                      \
     if (tk_left != tk_right) ::tk::fail_check(__FILE__, __LINE__, #left " == " #right, tk_left, tk_right); \
   } while (0)
+#endif

@@ -5,10 +5,17 @@
 #include "core/dtype.h"
 #include "core/error.h"
 
-#if defined(_MSC_VER)
+// TK_HOST_INLINE is for what calls host code and so can never be part of a CUDA kernel.
+#if defined(TK_CUDA_KERNELS)
+#define TK_INLINE __host__ __device__ inline __attribute__((always_inline))
+#define TK_HOST_INLINE inline
+#elif defined(_MSC_VER)
 #define TK_INLINE __forceinline
 #else
 #define TK_INLINE inline __attribute__((always_inline))
+#endif
+#if !defined(TK_HOST_INLINE)
+#define TK_HOST_INLINE TK_INLINE
 #endif
 
 namespace tk {

@@ -24,7 +24,7 @@ class CpuContext {
   // body: callable (int64_t begin, int64_t end, int thread). Choose grain so that a unit takes some 20 us or more: work
   // that fits in one unit runs on the calling thread at no cost.
   template <class Body>
-  TK_INLINE void parallel_for(int64_t n, int64_t grain, const Body& body) {
+  TK_HOST_INLINE void parallel_for(int64_t n, int64_t grain, const Body& body) {
     if (n <= 0) return;
     if (n <= grain || num_threads_ == 1) return body(int64_t(0), n, 0);
     run_parallel(

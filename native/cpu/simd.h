@@ -17,7 +17,9 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#if defined(TK_CUDA_KERNELS)
+#include "cpu/simd_scalar.h"  // a CUDA thread is one lane
+#elif defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12 takes the undefined operand inside its own unmasked AVX-512 intrinsics for a mistake (GCC bug 105593).
 #pragma GCC diagnostic push

@@ -1,10 +1,14 @@
-// The SIMD layer where no vector instructions are known: one lane. Included by simd.h.
+// The SIMD layer where no vector instructions are known, and in CUDA kernels: one lane. Included by simd.h.
 #pragma once
 
 TK_BEGIN_LEVEL
 
 constexpr int kVecWidth = 1;
+#if defined(TK_CUDA_KERNELS)
+constexpr bool kHasFma = true;
+#else
 constexpr bool kHasFma = false;
+#endif
 struct VecF {
   float v;
 };
@@ -31,8 +35,13 @@ TK_INLINE VecF operator+(VecF a, VecF b) { return {a.v + b.v}; }
 TK_INLINE VecF operator-(VecF a, VecF b) { return {a.v - b.v}; }
 TK_INLINE VecF operator*(VecF a, VecF b) { return {a.v * b.v}; }
 TK_INLINE VecF operator/(VecF a, VecF b) { return {a.v / b.v}; }
+#if defined(TK_CUDA_KERNELS)
+TK_INLINE VecF fmadd(VecF a, VecF b, VecF c) { return {::fmaf(a.v, b.v, c.v)}; }
+TK_INLINE VecF fnmadd(VecF a, VecF b, VecF c) { return {::fmaf(-a.v, b.v, c.v)}; }
+#else
 TK_INLINE VecF fmadd(VecF a, VecF b, VecF c) { return {a.v * b.v + c.v}; }
 TK_INLINE VecF fnmadd(VecF a, VecF b, VecF c) { return {c.v - a.v * b.v}; }
+#endif
 TK_INLINE VecF vmax(VecF a, VecF b) { return {a.v > b.v ? a.v : b.v}; }
 TK_INLINE VecF vmin(VecF a, VecF b) { return {a.v < b.v ? a.v : b.v}; }
 TK_INLINE VecF vsqrt(VecF a) { return {::sqrtf(a.v)}; }

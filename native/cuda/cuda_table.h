@@ -1,9 +1,13 @@
 // The C table through which the engine and the CUDA library talk. Plain C types only: the library is opened at run time, and
-// the two halves may come from different compilers. A change of layout raises kCudaTableVersion.
+// the two halves may come from different compilers. A change of layout raises TK_CUDA_TABLE_VERSION.
+//
+// A stream belongs to one engine environment: its calls come one at a time, from whichever thread, in the order in which the
+// work is to run. Memory of a stream may be handed out again as soon as it has been freed, because all of its users run in
+// that order.
 #pragma once
 #include <stdint.h>
 
-#define TK_CUDA_TABLE_VERSION 1u
+#define TK_CUDA_TABLE_VERSION 2u
 
 #if defined(_WIN32)
 #define TK_CUDA_EXPORT __declspec(dllexport)
@@ -11,7 +15,21 @@
 #define TK_CUDA_EXPORT __attribute__((visibility("default")))
 #endif
 
+namespace tk {
+struct OpCall;  // core/op_call.h: plain data; both halves are built from the same sources, which ops_fingerprint proves
+}
+
 extern "C" {
+
+// What a call of the table returns; for all but TK_CUDA_OK last_error gives the text.
+enum TkCudaStatus {
+  TK_CUDA_OK = 0,
+  TK_CUDA_FAILED = 1,
+  TK_CUDA_OUT_OF_MEMORY = 2,
+  TK_CUDA_DEVICE_LOST = 3,  // a sticky error: nothing on this device can be used again by this process
+  TK_CUDA_BAD_INDEX = 4,    // a kernel met an index outside its range, clamped it and went on
+  TK_CUDA_NO_DEVICE = 5,    // no driver, driver too old, no such device, or a chip without code in this library
+};
 
 struct TkCudaDevice {
   char name[128];
@@ -19,6 +37,15 @@ struct TkCudaDevice {
   int32_t multiprocessors;
   uint64_t memory_bytes;
 };
+
+struct TkCudaMemory {
+  uint64_t live, cached, peak;  // bytes handed out, kept for reuse, most handed out since the last reset
+  uint64_t limit;               // most bytes live + cached may reach
+  uint64_t largest_free;        // largest piece that can be handed out without growing
+};
+
+struct TkCudaStream;
+struct TkCudaEvent;
 
 struct TkCudaTable {
   uint32_t version;
@@ -31,10 +58,62 @@ struct TkCudaTable {
   int32_t (*describe_device)(int32_t index, TkCudaDevice* device);
   // Text of the calling thread's last error; never null, valid until its next call.
   const char* (*last_error)();
-  // Compute capabilities the kernels were compiled for, e.g. "90a".
+  // Compute capabilities the kernels were compiled for, e.g. "90a"; "emulated" where they run on the CPU.
   const char* architectures;
+
+  // Hash of the text of ops.def: op numbers, operands and attributes of both halves agree when it does.
+  uint64_t ops_fingerprint;
+
+  // limit_bytes: most memory the stream's pool may hold; 0 for 90 % of what is free now.
+  int32_t (*open_stream)(int32_t device, uint64_t limit_bytes, TkCudaStream** stream);
+  // Waits for the device and frees everything.
+  void (*close_stream)(TkCudaStream* stream);
+
+  // Device memory, aligned to 512 bytes. free gives it back to the pool at once.
+  int32_t (*allocate)(TkCudaStream* stream, uint64_t bytes, void** data);
+  void (*free)(TkCudaStream* stream, void* data);
+  // Returns what the pool caches to the device and gives the bytes; call it when no queued work uses freed memory.
+  uint64_t (*trim)(TkCudaStream* stream);
+  void (*memory)(TkCudaStream* stream, TkCudaMemory* memory);
+  void (*reset_peak)(TkCudaStream* stream);
+
+  // Copies through pinned staging memory. `source` may be reused when write returns; `target` is filled when read returns.
+  int32_t (*write)(TkCudaStream* stream, void* target, const void* source, uint64_t bytes);
+  int32_t (*read)(TkCudaStream* stream, const void* source, void* target, uint64_t bytes);
+
+  // Whether the library has a kernel for this op number.
+  int32_t (*has_op)(uint32_t op);
+  // Bytes of scratch memory the call needs.
+  int64_t (*workspace)(TkCudaStream* stream, const tk::OpCall* call);
+  // Launches the call's kernels; operands and workspace are memory of this stream.
+  int32_t (*run)(TkCudaStream* stream, const tk::OpCall* call);
+  // Waits until everything launched has run. TK_CUDA_BAD_INDEX also from read: the first index reported since the last time.
+  int32_t (*wait)(TkCudaStream* stream);
+
+  // Marks a point in the stream; elapsed waits for both and gives the milliseconds between them, negative on failure.
+  TkCudaEvent* (*create_event)(TkCudaStream* stream);
+  void (*destroy_event)(TkCudaEvent* event);
+  int32_t (*record_event)(TkCudaStream* stream, TkCudaEvent* event);
+  double (*elapsed)(TkCudaEvent* begin, TkCudaEvent* end);
 };
 
 // The library's one entry point; null when it does not know `version`.
 TK_CUDA_EXPORT const TkCudaTable* tensorkiln_cuda_table(uint32_t version);
 }
+
+namespace tk {
+
+// FNV-1a over the text of ops.def's rows.
+constexpr uint64_t hash_text(const char* text, uint64_t hash) {
+  for (; *text != 0; ++text) hash = (hash ^ uint64_t(uint8_t(*text))) * 1099511628211u;
+  return hash;
+}
+constexpr uint64_t cuda_ops_fingerprint() {
+  uint64_t hash = 14695981039346656037u;
+#define TK_OP(name, operands, ints, floats, dtypes, ...) \
+  hash = hash_text(#name "|" operands "|" ints "|" floats "|" dtypes ";", hash);
+#include "ops/ops.def"
+  return hash;
+}
+
+}  // namespace tk

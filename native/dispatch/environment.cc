@@ -75,7 +75,7 @@ std::string shape_text(const int64_t* dims, int rank) {
   return text + "]";
 }
 
-Environment::Environment() : stream_(active_level()) {}
+Environment::Environment(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(active_level(), device_.get()) {}
 
 Environment::~Environment() { close(); }
 
@@ -112,15 +112,33 @@ HandleId Environment::new_handle(Storage* storage, int64_t offset, int64_t size,
 
 void Environment::drop_storage(Storage* storage) {
   if (--storage->refs > 0) return;
-  allocator_.free(storage->block, stream_.enqueued());
+  give_back(storage->block);
   delete storage;
+}
+
+Block* Environment::take_block(int64_t bytes) {
+  if (device_ == nullptr) return allocator_.allocate(bytes);
+  void* data = device_->allocate(bytes);
+  return data == nullptr ? nullptr : new Block{data, bytes, 0};
+}
+
+void Environment::give_back(Block* block) {
+  if (device_ == nullptr) return allocator_.free(block, stream_.enqueued());
+  device_->free(block->data);
+  delete block;
 }
 
 Block* Environment::allocate(int64_t bytes) {
   if (closed_) throw Error("E_CLOSED", "the engine of this environment has been closed");
   forbid_inside_op("allocate");
-  Block* block = allocator_.allocate(bytes);
+  Block* block = take_block(bytes);
   if (block != nullptr) return block;
+  if (device_ != nullptr) {
+    // Cached segments may only go once nothing queued uses them.
+    stream_.wait_idle();
+    device_->trim();
+    return take_block(bytes);
+  }
   // Give back what is cached and no longer in use; then what becomes free once the queue has run.
   allocator_.trim(stream_.completed());
   block = allocator_.allocate(bytes);
@@ -133,11 +151,13 @@ Block* Environment::allocate(int64_t bytes) {
 Environment::Storage* Environment::new_storage(int64_t bytes, const char* what, const int64_t* dims, int rank) {
   Block* block = allocate(bytes);
   if (block == nullptr) {
-    const MemoryBudget& budget = MemoryBudget::instance();
-    throw Error("E_OUT_OF_MEMORY", "[" + std::string(what) + "] out of memory for shape " + shape_text(dims, rank) +
-                                       ": asked " + std::to_string(bytes) + " bytes, held " + std::to_string(budget.held()) +
-                                       " of a budget of " + std::to_string(budget.limit()) +
-                                       " bytes. Dispose tensors, use smaller batches, or raise TENSORKILN_MEMORY_LIMIT.");
+    const MemoryUse use = memory();
+    const int64_t held = device_ == nullptr ? MemoryBudget::instance().held() : use.live + use.cached;
+    throw Error("E_OUT_OF_MEMORY", "[" + std::string(what) + "] out of " + (device_ == nullptr ? "" : "device ") +
+                                       "memory for shape " + shape_text(dims, rank) + ": asked " + std::to_string(bytes) +
+                                       " bytes, held " + std::to_string(held) + " of a budget of " +
+                                       std::to_string(use.budget) + " bytes. Dispose tensors, use smaller batches, or raise " +
+                                       (device_ == nullptr ? "TENSORKILN_MEMORY_LIMIT." : "TENSORKILN_CUDA_MEMORY_LIMIT."));
   }
   auto* storage = new Storage;
   storage->block = block;
@@ -147,7 +167,7 @@ Environment::Storage* Environment::new_storage(int64_t bytes, const char* what, 
 void Environment::enqueue_write(Entry& target, const void* bytes) {
   const int64_t size = target.size * dtype_bytes(target.dtype);
   if (size == 0) return;
-  if (stream_.completed() == stream_.enqueued()) {
+  if (device_ == nullptr && stream_.completed() == stream_.enqueued()) {
     std::memcpy(target.data(), bytes, size_t(size));
     return;
   }
@@ -162,7 +182,7 @@ HandleId Environment::create(DType dtype, const void* bytes, int64_t size) {
   Storage* storage = new_storage(size * dtype_bytes(dtype), "create", &size, 1);
   const HandleId handle = new_handle(storage, 0, size, dtype);
   // A block whose last user has run can be filled here and now; otherwise the copy takes its turn.
-  if (storage->block->last_use <= stream_.completed()) {
+  if (device_ == nullptr && storage->block->last_use <= stream_.completed()) {
     if (size > 0) std::memcpy(entry(handle).data(), bytes, size_t(size * dtype_bytes(dtype)));
   } else {
     enqueue_write(entry(handle), bytes);
@@ -230,7 +250,8 @@ void Environment::read(HandleId handle, void* target, int64_t size, std::unique_
 
 void Environment::read_sync(HandleId handle, void* target, int64_t size) {
   read(handle, target, size, nullptr);
-  sync();
+  stream_.wait_idle();
+  if (const std::optional<Error> error = stream_.take_error()) throw *error;
 }
 
 HandleId Environment::alias(HandleId handle, int64_t offset, int64_t count) {
@@ -302,6 +323,10 @@ void Environment::dispatch(CallRequest& request) {
   check_request(request, info, star_count);
   const CpuOp& op = cpu_ops(stream_.level())[request.op];
   TK_CHECK(op.body != nullptr);
+  if (device_ != nullptr && !device_->has_op(request.op)) {
+    throw Error("E_KERNEL", "[" + info.name + "] " + device_->name() + " has no kernel for this op yet, got (" +
+                                operands_text(request) + "). Move the tensors to 'tensorkiln-cpu' for it.");
+  }
 
   // Everything that can fail for want of memory comes before anything is enqueued or handed out.
   std::unique_ptr<Command> command = stream_.new_command();
@@ -315,8 +340,9 @@ void Environment::dispatch(CallRequest& request) {
   Storage* scratch = nullptr;
   try {
     prepare_operands(request, info, *command);
-    if (op.workspace != nullptr) {
-      command->workspace_bytes = op.workspace(command->view(), command->num_threads);
+    if (device_ != nullptr || op.workspace != nullptr) {
+      command->workspace_bytes =
+          device_ != nullptr ? device_->workspace(command->view()) : op.workspace(command->view(), command->num_threads);
       if (command->workspace_bytes > 0) {
         scratch = new_storage(command->workspace_bytes, info.name.c_str(), &command->workspace_bytes, 1);
         scratch->refs = 1;
@@ -369,6 +395,7 @@ void Environment::prepare_operands(CallRequest& request, const OpInfo& info, Com
 void Environment::sync() {
   stream_.wait_idle();
   if (const std::optional<Error> error = stream_.take_error()) throw *error;
+  if (device_ != nullptr) device_->wait();
 }
 
 void Environment::settle(std::unique_ptr<Completion> completion) {
@@ -378,7 +405,18 @@ void Environment::settle(std::unique_ptr<Completion> completion) {
   stream_.enqueue(std::move(command), true);
 }
 
-int64_t Environment::trim() { return allocator_.trim(stream_.completed()); }
+int64_t Environment::trim() {
+  if (device_ == nullptr) return allocator_.trim(stream_.completed());
+  stream_.wait_idle();
+  return device_->trim();
+}
+
+MemoryUse Environment::memory() const {
+  if (device_ != nullptr) return device_->memory();
+  return {allocator_.live_bytes(), allocator_.cached_bytes(), allocator_.peak_bytes(), MemoryBudget::instance().limit()};
+}
+
+void Environment::reset_peak() { device_ == nullptr ? allocator_.reset_peak() : device_->reset_peak(); }
 
 void Environment::set_memory_limit(int64_t bytes) {
   MemoryBudget& budget = MemoryBudget::instance();
@@ -403,7 +441,7 @@ void Environment::close() {
     held.refs = 0;
   }
   living_ = 0;
-  allocator_.trim(UINT64_MAX);
+  device_ == nullptr ? allocator_.trim(UINT64_MAX) : device_->trim();
   closed_ = true;
 }
 

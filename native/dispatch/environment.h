@@ -54,7 +54,8 @@ class DoorObserver {
 
 class Environment {
  public:
-  Environment();
+  // device: where this environment's tensors live; null for the CPU.
+  explicit Environment(std::unique_ptr<Device> device = nullptr);
   ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
@@ -95,8 +96,9 @@ class Environment {
   // Sets the limit of the process. Below what is held, waits for the queue and gives the cache back first.
   // Throws E_OUT_OF_MEMORY, and changes nothing, when what is still held would pass it.
   void set_memory_limit(int64_t bytes);
-  const HostAllocator& allocator() const { return allocator_; }
-  void reset_peak() { allocator_.reset_peak(); }
+  MemoryUse memory() const;
+  int64_t live_bytes() const { return device_ == nullptr ? allocator_.live_bytes() : device_->memory().live; }
+  void reset_peak();
   int64_t living_handles() const { return living_; }
   uint64_t copies_on_write() const { return copies_on_write_; }
   const Stream& stream() const { return stream_; }
@@ -122,6 +124,8 @@ class Environment {
   void drop_storage(Storage* storage);
   Storage* new_storage(int64_t bytes, const char* what, const int64_t* dims, int rank);
   Block* allocate(int64_t bytes);
+  Block* take_block(int64_t bytes);
+  void give_back(Block* block);
   // Allocates outputs, unshares in-place operands, fills the command's operands.
   void prepare_operands(CallRequest& request, const OpInfo& info, Command& command);
   void check_request(const CallRequest& request, const OpInfo& info, int star_count) const;
@@ -130,7 +134,8 @@ class Environment {
   void enqueue_copy(const Entry& from, const Entry& to);
   void enqueue_write(Entry& target, const void* bytes);
 
-  HostAllocator allocator_;  // outlives the stream, which may still run calls on its blocks
+  HostAllocator allocator_;               // outlives the stream, which may still run calls on its blocks
+  const std::unique_ptr<Device> device_;  // likewise
   Stream stream_;
   std::vector<Entry> entries_;
   std::deque<int32_t> free_entries_;  // longest free first

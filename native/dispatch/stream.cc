@@ -104,7 +104,8 @@ OpCall Command::view() const {
   return call;
 }
 
-Stream::Stream(Level level) : level_(level), ops_(cpu_ops(level)), pool_(ThreadPool::instance()) {}
+Stream::Stream(Level level, Device* device)
+    : level_(level), ops_(cpu_ops(level)), pool_(ThreadPool::instance()), device_(device) {}
 
 Stream::~Stream() { close(); }
 
@@ -141,7 +142,7 @@ uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
   std::unique_lock lock(mutex_);
   if (closing_) throw Error("E_CLOSED", "the engine of this environment has been closed");
   const bool idle = queue_.empty() && !running_;
-  const bool at_once = negligible && idle && pool_.try_acquire();
+  const bool at_once = negligible && idle && device_ == nullptr && pool_.try_acquire();
   if (!at_once && !thread_.joinable()) start_thread();
   const uint64_t sequence = ++enqueued_;
   command->sequence = sequence;
@@ -189,9 +190,9 @@ void Stream::run_front(std::unique_lock<std::mutex>& lock) {
   pending_.store(queue_.size(), std::memory_order_release);
   running_ = true;
   lock.unlock();
-  pool_.acquire();
+  if (device_ == nullptr) pool_.acquire();
   execute(*command);
-  pool_.release();
+  if (device_ == nullptr) pool_.release();
   lock.lock();
   running_ = false;
   staged_bytes_ -= int64_t(command->staged.size());
@@ -238,13 +239,17 @@ void Stream::wait_until(uint64_t sequence) {
 
 void Stream::execute(Command& command) {
   try {
-    switch (command.kind) {
-      case Command::Kind::call: execute_call(command); break;
-      case Command::Kind::write:
-        if (!command.staged.empty()) std::memcpy(command.target, command.staged.data(), command.staged.size());
-        break;
-      case Command::Kind::read: convert_read(command); break;
-      case Command::Kind::marker: break;
+    if (device_ != nullptr) {
+      execute_on_device(command);
+    } else {
+      switch (command.kind) {
+        case Command::Kind::call: execute_call(command); break;
+        case Command::Kind::write:
+          if (!command.staged.empty()) std::memcpy(command.target, command.staged.data(), command.staged.size());
+          break;
+        case Command::Kind::read: convert_read(command); break;
+        case Command::Kind::marker: break;
+      }
     }
   } catch (const Error& error) {
     report(error);
@@ -284,6 +289,25 @@ void Stream::execute_call(Command& command) {
   for (const Block* block : command.blocks) HostAllocator::check_guards(*block);
 #endif
   context.surface();
+}
+
+void Stream::execute_on_device(Command& command) {
+  switch (command.kind) {
+    case Command::Kind::call: device_->run(command.view()); break;
+    case Command::Kind::write: device_->write(command.target, command.staged.data(), int64_t(command.staged.size())); break;
+    case Command::Kind::read:
+      if (command.source_dtype == DType::f16 || command.source_dtype == DType::bf16) {
+        command.staged.resize(size_t(command.size * dtype_bytes(command.source_dtype)));
+        device_->read(command.source, command.staged.data(), int64_t(command.staged.size()));
+        command.source = command.staged.data();
+        convert_read(command);
+        command.staged.clear();  // what was staged on the way in counts against the queue; this did not
+      } else {
+        device_->read(command.source, command.target, command.size * dtype_bytes(command.source_dtype));
+      }
+      break;
+    case Command::Kind::marker: device_->wait(); break;
+  }
 }
 
 void Stream::report(const Error& error) {

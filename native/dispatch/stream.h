@@ -1,5 +1,6 @@
-// An in-order asynchronous queue of one environment on the CPU. Its own thread runs the queue; a thread that waits runs it
-// itself; a negligible call on an idle stream runs at once on the thread that enqueues it.
+// An in-order asynchronous queue of one environment. Its own thread runs the queue; a thread that waits runs it itself; a
+// negligible call on an idle CPU stream runs at once on the thread that enqueues it. On a device "runs" means launches: the
+// device works its own queue off in the same order, and only reads and markers wait for it.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -15,6 +16,7 @@
 #include "core/op_call.h"
 #include "cpu/host_allocator.h"
 #include "cpu/thread_pool.h"
+#include "dispatch/device.h"
 #include "dispatch/op_table.h"
 
 namespace tk {
@@ -61,7 +63,8 @@ class Stream {
   static constexpr size_t kMaxQueued = 4096;
   static constexpr int64_t kMaxStagedBytes = int64_t(256) << 20;
 
-  explicit Stream(Level level);
+  // device: where calls run; null for the CPU. It must outlive the stream.
+  explicit Stream(Level level, Device* device = nullptr);
   ~Stream();  // close()
 
   // A cleared command to fill in and enqueue.
@@ -92,12 +95,14 @@ class Stream {
   void run_front(std::unique_lock<std::mutex>& lock);
   void execute(Command& command);
   void execute_call(Command& command);
+  void execute_on_device(Command& command);
   void report(const Error& error);
   void recycle(std::unique_ptr<Command> command);
 
   const Level level_;
   const CpuOp* const ops_;
   ThreadPool& pool_;
+  Device* const device_;
 
   std::mutex mutex_;
   std::condition_variable work_;  // the stream's thread sleeps here

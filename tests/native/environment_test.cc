@@ -157,7 +157,7 @@ TEST(released_handles_are_refused_and_memory_comes_back) {
   CHECK(values_of(engine, y) == (Values{1, 2, 3}));
   engine.release(y);
   CHECK(engine.living_handles() == 0);
-  CHECK(engine.allocator().live_bytes() == 0);
+  CHECK(engine.memory().live == 0);
 }
 
 TEST(broken_calls_are_refused_whole) {

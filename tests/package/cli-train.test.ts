@@ -215,7 +215,7 @@ describe('failures end with code 1 and one readable block', () => {
       /^error E_DATA: \[data\.target\] no column "specie": .*Did you mean "species"\?/,
     ],
     ['a target of one class', () => table('one.csv', 'x,y\n1,a\n2,a\n3,a\n'), /^error E_DATA: .*"y" has one class only/],
-    ['a device that is not there', () => ['--set', 'device=cuda'], /^error E_DEVICE: \[device\] 'cuda' is not available/],
+    ['a device that is not there', () => ['--set', 'device=cuda'], /^error E_DEVICE: \[cuda:0\] /],
     [
       'an output folder inside a file',
       () => ['--output', join(write('occupied', ''), 'run')],

@@ -2,9 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compile } from '../../ts/backend/plan.js';
-import { getEngine } from '../../ts/backend/native/engine.js';
 import { isTensorkilnError } from '../../ts/errors.js';
-import { useNativeBackend } from '../support/native-backend.js';
+import { engineUnderTest, useNativeBackend } from '../support/native-backend.js';
 
 function codeOf(body: () => unknown): string {
   try {
@@ -35,7 +34,7 @@ beforeEach(async () => {
 });
 
 afterEach(() => {
-  expect(getEngine().addon.isRecording()).toBe(false);
+  expect(engineUnderTest().addon.isRecording()).toBe(false);
   tf.disposeVariables();
 });
 
@@ -142,12 +141,12 @@ describe('recording and replaying', () => {
 
   it('frees every buffer when it is disposed', () => {
     const x = tf.tensor1d([1, 2]);
-    const before = getEngine().addon.memory().handles;
+    const before = engineUnderTest().addon.memory().handles;
     const step = compile((y: tf.Tensor) => y.add(tf.tensor1d([1, 1])).mul(tf.scalar(2)));
     for (let i = 0; i < 4; ++i) step(x).dispose();
     step.dispose();
     step.dispose();
-    expect(getEngine().addon.memory().handles).toBe(before);
+    expect(engineUnderTest().addon.memory().handles).toBe(before);
     expect(codeOf(() => step(x))).toBe('E_DISPOSED');
   });
 });

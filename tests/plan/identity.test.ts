@@ -1,11 +1,10 @@
 /** What a recorded step knows its tensors by: replays must not mix up those that happened to be one when it was recorded. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { getEngine } from '../../ts/backend/native/engine.js';
 import { dropout, RandomState } from '../../ts/backend/custom/index.js';
 import { compile } from '../../ts/backend/plan.js';
 import { collectUntil } from '../support/collect.js';
-import { useNativeBackend } from '../support/native-backend.js';
+import { engineUnderTest, useNativeBackend } from '../support/native-backend.js';
 
 const values = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
 
@@ -110,16 +109,16 @@ describe('plans leave nothing behind', () => {
     const step = compile((x: tf.Tensor) => [x.add(1), tf.tensor1d(['text'])]);
     const x = tf.ones([2]);
     const tensors = tf.memory().numTensors;
-    const { handles } = getEngine().addon.memory();
+    const { handles } = engineUnderTest().addon.memory();
     for (let i = 0; i < 3; ++i) expect(() => step(x)).toThrow(expect.objectContaining({ code: 'E_DTYPE' }));
     expect(tf.memory().numTensors).toBe(tensors);
-    expect(getEngine().addon.memory().handles).toBe(handles);
+    expect(engineUnderTest().addon.memory().handles).toBe(handles);
     step.dispose();
   });
 
   it('when the step disposes itself', () => {
     const x = tf.ones([2]);
-    const { handles } = getEngine().addon.memory();
+    const { handles } = engineUnderTest().addon.memory();
     const step = compile((y: tf.Tensor): tf.Tensor => {
       step.dispose();
       return y.add(tf.tensor1d([1, 2]));
@@ -127,13 +126,13 @@ describe('plans leave nothing behind', () => {
     const y = step(x);
     expect(values(y)).toEqual([2, 3]);
     y.dispose();
-    expect(getEngine().addon.memory().handles).toBe(handles);
+    expect(engineUnderTest().addon.memory().handles).toBe(handles);
     expect(() => step(x)).toThrow(expect.objectContaining({ code: 'E_DISPOSED' }));
   });
 
   it('when the step is forgotten', async () => {
     const x = tf.ones([1 << 16]);
-    const { live } = getEngine().addon.memory();
+    const { live } = engineUnderTest().addon.memory();
     (() => {
       for (let i = 0; i < 20; ++i) {
         const captured = tf.fill([1 << 16], i);
@@ -142,8 +141,8 @@ describe('plans leave nothing behind', () => {
         captured.dispose();
       }
     })();
-    expect(getEngine().addon.memory().live).toBeGreaterThan(live + 19 * 4 * (1 << 16));
-    await collectUntil(() => getEngine().addon.memory().live <= live);
-    expect(getEngine().addon.memory().live).toBeLessThanOrEqual(live);
+    expect(engineUnderTest().addon.memory().live).toBeGreaterThan(live + 19 * 4 * (1 << 16));
+    await collectUntil(() => engineUnderTest().addon.memory().live <= live);
+    expect(engineUnderTest().addon.memory().live).toBeLessThanOrEqual(live);
   });
 });

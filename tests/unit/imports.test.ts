@@ -96,6 +96,8 @@ describe('direction of imports', () => {
         includes += 1;
         // The op list is data, not code: call numbers, tables and text form are made from it on every layer.
         if (target === 'ops/ops.def') continue;
+        // The C table is what the two halves agree on; nothing else of the CUDA half is known to the engine.
+        if (target === 'cuda/cuda_table.h' && layer === 'dispatch') continue;
         const allowed =
           layer === 'cuda' || file.endsWith('_cuda.cu')
             ? ['core', 'cuda', 'ops'].includes(targetLayer)

@@ -1,7 +1,7 @@
 /** The tfjs-core backend: data ids on native handles. Kernels live in kernels/, the engine in native/. */
 import { backend_util, engine as tfjsEngine, KernelBackend, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import { getEngine, loadedEngine, type Engine, type Operand, type OpRef } from './native/engine.js';
+import { getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from './native/engine.js';
 import { assertSingleTfjs } from './tfjs.js';
 import { isTracing, originOf } from './origin.js';
 import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
@@ -29,6 +29,7 @@ export interface BackendMemory {
 export class TensorkilnBackend extends KernelBackend {
   /** Name under which it is registered. */
   readonly name: string;
+  readonly #device: EngineDevice;
   #engine: Engine | undefined;
   #disposed = false;
   #lastSerial = 0;
@@ -40,9 +41,14 @@ export class TensorkilnBackend extends KernelBackend {
     if (this.#records.has(record)) this.#free(record);
   });
 
-  constructor(name: string) {
+  /**
+   * @param name   name under which it is registered
+   * @param device where its tensors live; default the CPU
+   */
+  constructor(name: string, device: EngineDevice = 'cpu') {
     super();
     this.name = name;
+    this.#device = device;
   }
 
   /** The engine. @throws E_NATIVE_LOAD, E_NATIVE_VERSION, E_DISPOSED */
@@ -261,7 +267,7 @@ export class TensorkilnBackend extends KernelBackend {
   }
 
   override memory(): BackendMemory {
-    const { live, cached, peak } = loadedEngine()?.addon.memory() ?? { live: 0, cached: 0, peak: 0 };
+    const { live, cached, peak } = this.#engine?.addon.memory() ?? { live: 0, cached: 0, peak: 0 };
     return { unreliable: false, native: { live, cached, peak } };
   }
 
@@ -305,7 +311,7 @@ export class TensorkilnBackend extends KernelBackend {
   /** A second copy of tfjs-core may have been loaded since the backend was registered. */
   #firstUse(): Engine {
     assertSingleTfjs();
-    return getEngine();
+    return getEngine(this.#device);
   }
 
   #store(values: BackendValues, shape: readonly number[], dtype: DataType): TensorRecord {

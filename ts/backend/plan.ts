@@ -1,7 +1,7 @@
 /** Steps that are recorded once and replayed natively. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import { getEngine, toTensorkilnError } from './native/engine.js';
+import { toTensorkilnError } from './native/engine.js';
 import type { NativeAddon } from './native/addon.js';
 import { currentBackend, makeUnique, tensorFromHandle, tensorFromInfo } from './tensors.js';
 
@@ -28,6 +28,8 @@ interface CapturedVariable {
 }
 
 interface Recording {
+  /** The device's face of the addon, to which the plan belongs. */
+  readonly addon: NativeAddon;
   readonly plan: number;
   readonly fingerprint: string;
   readonly outputs: readonly { readonly shape: readonly number[]; readonly dtype: tf.DataType }[];
@@ -48,7 +50,7 @@ const MAX_RECORDINGS = 3;
 const forgotten = new FinalizationRegistry(releasePlans);
 
 function releasePlans(states: Map<string, SignatureState>): void {
-  for (const { recording } of states.values()) if (recording) getEngine().addon.planDispose(recording.plan);
+  for (const { recording } of states.values()) recording?.addon.planDispose(recording.plan);
   states.clear();
 }
 
@@ -78,8 +80,9 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
         '[compile] a compiled step was called while gradients are being taken of it: a replay has no gradient. Take the gradient inside the step.',
       );
     }
-    const { addon } = getEngine();
-    const key = signatureOf(args);
+    const backend = currentBackend();
+    const { addon } = backend.engine;
+    const key = `${backend.name}: ${signatureOf(args)}`;
     // Inside another step its calls are simply part of that one.
     if (addon.isRecording()) return tf.tidy(() => fn(...args));
     let state = states.get(key);
@@ -102,7 +105,7 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
     statistics: { get: () => ({ recordings, replays }) },
     plans: {
       value: () =>
-        [...states.values()].flatMap((state) => (state.recording ? [getEngine().addon.planText(state.recording.plan)] : [])),
+        [...states.values()].flatMap(({ recording }) => (recording ? [recording.addon.planText(recording.plan)] : [])),
     },
     dispose: {
       value: () => {
@@ -198,6 +201,7 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
     const plan = addon.recordEnd(handles, handlesOf(outputs));
     const variables = variablesOf(addon, plan);
     fresh = {
+      addon,
       plan,
       fingerprint: nameVariables(addon.planFingerprint(plan), variables),
       outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),

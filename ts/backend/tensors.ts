@@ -7,6 +7,8 @@ import { NO_HANDLE, storageOf, type TensorRecord } from './record.js';
 
 /** Name of the CPU backend. */
 export const CPU_BACKEND = 'tensorkiln-cpu';
+/** Name of the CUDA backend. */
+export const CUDA_BACKEND = 'tensorkiln-cuda';
 
 /**
  * The Tensorkiln backend in use: tfjs-core's current one, else the CPU backend.

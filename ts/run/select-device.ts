@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import '../backend/register.js';
 import { parseDevice } from '../backend/device.js';
-import { TensorkilnError } from '../errors.js';
+import { registerCuda } from '../backend/register.js';
+import { CPU_BACKEND, CUDA_BACKEND } from '../backend/tensors.js';
 
 /**
  * Makes a device current and proves that it works, which loads the addon.
@@ -12,14 +12,8 @@ import { TensorkilnError } from '../errors.js';
  */
 export async function selectDevice(device: string): Promise<string> {
   const choice = parseDevice(device);
-  if (choice.device !== 'cpu') {
-    throw new TensorkilnError(
-      'E_DEVICE',
-      `[device] '${device}' is not available: this build has no CUDA device. Use cpu or auto.`,
-    );
-  }
-  const backend = 'tensorkiln-cpu';
-  await tf.setBackend(backend);
+  if (choice.device === 'cuda') registerCuda(choice.index, true);
+  await tf.setBackend(choice.device === 'cuda' ? CUDA_BACKEND : CPU_BACKEND);
   tf.zeros([1]).dispose();
   return choice.device;
 }

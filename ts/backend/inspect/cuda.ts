@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { cudaLibraryName } from '../native/cuda.js';
 
 export interface CudaDevice {
   readonly index: number;
@@ -68,9 +69,7 @@ function summaryOf(probe: ProbeOutput, devices: readonly CudaDevice[]): string {
  * @param folder folder of the addon, where the CUDA library and its probe lie
  */
 export async function describeCuda(folder: string): Promise<CudaDescription> {
-  const prefix = process.platform === 'win32' ? '' : 'lib';
-  const suffix = { win32: 'dll', darwin: 'dylib' }[process.platform as string] ?? 'so';
-  const libraryPath = join(folder, `${prefix}tensorkiln_cuda.${suffix}`);
+  const libraryPath = join(folder, cudaLibraryName());
   const program = join(folder, 'tensorkiln-cuda-probe');
   if (!existsSync(libraryPath)) {
     const summary = 'not built (no nvcc was found when the addon was compiled)';

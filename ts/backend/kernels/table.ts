@@ -81,14 +81,13 @@ function guarded({ name, run }: Kernel): KernelFunc {
  * Registers the table for a backend; kernels registered already stay as they are.
  *
  * @param backendName name of the backend
- * @param replacement runs instead of every kernel, for a backend that cannot be used and says so
  */
-export function registerKernels(backendName: string, replacement?: KernelFunc): void {
+export function registerKernels(backendName: string): void {
   for (const kernel of kernelTable) {
     const { name } = kernel;
     // Typed as always there, but a kernel that is not registered is undefined.
     const present = getKernel(name, backendName) as KernelConfig | undefined;
     if (present !== undefined) continue;
-    registerKernel({ kernelName: name, backendName, kernelFunc: replacement ?? guarded(kernel) });
+    registerKernel({ kernelName: name, backendName, kernelFunc: guarded(kernel) });
   }
 }

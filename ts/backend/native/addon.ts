@@ -128,4 +128,7 @@ export interface NativeAddon {
   setThreads(count: number): void;
   counters(): NativeCounters;
   resetCounters(): void;
+
+  /** The same door once more for GPU number `index`; limit in bytes, 0 for 90 % of the device memory that is free. */
+  openCuda(library: string, index: number, limit: number): NativeAddon;
 }

@@ -1,6 +1,7 @@
 /** The addon as the rest of the package sees it: op calls on handles, with errors of our own class. */
 import { isTensorkilnError, TensorkilnError } from '../../errors.js';
 import { STORAGE_DTYPES, type NativeAddon, type NumericArray, type OpInfo } from './addon.js';
+import { openCuda } from './cuda.js';
 import { loadNative } from './load.js';
 
 /** A tensor of an op call: a native handle seen with a shape. `handle` -1 on an `out` operand asks for a new buffer. */
@@ -241,15 +242,26 @@ export class Engine {
   }
 }
 
-let engine: Engine | undefined;
+/** Where an engine's tensors live: the CPU, or GPU number n as `cuda:n`. */
+export type EngineDevice = 'cpu' | `cuda:${number}`;
 
-/** The engine of this environment; loads the addon at the first call. @throws E_NATIVE_LOAD, E_NATIVE_VERSION */
-export function getEngine(): Engine {
-  return (engine ??= new Engine(loadNative()));
-}
+const engines = new Map<EngineDevice, Engine>();
 
-/** The engine if it has been loaded already. */
-export function loadedEngine(): Engine | undefined {
+/**
+ * The engine of this environment on a device; loads the addon at the first call.
+ *
+ * @throws E_NATIVE_LOAD, E_NATIVE_VERSION; E_DEVICE, E_CONFIG when a GPU cannot be used
+ */
+export function getEngine(device: EngineDevice = 'cpu'): Engine {
+  let engine = engines.get(device);
+  if (engine === undefined) {
+    try {
+      engine = new Engine(device === 'cpu' ? loadNative() : openCuda(Number(device.slice('cuda:'.length))));
+    } catch (error) {
+      throw toTensorkilnError(error);
+    }
+    engines.set(device, engine);
+  }
   return engine;
 }
 

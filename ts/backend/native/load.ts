@@ -90,6 +90,11 @@ export function loadNative(): NativeAddon {
   return addon;
 }
 
+/** Path of the addon that was loaded. */
+export function nativePath(): string | undefined {
+  return outcome?.path;
+}
+
 /** What is known about the addon. Never throws, and loads the addon if that is possible. */
 export function describeNative(): NativeDescription {
   outcome ??= tryAll();

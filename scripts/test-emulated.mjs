@@ -1,0 +1,22 @@
+// Runs the op tests, the plan tests and tfjs-core's own suite on `tensorkiln-cuda` with the CUDA library that runs on the CPU.
+// Where the headers of the CUDA toolkit are absent it says so and runs nothing.
+//   node scripts/test-emulated.mjs
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { hasCudaHeaders } from './native/emulated.mjs';
+import { ROOT } from './native/sources.mjs';
+
+function run(program, ...args) {
+  const { status, error } = spawnSync(process.execPath, [join(ROOT, program), ...args], {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, TENSORKILN_DEVICE: 'cuda', TENSORKILN_CUDA: 'emulated', TENSORKILN_EMULATOR: 'quiet' },
+  });
+  if (error !== undefined) throw error;
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+run('scripts/build-emulated.mjs');
+if (hasCudaHeaders()) {
+  run('node_modules/vitest/vitest.mjs', 'run', ...['ops', 'plan', 'conformance'].flatMap((name) => ['--project', name]));
+}
