@@ -179,6 +179,11 @@ function select(backend: TensorkilnBackend, condition: TensorInfo, t: TensorInfo
   // A condition of rank 1 chooses whole rows of tensors of higher rank.
   const rows = condition.shape.length === 1 && t.shape.length > 1;
   const conditionShape = rows ? [...condition.shape, ...t.shape.slice(1).map(() => 1)] : condition.shape;
+  // tf.where hands over tensors of one element where the others have none: tf.broadcastTo leaves those as they are.
+  const shape = [t.shape, e.shape].reduce(
+    (joined, other) => backend_util.assertAndGetBroadcastShape(joined, other),
+    conditionShape,
+  );
   return withDtype(backend, [condition], 'bool', ([mask]) =>
     withDtype(backend, [t, e], dtype, ([a, b]) =>
       backend.run(
@@ -188,7 +193,7 @@ function select(backend: TensorkilnBackend, condition: TensorInfo, t: TensorInfo
           backend.operand(a as TensorInfo),
           backend.operand(b as TensorInfo),
         ],
-        { shape: t.shape, dtype },
+        { shape, dtype },
       ),
     ),
   );
