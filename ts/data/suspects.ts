@@ -107,9 +107,7 @@ export function measureDrift(
   if (date === undefined) return undefined;
   const column = table.column(date.name);
   const { values } = asDays(column, orderOf(asCategories(column, false)));
-  const dated = rows
-    .filter((row) => !Number.isNaN(values[row]))
-    .sort((a, b) => (values[a] as number) - (values[b] as number));
+  const dated = rows.filter((row) => !Number.isNaN(values[row])).sort((a, b) => (values[a] as number) - (values[b] as number));
   const middle = dated.length >> 1;
   const halves = [dated.subarray(0, middle), dated.subarray(middle)] as const;
   const { target, splitByTime } = context;

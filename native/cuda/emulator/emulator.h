@@ -297,10 +297,8 @@ inline int __all_sync(unsigned m, int p, TK_EMULATOR_SITE) { return __ballot_syn
 TK_EMULATOR_REDUX(int)
 TK_EMULATOR_REDUX(unsigned)
 
-    // Fences: one OS thread runs the block, so only other blocks can notice.
-    inline void __threadfence() {
-  __atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
+// Fences: one OS thread runs the block, so only other blocks can notice.
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_block() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_system() { __threadfence(); }
 inline void __nanosleep(unsigned) { tk::emulator::yield_now(); }

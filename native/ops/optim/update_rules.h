@@ -30,8 +30,8 @@ void adadelta_cpu(const OpCall& call, CpuContext& context);
 // Source: Kingma, Ba 2015, arXiv:1412.6980, algorithm 2.
 void adamax_cpu(const OpCall& call, CpuContext& context);
 
-// hyper f32[6] = {learning rate, beta1, beta2, epsilon, weight decay, momentum decay}; step i32[1], raised by one first and then
-// used as t; product f32[1], 1 before the first step
+// hyper f32[6] = {learning rate, beta1, beta2, epsilon, weight decay, momentum decay}; step i32[1], raised by one first and
+// then used as t; product f32[1], 1 before the first step
 //   mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2);   product *= mu_t;   m and v as in Adam
 //   root = sqrt(v / (1 - beta2^t)) + epsilon
 //   param -= rate ((1 - mu_t) / (1 - product) g + mu_(t+1) / (1 - product mu_(t+1)) m) / root

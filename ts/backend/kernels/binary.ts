@@ -4,19 +4,7 @@ import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp, type OpRef } from '../native/engine.js';
 import { complexParts, movingOne, toComplex, withTemporaries } from './forms.js';
-import { sameShape } from '../record.js';
-import {
-  assertNumeric,
-  assertShape,
-  cast,
-  commonDtype,
-  consume,
-  fromHost,
-  hostStrings,
-  kernel,
-  withDtype,
-  type Kernel,
-} from './kernel.js';
+import { assertNumeric, cast, commonDtype, consume, fromHost, hostStrings, kernel, withDtype, type Kernel } from './kernel.js';
 import { tileTo } from './layout.js';
 
 interface BinaryInputs {
@@ -191,13 +179,11 @@ function select(backend: TensorkilnBackend, condition: TensorInfo, t: TensorInfo
   // A condition of rank 1 chooses whole rows of tensors of higher rank.
   const rows = condition.shape.length === 1 && t.shape.length > 1;
   const conditionShape = rows ? [...condition.shape, ...t.shape.slice(1).map(() => 1)] : condition.shape;
-  assertShape('select: e', e, t.shape);
-  if (!sameShape(backend_util.assertAndGetBroadcastShape(conditionShape, t.shape), t.shape)) {
-    throw new TensorkilnError(
-      'E_SHAPE',
-      `[select] a condition [${condition.shape.join(', ')}] does not fit tensors [${t.shape.join(', ')}].`,
-    );
-  }
+  // tf.where hands over tensors of one element where the others have none: tf.broadcastTo leaves those as they are.
+  const shape = [t.shape, e.shape].reduce(
+    (joined, other) => backend_util.assertAndGetBroadcastShape(joined, other),
+    conditionShape,
+  );
   return withDtype(backend, [condition], 'bool', ([mask]) =>
     withDtype(backend, [t, e], dtype, ([a, b]) =>
       backend.run(
@@ -207,7 +193,7 @@ function select(backend: TensorkilnBackend, condition: TensorInfo, t: TensorInfo
           backend.operand(a as TensorInfo),
           backend.operand(b as TensorInfo),
         ],
-        { shape: t.shape, dtype },
+        { shape, dtype },
       ),
     ),
   );
