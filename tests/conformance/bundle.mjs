@@ -1,8 +1,8 @@
 // Bundles tfjs-core's own specs with the compiled backend, so that both share one copy of tfjs-core.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -32,16 +32,48 @@ function comparing(source, strict) {
 }
 
 /**
+ * In a bundle of one CommonJS file our modules would no longer know where they are: they are told, from where the bundle lies.
+ *
+ * @param root from the bundle's folder to that of the package
+ * @param edit (path, source) => source, applied to the compiled files
+ */
+export function packagePaths(root, edit = (_, source) => source) {
+  return {
+    name: 'package-paths',
+    setup(context) {
+      context.onLoad({ filter: /[\\/]dist[\\/].*\.js$/, namespace: 'file' }, ({ path }) => {
+        if (!path.startsWith(join(ROOT, 'dist'))) return undefined;
+        const place = JSON.stringify(`${root}/${relative(ROOT, path).split(sep).join('/')}`);
+        // Not by require: a module may have a `require` of its own.
+        const builtin = (name) => `process.getBuiltinModule('node:${name}')`;
+        const url = `${builtin('url')}.pathToFileURL(${builtin('path')}.join(__dirname, ${place})).href`;
+        return { contents: edit(path, readFileSync(path, 'utf8')).replaceAll('import.meta.url', url) };
+      });
+    },
+  };
+}
+
+/**
  * Writes the bundle to build/conformance and returns its path.
  *
  * @param options.strict whether NaN and the infinities must be equal to what is expected
  * @param options.name   name of the bundle; those of two runs at once must differ
  * @param options.edit   (path, source) => source, applied to the backend's compiled files
+ * @param options.backend name of the backend to test; default tensorkiln-cpu
+ * @param options.outfile where the bundle goes; default build/conformance
+ * @param options.root    from the bundle's folder to that of the package in which it is going to run
  */
-export async function bundleSpecs({ strict, name = strict ? 'specs-strict' : 'specs', edit = (_, source) => source }) {
+export async function bundleSpecs({
+  strict,
+  name = strict ? 'specs-strict' : 'specs',
+  edit,
+  backend = 'tensorkiln-cpu',
+  outfile: wanted,
+  root = '../..',
+}) {
   const folder = join(ROOT, 'build', 'conformance');
   mkdirSync(folder, { recursive: true });
-  const entry = join(folder, 'entry.mjs');
+  const entry = join(folder, `${backend}.mjs`);
   writeFileSync(
     entry,
     `
@@ -49,11 +81,11 @@ import ${JSON.stringify(join(CORE, 'register_all_gradients.js'))};
 import ${JSON.stringify(join(CORE, 'public/chained_ops/register_all_chained_ops.js'))};
 import ${JSON.stringify(join(ROOT, 'dist/backend/register.js'))};
 import { setTestEnvs } from ${JSON.stringify(join(CORE, 'jasmine_util.js'))};
-setTestEnvs([{ name: 'tensorkiln-cpu', backendName: 'tensorkiln-cpu', flags: {}, isDataSync: true }]);
+setTestEnvs([{ name: '${backend}', backendName: '${backend}', flags: {}, isDataSync: true }]);
 require(${JSON.stringify(join(CORE, 'tests.js'))});
 `,
   );
-  const outfile = join(folder, `${name}.cjs`);
+  const outfile = wanted ?? join(folder, `${name}.cjs`);
   await build({
     entryPoints: [entry],
     outfile,
@@ -64,22 +96,12 @@ require(${JSON.stringify(join(CORE, 'tests.js'))});
     ignoreAnnotations: true,
     logLevel: 'error',
     plugins: [
+      packagePaths(root, edit),
       {
         name: 'one-tfjs-core',
         setup(context) {
           context.onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: join(CORE, 'index.js') }));
           context.onResolve({ filter: /tfjs-gradients\.js$/ }, () => ({ path: 'registered above', namespace: 'none' }));
-          // In a bundle of one CommonJS file the modules would no longer know where they are.
-          context.onLoad({ filter: /[\\/]dist[\\/].*\.js$/, namespace: 'file' }, ({ path }) =>
-            path.startsWith(join(ROOT, 'dist'))
-              ? {
-                  contents: edit(path, readFileSync(path, 'utf8')).replaceAll(
-                    'import.meta.url',
-                    JSON.stringify(pathToFileURL(path).href),
-                  ),
-                }
-              : undefined,
-          );
           context.onLoad({ filter: /tfjs-core[\\/]dist[\\/]test_util\.js$/ }, ({ path }) => ({
             contents: comparing(readFileSync(path, 'utf8'), strict),
           }));

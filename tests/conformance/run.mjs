@@ -1,24 +1,31 @@
-// Runs tfjs-core's own specs on the backend `tensorkiln-cpu` in this process and prints one line of JSON with the results:
+// Runs tfjs-core's own specs on a backend in this process and prints one line of JSON with the results:
 // { passed, failed: [{ name, messages }], skipped: [name], excluded: [name], coarse: [name] }.
-//   node tests/conformance/run.mjs [--strict] [--tolerance 1e-4] [part of a spec's full name]
+//   node tests/conformance/run.mjs [--strict] [--tolerance 1e-4] [--backend NAME] [--specs FILE] [part of a spec's full name]
 // --strict tells NaN, Infinity and -Infinity apart, which the specs as shipped do not. --tolerance stands in for the 1e-3 of
 // comparisons that name none; the specs that expected.json lists as coarse keep theirs and come back in `coarse`. Excluded are the
-// specs that expected.json lists with a reason. Needs the addon and dist/.
+// specs that expected.json lists with a reason. --specs names a bundle made before. Needs the addon and dist/.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bundleSpecs } from './bundle.mjs';
 
 const { values: options, positionals } = parseArgs({
-  options: { strict: { type: 'boolean' }, tolerance: { type: 'string' } },
+  options: {
+    strict: { type: 'boolean' },
+    tolerance: { type: 'string' },
+    backend: { type: 'string', default: 'tensorkiln-cpu' },
+    specs: { type: 'string' },
+  },
   allowPositionals: true,
 });
 const [wanted = ''] = positionals;
 const tolerance = options.tolerance === undefined ? undefined : Number(options.tolerance);
 if (tolerance !== undefined && !(tolerance > 0)) throw new Error(`--tolerance: expected a number, got '${options.tolerance}'`);
 const { excluded, coarse } = JSON.parse(readFileSync(new URL('expected.json', import.meta.url), 'utf8'));
-const exclusions = new Set(excluded.map(({ name }) => name));
-const coarseNames = new Set(coarse.map(({ name }) => name));
+/** A spec's name in expected.json, for the backend under test. */
+const named = ({ name }) => name.replace('tensorkiln-cpu', options.backend);
+const exclusions = new Set(excluded.map(named));
+const coarseNames = new Set(coarse.map(named));
 
 const require = createRequire(import.meta.url);
 const jasmineRequire = require('jasmine-core/lib/jasmine-core/jasmine.js');
@@ -28,8 +35,12 @@ Object.assign(globalThis, jasmineRequire.interface(jasmine, env), { jasmine });
 jasmine.DEFAULT_TIMEOUT_INTERVAL = 20_000;
 
 // Two runs at once must not write one file.
-const name = `specs${options.strict ? '-strict' : ''}${tolerance === undefined ? '' : '-fine'}`;
-const specs = await bundleSpecs({ strict: options.strict === true, name });
+const name = `${options.backend}${options.strict ? '-strict' : ''}${tolerance === undefined ? '' : '-fine'}`;
+// A bundle made before needs nothing that makes bundles.
+const specs =
+  options.specs === undefined
+    ? await (await import('./bundle.mjs')).bundleSpecs({ strict: options.strict === true, name, backend: options.backend })
+    : resolve(options.specs);
 globalThis.require = require;
 // tfjs-core warns and logs a lot while it is tested.
 for (const name of ['log', 'warn', 'info', 'error']) console[name] = () => {};

@@ -8,7 +8,7 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
-import { inspectEnvironment } from '../../dist/index.js';
+import { inspectEnvironment } from '../../dist/backend/inspect/index.js';
 import { caseNames, compareCase } from './compare.mjs';
 
 // Bundled as CommonJS, which has it.

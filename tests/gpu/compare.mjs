@@ -1,7 +1,8 @@
 // Ops of `tensorkiln-cuda` beside those of `tensorkiln-cpu` on the same inputs. Bundled into the archive for a GPU machine, where
 // neither a compiler nor the repository is at hand; runs under emulation as well.
 import * as tf from '@tensorflow/tfjs-core';
-import { RandomState, dropout, randomNormal, randomUniform } from '../../dist/index.js';
+import '../../dist/backend/register.js';
+import { RandomState, dropout, randomNormal, randomUniform } from '../../dist/backend/custom/index.js';
 
 // Both backends evaluate the same formulas; libm functions and orders of summation differ by a few units in the last place.
 const CLOSE = { relative: 4e-6, absolute: 1e-6 };
