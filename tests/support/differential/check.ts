@@ -28,6 +28,8 @@ export interface Rule {
   readonly absolute?: number;
   readonly relative?: number;
   readonly terms?: (kernelCase: KernelCase) => number;
+  /** Attributes of the call that gives m, where they differ: an activation after the sum may hide how large the sum is. */
+  readonly magnitudeAttrs?: Readonly<Record<string, unknown>>;
   /** Zeros of either sign are equal. Default: only where another part is given. */
   readonly anyZero?: boolean;
 }
@@ -64,7 +66,8 @@ export interface RunOptions {
   readonly seed: number;
 }
 
-interface Result {
+/** One output, read. */
+export interface Result {
   readonly shape: readonly number[];
   readonly dtype: string;
   readonly values: ArrayLike<number>;
@@ -75,7 +78,7 @@ export function titleOf({ kernel, variant }: KernelSpec): string {
 }
 
 /** The factories are synchronous, and so is the switch. */
-function onBackend<T>(name: string, body: () => T): T {
+export function onBackend<T>(name: string, body: () => T): T {
   void tf.setBackend(name);
   // Not the result of tidy, which would look for tensors among all the values.
   let result: T | undefined;
@@ -85,14 +88,14 @@ function onBackend<T>(name: string, body: () => T): T {
   return result as T;
 }
 
-function tensorsOf(leaves: readonly Leaf[]): tf.Tensor[] {
+export function tensorsOf(leaves: readonly Leaf[]): tf.Tensor[] {
   return leaves.map(({ values, shape, dtype }) => {
     if (tf.getBackend() === REFERENCE64) return reference64Tensor(values, shape, dtype);
     return tf.tensor(Array.from(values), [...shape], dtype);
   });
 }
 
-type Runner = (leaves: readonly tf.Tensor[]) => tf.Tensor[];
+export type Runner = (leaves: readonly tf.Tensor[]) => tf.Tensor[];
 
 function flat(result: tf.Tensor | tf.Tensor[]): tf.Tensor[] {
   return (Array.isArray(result) ? result : [result]).flatMap((tensor) =>
@@ -119,15 +122,15 @@ function runnerOf(spec: KernelSpec, { inputs, attrs }: KernelCase): Runner {
   };
 }
 
-function read(tensors: readonly tf.Tensor[]): Result[] {
+export function read(tensors: readonly tf.Tensor[]): Result[] {
   return tensors.map((tensor) => ({ shape: tensor.shape, dtype: tensor.dtype, values: tensor.dataSync() }));
 }
 
-function fail(place: string, message: string): never {
+export function fail(place: string, message: string): never {
   throw new Error(`${place}: ${message}`);
 }
 
-function compareAll(
+export function compareAll(
   actual: readonly Result[],
   expected: readonly Result[],
   bounds: (output: number, index: number, value: number) => number | undefined,
@@ -145,7 +148,9 @@ function compareAll(
       const a = result.values[i]!;
       const rounded = result.dtype === 'float32' ? Math.fround(e) : e;
       const bound = result.dtype === 'float32' ? bounds(output, i, e) : undefined;
-      if (Object.is(a, rounded) || (bound !== undefined && (a === rounded || Math.abs(a - e) <= bound))) continue;
+      // An infinite value is its own bound: any number would do.
+      const isNear = Number.isFinite(e) && bound !== undefined && Math.abs(a - e) <= bound;
+      if (Object.is(a, rounded) || (bound !== undefined && a === rounded) || isNear) continue;
       fail(
         `${place}[${i}]`,
         `expected ${Object.is(rounded, -0) ? '-0' : rounded}, got ${Object.is(a, -0) ? '-0' : a}, bound ${bound}`,
@@ -164,28 +169,38 @@ export function checkForward(spec: KernelSpec, kernelCase: KernelCase, subject =
   const run = runnerOf(spec, kernelCase);
   const { rule } = spec;
   const expected = onBackend(spec.judge, () => read(run(tensorsOf(leaves))));
-  const magnitudes = rule.terms && onBackend(spec.judge, () => read(run(tensorsOf(absolute(leaves)))));
+  const large = rule.terms && runnerOf(spec, { ...kernelCase, attrs: { ...kernelCase.attrs, ...rule.magnitudeAttrs } });
+  const magnitudes = large && onBackend(spec.judge, () => read(large(tensorsOf(absolute(leaves)))));
   const perMagnitude = ((rule.terms?.(kernelCase) ?? 0) + 2) * ROUNDING;
   const isExact =
     rule.absolute === undefined && rule.relative === undefined && rule.terms === undefined && rule.anyZero !== true;
-  onBackend(subject, () => {
-    const idsBefore = tf.engine().backend.numDataIds();
-    const outputs = onBackend(subject, () => read(run(tensorsOf(leaves))));
-    compareAll(outputs, expected, (output, i, value) => {
-      if (isExact) return undefined;
-      const sum = magnitudes === undefined ? 0 : perMagnitude * magnitudes[output]!.values[i]!;
-      return (rule.absolute ?? 0) + (rule.relative ?? 0) * Math.abs(value) + sum;
-    });
-    const left = tf.engine().backend.numDataIds() - idsBefore;
+  compareAll(runCounted(run, leaves, subject), expected, (output, i, value) => {
+    if (isExact) return undefined;
+    const sum = magnitudes === undefined ? 0 : perMagnitude * magnitudes[output]!.values[i]!;
+    return (rule.absolute ?? 0) + (rule.relative ?? 0) * Math.abs(value) + sum;
+  });
+}
+
+/** What a call gives on a backend, of which it must leave nothing behind. */
+export function runCounted(run: Runner, leaves: readonly Leaf[], subject: string): Result[] {
+  return onBackend(subject, () => {
+    const before = tf.engine().backend.numDataIds();
+    const results = onBackend(subject, () => read(run(tensorsOf(leaves))));
+    const left = tf.engine().backend.numDataIds() - before;
     if (left !== 0) fail('memory', `${left} data ids left behind`);
+    return results;
   });
 }
 
 /** The same call eagerly and out of a plan, on our backend. */
 export function checkReplay(spec: KernelSpec, kernelCase: KernelCase): void {
-  const run = runnerOf(spec, kernelCase);
+  compareReplay(runnerOf(spec, kernelCase), leavesOf(kernelCase.inputs));
+}
+
+/** As `checkReplay`, for any call. */
+export function compareReplay(run: Runner, leaves: readonly Leaf[]): void {
   onBackend(OURS, () => {
-    const tensors = tensorsOf(leavesOf(kernelCase.inputs));
+    const tensors = tensorsOf(leaves);
     const eager = read(run(tensors));
     const step = compile((...args: tf.Tensor[]) => run(args));
     try {
@@ -198,14 +213,14 @@ export function checkReplay(spec: KernelSpec, kernelCase: KernelCase): void {
 }
 
 /** Step of the central difference in double precision: truncation near 1e-10, rounding near 1e-11 of the results. */
-const STEP = 1e-5;
+export const STEP = 1e-5;
 /** Inputs of up to this many elements are checked element by element, larger ones at as many places chosen at random. */
 const CHECKED_ELEMENTS = 8;
 /**
  * Roundings on the way of one term of a gradient. The longest chains (batch normalisation, pow) have about ten operations, two
  * of them functions of 4 units in the last place; each is taken twice.
  */
-const GRADIENT_ROUNDINGS = 64;
+export const GRADIENT_ROUNDINGS = 64;
 
 /**
  * Of gradients in double: the error of the difference, and of the constants that tfjs-core rounds to float32 on the way (2^-24
@@ -220,7 +235,7 @@ function gradientRunner(spec: KernelSpec, rule: GradientRule, kernelCase: Kernel
 }
 
 /** Gradients of sum(weights * outputs) on the current backend through tfjs-core's tape. */
-function tapeGradients(
+export function tapeGradients(
   run: Runner,
   leaves: readonly Leaf[],
   chosen: readonly number[],
@@ -267,7 +282,7 @@ export function checkGradient(spec: KernelSpec, rule: GradientRule, original: Ke
   });
 }
 
-function chooseIndices(count: number, random: () => number): number[] {
+export function chooseIndices(count: number, random: () => number): number[] {
   const all = Array.from({ length: count }, (_, index) => index);
   if (count <= CHECKED_ELEMENTS) return all;
   return Array.from({ length: CHECKED_ELEMENTS }, () => Math.floor(random() * count));
@@ -297,7 +312,11 @@ function difference(
   }, 0);
 }
 
-function property(cases: fc.Arbitrary<KernelCase>, check: (kernelCase: KernelCase) => void, { runs, seed }: RunOptions): void {
+export function property(
+  cases: fc.Arbitrary<KernelCase>,
+  check: (kernelCase: KernelCase) => void,
+  { runs, seed }: RunOptions,
+): void {
   fc.assert(fc.property(cases, check), { numRuns: runs, seed, includeErrorInReport: true });
 }
 

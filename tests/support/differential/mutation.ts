@@ -10,6 +10,8 @@ import { STORAGE_DTYPES } from '../../../ts/backend/native/addon.js';
 import { Engine, getEngine, type Operand, type OpRef } from '../../../ts/backend/native/engine.js';
 import { checkForward, checkGradient, titleOf, type KernelSpec } from './check.js';
 import { customChecks } from './custom.js';
+import { fusedFamilies } from './fused/index.js';
+import { checkFused, checkFusedGradient, gradientCases, hasGradient, type FusedSpec } from './fused/spec.js';
 import { allSpecs } from './specs/index.js';
 
 const SCALE = 1.001;
@@ -88,10 +90,24 @@ function checksOf(spec: KernelSpec, cases: number, seed: number): Check[] {
   ];
 }
 
+function fusedChecksOf(spec: FusedSpec, cases: number, seed: number): Check[] {
+  const drawn = fc.sample(spec.cases, { numRuns: cases, seed });
+  const forward = { name: spec.name, run: () => drawn.forEach((kernelCase) => checkFused(spec, kernelCase)) };
+  if (!hasGradient(spec)) return [forward];
+  const smooth = fc.sample(gradientCases(spec), { numRuns: cases, seed });
+  return [
+    forward,
+    { name: `gradient of ${spec.name}`, run: () => smooth.forEach((kernelCase) => checkFusedGradient(spec, kernelCase)) },
+  ];
+}
+
 /** The checks that call each op, those with the fewest different ops first: they run quickly and name the op best. */
 export function checksByOp(cases: number, seed: number): Map<string, Check[]> {
   const checks: Check[] = [
     ...allSpecs.flatMap((spec) => checksOf(spec, cases, seed)),
+    ...Object.values(fusedFamilies)
+      .flat()
+      .flatMap((spec) => fusedChecksOf(spec, cases, seed)),
     ...customChecks.map(({ name, check }) => ({ name, run: check })),
   ];
   const traced = checks.map((check) => {
