@@ -144,7 +144,7 @@ const unaryKernels: readonly ReferenceKernel[] = [
 
 interface Formula {
   readonly float: (a: number, b: number) => number;
-  /** For int32; default: the float formula, wrapped to 32 bits. */
+  /** For int32 and bool; default: the float formula, wrapped to 32 bits. Of bool results all but 0 are true. */
   readonly int?: (a: number, b: number) => number;
 }
 
@@ -172,7 +172,7 @@ const ARITHMETIC: Readonly<Record<string, Formula>> = {
   Atan2: { float: Math.atan2 },
   Maximum: { float: Math.max },
   Minimum: { float: Math.min },
-  Mod: { float: modulo },
+  Mod: { float: modulo, int: (a, b) => (b === 0 ? 0 : modulo(a, b)) },
   Multiply: { float: (a, b) => a * b, int: Math.imul },
   Pow: { float: (a, b) => a ** b, int: intPower },
   RealDiv: { float: (a, b) => a / b },
@@ -229,7 +229,9 @@ const binaryKernels: readonly ReferenceKernel[] = [
       const dtype = upcastType(a.dtype, b.dtype);
       const complex = COMPLEX[name];
       if (dtype === 'complex64' && complex !== undefined) return complexBroadcast(a, b, complex);
-      return broadcast(a, b, dtype, dtype === 'int32' ? (int ?? float) : float);
+      if (dtype === 'float32') return broadcast(a, b, dtype, float);
+      const whole = int ?? float;
+      return broadcast(a, b, dtype, dtype === 'bool' ? (left, right) => Number(whole(left, right) !== 0) : whole);
     }),
   ),
   ...Object.entries(COMPARISONS).map(([name, f]) =>

@@ -61,8 +61,15 @@ const isSameBatch = (kernelCase: KernelCase): boolean => {
 };
 
 const ACTIVATIONS = ['linear', 'relu', 'relu6', 'elu', 'sigmoid', 'prelu', 'leakyrelu'] as const;
-/** After a sum: activations have slopes of at most 1 here, so they keep its error; elu and sigmoid add 4 units of their own. */
-const FUSED: Rule = { relative: 6e-7 };
+/**
+ * After a sum whose error `terms` bounds: the slopes of all activations are at most 1 here, so they keep it; elu and sigmoid add 4
+ * units of their own. A bias is one more term, for which the bound of a sum has room.
+ */
+const fusedRule = (terms: NonNullable<Rule['terms']>): Rule => ({
+  relative: 6e-7,
+  terms,
+  magnitudeAttrs: { activation: 'linear' },
+});
 
 interface Fusion {
   readonly activation: (typeof ACTIVATIONS)[number];
@@ -129,7 +136,7 @@ const matrixSpecs: readonly KernelSpec[] = [
         };
       }),
     judge: REFERENCE64,
-    rule: { ...FUSED, absolute: 1e-4 },
+    rule: fusedRule(inner),
     gradient: {
       ...fusedGradient(['a', 'b'], ({ a, b, bias }, attrs) =>
         tf.fused.matMul({
@@ -328,7 +335,7 @@ const convolutionSpecs: readonly KernelSpec[] = [
       };
     }),
     judge: REFERENCE64,
-    rule: { ...FUSED, absolute: 1e-4 },
+    rule: fusedRule(taps),
     gradient: fusedGradient(['x', 'filter'], ({ x, filter, bias }, attrs) =>
       tf.fused.conv2d({ x: x as tf.Tensor4D, filter: filter as tf.Tensor4D, bias: bias!, ...convOptions(attrs) }),
     ),
@@ -384,7 +391,7 @@ const convolutionSpecs: readonly KernelSpec[] = [
       };
     }),
     judge: REFERENCE64,
-    rule: { ...FUSED, absolute: 1e-4 },
+    rule: fusedRule(taps),
     gradient: fusedGradient(['x', 'filter'], ({ x, filter, bias }, attrs) =>
       tf.fused.depthwiseConv2d({ x: x as tf.Tensor4D, filter: filter as tf.Tensor4D, bias: bias!, ...convOptions(attrs) }),
     ),

@@ -180,6 +180,8 @@ interface BinaryRow {
 }
 
 const NUMBERS = fc.oneof(FLOATS, INTS);
+/** Arithmetic of bool counts, and all but 0 is true: 1 + 1 and 0 - 1 are. */
+const NUMBERS_AND_BOOLS = fc.oneof(FLOATS, INTS, BOOLS);
 const shapesOf = ({ inputs }: KernelCase): string[] => Object.values(inputs).map(({ shape }) => shape.join());
 /** tfjs-core's gradients of these do not sum over axes that were broadcast and refuse the call. */
 const isSameShape = (kernelCase: KernelCase): boolean => isFloat(kernelCase) && new Set(shapesOf(kernelCase)).size === 1;
@@ -188,44 +190,44 @@ const APART = { fills: { a: 'offGrid', b: 'halves' }, where: isSameShape } as co
 const SMOOTH = { fills: { a: 'plain', b: 'offZero' } } as const;
 
 const BINARY: Readonly<Record<string, BinaryRow>> = {
-  Add: { content: NUMBERS, rule: EXACT, gradient: SMOOTH },
+  Add: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: SMOOTH },
   Atan2: { content: FLOATS, rule: FUNCTION, gradient: { fills: { a: 'offZero', b: 'offZero' } } },
   BitwiseAnd: { content: INTS, rule: EXACT },
-  Equal: { content: fc.oneof(NUMBERS, BOOLS), rule: EXACT },
+  Equal: { content: NUMBERS_AND_BOOLS, rule: EXACT },
   FloorDiv: {
     content: NUMBERS,
     rule: EXACT,
     gradient: { ...SMOOTH, tape: 'tfjs-core defines it as the gradient of the quotient before rounding' },
   },
-  Greater: { content: fc.oneof(NUMBERS, BOOLS), rule: EXACT },
-  GreaterEqual: { content: fc.oneof(NUMBERS, BOOLS), rule: EXACT, gradient: APART },
-  Less: { content: fc.oneof(NUMBERS, BOOLS), rule: EXACT },
-  LessEqual: { content: fc.oneof(NUMBERS, BOOLS), rule: EXACT },
+  Greater: { content: NUMBERS_AND_BOOLS, rule: EXACT },
+  GreaterEqual: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: APART },
+  Less: { content: NUMBERS_AND_BOOLS, rule: EXACT },
+  LessEqual: { content: NUMBERS_AND_BOOLS, rule: EXACT },
   LogicalAnd: { content: BOOLS, rule: EXACT },
   LogicalOr: { content: BOOLS, rule: EXACT },
-  Maximum: { content: NUMBERS, rule: EXACT, gradient: APART },
-  Minimum: { content: NUMBERS, rule: EXACT, gradient: APART },
+  Maximum: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: APART },
+  Minimum: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: APART },
   Mod: {
-    content: fc.oneof(both('float32', 'plain', 'ties', 'halves'), INTS),
+    content: fc.oneof(both('float32', 'plain', 'ties', 'halves'), INTS, BOOLS),
     rule: EXACT,
     gradient: { fills: { a: { low: 0.1, high: 1 }, b: 'aboveOne' } },
   },
-  Multiply: { content: NUMBERS, rule: EXACT, gradient: SMOOTH },
-  NotEqual: { content: fc.oneof(NUMBERS, BOOLS), rule: EXACT },
+  Multiply: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: SMOOTH },
+  NotEqual: { content: NUMBERS_AND_BOOLS, rule: EXACT },
   // powf is good to one unit in the last place; whole numbers are exact modulo 2^32.
   Pow: {
-    content: fc.oneof(FLOATS, pairOf('positive', 'plain'), both('int32', { low: -3, high: 8 }, 'small')),
+    content: fc.oneof(FLOATS, pairOf('positive', 'plain'), both('int32', { low: -3, high: 8 }, 'small'), BOOLS),
     rule: FUNCTION,
     gradient: { fills: { a: 'positive', b: 'plain' } },
   },
-  RealDiv: { content: FLOATS, rule: EXACT, gradient: SMOOTH },
+  RealDiv: { content: fc.oneof(FLOATS, BOOLS), rule: EXACT, gradient: SMOOTH },
   // A difference and a square: three roundings in relative terms.
   SquaredDifference: {
-    content: NUMBERS,
+    content: NUMBERS_AND_BOOLS,
     rule: { relative: 2 ** -22, absolute: 1e-44 },
     gradient: { ...SMOOTH, where: isSameShape },
   },
-  Sub: { content: NUMBERS, rule: EXACT, gradient: SMOOTH },
+  Sub: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: SMOOTH },
 };
 
 /** a mod b jumps where a / b is whole: a in (0.1, 1) over b in (1.25, 3.25) stays away from that. */
