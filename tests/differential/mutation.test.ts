@@ -22,7 +22,8 @@ describe('a wrong result is noticed', () => {
 
   beforeAll(() => {
     checks = checksByOp(CASES, SEED);
-  });
+    // Ten seconds of a processor, which a loaded machine may stretch.
+  }, 240_000);
 
   for (const mutant of mutants()) {
     it(`${mutant.op} ${mutant.operand}`, ({ task }) => {

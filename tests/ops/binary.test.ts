@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { describe } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { EXACT, FUNCTION, testOps, type InputSpec, type OpCase, type Tolerance } from '../support/op-cases.js';
 
 interface Row {
@@ -187,3 +187,23 @@ const others: readonly OpCase[] = [
 describe('binary kernels', () => testOps(arithmetic.flatMap((row) => cases(row, 'arithmetic'))));
 describe('comparisons', () => testOps(comparison.flatMap((row) => cases(row, 'comparison'))));
 describe('logic, selection and sums', () => testOps(others));
+
+describe('selection', () => {
+  it('gives nothing where one side has one element and the condition none', () => {
+    tf.tidy(() => {
+      const y = tf.where(tf.zeros([1, 0], 'bool'), tf.ones([1, 1]), tf.scalar(2));
+      expect(y.shape).toEqual([1, 0]);
+      expect(y.dataSync()).toHaveLength(0);
+    });
+  });
+});
+
+describe('arithmetic of bool', () => {
+  it('takes all but 0 for true', () => {
+    tf.tidy(() => {
+      const [a, b] = [tf.tensor1d([1, 0, 1], 'bool'), tf.tensor1d([1, 1, 0], 'bool')];
+      expect([tf.add(a, b).dtype, ...tf.add(a, b).dataSync()]).toEqual(['bool', 1, 1, 1]);
+      expect([...tf.sub(a, b).dataSync()]).toEqual([0, 1, 1]);
+    });
+  });
+});

@@ -261,6 +261,18 @@ describe('convolution of wrong shapes', () => {
   });
 });
 
+describe('a fused convolution with channels first', () => {
+  it.each(['linear', 'relu'] as const)('has no gradient, and tfjs-core says so (%s)', (activation) => {
+    tf.tidy(() => {
+      // As many channels as columns, so that a gradient with channels last would fit by its shapes.
+      const [x, filter] = [tf.ones([2, 3, 3, 3]), tf.ones([1, 1, 3, 3])] as [tf.Tensor4D, tf.Tensor4D];
+      const run = (image: tf.Tensor): tf.Tensor =>
+        tf.fused.conv2d({ x: image as tf.Tensor4D, filter, strides: 1, pad: 'same', dataFormat: 'NCHW', activation });
+      expect(() => tf.grad(run)(x)).toThrow('only NHWC is currently supported');
+    });
+  });
+});
+
 describe('convolution', () =>
   testOps([
     ...forward,

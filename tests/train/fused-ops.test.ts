@@ -284,6 +284,12 @@ describe('attention', () => {
     }
   });
 
+  it('gives zeros when there is no key, with both masks', () => {
+    const [q, k] = [tf.ones([1, 2, 1, 3]), tf.ones([1, 0, 1, 3])];
+    const masks = { mask: tf.zeros([1, 1, 1, 1]), keyMask: tf.ones([1, 0], 'bool') };
+    expect([...ops.attention(q, k, k, masks).dataSync()]).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
   it('joins masks of both kinds with that of the keys', () => {
     const x = tf.randomUniform([2, 4, 2, 8], -1, 1, 'float32', 1);
     const keyMask = tf.tensor2d([1, 0, 1, 1, 1, 1, 0, 1], [2, 4], 'bool');

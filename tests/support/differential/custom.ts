@@ -1,4 +1,4 @@
-/** Checks of the ops that no tfjs kernel calls: random numbers, dropout, cross-entropy and optimizer steps, judged in double. */
+/** Checks of the ops that no tfjs kernel calls: random numbers, dropout and optimizer steps, judged in double. */
 import * as tf from '@tensorflow/tfjs-core';
 import {
   ADAM_SCALARS,
@@ -11,13 +11,11 @@ import {
   SGD_SCALARS,
   sgdMomentumStep,
   sgdStep,
-  softmaxCrossEntropy,
 } from '../../../ts/backend/custom/index.js';
 import { declareOp } from '../../../ts/backend/native/engine.js';
 import { currentBackend, tensorFromInfo } from '../../../ts/backend/tensors.js';
 import { philoxBlock } from '../../../ts/backend/custom/philox.js';
 import { randomSource, randomValues } from '../describe-model.js';
-import { numericGradient } from '../numeric-gradient.js';
 import { OURS } from './check.js';
 
 export interface CustomCheck {
@@ -118,36 +116,6 @@ function checkDropout(): void {
     );
     checkState(state, 16);
   });
-}
-
-const [ROWS, CLASSES] = [7, 5];
-
-function crossEntropy(logits: Float64Array, labels: ArrayLike<number>): number[] {
-  return Array.from({ length: ROWS }, (_, row) => {
-    const line = Array.from(logits.subarray(row * CLASSES, (row + 1) * CLASSES));
-    const logSum = Math.log(line.reduce((sum, value) => sum + Math.exp(value), 0));
-    return line.reduce((sum, value, i) => sum + labels[row * CLASSES + i]! * (logSum - value), 0);
-  });
-}
-
-function checkCrossEntropy(isSparse: boolean): void {
-  const random = randomSource(3);
-  const logits = Float64Array.from(randomValues(random, ROWS * CLASSES, 3));
-  const classes = Int32Array.from({ length: ROWS }, (_, row) => (row * 3) % CLASSES);
-  const dense = Float32Array.from({ length: ROWS * CLASSES }, (_, i) =>
-    isSparse ? Number(classes[Math.floor(i / CLASSES)] === i % CLASSES) : random(),
-  );
-  const weights = randomValues(random, ROWS, 2);
-  const labels = isSparse ? tf.tensor1d(classes, 'int32') : tf.tensor2d(dense, [ROWS, CLASSES]);
-  const z = tf.tensor2d(Float32Array.from(logits), [ROWS, CLASSES]);
-  const run = tf.valueAndGrad((input: tf.Tensor) => softmaxCrossEntropy(input, labels));
-  const { value, grad } = run(z, tf.tensor1d(weights));
-  // Exponentials and logarithms are good to 4 units in the last place, sums of five terms add a few more.
-  near('loss', value.dataSync(), crossEntropy(logits, dense), 4e-6);
-  const numeric = numericGradient(logits, () =>
-    crossEntropy(logits, dense).reduce((sum, loss, row) => sum + loss * weights[row]!, 0),
-  );
-  near('gradient', grad.dataSync(), numeric, 4e-6);
 }
 
 /** Two parameters with gradients; a second group of state after each. */
@@ -256,6 +224,8 @@ function checkCopy(): void {
   near('copy', copy.dataSync(), x.dataSync(), 0);
 }
 
+const [ROWS, CLASSES] = [7, 5];
+
 /** dx = y * (dy - sum(dy * y)) per row. */
 function checkSoftmaxGradient(): void {
   const random = randomSource(5);
@@ -284,8 +254,6 @@ export const customChecks: readonly CustomCheck[] = [
   { name: 'uniform random numbers', check: onOurs(checkUniform) },
   { name: 'normal random numbers', check: onOurs(checkNormal) },
   { name: 'dropout and its gradient', check: onOurs(checkDropout) },
-  { name: 'cross-entropy of class indices', check: onOurs(() => checkCrossEntropy(true)) },
-  { name: 'cross-entropy of probabilities', check: onOurs(() => checkCrossEntropy(false)) },
   { name: 'copy', check: onOurs(checkCopy) },
   { name: 'gradient of softmax in one op', check: onOurs(checkSoftmaxGradient) },
   { name: 'a step of gradient descent', check: onOurs(checkSgd) },
