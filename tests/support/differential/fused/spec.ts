@@ -5,7 +5,7 @@
  * step, bit for bit. Gradient: the tape on our backend against central differences of the loops.
  */
 import type * as tf from '@tensorflow/tfjs-core';
-import fc from 'fast-check';
+import type fc from 'fast-check';
 import type { Dense } from '../../reference64/dense.js';
 import { randomSource } from '../../describe-model.js';
 import { assemble, leavesOf, type KernelCase, type Leaf, type TensorSpec } from '../cases.js';
@@ -66,7 +66,7 @@ export function fusedSpec<Name extends string, Optional extends string = never, 
 }
 
 function runnerOf(spec: FusedSpec, { inputs, attrs }: KernelCase): (leaves: readonly tf.Tensor[]) => tf.Tensor[] {
-  return (leaves) => spec.run(assemble(inputs, leaves) as never, attrs as never);
+  return (leaves) => spec.run(assemble(inputs, leaves), attrs as never);
 }
 
 function judged(spec: FusedSpec, { attrs }: KernelCase, leaves: readonly Leaf[]): Result[] {
