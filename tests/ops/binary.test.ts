@@ -188,16 +188,6 @@ describe('binary kernels', () => testOps(arithmetic.flatMap((row) => cases(row, 
 describe('comparisons', () => testOps(comparison.flatMap((row) => cases(row, 'comparison'))));
 describe('logic, selection and sums', () => testOps(others));
 
-describe('selection', () => {
-  it('gives nothing where one side has one element and the condition none', () => {
-    tf.tidy(() => {
-      const y = tf.where(tf.zeros([1, 0], 'bool'), tf.ones([1, 1]), tf.scalar(2));
-      expect(y.shape).toEqual([1, 0]);
-      expect(y.dataSync()).toHaveLength(0);
-    });
-  });
-});
-
 describe('arithmetic of bool', () => {
   it('takes all but 0 for true', () => {
     tf.tidy(() => {
