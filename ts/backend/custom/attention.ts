@@ -61,6 +61,8 @@ function joinMasks(
   const [batch, , , keys] = full as [number, number, number, number];
   checkDType('attention', 'keyMask', keyMask, ['bool']);
   checkShape('attention', 'keyMask', keyMask, [batch, keys]);
+  // Nothing to hide; tf.where does not broadcast to empty tensors.
+  if (keyMask.size === 0 || mask?.size === 0) return mask;
   const padding = keyMask.reshape([batch, 1, 1, keys]);
   if (mask === undefined) return padding;
   return mask.dtype === 'bool' ? tf.logicalAnd(mask, padding) : tf.where(padding, mask, tf.scalar(-Infinity));

@@ -230,6 +230,14 @@ const BINARY: Readonly<Record<string, BinaryRow>> = {
   Sub: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: SMOOTH },
 };
 
+const EMPTY: NonNullable<GradientRule['excluded']> = {
+  reason: 'tfjs-core 4.22 does not reduce the gradient of an operand that was broadcast to no elements',
+  cases: ({ inputs }) => {
+    const counts = Object.values(inputs).map(({ shape }: { shape: readonly number[] }) => shape.reduce((n, dim) => n * dim, 1));
+    return counts.includes(0) && counts.some((count) => count > 0);
+  },
+};
+
 /** a mod b jumps where a / b is whole: a in (0.1, 1) over b in (1.25, 3.25) stays away from that. */
 const MOD_GRADIENT = { a: { low: 0.1, high: 1 }, b: 'aboveOne' } as const;
 
@@ -242,7 +250,14 @@ const binarySpecs: readonly KernelSpec[] = Object.entries(BINARY).map(([kernel, 
     rule,
     ...(gradient === undefined || fills === undefined
       ? {}
-      : { gradient: { of: ['a', 'b'], where: isFloat, ...gradient, fills } }),
+      : {
+          gradient: {
+            of: ['a', 'b'],
+            ...(gradient.where === undefined ? { where: isFloat, excluded: EMPTY } : {}),
+            ...gradient,
+            fills,
+          },
+        }),
   };
 });
 
