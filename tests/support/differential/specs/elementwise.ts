@@ -233,8 +233,11 @@ const BINARY: Readonly<Record<string, BinaryRow>> = {
 const EMPTY: NonNullable<GradientRule['excluded']> = {
   reason: 'tfjs-core 4.22 does not reduce the gradient of an operand that was broadcast to no elements',
   cases: ({ inputs }) => {
-    const counts = Object.values(inputs).map(({ shape }: { shape: readonly number[] }) => shape.reduce((n, dim) => n * dim, 1));
-    return counts.includes(0) && counts.some((count) => count > 0);
+    const [a, b] = Object.values(inputs).map(({ shape }: { shape: readonly number[] }) => shape) as [number[], number[]];
+    const rank = Math.min(a.length, b.length);
+    return Array.from({ length: rank }, (_, i) => [a.at(-1 - i)!, b.at(-1 - i)!]).some(
+      (dims) => dims.includes(0) && dims.includes(1),
+    );
   },
 };
 
