@@ -18,5 +18,7 @@ function run(program, ...args) {
 
 run('scripts/build-emulated.mjs');
 if (hasCudaHeaders()) {
-  run('node_modules/vitest/vitest.mjs', 'run', ...['ops', 'plan', 'conformance'].flatMap((name) => ['--project', name]));
+  // Left out: the report on the host's memory. What the device's pool does at its limit is tested by tests/cuda.
+  const projects = ['ops', 'plan', 'conformance'].flatMap((name) => ['--project', name]);
+  run('node_modules/vitest/vitest.mjs', 'run', ...projects, '--exclude', 'tests/ops/memory-report.test.ts');
 }

@@ -186,6 +186,8 @@ void memory(TkCudaStream* stream, TkCudaMemory* memory) {
 
 void reset_peak(TkCudaStream* stream) { stream->pool().reset_peak(); }
 
+void set_limit(TkCudaStream* stream, uint64_t bytes) { stream->pool().set_limit(int64_t(bytes)); }
+
 int32_t write(TkCudaStream* stream, void* target, const void* source, uint64_t bytes) {
   return guarded([&]() -> int32_t {
     stream->enter();
@@ -267,6 +269,7 @@ const TkCudaTable kTable = {
     trim,
     memory,
     reset_peak,
+    set_limit,
     write,
     read,
     has_op,

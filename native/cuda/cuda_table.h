@@ -76,6 +76,8 @@ struct TkCudaTable {
   uint64_t (*trim)(TkCudaStream* stream);
   void (*memory)(TkCudaStream* stream, TkCudaMemory* memory);
   void (*reset_peak)(TkCudaStream* stream);
+  // New limit in bytes, not below what live and cached are now.
+  void (*set_limit)(TkCudaStream* stream, uint64_t bytes);
 
   // Copies through pinned staging memory. `source` may be reused when write returns; `target` is filled when read returns.
   int32_t (*write)(TkCudaStream* stream, void* target, const void* source, uint64_t bytes);

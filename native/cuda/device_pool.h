@@ -38,6 +38,8 @@ class DevicePool {
   int64_t peak_bytes() const { return peak_; }
   void reset_peak() { peak_ = live_; }
   int64_t limit() const { return limit_; }
+  // At least held_bytes().
+  void set_limit(int64_t bytes) { limit_ = bytes; }
   int64_t largest_free() const { return free_.empty() ? 0 : free_.rbegin()->first; }
 
  private:
@@ -51,7 +53,7 @@ class DevicePool {
   Blocks::iterator grow(int64_t bytes);
 
   SegmentSource& source_;
-  const int64_t limit_;
+  int64_t limit_;
   int64_t live_ = 0, held_ = 0, peak_ = 0;
   Blocks blocks_;
   std::set<std::pair<int64_t, char*>> free_;  // free blocks, smallest first

@@ -37,6 +37,7 @@ class CudaDevice final : public Device {
     return {int64_t(memory.live), int64_t(memory.cached), int64_t(memory.peak), int64_t(memory.limit)};
   }
   void reset_peak() override { table_.reset_peak(stream_); }
+  void set_budget(int64_t bytes) override { table_.set_limit(stream_, uint64_t(bytes)); }
 
   bool has_op(uint16_t op) const override { return table_.has_op(op) != 0; }
   int64_t workspace(const OpCall& call) override { return table_.workspace(stream_, &call); }

@@ -29,6 +29,8 @@ class Device {
   virtual int64_t trim() = 0;
   virtual MemoryUse memory() const = 0;
   virtual void reset_peak() = 0;
+  // New budget in bytes, not below what is live and cached now.
+  virtual void set_budget(int64_t bytes) = 0;
 
   virtual bool has_op(uint16_t op) const = 0;
   virtual int64_t workspace(const OpCall& call) = 0;

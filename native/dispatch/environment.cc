@@ -420,16 +420,21 @@ void Environment::reset_peak() { device_ == nullptr ? allocator_.reset_peak() : 
 
 void Environment::set_memory_limit(int64_t bytes) {
   MemoryBudget& budget = MemoryBudget::instance();
-  if (bytes < budget.held()) {
+  const auto held = [&] {
+    if (device_ == nullptr) return budget.held();
+    const MemoryUse use = device_->memory();
+    return use.live + use.cached;
+  };
+  if (bytes < held()) {
     stream_.wait_idle();
     trim();
   }
-  if (bytes < budget.held()) {
+  if (bytes < held()) {
     throw Error("E_OUT_OF_MEMORY", "the memory limit cannot be " + std::to_string(bytes) +
-                                       " bytes: living tensors, and caches of other threads, hold " +
-                                       std::to_string(budget.held()) + ". Dispose tensors first.");
+                                       " bytes: living tensors, and caches of other threads, hold " + std::to_string(held()) +
+                                       ". Dispose tensors first.");
   }
-  budget.set_limit(bytes);
+  device_ == nullptr ? budget.set_limit(bytes) : device_->set_budget(bytes);
 }
 
 void Environment::close() {
