@@ -2,7 +2,7 @@
 // nothing but the driver: no Node, no compiler, no network.
 //   node scripts/gpu-bundle.mjs [--emulated]
 //     --emulated   with the library of `npm run build:emulated` in place of the GPU's, to try the archive itself
-// Needs `npm run build` (with nvcc for the GPU's library) before it. Writes build-gpu/tensorkiln-gpu.tar.xz, below 60 MB.
+// Needs `npm run build` before it, and `npm run build:cuda` for the GPU's library. Writes build-gpu/tensorkiln-gpu.tar.xz, below 60 MB.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -31,7 +31,7 @@ function run(command, args, options = {}) {
 function copy(file, target = file) {
   const from = join(ROOT, file);
   if (!existsSync(from))
-    throw new Error(`gpu:bundle: no ${file}. Run 'npm run build'${file === GPU_LIBRARY ? ' with nvcc' : ''} first.`);
+    throw new Error(`gpu:bundle: no ${file}. Run 'npm run build${file === GPU_LIBRARY ? ':cuda' : ''}' first.`);
   mkdirSync(dirname(join(STAGE, target)), { recursive: true });
   cpSync(from, join(STAGE, target), { dereference: true });
 }

@@ -57,7 +57,7 @@ describe('describeCuda', () => {
     expect(await describeCuda(folder)).toMatchObject({
       built: false,
       devices: [],
-      summary: expect.stringContaining('nvcc') as string,
+      summary: expect.stringContaining('build:cuda') as string,
     });
   });
 

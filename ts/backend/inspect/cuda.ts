@@ -72,7 +72,7 @@ export async function describeCuda(folder: string): Promise<CudaDescription> {
   const libraryPath = join(folder, cudaLibraryName());
   const program = join(folder, 'tensorkiln-cuda-probe');
   if (!existsSync(libraryPath)) {
-    const summary = 'not built (no nvcc was found when the addon was compiled)';
+    const summary = 'not built (npm run build:cuda builds it where nvcc is)';
     return {
       built: false,
       libraryPath,

@@ -39,7 +39,7 @@ function findLibrary(index: number): string {
   if (existsSync(path)) return path;
   throw new TensorkilnError(
     'E_DEVICE',
-    `[cuda:${index}] this build has no CUDA device: there is no ${path}. Install the CUDA toolkit (nvcc) and run 'npm rebuild tensorkiln', or use 'tensorkiln-cpu'.`,
+    `[cuda:${index}] this build has no CUDA device: there is no ${path}. Install the CUDA toolkit (nvcc) and run 'npm run build:cuda' in a clone or 'node node_modules/tensorkiln/scripts/install.mjs TENSORKILN_CUDA=ON' in a project, or use 'tensorkiln-cpu'.`,
   );
 }
 
