@@ -17,19 +17,12 @@ import { currentBackend, tensorFromInfo } from '../../../ts/backend/tensors.js';
 import { philoxBlock } from '../../../ts/backend/custom/philox.js';
 import { randomSource, randomValues } from '../describe-model.js';
 import { OURS } from './check.js';
+import { near } from './near.js';
+import { updateRuleChecks } from './update-rules.js';
 
 export interface CustomCheck {
   readonly name: string;
   readonly check: () => void;
-}
-
-/** Throws when a value is further than the tolerance, taken relative to values above 1. */
-function near(place: string, actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
-  if (actual.length !== expected.length) throw new Error(`${place}: ${actual.length} values, expected ${expected.length}`);
-  for (let i = 0; i < expected.length; ++i) {
-    const [a, e] = [actual[i]!, expected[i]!];
-    if (!(Math.abs(a - e) <= tolerance * Math.max(1, Math.abs(e)))) throw new Error(`${place}[${i}]: ${a}, expected ${e}`);
-  }
 }
 
 const KEY = 77;
@@ -261,4 +254,5 @@ export const customChecks: readonly CustomCheck[] = [
   { name: 'a step with look-ahead', check: onOurs(() => checkMomentum(true)) },
   { name: 'a step of Adam', check: onOurs(() => checkAdam(false)) },
   { name: 'a step of AdamW', check: onOurs(() => checkAdam(true)) },
+  ...updateRuleChecks.map(({ name, check }) => ({ name, check: onOurs(check) })),
 ];
