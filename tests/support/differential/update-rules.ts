@@ -167,7 +167,7 @@ const variables = (arrays: readonly Float32Array[]): tf.Variable[] =>
 
 function checkRule({ title, name, scalars, lows, flags, isCounting = false, hasProduct = false, next }: Rule): void {
   const [p, g, ...states] = [values(1, -0.5), values(2, -0.5), ...lows.map((low, i) => values(3 + i, low))];
-  const [parameters, gradients, ...slots] = [p!, g!, ...states].map(variables);
+  const [parameters, gradients, ...slots] = [p, g, ...states].map(variables);
   const names: readonly string[] = RULE_SCALARS[name];
   const hyper = new DeviceScalars(names, Object.fromEntries(names.map((scalar, i) => [scalar, scalars[i]!])));
   const step = tf.variable(tf.tensor1d([STEPS], 'int32'), false);
@@ -189,8 +189,8 @@ function checkRule({ title, name, scalars, lows, flags, isCounting = false, hasP
   if (hasProduct) near(`${title}: product`, product.dataSync(), [PRODUCT * BETA1 * (1 - 0.96 ** (T * 0.5) / 2)], UPDATE);
   SIZES.forEach((count, tensor) => {
     const cells = Array.from({ length: count }, (_, i): Cell => ({
-      p: p![tensor]![i]!,
-      g: g![tensor]![i]!,
+      p: p[tensor]![i]!,
+      g: g[tensor]![i]!,
       s: states.map((state) => state[tensor]![i]!),
     }));
     const expected = cells.map((cell) => next(cell, cells));
