@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -18,6 +19,10 @@ export default defineConfig({
       extends: true,
       test: {
         name,
+        // Programs of their own, some of which watch memory and delays: one after the other, when all else is done.
+        ...(name === 'package' || name === 'long'
+          ? { maxWorkers: 1, sequence: { groupOrder: 1 } }
+          : { maxWorkers: Math.max(2, availableParallelism() - 1), sequence: { groupOrder: 0 } }),
         include: [`tests/${name}/**/*.test.ts`],
         testTimeout: name === 'long' ? 20 * 60_000 : 60_000,
         hookTimeout: 60_000,
