@@ -25,8 +25,16 @@ export {
   type RowNormOptions,
 } from './layer-norm.js';
 export { linear, type LinearOptions } from './linear.js';
-export { clipByGlobalNorm, clipByValue, globalNorm, scaleTensors, type DeviceNumber, type GlobalNorm } from './multi-tensor.js';
-export { moveTowards, type MoveScalar } from './move-towards.js';
+export {
+  clipByGlobalNorm,
+  clipByValue,
+  clipEachByNorm,
+  globalNorm,
+  scaleTensors,
+  type DeviceNumber,
+  type GlobalNorm,
+} from './multi-tensor.js';
+export { accumulate, ACCUMULATE_SCALARS, moveTowards, type AccumulateScalar, type MoveScalar } from './move-towards.js';
 export * from './optimizer-steps.js';
 export { overwriteVariable, restoreVariable } from './overwrite.js';
 export { HostRandom } from './philox.js';
