@@ -17,6 +17,7 @@ export interface ClassMetrics {
 
 /** Every classification metric of one set of rows. */
 export interface ClassificationMetrics {
+  readonly task: 'classification';
   readonly rows: number;
   readonly classes: readonly string[];
   /** Share of rows whose most probable class is the label. */
@@ -75,7 +76,7 @@ export function evaluateClassification(
   }
 
   const confusion = classes.map((_, k) => Array.from(counts.subarray(k * numClasses, (k + 1) * numClasses)));
-  return { rows, classes: [...classes], logLoss: logLossSum / rows, ...summarize(confusion, classes) };
+  return { task: 'classification', rows, classes: [...classes], logLoss: logLossSum / rows, ...summarize(confusion, classes) };
 }
 
 function checkSizes(numProbabilities: number, rows: number, numClasses: number): void {
@@ -131,7 +132,7 @@ function mostProbable(probabilities: ArrayLike<number>, row: number, numClasses:
   return best;
 }
 
-type Summary = Omit<ClassificationMetrics, 'rows' | 'classes' | 'logLoss'>;
+type Summary = Omit<ClassificationMetrics, 'task' | 'rows' | 'classes' | 'logLoss'>;
 
 function summarize(confusion: readonly (readonly number[])[], classes: readonly string[]): Summary {
   const perClass = classes.map((name, k): ClassMetrics => {
