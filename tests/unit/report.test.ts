@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { evaluateClassification, type ClassificationMetrics } from '../../ts/evaluate/metrics.js';
 import { renderReport, renderTrainingCurves } from '../../ts/evaluate/report.js';
 import { html } from '../../ts/evaluate/report/html.js';
-import type { EpochPoint, LearningHistory, ReportInput } from '../../ts/evaluate/report/types.js';
-import { judge, wilsonInterval } from '../../ts/evaluate/report/verdict.js';
+import { wilsonInterval } from '../../ts/evaluate/report/classification-verdict.js';
+import type { ClassificationReport, EpochPoint, LearningHistory } from '../../ts/evaluate/report/types.js';
+import { judge } from '../../ts/evaluate/report/verdict.js';
 
 /** Metrics of predictions that are certain up to 1 %. */
 function metricsOf(labels: readonly number[], predicted: readonly number[], classes: readonly string[]): ClassificationMetrics {
@@ -37,12 +38,13 @@ function withMistakes(count: number): number[] {
   return LABELS.map((label, i) => (i < count ? (label + 1) % 3 : label));
 }
 
-function baseline(name: 'majority' | 'logistic', mistakes: number): ReportInput['baselines'][number] {
+function baseline(name: 'majority' | 'logistic', mistakes: number): ClassificationReport['baselines'][number] {
   return { name, description: `the ${name} one`, metrics: metricsOf(LABELS, withMistakes(mistakes), CLASSES) };
 }
 
-function inputOf(changes: Partial<ReportInput> = {}): ReportInput {
+function inputOf(changes: Partial<ClassificationReport> = {}): ClassificationReport {
   return {
+    task: 'classification',
     title: 'Penguins',
     run: {
       finishedAt: '1 May 2026',
@@ -148,6 +150,7 @@ describe('renderReport', () => {
     const classes = [evil, `${evil}2`, '#100004 zr1-c0'];
     const metrics = metricsOf(LABELS, withMistakes(60), classes);
     const page = await renderReport({
+      task: 'classification',
       title: evil,
       run: {
         finishedAt: evil,
@@ -220,8 +223,8 @@ describe('renderTrainingCurves', () => {
 });
 
 describe('judge', () => {
-  const judged = (mistakes: number, others: ReportInput['baselines'], history = HISTORY): ReturnType<typeof judge> =>
-    judge({ metrics: metricsOf(LABELS, withMistakes(mistakes), CLASSES), baselines: others, history });
+  const judged = (mistakes: number, others: ClassificationReport['baselines'], history = HISTORY): ReturnType<typeof judge> =>
+    judge({ task: 'classification', metrics: metricsOf(LABELS, withMistakes(mistakes), CLASSES), baselines: others, history });
 
   it('tells a clear lead from one that may be chance', () => {
     const { tone, headline, notes } = judged(2, [baseline('majority', 80), baseline('logistic', 4)]);
@@ -316,7 +319,7 @@ describe('judge', () => {
   it('names the weakest class, the most frequent mistake, absent classes and a small test part', () => {
     const labels = [0, 0, 0, 0, 1, 1, 1, 1];
     const metrics = metricsOf(labels, [0, 0, 0, 0, 0, 0, 0, 1], CLASSES);
-    const notes = judge({ metrics, baselines: [], history: HISTORY }).notes.map((note) => note.text);
+    const notes = judge({ task: 'classification', metrics, baselines: [], history: HISTORY }).notes.map((note) => note.text);
     expect(notes).toContain('Weakest class: Chinstrap, 1 of 4 rows found (25.0\u00a0%).');
     expect(notes).toContain('Most frequent mistake: Chinstrap taken for Adelie, 3 rows.');
     expect(notes).toContain('No test row of: Gentoo.');
