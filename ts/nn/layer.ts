@@ -5,6 +5,7 @@ import { replaceVariable } from '../backend/custom/move-towards.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
+import { LAYER_SCOPE } from '../backend/custom/watch.js';
 import type { LayerDescription, WeightDescription } from './description.js';
 import { checkHome } from './home.js';
 import type { KeyValueCache } from './key-value-cache.js';
@@ -264,7 +265,8 @@ export abstract class Layer {
         throw new TensorkilnError('E_DTYPE', `[${this.place}] wrong input dtype: expected ${dtype}, got ${input.dtype}.`);
       }
     });
-    return tf.tidy(() => this.forward(inputs, options) as tf.Tensor[]);
+    // The scope carries the layer's name for whoever watches the ops.
+    return tf.tidy(`${LAYER_SCOPE}${this.place}`, () => this.forward(inputs, options) as tf.Tensor[]);
   }
 
   /** Own parameters, then those of the sublayers in order. */
@@ -290,6 +292,11 @@ export abstract class Layer {
       if (trainable && constraint !== undefined) tf.tidy(() => replaceVariable(variable, constrained(constraint, variable)));
     }
     for (const layer of this.#sublayers) layer.applyConstraints();
+  }
+
+  /** Whether a row's result in training depends on the other rows of its batch, so that a batch cannot be cut into parts. */
+  get usesBatchStatistics(): boolean {
+    return this.#sublayers.some((layer) => layer.usesBatchStatistics);
   }
 
   /**
