@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnBackend } from '../backend.js';
 import { declareOp } from '../native/engine.js';
 import { currentBackend } from '../tensors.js';
-import { DeviceScalars } from './device-scalars.js';
+import { type DeviceScalars } from './device-scalars.js';
 import { gradientOperands, inPlace } from './optimizer-steps.js';
 
 const MOVE_TOWARDS = declareOp('move_towards');
@@ -27,36 +27,6 @@ export function moveTowards(
 ): void {
   const operands = gradientOperands(targets, sources);
   currentBackend().engine.call(MOVE_TOWARDS, [weight.operand(), ...inPlace(targets), ...operands]);
-}
-
-/**
- * Moves variables by a weight that never changes; on other backends by assigning. For state a layer keeps, which every
- * backend must be able to compute.
- */
-export class FixedMove {
-  readonly #weight: number;
-  #scalars: DeviceScalars<MoveScalar> | undefined;
-
-  constructor(weight: number) {
-    this.#weight = weight;
-    // Made here, not at the first call: a recorded step could not repeat the write.
-    if (tf.backend() instanceof TensorkilnBackend) this.#scalars = new DeviceScalars(['weight'], { weight });
-  }
-
-  apply(targets: readonly tf.Variable[], sources: readonly tf.Tensor[]): void {
-    if (this.#scalars !== undefined) {
-      moveTowards(targets, sources, this.#scalars);
-      return;
-    }
-    targets.forEach((target, i) =>
-      tf.tidy(() => target.assign(tf.add(target, tf.mul(tf.sub(sources[i] as tf.Tensor, target), this.#weight)))),
-    );
-  }
-
-  dispose(): void {
-    this.#scalars?.dispose();
-    this.#scalars = undefined;
-  }
 }
 
 /** Replaces a variable's values inside a step: in place on our backend, so that recorded steps repeat it. */
