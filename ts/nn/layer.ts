@@ -407,7 +407,13 @@ export abstract class Layer {
     return { loaded: fitting.map(({ name }) => name), missing, extra, misshaped };
   }
 
+  /** What `layerFromJSON` reads back; for models see their own `toJSON`. */
   toJSON(): LayerJSON {
+    return this.layerJSON();
+  }
+
+  /** The layer as a part of another's JSON form. */
+  layerJSON(): LayerJSON {
     const json = { type: this.type, name: this.name, config: this.getConfig() };
     return this.#trainable ? json : { ...json, trainable: false };
   }

@@ -267,7 +267,7 @@ export class Bidirectional extends MaskedLayer {
         '[bidirectional] wrong layer: expected a forward recurrent layer without returnState.',
       );
     this.#merge = checkOneOf('bidirectional', 'merge', options.merge ?? 'concat', MERGES);
-    const { type, config } = layer.toJSON();
+    const { type, config } = layer.layerJSON();
     this.#layer = { type, name: type, config };
     this.#forward = layer;
     this.#backward = layerFromJSON({ type, config: { ...config, reverse: true } }) as RecurrentLayer;
