@@ -80,7 +80,7 @@ function smoothOp(random: Random, pool: Pool, world: World, sizes: Sizes): tf.Te
     () => tf.where(tf.greater(world.captured[0] as tf.Tensor, 0), x, tf.mul(y, 0.5)),
     () => dropout(x, 0.3, world.random),
     () => layerNorm(x, { scale: row }),
-    () => linear(x, square, world.variables[1] as tf.Variable, 'gelu'),
+    () => linear(x, square, { bias: row as tf.Tensor1D, activation: 'gelu' }),
     () => tf.add(x, world.captured[0] as tf.Tensor),
     () => tf.mul(x, tf.tensor1d(Array.from({ length: cols }, (_, i) => 1 / (i + 1)))),
     () => tf.add(x, tf.fill([rows, 1], 0.125)),
@@ -137,7 +137,7 @@ function stepOf(seed: number, sizes: Sizes, world: World): (x: tf.Tensor, labels
       if (random() < 0.5) kept.push(tf.keep(tf.mul(last, 2)));
       return random() < 0.3
         ? tf.mean(softmaxCrossEntropy(last, labels as tf.Tensor1D))
-        : tf.mean<tf.Rank.R0>(tf.square(tf.sub(last, tf.clipByValue(x as tf.Tensor2D, -1, 1))));
+        : tf.mean<tf.Scalar>(tf.square(tf.sub(last, tf.clipByValue(x as tf.Tensor2D, -1, 1))));
     };
     const before = random() < 0.3 ? [(world.variables[0] as tf.Variable).clone()] : [];
     const { value, grads } = tf.variableGrads(objective, [...world.variables]);
@@ -171,12 +171,11 @@ function makeWorld(seed: number, { rows, cols }: Sizes): World {
       Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random() - 0.5),
       shape,
     );
-  return tf.tidy(() => {
-    const variables = ([[rows, cols], [cols], [cols, cols]] as [number, number][]).map((shape) => tf.variable(values(shape)));
-    const optimizer = random() < 0.5 ? new Adam({ learningRate: 0.01 }) : new SGD({ learningRate: 0.05, momentum: 0.9 });
-    optimizer.bind(Object.fromEntries(variables.map((variable, i) => [`v${String(i)}`, variable])));
-    return { variables, captured: [tf.keep(values([rows, cols]))], random: new RandomState(seed), optimizer };
-  });
+  const shapes: readonly ([number, number] | [number])[] = [[rows, cols], [cols], [cols, cols]];
+  const variables = shapes.map((shape) => tf.tidy(() => tf.variable(values(shape))));
+  const optimizer = random() < 0.5 ? new Adam({ learningRate: 0.01 }) : new SGD({ learningRate: 0.05, momentum: 0.9 });
+  optimizer.bind(Object.fromEntries(variables.map((variable, i) => [`v${String(i)}`, variable])));
+  return { variables, captured: [values([rows, cols])], random: new RandomState(seed), optimizer };
 }
 
 function disposeWorld(world: World): void {
