@@ -1,5 +1,6 @@
 /** Steps that are recorded once and replayed natively. */
 import * as tf from '@tensorflow/tfjs-core';
+import { checkBoolean, checkKeys, checkOneOf } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { toTensorkilnError } from './native/engine.js';
 import { STORAGE_DTYPES, type NativeAddon } from './native/addon.js';
@@ -17,8 +18,18 @@ export interface CompiledStep<A extends StepArgument[], R extends StepResult> {
   readonly statistics: { readonly recordings: number; readonly replays: number };
   /** The text form of every plan that is in use, one per signature. */
   plans(): string[];
+  /** The optimised form of the same plans; an empty text for one that is replayed as recorded. */
+  programs(): string[];
   /** Frees all plans. The step cannot be called afterwards. */
   dispose(): void;
+}
+
+/** How a step is compiled. */
+export interface CompileOptions {
+  /** Whether replays are optimised: calls fused, repeated ones left out, memory planned. Default true; false replays as recorded. */
+  readonly optimize?: boolean;
+  /** 'exact' (default): replays give the bits of an eager run. 'fast': calls may be replaced by ones that round otherwise. */
+  readonly numerics?: 'exact' | 'fast';
 }
 
 /** A variable that a plan reads or updates: its place among the plan's captures and the buffer the plan works on. */
@@ -71,7 +82,11 @@ function releasePlans(states: Map<string, SignatureState>): void {
  * @throws E_RECORDING (when called) when `fn` reads a tensor, returns something else than tensors, or does not repeat itself: the
  *         message names the first call that differs; when called while gradients are being recorded or inside another recording
  */
-export function compile<A extends StepArgument[], R extends StepResult>(fn: (...args: A) => R): CompiledStep<A, R> {
+export function compile<A extends StepArgument[], R extends StepResult>(
+  fn: (...args: A) => R,
+  options: CompileOptions = {},
+): CompiledStep<A, R> {
+  const { optimize, fast } = checkOptions(options);
   const states = new Map<string, SignatureState>();
   let recordings = 0;
   let replays = 0;
@@ -99,7 +114,9 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
     }
     recordings++;
     try {
-      return record(addon, state, fn, args);
+      const result = record(addon, state, fn, args);
+      if (state.proven && optimize) optimizePlan(state.recording, fast);
+      return result;
     } finally {
       // The step may have been disposed by its own function.
       if (disposed && state.recording !== undefined) addon.planDispose(state.recording.plan);
@@ -113,6 +130,10 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
       value: () =>
         [...states.values()].flatMap(({ recording }) => (recording ? [recording.addon.planText(recording.plan)] : [])),
     },
+    programs: {
+      value: () =>
+        [...states.values()].flatMap(({ recording }) => (recording ? [recording.addon.planOptimizedText(recording.plan)] : [])),
+    },
     dispose: {
       value: () => {
         if (disposed) return;
@@ -122,6 +143,24 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
       },
     },
   }) as CompiledStep<A, R>;
+}
+
+function checkOptions(options: CompileOptions): { optimize: boolean; fast: boolean } {
+  const place = 'compile';
+  checkKeys(place, options, ['optimize', 'numerics']);
+  return {
+    optimize: checkBoolean(place, 'optimize', options.optimize ?? true),
+    fast: checkOneOf(place, 'numerics', options.numerics ?? 'exact', ['exact', 'fast']) === 'fast',
+  };
+}
+
+function optimizePlan(recording: Recording | undefined, fast: boolean): void {
+  if (recording === undefined) return;
+  try {
+    recording.addon.planOptimize(recording.plan, fast);
+  } catch (error) {
+    throw toTensorkilnError(error);
+  }
 }
 
 function isTensor(value: unknown): value is tf.Tensor {
