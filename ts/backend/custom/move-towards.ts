@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnBackend } from '../backend.js';
 import { declareOp } from '../native/engine.js';
 import { currentBackend } from '../tensors.js';
-import { type DeviceScalars } from './device-scalars.js';
+import { DeviceScalars } from './device-scalars.js';
 import { gradientOperands, inPlace } from './optimizer-steps.js';
 
 const MOVE_TOWARDS = declareOp('move_towards');
