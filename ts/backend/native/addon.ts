@@ -114,6 +114,13 @@ export interface NativeAddon {
   planText(plan: number): string;
   /** Fingerprint of everything recorded, bytes of host writes included: equal for two recordings of the same step. */
   planFingerprint(plan: number): string;
+  /**
+   * Replaces the plain replay by an optimised one with the same bits; `fast` allows other rounding. False when the plan holds
+   * what the optimiser cannot express; it is replayed as recorded then.
+   */
+  planOptimize(plan: number, fast: boolean): boolean;
+  /** The optimised form for people; empty before planOptimize. */
+  planOptimizedText(plan: number): string;
   planDispose(plan: number): void;
   /** Runs a list in the text form on named buffers of this environment: {"%0": handle}; returns the handles of all values. */
   runText(text: string, inputs: Record<string, number>): Record<string, number>;
