@@ -95,6 +95,7 @@ export type {
   TrainingHistory,
 } from './train/index.js';
 export {
+  crossValidate,
   evaluate,
   exportModel,
   loadConfig,
