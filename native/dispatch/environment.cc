@@ -5,6 +5,7 @@
 
 #include "cpu/thread_pool.h"
 #include "dispatch/cost.h"
+#include "dispatch/half_operands.h"
 #include "dispatch/op_scope.h"
 
 namespace tk {
@@ -25,6 +26,11 @@ void for_each_operand(const OpInfo& info, int star_count, const Visit& visit) {
   for (const OperandSpec& spec : info.operands) {
     for (int i = 0; i < (spec.star ? star_count : 1); ++i) visit(spec, position++);
   }
+}
+
+bool has_all_operands(const OpInfo& info, const CallRequest& request, int star_count) {
+  return info.num_fixed + info.num_starred * star_count == int(request.operands.size()) &&
+         (info.num_starred == 0 || star_count > 0);
 }
 
 bool dtypes_match(const OpInfo& info, const CallRequest& request, int star_count) {
@@ -295,10 +301,7 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
   };
   if (!count_fits(info.ints, request.ints.size())) fail_call(info, "wrong number of integer attributes", request);
   if (!count_fits(info.floats, request.floats.size())) fail_call(info, "wrong number of float attributes", request);
-  const int expected = info.num_fixed + info.num_starred * star_count;
-  if (expected != int(request.operands.size()) || (info.num_starred > 0 && star_count < 1)) {
-    fail_call(info, "wrong number of operands", request);
-  }
+  if (!has_all_operands(info, request, star_count)) fail_call(info, "wrong number of operands", request);
   if (!dtypes_match(info, request, star_count)) fail_call(info, "dtypes not supported", request);
   for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
     const CallOperand& operand = request.operands[position];
@@ -320,6 +323,8 @@ void Environment::dispatch(CallRequest& request) {
   if (request.op >= op_number::kCount) throw Error("E_INTERNAL", "no op number " + std::to_string(request.op));
   const OpInfo& info = op_infos()[request.op];
   const int star_count = info.num_starred == 0 ? 0 : (int(request.operands.size()) - info.num_fixed) / info.num_starred;
+  if (has_half(request) && has_all_operands(info, request, star_count) && !dtypes_match(info, request, star_count))
+    return dispatch_widened(*this, request, info, star_count);
   check_request(request, info, star_count);
   const CpuOp& op = cpu_ops(stream_.level())[request.op];
   TK_CHECK(op.body != nullptr);

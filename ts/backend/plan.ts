@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkKeys, checkOneOf } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { toTensorkilnError } from './native/engine.js';
-import type { NativeAddon } from './native/addon.js';
+import { STORAGE_DTYPES, type NativeAddon } from './native/addon.js';
+import { isHalf } from './record.js';
 import { currentBackend, makeUnique, tensorFromHandle, tensorFromInfo } from './tensors.js';
 
 /** What a compiled step takes. Numbers and booleans are part of the signature: other values mean another recording. */
@@ -43,7 +44,11 @@ interface Recording {
   readonly addon: NativeAddon;
   readonly plan: number;
   readonly fingerprint: string;
-  readonly outputs: readonly { readonly shape: readonly number[]; readonly dtype: tf.DataType }[];
+  readonly outputs: readonly {
+    readonly shape: readonly number[];
+    readonly dtype: tf.DataType;
+    readonly storage: number;
+  }[];
   readonly isArray: boolean;
   readonly variables: CapturedVariable[];
 }
@@ -97,7 +102,8 @@ export function compile<A extends StepArgument[], R extends StepResult>(
     }
     const backend = currentBackend();
     const { addon } = backend.engine;
-    const key = `${backend.name}: ${signatureOf(args)}`;
+    const precision = backend.autocast === undefined ? '' : ` in ${STORAGE_DTYPES[backend.autocast.storage]}`;
+    const key = `${backend.name}${precision}: ${signatureOf(args)}`;
     // Inside another step its calls are simply part of that one.
     if (addon.isRecording()) return tf.tidy(() => fn(...args));
     let state = states.get(key);
@@ -174,7 +180,9 @@ function signatureOf(args: readonly StepArgument[]): string {
         }
         // A variable is captured as well when the step refers to it otherwise: each variable has plans of its own.
         const variable = arg instanceof tf.Variable ? ` variable ${String(arg.id)}` : '';
-        return `${arg.dtype}[${arg.shape.join(',')}]${variable}`;
+        const storage = currentBackend().storageIfHere(arg);
+        const stored = storage !== undefined && isHalf(storage) ? ` as ${STORAGE_DTYPES[storage]}` : '';
+        return `${arg.dtype}[${arg.shape.join(',')}]${stored}${variable}`;
       }
       if (typeof arg === 'number') return Object.is(arg, -0) ? '-0' : String(arg);
       if (typeof arg === 'boolean') return String(arg);
@@ -247,7 +255,10 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
       addon,
       plan,
       fingerprint: nameVariables(addon.planFingerprint(plan), variables),
-      outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
+      outputs: outputs.map((output) => {
+        const { storage } = currentBackend().record(output);
+        return { shape: output.shape, dtype: output.dtype, storage };
+      }),
       isArray: Array.isArray(result),
       variables,
     };
@@ -345,8 +356,8 @@ function replay(addon: NativeAddon, recording: Recording, args: readonly StepArg
       captured.handle = handle;
     }
     const handles = addon.planReplay(recording.plan, handlesOf(args));
-    const outputs = recording.outputs.map(({ shape, dtype }, index) =>
-      tensorFromHandle(handles[index] as number, shape, dtype),
+    const outputs = recording.outputs.map(({ shape, dtype, storage }, index) =>
+      tensorFromHandle(handles[index] as number, shape, dtype, storage),
     );
     return recording.isArray ? outputs : (outputs[0] as tf.Tensor);
   } catch (error) {

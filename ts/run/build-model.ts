@@ -18,7 +18,7 @@ export function buildModel(config: ResolvedConfig, inputShape: readonly number[]
       type: 'sequential',
       name: 'model',
       config: { seed, layers: section.layers },
-    });
+    }) as Sequential;
     model.build(inputShape);
     if (model.outputShape.join() !== String(section.num_classes)) {
       const found = model.outputShape.join(', ');

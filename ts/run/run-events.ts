@@ -1,5 +1,5 @@
 import type { DataEvent } from '../data/index.js';
-import type { BaselineResult, ClassificationMetrics } from '../evaluate/index.js';
+import type { ClassificationBaseline, ClassificationMetrics } from '../evaluate/index.js';
 import type { OnnxVerification } from '../export/index.js';
 import type { Decision } from './config/resolve.js';
 import type { TargetResult } from './targets.js';
@@ -40,7 +40,7 @@ export interface RunResult {
   readonly bestEpoch: number;
   readonly test: Scores;
   readonly validation: Scores;
-  readonly baselines: readonly (Scores & { readonly name: BaselineResult['name'] })[];
+  readonly baselines: readonly (Scores & { readonly name: ClassificationBaseline['name'] })[];
   readonly verification: OnnxVerification;
   /** What the configuration's targets asked for; empty when it has none. */
   readonly targets: readonly TargetResult[];
@@ -54,7 +54,7 @@ export type RunEvent =
   | { readonly type: 'run_start'; readonly version: string; readonly device: string; readonly output: string }
   | DataEvent
   | TrainingEvent
-  | { readonly type: 'evaluated'; readonly test: ClassificationMetrics; readonly baselines: readonly BaselineResult[] }
+  | { readonly type: 'evaluated'; readonly test: ClassificationMetrics; readonly baselines: readonly ClassificationBaseline[] }
   | { readonly type: 'run_end'; readonly result: RunResult };
 
 export function scoresOf(metrics: ClassificationMetrics): Scores {

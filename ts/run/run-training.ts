@@ -9,7 +9,7 @@ import {
   logisticBaseline,
   majorityBaseline,
   renderReport,
-  type BaselineResult,
+  type ClassificationBaseline,
   type ClassificationMetrics,
 } from '../evaluate/index.js';
 import { exportOnnx, exportSafetensors, type OnnxVerification } from '../export/index.js';
@@ -168,7 +168,7 @@ interface Outcome {
   readonly history: TrainingHistory;
   readonly test: ClassificationMetrics;
   readonly validation: ClassificationMetrics;
-  readonly baselines: readonly BaselineResult[];
+  readonly baselines: readonly ClassificationBaseline[];
   readonly verification: OnnxVerification;
   readonly targets: RunResult['targets'];
 }
@@ -313,6 +313,7 @@ async function writeResults(run: Run, outcome: Outcome): Promise<void> {
 function report(run: Run, { model, history, test, baselines, verification }: Outcome): Promise<string> {
   const { config, data } = run;
   return renderReport({
+    task: 'classification',
     title: `${config.data.target} from ${basename(config.data.path)}`,
     run: {
       finishedAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
