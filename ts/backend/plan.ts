@@ -110,7 +110,11 @@ export function compile<A extends StepArgument[], R extends StepResult>(
     if (state === undefined) states.set(key, (state = { recording: undefined, proven: false, recordings: 0 }));
     if (state.proven && state.recording !== undefined) {
       replays++;
-      return replay(addon, state.recording, args) as R;
+      const { engine } = backend;
+      const start = engine.onCall === undefined ? 0 : performance.now();
+      const result = replay(addon, state.recording, args) as R;
+      if (engine.onCall !== undefined) engine.onCall('replay', start, performance.now());
+      return result;
     }
     recordings++;
     try {
