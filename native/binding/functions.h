@@ -34,7 +34,13 @@ Napi::Value plan_replay(const Napi::CallbackInfo& info);
 Napi::Value plan_rebind(const Napi::CallbackInfo& info);
 Napi::Value plan_text(const Napi::CallbackInfo& info);
 Napi::Value plan_fingerprint(const Napi::CallbackInfo& info);
+Napi::Value plan_optimize(const Napi::CallbackInfo& info);
+Napi::Value plan_optimized_text(const Napi::CallbackInfo& info);
 Napi::Value plan_dispose(const Napi::CallbackInfo& info);
+
+// profile.cc
+Napi::Value profile_begin(const Napi::CallbackInfo& info);
+Napi::Value profile_end(const Napi::CallbackInfo& info);
 
 // resources.cc
 Napi::Value sync(const Napi::CallbackInfo& info);

@@ -77,6 +77,21 @@ Napi::Value plan_fingerprint(const Napi::CallbackInfo& info) {
       info, [&](State& state) -> Napi::Value { return Napi::String::New(info.Env(), plan_argument(state, info).text(true)); });
 }
 
+// planOptimize(plan, fast): whether the plan could be optimised.
+Napi::Value plan_optimize(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    OptimizeOptions options;
+    options.fast = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
+    return Napi::Boolean::New(info.Env(), plan_argument(state, info).optimize(options));
+  });
+}
+
+Napi::Value plan_optimized_text(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    return Napi::String::New(info.Env(), plan_argument(state, info).optimized_text());
+  });
+}
+
 Napi::Value plan_dispose(const Napi::CallbackInfo& info) {
   return guarded(info, [&](State& state) -> Napi::Value {
     state.plans.erase(int_argument(info, 0, "plan"));
