@@ -442,10 +442,54 @@ Napi::Value plan_fingerprint(const Napi::CallbackInfo& info) {
       info, [&](State& state) -> Napi::Value { return Napi::String::New(info.Env(), plan_argument(state, info).text(true)); });
 }
 
+// planOptimize(plan, fast): whether the plan could be optimised.
+Napi::Value plan_optimize(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    OptimizeOptions options;
+    options.fast = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
+    return Napi::Boolean::New(info.Env(), plan_argument(state, info).optimize(options));
+  });
+}
+
+Napi::Value plan_optimized_text(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    return Napi::String::New(info.Env(), plan_argument(state, info).optimized_text());
+  });
+}
+
 Napi::Value plan_dispose(const Napi::CallbackInfo& info) {
   return guarded(info, [&](State& state) -> Napi::Value {
     state.plans.erase(int_argument(info, 0, "plan"));
     return info.Env().Undefined();
+  });
+}
+
+// ---- profile
+
+Napi::Value profile_begin(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    state.engine().begin_profile();
+    return Napi::Number::New(info.Env(), double(steady_nanoseconds()) / 1e6);
+  });
+}
+
+Napi::Value profile_end(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](State& state) -> Napi::Value {
+    Napi::Env env = info.Env();
+    Napi::Array result = Napi::Array::New(env);
+    for (const ProfileRecord& record : state.engine().end_profile()) {
+      Napi::Object row = Napi::Object::New(env);
+      row.Set("name", record.name);
+      row.Set("shapes", record.shapes);
+      row.Set("enqueuedMs", double(record.enqueued_ns) / 1e6);
+      row.Set("startMs", double(record.start_ns) / 1e6);
+      row.Set("endMs", double(record.end_ns) / 1e6);
+      row.Set("bytes", record.bytes);
+      row.Set("flops", record.flops);
+      row.Set("inPlan", record.in_plan);
+      result.Set(result.Length(), row);
+    }
+    return result;
   });
 }
 
@@ -575,7 +619,11 @@ void add_functions(Napi::Env env, Napi::Object target, State* state) {
       {"planRebind", plan_rebind},
       {"planText", plan_text},
       {"planFingerprint", plan_fingerprint},
+      {"planOptimize", plan_optimize},
+      {"planOptimizedText", plan_optimized_text},
       {"planDispose", plan_dispose},
+      {"profileBegin", profile_begin},
+      {"profileEnd", profile_end},
       {"memory", memory},
       {"resetPeak", reset_peak},
       {"setBudget", set_budget},

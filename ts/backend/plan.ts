@@ -1,8 +1,10 @@
 /** Steps that are recorded once and replayed natively. */
 import * as tf from '@tensorflow/tfjs-core';
+import { checkBoolean, checkKeys, checkOneOf } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { toTensorkilnError } from './native/engine.js';
-import type { NativeAddon } from './native/addon.js';
+import { STORAGE_DTYPES, type NativeAddon } from './native/addon.js';
+import { isHalf } from './record.js';
 import { currentBackend, makeUnique, tensorFromHandle, tensorFromInfo } from './tensors.js';
 
 /** What a compiled step takes. Numbers and booleans are part of the signature: other values mean another recording. */
@@ -16,8 +18,18 @@ export interface CompiledStep<A extends StepArgument[], R extends StepResult> {
   readonly statistics: { readonly recordings: number; readonly replays: number };
   /** The text form of every plan that is in use, one per signature. */
   plans(): string[];
+  /** The optimised form of the same plans; an empty text for one that is replayed as recorded. */
+  programs(): string[];
   /** Frees all plans. The step cannot be called afterwards. */
   dispose(): void;
+}
+
+/** How a step is compiled. */
+export interface CompileOptions {
+  /** Whether replays are optimised: calls fused, repeated ones left out, memory planned. Default true; false replays as recorded. */
+  readonly optimize?: boolean;
+  /** 'exact' (default): replays give the bits of an eager run. 'fast': calls may be replaced by ones that round otherwise. */
+  readonly numerics?: 'exact' | 'fast';
 }
 
 /** A variable that a plan reads or updates: its place among the plan's captures and the buffer the plan works on. */
@@ -32,7 +44,11 @@ interface Recording {
   readonly addon: NativeAddon;
   readonly plan: number;
   readonly fingerprint: string;
-  readonly outputs: readonly { readonly shape: readonly number[]; readonly dtype: tf.DataType }[];
+  readonly outputs: readonly {
+    readonly shape: readonly number[];
+    readonly dtype: tf.DataType;
+    readonly storage: number;
+  }[];
   readonly isArray: boolean;
   readonly variables: CapturedVariable[];
 }
@@ -66,7 +82,11 @@ function releasePlans(states: Map<string, SignatureState>): void {
  * @throws E_RECORDING (when called) when `fn` reads a tensor, returns something else than tensors, or does not repeat itself: the
  *         message names the first call that differs; when called while gradients are being recorded or inside another recording
  */
-export function compile<A extends StepArgument[], R extends StepResult>(fn: (...args: A) => R): CompiledStep<A, R> {
+export function compile<A extends StepArgument[], R extends StepResult>(
+  fn: (...args: A) => R,
+  options: CompileOptions = {},
+): CompiledStep<A, R> {
+  const { optimize, fast } = checkOptions(options);
   const states = new Map<string, SignatureState>();
   let recordings = 0;
   let replays = 0;
@@ -82,18 +102,25 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
     }
     const backend = currentBackend();
     const { addon } = backend.engine;
-    const key = `${backend.name}: ${signatureOf(args)}`;
+    const precision = backend.autocast === undefined ? '' : ` in ${STORAGE_DTYPES[backend.autocast.storage]}`;
+    const key = `${backend.name}${precision}: ${signatureOf(args)}`;
     // Inside another step its calls are simply part of that one.
     if (addon.isRecording()) return tf.tidy(() => fn(...args));
     let state = states.get(key);
     if (state === undefined) states.set(key, (state = { recording: undefined, proven: false, recordings: 0 }));
     if (state.proven && state.recording !== undefined) {
       replays++;
-      return replay(addon, state.recording, args) as R;
+      const { engine } = backend;
+      const start = engine.onCall === undefined ? 0 : performance.now();
+      const result = replay(addon, state.recording, args) as R;
+      if (engine.onCall !== undefined) engine.onCall('replay', start, performance.now());
+      return result;
     }
     recordings++;
     try {
-      return record(addon, state, fn, args);
+      const result = record(addon, state, fn, args);
+      if (state.proven && optimize) optimizePlan(state.recording, fast);
+      return result;
     } finally {
       // The step may have been disposed by its own function.
       if (disposed && state.recording !== undefined) addon.planDispose(state.recording.plan);
@@ -107,6 +134,10 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
       value: () =>
         [...states.values()].flatMap(({ recording }) => (recording ? [recording.addon.planText(recording.plan)] : [])),
     },
+    programs: {
+      value: () =>
+        [...states.values()].flatMap(({ recording }) => (recording ? [recording.addon.planOptimizedText(recording.plan)] : [])),
+    },
     dispose: {
       value: () => {
         if (disposed) return;
@@ -116,6 +147,24 @@ export function compile<A extends StepArgument[], R extends StepResult>(fn: (...
       },
     },
   }) as CompiledStep<A, R>;
+}
+
+function checkOptions(options: CompileOptions): { optimize: boolean; fast: boolean } {
+  const place = 'compile';
+  checkKeys(place, options, ['optimize', 'numerics']);
+  return {
+    optimize: checkBoolean(place, 'optimize', options.optimize ?? true),
+    fast: checkOneOf(place, 'numerics', options.numerics ?? 'exact', ['exact', 'fast']) === 'fast',
+  };
+}
+
+function optimizePlan(recording: Recording | undefined, fast: boolean): void {
+  if (recording === undefined) return;
+  try {
+    recording.addon.planOptimize(recording.plan, fast);
+  } catch (error) {
+    throw toTensorkilnError(error);
+  }
 }
 
 function isTensor(value: unknown): value is tf.Tensor {
@@ -131,7 +180,9 @@ function signatureOf(args: readonly StepArgument[]): string {
         }
         // A variable is captured as well when the step refers to it otherwise: each variable has plans of its own.
         const variable = arg instanceof tf.Variable ? ` variable ${String(arg.id)}` : '';
-        return `${arg.dtype}[${arg.shape.join(',')}]${variable}`;
+        const storage = currentBackend().storageIfHere(arg);
+        const stored = storage !== undefined && isHalf(storage) ? ` as ${STORAGE_DTYPES[storage]}` : '';
+        return `${arg.dtype}[${arg.shape.join(',')}]${stored}${variable}`;
       }
       if (typeof arg === 'number') return Object.is(arg, -0) ? '-0' : String(arg);
       if (typeof arg === 'boolean') return String(arg);
@@ -204,7 +255,10 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
       addon,
       plan,
       fingerprint: nameVariables(addon.planFingerprint(plan), variables),
-      outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
+      outputs: outputs.map((output) => {
+        const { storage } = currentBackend().record(output);
+        return { shape: output.shape, dtype: output.dtype, storage };
+      }),
       isArray: Array.isArray(result),
       variables,
     };
@@ -302,8 +356,8 @@ function replay(addon: NativeAddon, recording: Recording, args: readonly StepArg
       captured.handle = handle;
     }
     const handles = addon.planReplay(recording.plan, handlesOf(args));
-    const outputs = recording.outputs.map(({ shape, dtype }, index) =>
-      tensorFromHandle(handles[index] as number, shape, dtype),
+    const outputs = recording.outputs.map(({ shape, dtype, storage }, index) =>
+      tensorFromHandle(handles[index] as number, shape, dtype, storage),
     );
     return recording.isArray ? outputs : (outputs[0] as tf.Tensor);
   } catch (error) {
