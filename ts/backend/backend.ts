@@ -4,7 +4,8 @@ import { TensorkilnError } from '../errors.js';
 import { declareOp, getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from './native/engine.js';
 import type { AutocastScope } from './autocast.js';
 import { assertSingleTfjs } from './tfjs.js';
-import { isTracing, originOf } from './origin.js';
+import { callSite, isTracing, originOf } from './origin.js';
+import type { NumericArray } from './native/addon.js';
 import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
 
 type BackendValues = backend_util.BackendValues;
@@ -45,6 +46,13 @@ export class TensorkilnBackend extends KernelBackend {
   readonly #records = new Set<TensorRecord>();
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
+  /**
+   * Asked for every buffer that JavaScript writes while a step is recorded: a handle to use in its place, undefined for a new
+   * buffer with the values.
+   */
+  onHostWrite: ((values: NumericArray) => number | undefined) | undefined = undefined;
+  /** Told of every buffer that JavaScript writes while a step is recorded. */
+  onHostData: (() => void) | undefined = undefined;
   readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
     if (this.#records.has(record)) this.#free(record);
   });
@@ -423,7 +431,8 @@ export class TensorkilnBackend extends KernelBackend {
         `[${this.name}] a tensor of shape [${shape.join(', ')}] takes ${String(record.size)} values, got ${String(array.length)}.`,
       );
     }
-    record.handle = this.engine.create(storage, array);
+    if (this.onHostData !== undefined) this.onHostData();
+    record.handle = this.onHostWrite?.(array) ?? this.engine.create(storage, array);
     if (dtype === 'int32' && array.length <= MIRROR_LIMIT) record.mirror = Int32Array.from(array);
     return this.#list(record);
   }
@@ -489,11 +498,14 @@ export class TensorkilnBackend extends KernelBackend {
   }
 
   #refuseWhileRecording(what: string): void {
-    if (this.#engine?.addon.isRecording() === true) {
-      throw new TensorkilnError(
-        'E_RECORDING',
-        `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.`,
-      );
-    }
+    if (this.#engine?.addon.isRecording() !== true) return;
+    const { line } = callSite();
+    const place = line === undefined ? '' : ` At ${line}.`;
+    throw new TensorkilnError(
+      'E_RECORDING',
+      this.#kernel === undefined
+        ? `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.${place}`
+        : `[compile] the op ${this.#kernel} needs values on the host (${what}), so a recorded step cannot hold it. Do it before or after the step.${place}`,
+    );
   }
 }

@@ -15,6 +15,7 @@ export type { LinearBaselineResult, RegressionBaseline } from './regression-base
 export { evaluateRegression } from './regression.js';
 export type { RegressionMetrics } from './regression.js';
 export { renderReport, renderTrainingCurves } from './report.js';
+export { renderMarkdown } from './report/markdown.js';
 export { wilsonInterval } from './report/classification-verdict.js';
 export type {
   ClassificationReport,
@@ -24,9 +25,10 @@ export type {
   ReportColumn,
   ReportFacts,
   ReportInput,
+  ReportTarget,
   RunFacts,
 } from './report/types.js';
-export type { Note, Tone, Verdict } from './report/verdict-types.js';
+export type { Note, Tone, Verdict, VerdictFacts } from './report/verdict-types.js';
 export { judge } from './report/verdict.js';
 
 import type { ClassificationBaseline } from './baselines.js';

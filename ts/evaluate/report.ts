@@ -2,7 +2,7 @@ import { TensorkilnError } from '../errors.js';
 import { CHARTS_INSTALL_LINE, ChartRenderer, type Chart } from './report/chart-renderer.js';
 import { accuracyChart, lossChart } from './report/charts.js';
 import { html } from './report/html.js';
-import { classesSection, classificationSummary } from './report/classification-sections.js';
+import { classesSection, classificationSummary, probabilitiesSection } from './report/classification-sections.js';
 import { curvesSection } from './report/cards.js';
 import { dataSection, runSection } from './report/data-sections.js';
 import { errorsSection, regressionSummary } from './report/regression-sections.js';
@@ -47,7 +47,11 @@ export async function renderReport(input: ReportInput): Promise<string> {
           </header>
           ${input.task === 'classification' ? classificationSummary(input) : regressionSummary(input)}
           ${curvesSection(input.history, renderer)}
-          ${input.task === 'classification' ? classesSection(input, renderer) : errorsSection(input, renderer)}
+          ${
+            input.task === 'classification'
+              ? html`${classesSection(input, renderer)} ${probabilitiesSection(input, renderer)}`
+              : errorsSection(input, renderer)
+          }
           ${dataSection(input)} ${runSection(input)}
           <footer>The test rows were used for nothing but the figures on this page. ${FOOTNOTES[input.task]}</footer>
         </main>

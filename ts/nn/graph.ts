@@ -174,6 +174,11 @@ export class Graph extends UnaryLayer {
     return this.#run(inputShapes, (layer, shapes) => layer.inferOutputShapes(shapes));
   }
 
+  /** Each layer checks what reaches it; the declared shapes are those of building. */
+  protected override checkFlexed(): void {
+    // Nothing of its own.
+  }
+
   protected override createParameters(inputShapes: readonly Shape[]): void {
     this.#run(inputShapes, (layer, shapes) => {
       this.buildSublayer(layer, shapes);

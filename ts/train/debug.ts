@@ -178,7 +178,7 @@ export class Debugger {
     ];
     const copies = variables.map((variable) => tf.keep(tf.clone(variable as tf.Tensor)));
     try {
-      tf.tidy(() => run(stepArguments(toTensors(train, host))));
+      tf.tidy(() => run(stepArguments(toTensors(train, host, model.inputDTypes))));
     } catch (error) {
       // A look that does not fit into memory is left out; the step itself decides what is to be done.
       if (!isTensorkilnError(error) || error.code !== 'E_OUT_OF_MEMORY') throw error;

@@ -303,7 +303,7 @@ export class TrainingRun {
       for await (const host of train.batches({ batchSize, pass, seed, shuffle, skip: stepInEpoch })) {
         if (this.#isOver()) break;
         this.#schedule(firstStep + step - stepInEpoch);
-        const batch = toTensors(train, host);
+        const batch = toTensors(train, host, this.#parts.model.inputDTypes);
         let result;
         try {
           this.#debug?.observeBatch(epoch, step + 1, host);
@@ -427,6 +427,7 @@ export class TrainingRun {
       isClassification,
       metricNames,
       signal: options.signal,
+      inputDTypes: this.#parts.model.inputDTypes,
     });
   }
 

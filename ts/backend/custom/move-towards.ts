@@ -53,36 +53,6 @@ export function accumulate(
   currentBackend().engine.call(ACCUMULATE, [scalars.operand(), ...inPlace(targets), ...operands]);
 }
 
-/**
- * Moves variables by a weight that never changes; on other backends by assigning. For state a layer keeps, which every
- * backend must be able to compute.
- */
-export class FixedMove {
-  readonly #weight: number;
-  #scalars: DeviceScalars<MoveScalar> | undefined;
-
-  constructor(weight: number) {
-    this.#weight = weight;
-    // Made here, not at the first call: a recorded step could not repeat the write.
-    if (tf.backend() instanceof TensorkilnBackend) this.#scalars = new DeviceScalars(['weight'], { weight });
-  }
-
-  apply(targets: readonly tf.Variable[], sources: readonly tf.Tensor[]): void {
-    if (this.#scalars !== undefined) {
-      moveTowards(targets, sources, this.#scalars);
-      return;
-    }
-    targets.forEach((target, i) =>
-      tf.tidy(() => target.assign(tf.add(target, tf.mul(tf.sub(sources[i] as tf.Tensor, target), this.#weight)))),
-    );
-  }
-
-  dispose(): void {
-    this.#scalars?.dispose();
-    this.#scalars = undefined;
-  }
-}
-
 /** Replaces a variable's values inside a step: in place on our backend, so that recorded steps repeat it. */
 export function replaceVariable(variable: tf.Variable, source: tf.Tensor): void {
   if (!(tf.backend() instanceof TensorkilnBackend)) {

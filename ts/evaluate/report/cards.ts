@@ -1,7 +1,8 @@
 import { CHARTS_INSTALL_LINE, type Chart, type ChartRenderer } from './chart-renderer.js';
 import { accuracyChart, lossChart } from './charts.js';
 import { html, type HtmlValue, type SafeHtml } from './html.js';
-import type { LearningHistory } from './types.js';
+import { metricRows } from './metric-rows.js';
+import type { LearningHistory, ReportInput } from './types.js';
 import type { Tone, Verdict } from './verdict-types.js';
 
 const MARKS: Readonly<Record<Tone, string>> = { good: '✓', warn: '!', bad: '✕', info: 'i' };
@@ -83,4 +84,36 @@ export function chartCard(title: string, chart: Chart, renderer: ChartRenderer |
       <figcaption>${caption}</figcaption>
     </figure>
   </div>`;
+}
+
+/** Every figure with its interval, beside the baselines. */
+export function figuresCard(input: ReportInput): SafeHtml {
+  const rows = metricRows(input);
+  const hasIntervals = rows.some((row) => row.interval !== undefined);
+  return html`<details class="card figures">
+    <summary>All figures</summary>
+    <div class="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th>metric</th>
+            <th class="n">this model</th>
+            ${hasIntervals ? html`<th class="n">95&nbsp;% interval</th>` : undefined}
+            ${input.baselines.map((baseline) => html`<th class="n wide">${baseline.name}</th>`)}
+          </tr>
+        </thead>
+        <tbody>
+          ${rows.map(
+            (row) =>
+              html`<tr>
+                <td class="name">${row.label}</td>
+                <td class="n">${row.value}</td>
+                ${hasIntervals ? html`<td class="n muted">${row.interval}</td>` : undefined}
+                ${row.baselines.map((value) => html`<td class="n wide">${value}</td>`)}
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  </details>`;
 }

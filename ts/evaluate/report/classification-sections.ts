@@ -1,6 +1,7 @@
 import type { ClassificationMetrics } from '../metrics.js';
-import { bar, chartCard, tiles, verdictCard } from './cards.js';
+import { bar, chartCard, figuresCard, tiles, verdictCard } from './cards.js';
 import type { ChartRenderer } from './chart-renderer.js';
+import { calibrationChart, precisionRecallChart, rocChart } from './class-charts.js';
 import { classChart, confusionChart, MAX_BAR_CLASSES, MAX_HEAT_MAP_CLASSES } from './charts.js';
 import { mostFrequentMistakes, rightRows, wilsonInterval } from './classification-verdict.js';
 import { countOf, formatCount, formatLoss, formatPercent, html, type SafeHtml } from './html.js';
@@ -13,9 +14,13 @@ export function classificationSummary(input: ClassificationReport): SafeHtml {
   const [low, high] = wilsonInterval(rightRows(metrics), metrics.rows);
   const label = html`accuracy on ${countOf(metrics.rows, 'held-out row')}<br />
     95&nbsp;% interval ${formatPercent(low)} to ${formatPercent(high)}`;
+  const of = metrics.positiveClass === null ? ', mean of classes' : ` of ${metrics.positiveClass}`;
   const figures = [
     [formatPercent(metrics.balancedAccuracy), 'balanced accuracy'],
     [formatPercent(metrics.macroF1), 'F1, mean of classes'],
+    ...(metrics.rocAuc === null ? [] : [[metrics.rocAuc.toFixed(3), `ROC-AUC${of}`] as const]),
+    ...(metrics.prAuc === null ? [] : [[metrics.prAuc.toFixed(3), `PR-AUC${of}`] as const]),
+    [metrics.mcc.toFixed(3), 'MCC, correlation'],
     [formatLoss(metrics.logLoss), 'log loss'],
   ] as const;
   return html`${verdictCard(judge(input), formatPercent(metrics.accuracy), label)} ${tiles(figures, input.history)}
@@ -62,6 +67,40 @@ function baselineSection(input: ClassificationReport): SafeHtml {
           </tbody>
         </table>
       </div>
+    </div>
+    ${figuresCard(input)}`;
+}
+
+/** How well the probabilities put the classes apart, and how far they can be believed. */
+export function probabilitiesSection(input: ClassificationReport, renderer: ChartRenderer | undefined): SafeHtml {
+  const { curves, metrics } = input;
+  if (curves === undefined) return html``;
+  const omitted =
+    curves.omitted === 0 ? '' : ` The ${curves.curves.length} classes that are told apart least, of ${metrics.classes.length}.`;
+  return html`<h2>How sure it is</h2>
+    <div class="grid">
+      ${
+        curves.curves.length === 0
+          ? undefined
+          : html`${chartCard(
+              'ROC curve',
+              rocChart(curves),
+              renderer,
+              `How many of a class are found by how many false alarms; the dashed line is guessing.${omitted}`,
+            )}
+            ${chartCard(
+              'Precision and recall',
+              precisionRecallChart(curves),
+              renderer,
+              `How many of the rows found are right, by how many are found.${omitted}`,
+            )}`
+      }
+      ${chartCard(
+        'Calibration',
+        calibrationChart(curves.calibration, metrics.rows),
+        renderer,
+        `On the dashed line ${curves.calibration.about} comes true as often as the model says; larger dots rest on more rows.`,
+      )}
     </div>`;
 }
 
@@ -93,6 +132,8 @@ export function classesSection(input: ClassificationReport, renderer: ChartRende
               <th class="n">precision</th>
               <th class="n">recall</th>
               <th class="n">F1</th>
+              <th class="n wide">ROC-AUC</th>
+              <th class="n wide">PR-AUC</th>
               <th class="n">test rows</th>
               <th class="n wide">predicted</th>
             </tr>
@@ -105,14 +146,36 @@ export function classesSection(input: ClassificationReport, renderer: ChartRende
                   <td class="n">${formatPercent(entry.precision)}</td>
                   <td class="n">${formatPercent(entry.recall)}</td>
                   <td class="n">${formatPercent(entry.f1)}</td>
+                  <td class="n wide">${entry.rocAuc?.toFixed(3)}</td>
+                  <td class="n wide">${entry.prAuc?.toFixed(3)}</td>
                   <td class="n">${formatCount(entry.support)}</td>
                   <td class="n wide">${formatCount(entry.predicted)}</td>
+                </tr>`,
+            )}
+            ${averages(metrics).map(
+              ([name, precision, recall, f1]) =>
+                html`<tr class="average">
+                  <td class="name">${name}</td>
+                  <td class="n">${formatPercent(precision)}</td>
+                  <td class="n">${formatPercent(recall)}</td>
+                  <td class="n">${formatPercent(f1)}</td>
+                  <td class="n wide"></td>
+                  <td class="n wide"></td>
+                  <td class="n">${formatCount(metrics.rows)}</td>
+                  <td class="n wide"></td>
                 </tr>`,
             )}
           </tbody>
         </table>
       </div>
     </div>`;
+}
+
+function averages(metrics: ClassificationMetrics): [string, number, number, number][] {
+  return [
+    ['mean of classes', metrics.macroPrecision, metrics.macroRecall, metrics.macroF1],
+    ['weighted by rows', metrics.weightedPrecision, metrics.weightedRecall, metrics.weightedF1],
+  ];
 }
 
 function mistakesCard(metrics: ClassificationMetrics): SafeHtml {

@@ -1,8 +1,10 @@
 import type { ClassificationBaseline } from '../baselines.js';
+import type { ClassCurves } from '../class-curves.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import { judgeCurves } from './curve-verdict.js';
+import { judgeFacts } from './facts-verdict.js';
 import { countOf, formatPercent } from './html.js';
-import type { ClassificationReport } from './types.js';
+import type { ClassificationReport, JudgedFacts } from './types.js';
 import { baselineNames, worstTone, type Note, type Verdict } from './verdict-types.js';
 
 /** Two-sided 95 % quantile of the normal distribution. */
@@ -10,6 +12,10 @@ const Z_95 = 1.959964;
 /** Below this many rows one row is more than a percent. */
 const FEW_ROWS = 100;
 const WEAK_RECALL = 0.8;
+/** Share of the largest class from which on accuracy is a poor guide. */
+const LOPSIDED = 0.9;
+/** Mean distance of probability and observed share that is worth a word. */
+const POOR_CALIBRATION = 0.1;
 
 /**
  * The range that holds the true accuracy in 95 % of cases, given `right` of `rows`.
@@ -29,13 +35,34 @@ export function rightRows(metrics: ClassificationMetrics): number {
   return metrics.confusion.reduce((total, counts, k) => total + counts[k]!, 0);
 }
 
+type Judged = Pick<ClassificationReport, 'metrics' | 'baselines' | 'curves'> & JudgedFacts;
+
 /** Judges a classifier's run: against its baselines, by its learning curves, and class by class. */
-export function judgeClassification(input: Pick<ClassificationReport, 'metrics' | 'baselines' | 'history'>): Verdict {
-  const { metrics, baselines, history } = input;
+export function judgeClassification(input: Judged): Verdict {
+  const { metrics, baselines, history, curves } = input;
   const comparisons = baselines.map((baseline) => compare(metrics, baseline));
-  const tone = worstTone(comparisons.map((comparison) => comparison.tone));
-  const notes = [...comparisons, judgeCurves(history), ...judgeClasses(metrics), ...judgeSize(metrics)];
-  return { tone, headline: headline(metrics, baselines), notes };
+  const { notes: ofCurves, isConverged, isOverfitting } = judgeCurves(history);
+  const { notes: ofFacts, meetsTargets } = judgeFacts(input);
+  return {
+    tone: worstTone([...comparisons, ...ofFacts].map((note) => note.tone)),
+    headline: headline(metrics, baselines),
+    notes: [
+      ...comparisons,
+      ...ofFacts,
+      ...ofCurves,
+      ...judgeBalance(metrics),
+      ...judgeClasses(metrics),
+      ...judgeCalibration(curves),
+      ...judgeSize(metrics),
+    ],
+    facts: {
+      isConverged,
+      isOverfitting,
+      beatsBaselines:
+        baselines.length === 0 ? null : baselines.every((baseline) => rightRows(metrics) > rightRows(baseline.metrics)),
+      meetsTargets,
+    },
+  };
 }
 
 function headline(metrics: ClassificationMetrics, baselines: readonly ClassificationBaseline[]): string {
@@ -67,6 +94,25 @@ function compare(metrics: ClassificationMetrics, baseline: ClassificationBaselin
   return isClear
     ? { tone: 'bad', text: `Clearly worse than ${place}: ${scores}. Use the simpler model or look for a mistake.` }
     : { tone: 'warn', text: `Behind ${place} by ${rows}: ${scores}. The simpler model is the better choice so far.` };
+}
+
+/** Accuracy says little where nearly all rows are of one class. */
+function judgeBalance(metrics: ClassificationMetrics): Note[] {
+  const largest = metrics.perClass.reduce((most, entry) => (entry.support > most.support ? entry : most));
+  const share = largest.support / metrics.rows;
+  if (share < LOPSIDED) return [];
+  const areas = metrics.prAuc === null ? '' : `PR-AUC ${metrics.prAuc.toFixed(3)} and `;
+  const text = `${formatPercent(share)} of the test rows are ${largest.name}: accuracy says little here, ${areas}MCC ${metrics.mcc.toFixed(3)} say more.`;
+  return [{ tone: 'info', text }];
+}
+
+/** Probabilities that are far from what comes true. */
+function judgeCalibration(curves: ClassCurves | undefined): Note[] {
+  const error = curves?.calibration.expectedError ?? 0;
+  if (error <= POOR_CALIBRATION) return [];
+  return [
+    { tone: 'warn', text: `Probabilities are off by ${formatPercent(error)} on average: do not take them at their word.` },
+  ];
 }
 
 /** The weakest class, if it is weak, and the most frequent mistake. */

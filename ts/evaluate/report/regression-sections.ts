@@ -1,12 +1,11 @@
-import { bar, chartCard, tiles, verdictCard } from './cards.js';
+import { bar, chartCard, figuresCard, tiles, verdictCard } from './cards.js';
 import type { ChartRenderer } from './chart-renderer.js';
 import { countOf, formatNumber, formatPercent, html, type SafeHtml } from './html.js';
+import { MAX_MAPE } from './metric-rows.js';
 import { agreementChart, errorChart } from './regression-charts.js';
 import type { RegressionReport } from './types.js';
 import { judge } from './verdict.js';
 
-/** MAPE beyond this is owed to targets near zero and says nothing. */
-const MAX_MAPE = 10;
 const FILLS = { linear: 'logistic', mean: 'majority' } as const;
 
 /** The answer: RMSE, what it is worth, other figures, and the same for simple models. */
@@ -27,7 +26,8 @@ export function regressionSummary(input: RegressionReport): SafeHtml {
   ${baselineSection(input)}`;
 }
 
-function baselineSection({ metrics: own, baselines }: RegressionReport): SafeHtml {
+function baselineSection(input: RegressionReport): SafeHtml {
+  const { metrics: own, baselines } = input;
   const rows = [
     { name: 'This model', description: '', metrics: own, fill: 'model' },
     ...baselines.map(({ name, description, metrics }) => ({
@@ -65,7 +65,8 @@ function baselineSection({ metrics: own, baselines }: RegressionReport): SafeHtm
           </tbody>
         </table>
       </div>
-    </div>`;
+    </div>
+    ${figuresCard(input)}`;
 }
 
 /** Where the predictions lie and how large the errors are. */

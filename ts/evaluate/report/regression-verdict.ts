@@ -1,8 +1,9 @@
 import type { RegressionBaseline } from '../regression-baselines.js';
 import type { RegressionMetrics } from '../regression.js';
 import { judgeCurves } from './curve-verdict.js';
+import { judgeFacts } from './facts-verdict.js';
 import { countOf, formatNumber, formatPercent } from './html.js';
-import type { RegressionReport } from './types.js';
+import type { JudgedFacts, RegressionReport } from './types.js';
 import { baselineNames, worstTone, type Note, type Verdict } from './verdict-types.js';
 
 /** RMSE this near to a baseline's, in relation to it, is level with it where no interval is known. */
@@ -14,15 +15,25 @@ const OUTLIER = 6;
 /** Below this many rows a metric says little. */
 const FEW_ROWS = 100;
 
-type Judged = Pick<RegressionReport, 'metrics' | 'baselines' | 'history' | 'intervals'>;
+type Judged = Pick<RegressionReport, 'metrics' | 'baselines' | 'intervals'> & JudgedFacts;
 
 /** Judges a regression's run: against its baselines, by its learning curves, and by its errors. */
 export function judgeRegression(input: Judged): Verdict {
   const { metrics, baselines, history } = input;
   const comparisons = baselines.map((baseline) => compare(input, baseline));
-  const tone = worstTone(comparisons.map((comparison) => comparison.tone));
-  const notes = [...comparisons, judgeCurves(history), ...judgeErrors(metrics), ...judgeSize(metrics)];
-  return { tone, headline: headline(metrics, baselines), notes };
+  const { notes: ofCurves, isConverged, isOverfitting } = judgeCurves(history);
+  const { notes: ofFacts, meetsTargets } = judgeFacts(input);
+  return {
+    tone: worstTone([...comparisons, ...ofFacts].map((note) => note.tone)),
+    headline: headline(metrics, baselines),
+    notes: [...comparisons, ...ofFacts, ...ofCurves, ...judgeErrors(metrics), ...judgeSize(metrics)],
+    facts: {
+      isConverged,
+      isOverfitting,
+      beatsBaselines: baselines.length === 0 ? null : baselines.every((baseline) => metrics.rmse < baseline.metrics.rmse),
+      meetsTargets,
+    },
+  };
 }
 
 function headline(metrics: RegressionMetrics, baselines: readonly RegressionBaseline[]): string {

@@ -1,5 +1,7 @@
 import type { ClassificationBaseline } from '../baselines.js';
 import type { RegressionIntervals } from '../bootstrap.js';
+import type { ClassCurves } from '../class-curves.js';
+import type { ClassificationIntervals } from '../classification-intervals.js';
 import type { ErrorPicture } from '../error-picture.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import type { RegressionBaseline } from '../regression-baselines.js';
@@ -51,11 +53,27 @@ export interface RunFacts {
   readonly details?: Readonly<Record<string, string>>;
 }
 
+/** A threshold that a metric had to reach, and whether it did. */
+export interface ReportTarget {
+  readonly metric: string;
+  readonly threshold: number;
+  /** Null where the metric is not defined. */
+  readonly value: number | null;
+  readonly isMet: boolean;
+}
+
+/** What a verdict takes into account besides metrics. */
+export interface JudgedFacts {
+  readonly history: LearningHistory;
+  readonly targets?: readonly ReportTarget[];
+  /** How often these test rows have been looked at, this time included; default 1. */
+  readonly testLook?: number;
+}
+
 /** What every report shows. */
-export interface ReportFacts {
+export interface ReportFacts extends JudgedFacts {
   readonly title: string;
   readonly run: RunFacts;
-  readonly history: LearningHistory;
   readonly columns?: readonly ReportColumn[];
   /** Things about the data a reader should know. */
   readonly warnings?: readonly string[];
@@ -67,6 +85,8 @@ export interface ClassificationReport extends ReportFacts {
   readonly metrics: ClassificationMetrics;
   /** Simple models judged on the same rows. */
   readonly baselines: readonly ClassificationBaseline[];
+  readonly intervals?: ClassificationIntervals;
+  readonly curves?: ClassCurves;
 }
 
 export interface RegressionReport extends ReportFacts {
@@ -83,5 +103,5 @@ export type ReportInput = ClassificationReport | RegressionReport;
 
 /** What a verdict is made of. */
 export type JudgedRun =
-  | Pick<ClassificationReport, 'task' | 'metrics' | 'baselines' | 'history'>
-  | Pick<RegressionReport, 'task' | 'metrics' | 'baselines' | 'history' | 'intervals'>;
+  | (Pick<ClassificationReport, 'task' | 'metrics' | 'baselines' | 'curves'> & JudgedFacts)
+  | (Pick<RegressionReport, 'task' | 'metrics' | 'baselines' | 'intervals'> & JudgedFacts);

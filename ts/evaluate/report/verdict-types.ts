@@ -10,6 +10,17 @@ export interface Verdict {
   readonly tone: Tone;
   readonly headline: string;
   readonly notes: readonly Note[];
+  /** The same for programs; null where nothing can be said. */
+  readonly facts: VerdictFacts;
+}
+
+export interface VerdictFacts {
+  /** The validation loss had stopped improving when training ended. */
+  readonly isConverged: boolean | null;
+  /** The validation loss rose while the training loss fell, or lay far above it. */
+  readonly isOverfitting: boolean | null;
+  readonly beatsBaselines: boolean | null;
+  readonly meetsTargets: boolean | null;
 }
 
 const WORST_FIRST = ['bad', 'warn', 'good'] as const;
