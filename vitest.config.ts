@@ -3,9 +3,22 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Groups by need: `unit` runs without the addon; `ops`, `plan`, `train`, `tfjs` and `differential` need it; `export` needs
- * onnxruntime-web; `package` and `conformance` run the compiled files in dist/; `long` is run by `npm run test:long` only.
+ * onnxruntime-web; `package` and `conformance` run the compiled files in dist/; `emulated` needs
+ * `npm run build:emulated`; `long` is run by `npm run test:long` only.
  */
-const groups = ['unit', 'ops', 'plan', 'train', 'tfjs', 'export', 'package', 'conformance', 'differential', 'long'] as const;
+const groups = [
+  'unit',
+  'ops',
+  'plan',
+  'train',
+  'tfjs',
+  'export',
+  'package',
+  'conformance',
+  'differential',
+  'emulated',
+  'long',
+] as const;
 
 export default defineConfig({
   test: {
