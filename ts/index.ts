@@ -14,7 +14,17 @@ export { describeNative, type LoadAttempt, type NativeDescription } from './back
 export { TensorkilnBackend, type BackendMemory } from './backend/backend.js';
 export { listLivingTensors, memoryReport, setMemoryLimit, type LivingTensor } from './backend/memory.js';
 export { traceTensors } from './backend/origin.js';
-export { compile, type CompiledStep, type StepArgument, type StepResult } from './backend/plan.js';
+export { compile, type CompiledStep, type CompileOptions, type StepArgument, type StepResult } from './backend/plan.js';
+export {
+  chromeTrace,
+  measureLimits,
+  profileExecution,
+  profileTable,
+  type ExecutionProfile,
+  type JavaScriptSpan,
+  type MachineLimits,
+  type ProfileRow,
+} from './backend/profiler.js';
 export {
   attention,
   batchNormFixed,
@@ -95,6 +105,7 @@ export type {
   TrainingHistory,
 } from './train/index.js';
 export {
+  crossValidate,
   evaluate,
   exportModel,
   loadConfig,

@@ -5,6 +5,7 @@
 
 #include "cpu/thread_pool.h"
 #include "dispatch/cost.h"
+#include "dispatch/half_operands.h"
 #include "dispatch/op_scope.h"
 
 namespace tk {
@@ -25,6 +26,11 @@ void for_each_operand(const OpInfo& info, int star_count, const Visit& visit) {
   for (const OperandSpec& spec : info.operands) {
     for (int i = 0; i < (spec.star ? star_count : 1); ++i) visit(spec, position++);
   }
+}
+
+bool has_all_operands(const OpInfo& info, const CallRequest& request, int star_count) {
+  return info.num_fixed + info.num_starred * star_count == int(request.operands.size()) &&
+         (info.num_starred == 0 || star_count > 0);
 }
 
 bool dtypes_match(const OpInfo& info, const CallRequest& request, int star_count) {
@@ -295,10 +301,7 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
   };
   if (!count_fits(info.ints, request.ints.size())) fail_call(info, "wrong number of integer attributes", request);
   if (!count_fits(info.floats, request.floats.size())) fail_call(info, "wrong number of float attributes", request);
-  const int expected = info.num_fixed + info.num_starred * star_count;
-  if (expected != int(request.operands.size()) || (info.num_starred > 0 && star_count < 1)) {
-    fail_call(info, "wrong number of operands", request);
-  }
+  if (!has_all_operands(info, request, star_count)) fail_call(info, "wrong number of operands", request);
   if (!dtypes_match(info, request, star_count)) fail_call(info, "dtypes not supported", request);
   for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
     const CallOperand& operand = request.operands[position];
@@ -320,6 +323,8 @@ void Environment::dispatch(CallRequest& request) {
   if (request.op >= op_number::kCount) throw Error("E_INTERNAL", "no op number " + std::to_string(request.op));
   const OpInfo& info = op_infos()[request.op];
   const int star_count = info.num_starred == 0 ? 0 : (int(request.operands.size()) - info.num_fixed) / info.num_starred;
+  if (has_half(request) && has_all_operands(info, request, star_count) && !dtypes_match(info, request, star_count))
+    return dispatch_widened(*this, request, info, star_count);
   check_request(request, info, star_count);
   const CpuOp& op = cpu_ops(stream_.level())[request.op];
   TK_CHECK(op.body != nullptr);
@@ -367,6 +372,57 @@ void Environment::dispatch(CallRequest& request) {
   if (observer_ != nullptr) observer_->on_call(request);
 }
 
+int64_t Environment::workspace_of(const OpCall& call, int num_threads) const {
+  if (device_ != nullptr) return device_->workspace(call);
+  const CpuOp& op = cpu_ops(stream_.level())[call.op];
+  return op.workspace == nullptr ? 0 : op.workspace(call, num_threads);
+}
+
+std::vector<HandleId> Environment::run_program(const std::shared_ptr<const Program>& program,
+                                               const std::vector<HandleId>& externals) {
+  TK_CHECK_EQ(externals.size(), program->written.size());
+  for (size_t i = 0; i < externals.size(); ++i) {
+    if (program->written[i]) make_writable(externals[i], true, "replay");
+  }
+  std::unique_ptr<Command> command = stream_.new_command();
+  command->kind = Command::Kind::program;
+  std::vector<HandleId> outputs;
+  Storage* arena = nullptr;
+  try {
+    for (const ProgramBuffer& output : program->outputs) {
+      Storage* storage = new_storage(output.size * dtype_bytes(output.dtype), "replay", &output.size, 1);
+      outputs.push_back(new_handle(storage, 0, output.size, output.dtype));
+    }
+    if (program->arena_bytes > 0) {
+      arena = new_storage(program->arena_bytes, "replay", &program->arena_bytes, 1);
+      arena->refs = 1;
+    }
+    // Addresses last: making one buffer writable may have moved another.
+    for (const std::vector<HandleId>* handles : {&externals, static_cast<const std::vector<HandleId>*>(&outputs)}) {
+      for (HandleId handle : *handles) {
+        const Entry& held = entry(handle);
+        command->bases.push_back(held.data());
+#if TENSORKILN_CHECK_OPS
+        command->blocks.push_back(held.storage->block);
+#endif
+      }
+    }
+    command->bases.push_back(arena == nullptr ? nullptr : arena->block->data);
+#if TENSORKILN_CHECK_OPS
+    if (arena != nullptr) command->blocks.push_back(arena->block);
+#endif
+    command->program = program;
+    stream_.enqueue(std::move(command), program->nanoseconds < kNegligibleNanoseconds);
+  } catch (...) {
+    if (arena != nullptr) drop_storage(arena);
+    for (HandleId handle : outputs) release(handle);
+    throw;
+  }
+  // Freed only now: its last use is the program just enqueued.
+  if (arena != nullptr) drop_storage(arena);
+  return outputs;
+}
+
 void Environment::prepare_operands(CallRequest& request, const OpInfo& info, Command& command) {
   for_each_operand(info, command.star_count, [&](const OperandSpec& spec, size_t position) {
     CallOperand& asked = request.operands[position];
@@ -403,6 +459,20 @@ void Environment::settle(std::unique_ptr<Completion> completion) {
   command->kind = Command::Kind::marker;
   command->completion = std::move(completion);
   stream_.enqueue(std::move(command), true);
+}
+
+void Environment::begin_profile() {
+  if (profile_ == nullptr) profile_ = std::make_unique<Profile>();
+  stream_.wait_idle();
+  profile_->take();
+  stream_.set_profile(profile_.get());
+}
+
+std::vector<ProfileRecord> Environment::end_profile() {
+  if (profile_ == nullptr) return {};
+  stream_.wait_idle();
+  stream_.set_profile(nullptr);
+  return profile_->take();
 }
 
 int64_t Environment::trim() {

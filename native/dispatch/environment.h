@@ -77,6 +77,16 @@ class Environment {
   // Throws E_INTERNAL for calls that break the table's promises, E_DISPOSED for dead handles, E_OUT_OF_MEMORY.
   void dispatch(CallRequest& request);
 
+  // Enqueues a program on its externals, in the program's order. Buffers that it writes get a storage of their own first when
+  // they share one. Returns one new handle per output of the program, owned by the caller; the arena is taken for this run
+  // only, so all programs of an environment share its memory. Not seen by the observer.
+  // Throws E_INTERNAL when an external's size is not what the program was made for, E_DISPOSED, E_OUT_OF_MEMORY; nothing is
+  // enqueued then.
+  std::vector<HandleId> run_program(const std::shared_ptr<const Program>& program, const std::vector<HandleId>& externals);
+  // Scratch bytes a call needs, on this environment's device, with as many threads.
+  int64_t workspace_of(const OpCall& call, int num_threads) const;
+  bool on_device() const { return device_ != nullptr; }
+
   // Waits for everything enqueued; throws the first error reported.
   void sync();
   // Tells `completion` when everything enqueued so far has run.
@@ -102,6 +112,11 @@ class Environment {
   int64_t living_handles() const { return living_; }
   uint64_t copies_on_write() const { return copies_on_write_; }
   const Stream& stream() const { return stream_; }
+
+  // Keeps a record of every call that is enqueued from now on.
+  void begin_profile();
+  // Waits for everything enqueued and gives the records in the order of running; none when no profile was begun.
+  std::vector<ProfileRecord> end_profile();
 
  private:
   struct Storage {
@@ -136,6 +151,7 @@ class Environment {
 
   HostAllocator allocator_;               // outlives the stream, which may still run calls on its blocks
   const std::unique_ptr<Device> device_;  // likewise
+  std::unique_ptr<Profile> profile_;      // likewise
   Stream stream_;
   std::vector<Entry> entries_;
   std::deque<int32_t> free_entries_;  // longest free first

@@ -129,6 +129,8 @@ void Stream::recycle(std::unique_ptr<Command> command) {
   command->staged.clear();
   if (command->staged.capacity() > kMaxSpareStaged) command->staged.shrink_to_fit();
   command->completion.reset();
+  command->program.reset();
+  command->bases.clear();
   command->workspace = nullptr;
   command->workspace_bytes = 0;
 #if TENSORKILN_CHECK_OPS
@@ -139,6 +141,7 @@ void Stream::recycle(std::unique_ptr<Command> command) {
 
 uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
   forbid_inside_op("enqueue");
+  if (profile_.load(std::memory_order_relaxed) != nullptr) command->enqueued_ns = steady_nanoseconds();
   std::unique_lock lock(mutex_);
   if (closing_) throw Error("E_CLOSED", "the engine of this environment has been closed");
   const bool idle = queue_.empty() && !running_;
@@ -159,7 +162,7 @@ uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
     return sequence;
   }
   const int64_t staged = int64_t(command->staged.size());
-  while (!queue_.empty() && (queue_.size() >= kMaxQueued || staged_bytes_ + staged > kMaxStagedBytes)) {
+  while (!queue_.empty() && (queued_calls_ >= kMaxQueued || staged_bytes_ + staged > kMaxStagedBytes)) {
     ++takeovers_;
     if (running_) {
       idle_.wait(lock);
@@ -169,6 +172,7 @@ uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
     --takeovers_;
   }
   staged_bytes_ += staged;
+  queued_calls_ += command->weight();
   queue_.push_back(std::move(command));
   pending_.store(queue_.size(), std::memory_order_release);
   lock.unlock();
@@ -187,6 +191,7 @@ void Stream::start_thread() {
 void Stream::run_front(std::unique_lock<std::mutex>& lock) {
   std::unique_ptr<Command> command = std::move(queue_.front());
   queue_.pop_front();
+  queued_calls_ -= command->weight();
   pending_.store(queue_.size(), std::memory_order_release);
   running_ = true;
   lock.unlock();
@@ -244,6 +249,7 @@ void Stream::execute(Command& command) {
     } else {
       switch (command.kind) {
         case Command::Kind::call: execute_call(command); break;
+        case Command::Kind::program: execute_program(command); break;
         case Command::Kind::write:
           if (!command.staged.empty()) std::memcpy(command.target, command.staged.data(), command.staged.size());
           break;
@@ -263,9 +269,7 @@ void Stream::execute(Command& command) {
 }
 
 void Stream::execute_call(Command& command) {
-  const CpuOp& op = ops_[command.op];
   const OpCall call = command.view();
-  Context context(*this, command.op, command.num_threads);
 #if TENSORKILN_CHECK_OPS
   // What an op does not write shows as NaN or as -1.
   const OpInfo& info = op_infos()[command.op];
@@ -278,22 +282,113 @@ void Stream::execute_call(Command& command) {
   }
   if (command.workspace_bytes > 0) std::memset(command.workspace, 0xFF, size_t(command.workspace_bytes));
 #endif
-  int allocations = 0;
-  {
-    OpScope scope;
-    op.body(call, context);
-    allocations = scope.allocations();
-  }
-  if (allocations != 0) throw Error("E_INTERNAL", "[" + op_infos()[command.op].name + "] an op must not allocate");
+  Profile* const profile = profile_.load(std::memory_order_acquire);
+  const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
+  run_body(call, command.num_threads);
+  if (profile != nullptr) note_call(*profile, command, call, start);
 #if TENSORKILN_CHECK_OPS
   for (const Block* block : command.blocks) HostAllocator::check_guards(*block);
 #endif
+}
+
+void Stream::run_body(const OpCall& call, int num_threads) {
+  Context context(*this, call.op, num_threads);
+  int allocations = 0;
+  {
+    OpScope scope;
+    ops_[call.op].body(call, context);
+    allocations = scope.allocations();
+  }
+  if (allocations != 0) throw Error("E_INTERNAL", "[" + op_infos()[call.op].name + "] an op must not allocate");
   context.surface();
+}
+
+void Stream::note_call(Profile& profile, const Command& command, const OpCall& call, int64_t start_ns) const {
+  ProfileRecord record;
+  describe_call(call, record);
+  record.bytes = call_bytes(call);
+  record.enqueued_ns = command.enqueued_ns;
+  record.start_ns = start_ns;
+  record.end_ns = steady_nanoseconds();
+  record.in_plan = command.kind == Command::Kind::program;
+  profile.add(std::move(record));
+}
+
+void Stream::note_chain(Profile& profile, const Command& command, const ProgramStep& step, int64_t start_ns) const {
+  ProfileRecord record;
+  record.end_ns = steady_nanoseconds();
+  record.start_ns = start_ns;
+  record.enqueued_ns = command.enqueued_ns;
+  record.in_plan = true;
+  const Program& program = *command.program;
+  for (int32_t c = step.first_call; c < step.first_call + step.num_calls; ++c) {
+    const ProgramCall& planned = program.calls[size_t(c)];
+    record.name += (record.name.empty() ? "" : "+") + op_infos()[planned.op].name;
+    record.flops += double(step.rows * step.cols);
+    for (int i = 0; i < planned.num_operands; ++i) {
+      const ProgramOperand& operand = program.operands[size_t(planned.first_operand + i)];
+      if (operand.place.base == kTileScratch || operand.place.base == kNoBase) continue;
+      const int64_t elements = operand.tile == TileKind::full     ? step.rows * step.cols
+                               : operand.tile == TileKind::column ? step.rows
+                                                                  : operand.shape.size;
+      record.bytes += double(elements * dtype_bytes(operand.shape.dtype));
+    }
+  }
+  record.shapes = "[" + std::to_string(step.rows) + "," + std::to_string(step.cols) + "]";
+  profile.add(std::move(record));
+}
+
+void Stream::yield_pool() {
+  if (!pool_.has_waiters()) return;
+  pool_.release();
+  pool_.acquire();
+}
+
+void Stream::execute_program(Command& command) {
+  const Program& program = *command.program;
+  ProgramRun run(program, std::move(command.bases));
+  for (const ProgramStep& step : program.steps) {
+    if (closing_.load(std::memory_order_relaxed)) return;
+    Profile* const profile = profile_.load(std::memory_order_acquire);
+    const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
+    if (step.tiled) {
+      Context context(*this, program.calls[size_t(step.first_call)].op, program.num_threads);
+      run.run_tiles(step, ops_, context);
+      context.surface();
+      if (profile != nullptr) note_chain(*profile, command, step, start);
+    } else {
+      const OpCall call = run.plain_call(step);
+      run_body(call, program.num_threads);
+      if (profile != nullptr) note_call(*profile, command, call, start);
+    }
+#if TENSORKILN_CHECK_OPS
+    for (const Block* block : command.blocks) HostAllocator::check_guards(*block);
+#endif
+    yield_pool();
+  }
 }
 
 void Stream::execute_on_device(Command& command) {
   switch (command.kind) {
-    case Command::Kind::call: device_->run(command.view()); break;
+    case Command::Kind::call: {
+      Profile* const profile = profile_.load(std::memory_order_acquire);
+      const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
+      device_->run(command.view());
+      if (profile != nullptr) note_call(*profile, command, command.view(), start);
+      break;
+    }
+    case Command::Kind::program: {
+      ProgramRun run(*command.program, std::move(command.bases));
+      for (const ProgramStep& step : command.program->steps) {
+        if (closing_.load(std::memory_order_relaxed)) return;
+        Profile* const profile = profile_.load(std::memory_order_acquire);
+        const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
+        const OpCall call = run.plain_call(step);
+        device_->run(call);
+        if (profile != nullptr) note_call(*profile, command, call, start);
+      }
+      break;
+    }
     case Command::Kind::write: device_->write(command.target, command.staged.data(), int64_t(command.staged.size())); break;
     case Command::Kind::read:
       if (command.source_dtype == DType::f16 || command.source_dtype == DType::bf16) {

@@ -18,6 +18,8 @@
 #include "cpu/thread_pool.h"
 #include "dispatch/device.h"
 #include "dispatch/op_table.h"
+#include "dispatch/profile.h"
+#include "dispatch/program.h"
 
 namespace tk {
 
@@ -30,7 +32,7 @@ class Completion {
 
 // One entry of the queue. Reused, so that a steady stream of calls allocates nothing.
 struct Command {
-  enum class Kind : uint8_t { call, write, read, marker };
+  enum class Kind : uint8_t { call, program, write, read, marker };
   Kind kind = Kind::marker;
   uint64_t sequence = 0;
 
@@ -48,6 +50,14 @@ struct Command {
   std::vector<Block*> blocks;  // blocks of the operands, whose guards are checked after the call
 #endif
 
+  int64_t enqueued_ns = 0;  // set while the stream is being profiled
+
+  // program
+  std::shared_ptr<const Program> program;
+  std::vector<void*> bases;
+  // Entries of the queue this one counts for.
+  size_t weight() const { return kind == Kind::program ? program->steps.size() + 1 : 1; }
+
   // write: staged -> target; read: source -> target
   std::vector<uint8_t> staged;
   const void* source = nullptr;
@@ -59,7 +69,7 @@ struct Command {
 
 class Stream {
  public:
-  // The queue holds at most this much; enqueue runs the queue itself until there is room.
+  // The queue holds at most this much, a program counting for its steps; enqueue runs the queue itself until there is room.
   static constexpr size_t kMaxQueued = 4096;
   static constexpr int64_t kMaxStagedBytes = int64_t(256) << 20;
 
@@ -79,6 +89,10 @@ class Stream {
   // First error reported by a command since the last call, if any.
   std::optional<Error> take_error();
 
+  // Keeps a record of every call from now on, or with null of none. The profile must outlive the calls enqueued until then.
+  // On a device the times are those of the launches.
+  void set_profile(Profile* profile) { profile_.store(profile, std::memory_order_release); }
+
   // Drops what is queued, waits for the running command, ends the thread. Completions dropped are not told.
   void close();
 
@@ -95,6 +109,12 @@ class Stream {
   void run_front(std::unique_lock<std::mutex>& lock);
   void execute(Command& command);
   void execute_call(Command& command);
+  void execute_program(Command& command);
+  void run_body(const OpCall& call, int num_threads);
+  void note_call(Profile& profile, const Command& command, const OpCall& call, int64_t start_ns) const;
+  void note_chain(Profile& profile, const Command& command, const ProgramStep& step, int64_t start_ns) const;
+  // Lets other streams have the pool between two calls of a program.
+  void yield_pool();
   void execute_on_device(Command& command);
   void report(const Error& error);
   void recycle(std::unique_ptr<Command> command);
@@ -109,9 +129,10 @@ class Stream {
   std::condition_variable idle_;  // threads that wait for a running command sleep here
   std::deque<std::unique_ptr<Command>> queue_;
   int64_t staged_bytes_ = 0;
+  size_t queued_calls_ = 0;
   bool running_ = false;
   int takeovers_ = 0;  // threads that wait and run the queue themselves
-  bool closing_ = false;
+  std::atomic<bool> closing_{false};
   std::thread thread_;
   std::vector<std::unique_ptr<Command>> spare_;
 
@@ -119,6 +140,8 @@ class Stream {
   uint64_t inlined_ = 0;
   std::atomic<uint64_t> completed_{0};
   std::atomic<size_t> pending_{0};  // entries of queue_, readable without the mutex
+
+  std::atomic<Profile*> profile_{nullptr};
 
   std::mutex error_mutex_;
   std::optional<Error> error_;

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "cpu/thread_pool.h"
+#include "plan/graph.h"
+#include "plan/lower.h"
+
 namespace tk {
 namespace {
 
@@ -32,6 +36,7 @@ Plan::~Plan() {
   for (const PlanSlot& slot : slots_) {
     if (slot.kind == PlanSlot::Kind::capture || slot.kind == PlanSlot::Kind::constant) environment_.release(slot.handle);
   }
+  for (HandleId handle : folded_) environment_.release(handle);
 }
 
 void Plan::find_last_uses() {
@@ -46,13 +51,11 @@ void Plan::find_last_uses() {
   }
 }
 
-std::vector<HandleId> Plan::replay(const std::vector<HandleId>& arguments) {
+void Plan::check_arguments(const std::vector<HandleId>& arguments) const {
   if (arguments.size() != arguments_.size()) {
     throw Error("E_SHAPE", "[replay] expected " + std::to_string(arguments_.size()) + " arguments, got " +
                                std::to_string(arguments.size()));
   }
-  std::vector<HandleId> handles(slots_.size(), kNewHandle);
-  for (size_t i = 0; i < slots_.size(); ++i) handles[i] = slots_[i].handle;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const PlanSlot& expected = slots_[size_t(arguments_[i])];
     if (environment_.size_of(arguments[i]) != expected.size || environment_.dtype_of(arguments[i]) != expected.dtype) {
@@ -60,8 +63,101 @@ std::vector<HandleId> Plan::replay(const std::vector<HandleId>& arguments) {
                                  dtype_name(expected.dtype) + ", got " + std::to_string(environment_.size_of(arguments[i])) +
                                  " " + dtype_name(environment_.dtype_of(arguments[i])));
     }
-    handles[size_t(arguments_[i])] = arguments[i];
   }
+}
+
+std::vector<HandleId> Plan::replay(const std::vector<HandleId>& arguments) {
+  check_arguments(arguments);
+  return lowered_ == nullptr ? replay_plain(arguments) : replay_program(arguments);
+}
+
+bool Plan::optimize(const OptimizeOptions& options) {
+  std::optional<Graph> graph = make_graph(slots_, steps_, outputs_);
+  if (!graph) return false;
+  PassCounts counts;
+  drop_dead_calls(*graph, counts);
+  merge_same_calls(*graph, environment_, counts);
+  const size_t externals = graph->externals.size();
+  try {
+    fold_constants(*graph, environment_, counts);
+  } catch (...) {
+    for (size_t i = externals; i < graph->externals.size(); ++i) environment_.release(graph->externals[i].handle);
+    throw;
+  }
+  for (size_t i = externals; i < graph->externals.size(); ++i) folded_.push_back(graph->externals[i].handle);
+  fold_transposes(*graph, !options.fast, counts);
+  use_relu_results(*graph, counts);
+  drop_dead_calls(*graph, counts);
+  settle_in_place(*graph, counts);
+  // The chains are the CPU's: a device runs calls one by one.
+  if (!environment_.on_device()) fuse_chains(*graph, counts);
+  counts_ = std::make_unique<PassCounts>(counts);
+  graph_ = std::make_unique<Graph>(std::move(*graph));
+  lower();
+  return true;
+}
+
+void Plan::lower() {
+  PassCounts counts = *counts_;
+  lowered_ = std::make_unique<LoweredPlan>(lower_graph(*graph_, environment_, ThreadPool::instance().num_threads(), counts));
+}
+
+std::string Plan::optimized_text() const { return lowered_ == nullptr ? std::string() : lowered_->text; }
+
+bool Plan::bind_externals(const std::vector<HandleId>& arguments, std::vector<HandleId>& externals) const {
+  std::vector<HandleId> given(slots_.size(), kNewHandle);
+  for (size_t i = 0; i < arguments.size(); ++i) given[size_t(arguments_[i])] = arguments[i];
+  externals.reserve(graph_->externals.size());
+  for (const GraphExternal& external : graph_->externals) {
+    const bool is_argument = external.kind == PlanSlot::Kind::argument;
+    externals.push_back(is_argument          ? given[size_t(external.slot)]
+                        : external.slot >= 0 ? slots_[size_t(external.slot)].handle
+                                             : external.handle);
+  }
+  // One buffer under two names, one of which the program writes: the order of reading and writing would matter.
+  const std::vector<bool>& written = lowered_->program->written;
+  for (Slot argument : arguments_) {
+    for (size_t i = 0; i < externals.size(); ++i) {
+      const GraphExternal& external = graph_->externals[i];
+      if (external.slot != argument && externals[i] == given[size_t(argument)] && (written[i] || is_written(argument))) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool Plan::is_written(Slot slot) const {
+  for (size_t i = 0; i < graph_->externals.size(); ++i) {
+    if (graph_->externals[i].slot == slot) return lowered_->program->written[i];
+  }
+  return false;
+}
+
+std::vector<HandleId> Plan::replay_program(const std::vector<HandleId>& arguments) {
+  if (lowered_->program->num_threads != ThreadPool::instance().num_threads()) lower();
+  std::vector<HandleId> externals;
+  if (!bind_externals(arguments, externals)) return replay_plain(arguments);
+  const std::vector<HandleId> made = environment_.run_program(lowered_->program, externals);
+  std::vector<HandleId> results;
+  std::vector<bool> taken(made.size(), false);
+  for (const LoweredPlan::Output& output : lowered_->outputs) {
+    const HandleId source = output.from_external ? externals[size_t(output.index)] : made[size_t(output.index)];
+    const bool whole = !output.from_external && !taken[size_t(output.index)] && output.offset == 0 &&
+                       output.size == environment_.size_of(source);
+    if (whole) taken[size_t(output.index)] = true;
+    results.push_back(whole ? source : environment_.alias(source, output.offset, output.size));
+  }
+  for (size_t i = 0; i < made.size(); ++i) {
+    if (!taken[i]) environment_.release(made[i]);
+  }
+  return results;
+}
+
+std::vector<HandleId> Plan::replay_plain(const std::vector<HandleId>& arguments) {
+  std::vector<HandleId> handles(slots_.size(), kNewHandle);
+  for (size_t i = 0; i < slots_.size(); ++i) handles[i] = slots_[i].handle;
+  for (size_t i = 0; i < arguments.size(); ++i) handles[size_t(arguments_[i])] = arguments[i];
   try {
     CallRequest request;
     for (const PlanStep& step : steps_) {

@@ -1,5 +1,6 @@
 // A recorded list of op calls, and its plain replay: the same calls through the same door on new handles.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,14 @@ struct PlanStep {
   std::vector<Slot> last_uses;    // temporaries to release after the step
 };
 
+struct LoweredPlan;
+struct Graph;
+struct PassCounts;
+
+struct OptimizeOptions {
+  bool fast = false;  // calls may be replaced by ones that round otherwise
+};
+
 class Plan {
  public:
   // Takes over the references the slots hold; args and outputs are slots.
@@ -44,6 +53,10 @@ class Plan {
   // Throws E_SHAPE when an argument differs in size or dtype from the one recorded.
   std::vector<HandleId> replay(const std::vector<HandleId>& arguments);
 
+  // Replaces the plain replay by an optimised one, which gives the same bits unless options.fast. False when the plan cannot be
+  // optimised (it assigns buffers); it is replayed as recorded then. Reads constants, so it waits for the stream.
+  bool optimize(const OptimizeOptions& options);
+
   // Lets the plan work on another buffer of the same size and dtype in place of captures()[index]. By position, not by handle:
   // when two variables exchange their buffers, both captures have the same one for a moment.
   // Throws E_SHAPE when size or dtype differ, E_INTERNAL when there is no such capture.
@@ -56,14 +69,27 @@ class Plan {
   // Stable text form, version 1. with_identity adds the handles of captures: two recordings of one step compare equal only
   // when they captured the same buffers.
   std::string text(bool with_identity) const;
+  // The optimised form for people; empty before optimize().
+  std::string optimized_text() const;
 
  private:
   void find_last_uses();
+  void check_arguments(const std::vector<HandleId>& arguments) const;
+  std::vector<HandleId> replay_plain(const std::vector<HandleId>& arguments);
+  std::vector<HandleId> replay_program(const std::vector<HandleId>& arguments);
+  // The handle of each external of the graph; nothing when two of them are one buffer that the program writes.
+  bool bind_externals(const std::vector<HandleId>& arguments, std::vector<HandleId>& externals) const;
+  bool is_written(Slot slot) const;
+  void lower();
 
   Environment& environment_;
   std::vector<PlanSlot> slots_;
   std::vector<PlanStep> steps_;
   std::vector<Slot> arguments_, outputs_;
+  std::unique_ptr<Graph> graph_;  // once optimised
+  std::unique_ptr<PassCounts> counts_;
+  std::unique_ptr<LoweredPlan> lowered_;
+  std::vector<HandleId> folded_;  // constants made by folding; retained
 };
 
 }  // namespace tk

@@ -1,16 +1,14 @@
 /** Every layer of ts/nn through its own description: the exporter must read the options as the layers write them. */
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, expect, it } from 'vitest';
 
 import { buildOnnx, exportOnnx } from '../../ts/export/onnx.js';
 import { ACTIVATIONS, Conv2D, Dense, Dropout, Flatten, layerTypes, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
 import { productOf, randomSource, randomValues } from '../support/describe-model.js';
 import { LAYER_CASES } from '../support/layer-cases.js';
+import { useNativeBackend } from '../support/native-backend.js';
 
-beforeAll(async () => {
-  await tf.setBackend('cpu');
-});
+beforeAll(() => useNativeBackend());
 
 /** Builds a model, lets it predict a batch, and exports it with that batch as the probe. */
 async function largestErrorOf(model: Sequential, inputShape: readonly number[], rows: number): Promise<number> {

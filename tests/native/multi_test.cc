@@ -93,6 +93,15 @@ TEST(scaling_and_clipping) {
     each(mapped(level, "multi_clip_norm", {&small, &limit}, x), [](float v) { return v; });
     each(mapped(level, "multi_clip_norm", {&unknown, &limit}, x), [](float v) { return v; });
     each(mapped(level, "multi_clip_norm", {&zero, &limit}, x), [](float v) { return v; });
+    // One member at a time gives the bits of clipping it by its own norm.
+    const std::vector<Tensor> clipped = mapped(level, "multi_clip_each", {&limit}, x);
+    for (size_t m = 0; m < x.size(); ++m) {
+      std::vector<Tensor> one;
+      one.push_back(x[m]);
+      Tensor own = Tensor::f32({1}, {norm_of({level, 1}, one).first});
+      const std::vector<Tensor> want = mapped(level, "multi_clip_norm", {&own, &limit}, one);
+      CHECK(x[m].size() == 0 || std::memcmp(clipped[m].f(), want[0].f(), size_t(want[0].bytes())) == 0);
+    }
     Tensor half = Tensor::f32({1}, {0.5f});
     each(mapped(level, "multi_clamp", {&half}, x), [](float v) { return v > 0.5f ? 0.5f : v < -0.5f ? -0.5f : v; });
   }

@@ -220,6 +220,44 @@ TEST(no_decay_leaves_an_infinite_parameter_alone) {
   }
 }
 
+// One number more behind the hyper-parameters: 0 leaves the call out, whatever the gradients hold.
+TEST(inactive_steps_change_nothing) {
+  for (const Run& run : tktest::runs()) {
+    for (float active : {0.0f, 1.0f}) {
+      Tensor hyper6 = Tensor::f32({6}, {0.1f, 0.9f, 0.999f, 1e-8f, 0.1f, active}),
+             hyper4 = Tensor::f32({4}, {0.1f, 0.5f, 0.1f, active});
+      Tensor step = Tensor::i32({1}, {3}), p = Tensor::f32({2}, {1, 2}), g = Tensor::f32({2}, {NAN, 1}),
+             m = Tensor::f32({2}, {0.5f, 0.25f}), v = Tensor::f32({2}, {1, 1});
+      const auto unchanged = [&] {
+        return p.f()[0] == 1 && p.f()[1] == 2 && m.f()[0] == 0.5f && m.f()[1] == 0.25f && v.f()[0] == 1 && v.f()[1] == 1 &&
+               step.i()[0] == 3;
+      };
+      tktest::call_op(run, "adam", {&hyper6, &step, &p, &g, &m, &v}, {0});
+      CHECK(unchanged() == (active == 0));
+      if (active != 0) continue;
+      tktest::call_op(run, "lamb", {&hyper6, &step, &p, &g, &m, &v});
+      tktest::call_op(run, "adamax", {&hyper6, &step, &p, &g, &m, &v});
+      tktest::call_op(run, "sgd", {&hyper4, &p, &g});
+      tktest::call_op(run, "sgd_momentum", {&hyper4, &p, &g, &m}, {1});
+      CHECK(unchanged());
+    }
+  }
+}
+
+TEST(accumulate_adds_up_or_begins_anew) {
+  for (const Run& run : tktest::runs()) {
+    Tensor anew = Tensor::f32({2}, {0, 0.5f}), add = Tensor::f32({2}, {2, 0.25f});
+    Tensor target = Tensor::f32({3}, {NAN, INFINITY, 1}), source = Tensor::f32({3}, {4, 8, -2});
+    tktest::call_op(run, "accumulate", {&anew, &target, &source});
+    CHECK(target.f()[0] == 2 && target.f()[1] == 4 && target.f()[2] == -1);
+    tktest::call_op(run, "accumulate", {&add, &target, &source});
+    CHECK(target.f()[0] == 5 && target.f()[1] == 10 && target.f()[2] == -2.5f);
+    Tensor none = Tensor::f32({1}, {0}), broken = Tensor::f32({3}, {NAN, NAN, NAN});
+    tktest::call_op(run, "move_towards", {&none, &target, &broken});
+    CHECK(target.f()[0] == 5 && target.f()[1] == 10 && target.f()[2] == -2.5f);
+  }
+}
+
 TEST(unequal_groups_are_refused) {
   const Run run = tktest::runs().back();
   Tensor hyper = Tensor::f32({3}, {0.1f, 0, 0}), p = Tensor::random({4}, 1), g = Tensor::random({5}, 2),

@@ -1,8 +1,9 @@
 /**
  * Our layers on the stock CPU backend, computing in double precision: a bundle of tfjs-core, its backend and ts/nn in which
- * every Float32Array is a Float64Array. The reference for gradients of layers that are written as compositions.
+ * every Float32Array is a Float64Array, and fused ops are the compositions of composed-doors.ts. The reference for outputs and
+ * gradients of layers.
  */
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,18 @@ export interface DoubleWorld {
   readonly tf: typeof Tf;
   readonly nn: typeof Nn;
 }
+
+/** Doors to ops of ours, and the check that demands our backend. */
+const DOORS = /backend\/custom\/(activations|attention|embedding|group-norm|layer-norm|linear|recurrent)\.js$/;
+
+const composed: Plugin = {
+  name: 'composed doors',
+  setup: (build) => {
+    const path = fileURLToPath(new URL('./composed-doors.ts', import.meta.url));
+    build.onResolve({ filter: DOORS }, () => ({ path }));
+    build.onResolve({ filter: /\.\/home\.js$/ }, () => ({ path: fileURLToPath(new URL('./no-home.ts', import.meta.url)) }));
+  },
+};
 
 export async function loadDoubleWorld(): Promise<DoubleWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'tensorkiln-double-'));
@@ -36,6 +49,7 @@ export async function loadDoubleWorld(): Promise<DoubleWorld> {
       banner: {
         js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); globalThis.tensorkilnDoubleWorld = {};",
       },
+      plugins: [composed],
       logLevel: 'silent',
     });
     const world = (await import(pathToFileURL(outfile).href)) as DoubleWorld;

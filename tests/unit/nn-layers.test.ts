@@ -1,12 +1,9 @@
-// Layers on the stock backend of tfjs-core: what they compute does not depend on ours.
+// Layers before any call: geometry, parameters, descriptions, wrong use.
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
-import { productOf, randomSource, randomValues } from '../support/describe-model.js';
-import { LAYER_CASES } from '../support/layer-cases.js';
-import { runReference } from '../support/reference-layers.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
@@ -17,42 +14,6 @@ const failure = (code: string, ...words: string[]): Error =>
     code,
     message: expect.stringMatching(new RegExp(words.map((word) => `(?=.*${word})`).join(''))) as string,
   }) as Error;
-
-describe('forward', () => {
-  it.each(LAYER_CASES)('$name', ({ make, inputShape, outputShape }) => {
-    for (const rows of [1, 3]) {
-      const model = new Sequential({ layers: [make()], seed: 9 });
-      model.build(inputShape);
-      const values = randomValues(randomSource(rows), rows * productOf(inputShape), 3);
-      const x = tf.tensor(values, [rows, ...inputShape]);
-      const y = model.call(x);
-      expect(model.outputShape).toEqual(outputShape);
-      expect(y.shape).toEqual([rows, ...outputShape]);
-      const expected = runReference(model.describe(), values, rows);
-      const actual = y.dataSync();
-      // float32 sums of at most 75 products of size about 1: a few times 1e-6 apart from the double-precision reference.
-      actual.forEach((value, i) =>
-        expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-5 * Math.max(1, Math.abs(expected[i]!))),
-      );
-      x.dispose();
-      expect(y.isDisposed).toBe(false);
-      y.dispose();
-      model.dispose();
-    }
-  });
-
-  it('leaves no tensor behind', () => {
-    for (const { make, inputShape } of LAYER_CASES) {
-      const before = tf.memory().numTensors;
-      const layer = make();
-      layer.build(inputShape, { seed: 1 });
-      const x = tf.ones([2, ...inputShape]);
-      tf.dispose([layer.call(x), x]);
-      layer.dispose();
-      expect(tf.memory().numTensors, layer.type).toBe(before);
-    }
-  });
-});
 
 describe('geometry', () => {
   const size = fc.integer({ min: 1, max: 17 });
@@ -156,6 +117,9 @@ describe('wrong use', () => {
     expect(() => dense.build([5])).toThrow(failure('E_SHAPE', 'already built', 'expected \\[N, 4\\], got \\[N, 5\\]'));
     dense.build([4]);
     expect(() => dense.build([-1])).toThrow(failure('E_SHAPE', 'positive integers'));
+    expect(() => dense.call(tf.zeros([2, 4]))).toThrow(
+      failure('E_DEVICE', 'layers compute on a Tensorkiln backend', "the current one is 'cpu'"),
+    );
     dense.dispose();
     expect(() => dense.call(tf.zeros([2, 4]))).toThrow(failure('E_DISPOSED', 'sequential'));
   });

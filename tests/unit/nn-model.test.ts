@@ -36,7 +36,7 @@ describe('JSON', () => {
     });
     expect(modelFromJSON(model.toJSON()).isBuilt).toBe(false);
     model.build([2, 3]);
-    const copy = modelFromJSON(JSON.parse(JSON.stringify(model)));
+    const copy = modelFromJSON(JSON.parse(JSON.stringify(model))) as Sequential;
     expect(copy.toJSON()).toEqual(model.toJSON());
     expect(copy.describe()).toEqual(model.describe());
     expect(copy.summary()).toBe(model.summary());
@@ -51,7 +51,7 @@ describe('JSON', () => {
     [
       'not a model',
       { format: 'tensorkiln-model', version: 1, type: 'flatten', name: 'f', config: {} },
-      /expected type 'sequential', got 'flatten'/,
+      /expected type 'sequential' or 'graph', got 'flatten'/,
     ],
     [
       'wrong option',

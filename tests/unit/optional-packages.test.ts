@@ -49,7 +49,14 @@ describe('without the optional packages', () => {
     const rows = { size: 2, featureShape: [1], features: new Float32Array(2), targets: Int32Array.of(0, 1), targetShape: [] };
     const baseline = majorityBaseline(rows, rows, ['a', 'b']);
     const run = { seeds: {}, versions: {}, rows: { test: 2 }, features: ['x'] };
-    const page = await renderReport({ title: 'T', run, history: HISTORY, metrics: baseline.metrics, baselines: [baseline] });
+    const page = await renderReport({
+      task: 'classification',
+      title: 'T',
+      run,
+      history: HISTORY,
+      metrics: baseline.metrics,
+      baselines: [baseline],
+    });
     expect(page).not.toContain('<svg');
     expect(page.match(/npm install echarts@6/g)?.length).toBe(3);
     expect(page).toContain('Majority baseline');

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
 import { evaluateClassification, type ClassificationMetrics } from '../../ts/evaluate/metrics.js';
+import { classCurves } from '../../ts/evaluate/class-curves.js';
+import { renderMarkdown } from '../../ts/evaluate/report/markdown.js';
 import { renderReport, renderTrainingCurves } from '../../ts/evaluate/report.js';
 import { html } from '../../ts/evaluate/report/html.js';
-import type { EpochPoint, LearningHistory, ReportInput } from '../../ts/evaluate/report/types.js';
-import { judge, wilsonInterval } from '../../ts/evaluate/report/verdict.js';
+import { wilsonInterval } from '../../ts/evaluate/report/classification-verdict.js';
+import type { ClassificationReport, EpochPoint, LearningHistory } from '../../ts/evaluate/report/types.js';
+import { judge } from '../../ts/evaluate/report/verdict.js';
 
 /** Metrics of predictions that are certain up to 1 %. */
 function metricsOf(labels: readonly number[], predicted: readonly number[], classes: readonly string[]): ClassificationMetrics {
@@ -37,12 +40,13 @@ function withMistakes(count: number): number[] {
   return LABELS.map((label, i) => (i < count ? (label + 1) % 3 : label));
 }
 
-function baseline(name: 'majority' | 'logistic', mistakes: number): ReportInput['baselines'][number] {
+function baseline(name: 'majority' | 'logistic', mistakes: number): ClassificationReport['baselines'][number] {
   return { name, description: `the ${name} one`, metrics: metricsOf(LABELS, withMistakes(mistakes), CLASSES) };
 }
 
-function inputOf(changes: Partial<ReportInput> = {}): ReportInput {
+function inputOf(changes: Partial<ClassificationReport> = {}): ClassificationReport {
   return {
+    task: 'classification',
     title: 'Penguins',
     run: {
       finishedAt: '1 May 2026',
@@ -135,7 +139,7 @@ describe('renderReport', () => {
 
   it('leaves no placeholder colour and no generated id of the chart library behind', async () => {
     const page = await renderReport(inputOf());
-    expect(page).not.toMatch(/#10000\d/);
+    expect(page).not.toMatch(/#1000[0-9a-f]{2}/);
     expect(page).not.toMatch(/zr\d+-/);
   });
 
@@ -148,6 +152,7 @@ describe('renderReport', () => {
     const classes = [evil, `${evil}2`, '#100004 zr1-c0'];
     const metrics = metricsOf(LABELS, withMistakes(60), classes);
     const page = await renderReport({
+      task: 'classification',
       title: evil,
       run: {
         finishedAt: evil,
@@ -200,6 +205,126 @@ describe('renderReport', () => {
   });
 });
 
+/** A report with everything in it: two classes, probabilities that are good but not perfect. */
+function binaryInput(changes: Partial<ClassificationReport> = {}): ClassificationReport {
+  const labels = Array.from({ length: 200 }, (_, row) => (row % 20 === 0 ? 1 : 0));
+  const scores = labels.map((label, row) => Math.min(0.98, Math.max(0.02, 0.15 + 0.25 * label + ((row * 37) % 41) / 100)));
+  const pairs = scores.flatMap((score) => [1 - score, score]);
+  const classes = ['fine', 'broken'];
+  const metrics = evaluateClassification(pairs, labels, classes);
+  return inputOf({
+    metrics,
+    baselines: [
+      {
+        name: 'majority',
+        description: 'most',
+        metrics: metricsOf(
+          labels,
+          labels.map(() => 0),
+          classes,
+        ),
+      },
+    ],
+    intervals: {
+      accuracy: [0.8, 0.9],
+      balancedAccuracy: [0.7, 0.9],
+      macroF1: [0.7, 0.9],
+      mcc: [0.1, 0.4],
+      rocAuc: [0.91, 0.97],
+      prAuc: null,
+      logLoss: [0.2, 0.3],
+      brier: [0.1, 0.2],
+    },
+    curves: classCurves(pairs, labels, classes),
+    targets: [
+      { metric: 'roc_auc', threshold: 0.9, value: 0.95, isMet: true },
+      { metric: 'accuracy', threshold: 0.99, value: 0.85, isMet: false },
+    ],
+    testLook: 2,
+    ...changes,
+  });
+}
+
+describe('what a classifier is judged by beyond its mistakes', () => {
+  it('draws ROC, precision-recall and calibration curves', async () => {
+    const charts = svgsOf(await renderReport(binaryInput()));
+    const labels = charts.map((chart) => /aria-label="([^"]*)"/.exec(chart)?.[1]);
+    expect(labels.slice(4)).toEqual([
+      expect.stringMatching(/^ROC curve: broken 0\.\d{3}$/),
+      expect.stringMatching(/^Precision-recall curve: broken 0\.\d{3}$/),
+      'Calibration of broken over 200 rows',
+    ]);
+    for (const chart of charts.slice(4)) {
+      const line = /<path d="(M[^"]*)"[^>]* stroke="var\(--tk-model,/.exec(chart)?.[1];
+      expect(line!.match(/L/g)!.length).toBeGreaterThan(3);
+    }
+  });
+
+  it('draws a curve for each of several classes, in colours of their own', async () => {
+    const probabilities = LABELS.flatMap((label, row) =>
+      CLASSES.map((_, k) => (k === (label + (row % 7 === 0 ? 1 : 0)) % 3 ? 0.8 : 0.1)),
+    );
+    const roc = svgsOf(await renderReport(inputOf({ curves: classCurves(probabilities, LABELS, CLASSES) })))[4]!;
+    for (const name of ['model', 'wrong', 'series3']) expect(roc).toMatch(new RegExp(`stroke="var\\(--tk-${name}, #`));
+    for (const name of CLASSES) expect(roc).toContain(`${name}, area 0.`);
+  });
+
+  it('shows every figure with its interval beside the baselines', async () => {
+    const text = textOf(await renderReport(binaryInput()));
+    expect(text).toMatch(/ROC-AUC 0\.\d{4} 0\.9100 to 0\.9700 0\.5000 PR-AUC/);
+    expect(text).toMatch(/mean of classes \d/);
+    expect(text).toContain('ROC-AUC of broken');
+  });
+
+  it('says in the verdict what was asked for, looked at twice, lopsided or badly calibrated', () => {
+    const verdict = judge(binaryInput());
+    const texts = verdict.notes.map((note) => note.text);
+    expect(texts).toEqual(
+      expect.arrayContaining([
+        'Target roc_auc 0.9 met: 0.95.',
+        'Target accuracy 0.99 missed: 0.85.',
+        expect.stringContaining('have been looked at 2 times'),
+        expect.stringMatching(/^95\.0.% of the test rows are fine: accuracy says little here, PR-AUC 0\.\d{3} and MCC/),
+        expect.stringMatching(/^Probabilities are off by/),
+        'Converged.',
+      ]),
+    );
+    expect(verdict).toMatchObject({
+      tone: 'bad',
+      facts: { isConverged: true, isOverfitting: false, beatsBaselines: false, meetsTargets: false },
+    });
+  });
+});
+
+describe('renderMarkdown', () => {
+  it('says what the page says', () => {
+    const text = renderMarkdown(binaryInput());
+    for (const expected of [
+      '# Penguins',
+      '- ✓ Target roc\\_auc 0.9 met: 0.95.',
+      '| metric | this model | 95 % interval | majority baseline |',
+      '| fine | ',
+      '| weighted average | ',
+      'Best epoch 3 of 3. ![Learning curves](training_curves.svg)',
+      '| species | target | categorical | 1 | 3 | asked for |',
+      '| seed (split) | 7 |',
+      '- Two rows were left out.',
+    ]) {
+      expect(text).toContain(expected);
+    }
+    expect(text).toMatch(/\| ROC-AUC \| 0\.\d{4} \| 0\.9100 to 0\.9700 \| 0\.5000 \|/);
+  });
+
+  it('leaves no name of the data with a meaning of its own', () => {
+    const evil = '[x](http://a) | <img src=x> *a* `b`\n# c';
+    const classes = [evil, 'b', 'c'];
+    const text = renderMarkdown(inputOf({ title: evil, metrics: metricsOf(LABELS, withMistakes(60), classes) }));
+    expect(text).not.toMatch(/<img|(?<!\\)\[x|(?<!\\)`b|^# c/m);
+    const row = text.split('\n').find((line) => line.startsWith('| \\[x\\]'))!;
+    expect(row.split(/(?<!\\)\|/).length).toBe(7);
+  });
+});
+
 describe('renderTrainingCurves', () => {
   it('puts both charts into one image that stands alone', async () => {
     const svg = await renderTrainingCurves(HISTORY);
@@ -220,8 +345,8 @@ describe('renderTrainingCurves', () => {
 });
 
 describe('judge', () => {
-  const judged = (mistakes: number, others: ReportInput['baselines'], history = HISTORY): ReturnType<typeof judge> =>
-    judge({ metrics: metricsOf(LABELS, withMistakes(mistakes), CLASSES), baselines: others, history });
+  const judged = (mistakes: number, others: ClassificationReport['baselines'], history = HISTORY): ReturnType<typeof judge> =>
+    judge({ task: 'classification', metrics: metricsOf(LABELS, withMistakes(mistakes), CLASSES), baselines: others, history });
 
   it('tells a clear lead from one that may be chance', () => {
     const { tone, headline, notes } = judged(2, [baseline('majority', 80), baseline('logistic', 4)]);
@@ -302,21 +427,22 @@ describe('judge', () => {
         ],
         { stopReason: 'aborted' },
       ),
-      /stopped by hand after epoch 2/,
+      /stopped by hand after epoch 2: the model may not be at its best/,
     ],
     ['no validation rows', historyOf([{ trainLoss: 1 }]), /Without validation rows/],
     ['no epoch', historyOf([]), /No epoch was completed/],
   ];
   for (const [name, history, message] of curves) {
     it(`reads ${name}`, () => {
-      expect(judged(2, [], history).notes[0]!.text).toMatch(message);
+      const { notes } = judged(2, [], history);
+      expect(notes.filter((note) => message.test(note.text)).length, notes.map((note) => note.text).join('\n')).toBe(1);
     });
   }
 
   it('names the weakest class, the most frequent mistake, absent classes and a small test part', () => {
     const labels = [0, 0, 0, 0, 1, 1, 1, 1];
     const metrics = metricsOf(labels, [0, 0, 0, 0, 0, 0, 0, 1], CLASSES);
-    const notes = judge({ metrics, baselines: [], history: HISTORY }).notes.map((note) => note.text);
+    const notes = judge({ task: 'classification', metrics, baselines: [], history: HISTORY }).notes.map((note) => note.text);
     expect(notes).toContain('Weakest class: Chinstrap, 1 of 4 rows found (25.0\u00a0%).');
     expect(notes).toContain('Most frequent mistake: Chinstrap taken for Adelie, 3 rows.');
     expect(notes).toContain('No test row of: Gentoo.');

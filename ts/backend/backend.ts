@@ -1,15 +1,22 @@
 /** The tfjs-core backend: data ids on native handles. Kernels live in kernels/, the engine in native/. */
 import { backend_util, engine as tfjsEngine, KernelBackend, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import { getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from './native/engine.js';
+import { declareOp, getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from './native/engine.js';
+import type { AutocastScope } from './autocast.js';
 import { assertSingleTfjs } from './tfjs.js';
-import { isTracing, originOf } from './origin.js';
+import { callSite, isTracing, originOf } from './origin.js';
+import type { NumericArray } from './native/addon.js';
 import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
 
 type BackendValues = backend_util.BackendValues;
 
+const CAST = declareOp('cast');
+
 /** Int32 data of up to this many elements keeps a host copy for index checks. */
 const MIRROR_LIMIT = 4096;
+
+/** Sees an op's results: its name, the kernel of tfjs that called it, if one did, and what it made. */
+export type OpWatch = (op: string, kernel: string | undefined, outputs: readonly TensorInfo[]) => void;
 
 /** `tf.memory()` of this backend: tfjs-core's own figures plus exact native ones, in bytes. */
 export interface BackendMemory {
@@ -34,9 +41,18 @@ export class TensorkilnBackend extends KernelBackend {
   #disposed = false;
   #lastSerial = 0;
   #kernel: string | undefined = undefined;
+  #autocast: AutocastScope | undefined = undefined;
+  #watch: OpWatch | undefined = undefined;
   readonly #records = new Set<TensorRecord>();
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
+  /**
+   * Asked for every buffer that JavaScript writes while a step is recorded: a handle to use in its place, undefined for a new
+   * buffer with the values.
+   */
+  onHostWrite: ((values: NumericArray) => number | undefined) | undefined = undefined;
+  /** Told of every buffer that JavaScript writes while a step is recorded. */
+  onHostData: (() => void) | undefined = undefined;
   readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
     if (this.#records.has(record)) this.#free(record);
   });
@@ -74,6 +90,12 @@ export class TensorkilnBackend extends KernelBackend {
     return record === undefined || record.handle === NO_HANDLE ? undefined : record.handle;
   }
 
+  /** Storage dtype by number of a tensor whose data lives here; undefined for all others. Moves nothing. */
+  storageIfHere(info: TensorInfo): number | undefined {
+    const record = this.#find(info.dataId);
+    return record === undefined || record.handle === NO_HANDLE ? undefined : record.storage;
+  }
+
   /** The tensor as an operand of an op call, optionally seen with another shape of the same size. @throws E_DTYPE, E_DISPOSED */
   operand(info: TensorInfo, shape: readonly number[] = info.shape): Operand {
     const record = this.record(info);
@@ -97,6 +119,8 @@ export class TensorkilnBackend extends KernelBackend {
     ints?: readonly number[],
     floats?: readonly number[],
   ): TensorInfo {
+    if (this.#autocast !== undefined || this.#watch !== undefined)
+      return this.runAll(op, inputs, [output], ints, floats)[0] as TensorInfo;
     const record = new TensorRecord(output.shape, output.dtype, storageOf(output.dtype, op.name));
     if (output.nativeShape === undefined) {
       this.engine.call(op, [...inputs, record], ints, floats);
@@ -117,15 +141,82 @@ export class TensorkilnBackend extends KernelBackend {
     floats?: readonly number[],
   ): TensorInfo[] {
     const records = outputs.map(({ shape, dtype }) => new TensorRecord(shape, dtype, storageOf(dtype, op.name)));
-    const operands = records.map((record, i): Operand => {
+    const operands = records.map((record, i) => {
       const shape = outputs[i]?.nativeShape ?? record.shape;
       return { handle: NO_HANDLE, storage: record.storage, shape };
     });
-    this.engine.call(op, [...inputs, ...operands], ints, floats);
-    return records.map((record, i) => {
+    const scope = this.#autocast;
+    if (scope === undefined) this.engine.call(op, [...inputs, ...operands], ints, floats);
+    else this.#callCast(scope, op, inputs, records, operands, ints, floats);
+    const results = records.map((record, i) => {
       record.handle = (operands[i] as Operand).handle;
       return this.#publish(record);
     });
+    this.#watch?.(op.name, this.#kernel, results);
+    return results;
+  }
+
+  /** Calls `watch` after every op with outputs that a synchronous function runs. */
+  withWatch<Result>(watch: OpWatch, fn: () => Result): Result {
+    const before = this.#watch;
+    this.#watch = watch;
+    try {
+      return fn();
+    } finally {
+      this.#watch = before;
+    }
+  }
+
+  /** A call within a scope of mixed precision, which decides how float inputs and outputs are stored. */
+  #callCast(
+    scope: AutocastScope,
+    op: OpRef,
+    inputs: readonly Operand[],
+    records: readonly TensorRecord[],
+    operands: { handle: number; storage: number; shape: readonly number[] }[],
+    ints?: readonly number[],
+    floats?: readonly number[],
+  ): void {
+    const loans: number[] = [];
+    try {
+      const seen = scope.inputs(op, inputs, loans);
+      const specs = this.engine.info(op).operands;
+      records.forEach((record, i) => {
+        if (record.dtype !== 'float32') return;
+        // Outputs come last in every op that is called here.
+        const name = specs[specs.length - records.length + i]?.name ?? '';
+        record.storage = (operands[i] as Operand & { storage: number }).storage = scope.output(op, seen, name, record.shape);
+      });
+      this.engine.call(op, [...seen, ...operands], ints, floats);
+    } finally {
+      for (const handle of loans) this.engine.release(handle);
+    }
+  }
+
+  /** The scope of mixed precision, if any. */
+  get autocast(): AutocastScope | undefined {
+    return this.#autocast;
+  }
+
+  /** Runs a synchronous function within a scope of mixed precision, or with undefined outside any. */
+  withAutocast<Result>(scope: AutocastScope | undefined, fn: () => Result): Result {
+    const before = this.#autocast;
+    this.#autocast = scope;
+    try {
+      return fn();
+    } finally {
+      this.#autocast = before;
+      scope?.dispose();
+    }
+  }
+
+  /** Gives a record that is stored in 16 bits float32 storage, for a variable, whose values are changed in place. */
+  widen(record: TensorRecord): void {
+    const wide: Operand = { handle: NO_HANDLE, storage: storageOf('float32', this.name), shape: record.shape };
+    this.engine.call(CAST, [record, wide]);
+    this.engine.release(record.handle);
+    record.handle = wide.handle;
+    record.storage = wide.storage;
   }
 
   /** A new tensor on `count` elements of the same storage from element `offset`. Strings and complex64 come as a whole. */
@@ -158,9 +249,13 @@ export class TensorkilnBackend extends KernelBackend {
     return this.#publish(record);
   }
 
-  /** A tensor that takes over a handle of the engine: from now on the backend releases it. */
-  adopt(handle: number, shape: readonly number[], dtype: DataType): TensorInfo {
-    const record = new TensorRecord(shape, dtype, storageOf(dtype, this.name));
+  /**
+   * A tensor that takes over a handle of the engine: from now on the backend releases it.
+   *
+   * @param storage  storage dtype by number; default that of the dtype
+   */
+  adopt(handle: number, shape: readonly number[], dtype: DataType, storage?: number): TensorInfo {
+    const record = new TensorRecord(shape, dtype, storage ?? storageOf(dtype, this.name));
     record.handle = handle;
     return this.#publish(record);
   }
@@ -336,7 +431,8 @@ export class TensorkilnBackend extends KernelBackend {
         `[${this.name}] a tensor of shape [${shape.join(', ')}] takes ${String(record.size)} values, got ${String(array.length)}.`,
       );
     }
-    record.handle = this.engine.create(storage, array);
+    if (this.onHostData !== undefined) this.onHostData();
+    record.handle = this.onHostWrite?.(array) ?? this.engine.create(storage, array);
     if (dtype === 'int32' && array.length <= MIRROR_LIMIT) record.mirror = Int32Array.from(array);
     return this.#list(record);
   }
@@ -402,11 +498,14 @@ export class TensorkilnBackend extends KernelBackend {
   }
 
   #refuseWhileRecording(what: string): void {
-    if (this.#engine?.addon.isRecording() === true) {
-      throw new TensorkilnError(
-        'E_RECORDING',
-        `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.`,
-      );
-    }
+    if (this.#engine?.addon.isRecording() !== true) return;
+    const { line } = callSite();
+    const place = line === undefined ? '' : ` At ${line}.`;
+    throw new TensorkilnError(
+      'E_RECORDING',
+      this.#kernel === undefined
+        ? `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.${place}`
+        : `[compile] the op ${this.#kernel} needs values on the host (${what}), so a recorded step cannot hold it. Do it before or after the step.${place}`,
+    );
   }
 }

@@ -8,8 +8,14 @@ import type { Origin } from './origin.js';
 const FLOAT32 = storageNumber('f32');
 const INT32 = storageNumber('i32');
 const BOOL = storageNumber('u8');
+const HALVES = new Set([storageNumber('f16'), storageNumber('bf16')]);
 /** Handle of a record that holds no native buffer: not made yet, freed, string or complex64. */
 export const NO_HANDLE = -1;
+
+/** Whether a storage dtype by number has 16 bits: float32 tensors made within a scope of mixed precision. */
+export function isHalf(storage: number): boolean {
+  return HALVES.has(storage);
+}
 
 /** Storage dtype of a logical dtype. @throws E_DTYPE for string and complex64, which have no single buffer */
 export function storageOf(dtype: DataType, place: string): number {
@@ -54,7 +60,7 @@ export class TensorRecord implements Operand {
   get bytes(): number {
     if (this.strings !== undefined) return this.strings.reduce((sum, { length }) => sum + length, 0);
     if (this.real !== undefined) return 0;
-    return this.storage === BOOL ? this.size : 4 * this.size;
+    return this.storage === BOOL ? this.size : isHalf(this.storage) ? 2 * this.size : 4 * this.size;
   }
 
   /** A record without a buffer yet. @throws E_SHAPE */

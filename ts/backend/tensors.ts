@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { DataType, Rank, Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { TensorkilnBackend } from './backend.js';
-import { NO_HANDLE, storageOf, type TensorRecord } from './record.js';
+import { isHalf, NO_HANDLE, storageOf, type TensorRecord } from './record.js';
 
 /** Name of the CPU backend. */
 export const CPU_BACKEND = 'tensorkiln-cpu';
@@ -42,10 +42,16 @@ export function handleOf(tensor: Tensor): number {
  * @param handle handle of a buffer with as many elements as `shape`
  * @param shape  shape of the tensor
  * @param dtype  'float32', 'int32' or 'bool', matching the buffer's storage
+ * @param storage  storage dtype by number where it is not the dtype's own
  */
-export function tensorFromHandle<R extends Rank = Rank>(handle: number, shape: readonly number[], dtype: DataType): Tensor<R> {
+export function tensorFromHandle<R extends Rank = Rank>(
+  handle: number,
+  shape: readonly number[],
+  dtype: DataType,
+  storage?: number,
+): Tensor<R> {
   const backend = currentBackend();
-  return tensorFromInfo<R>(backend.adopt(handle, [...shape], dtype), backend);
+  return tensorFromInfo<R>(backend.adopt(handle, [...shape], dtype, storage), backend);
 }
 
 /** A tensor of the current scope around a tensor info that a backend made. */
@@ -65,8 +71,11 @@ export function tensorFromInfo<R extends Rank = Rank>(info: TensorInfo, backend:
 export function makeUnique(variable: Variable): number {
   const record = livingRecord(variable, 'makeUnique');
   record.mirror = undefined;
-  if (record.refCount === 1) return record.handle;
   const backend = currentBackend();
+  // Variables are changed in place, in float32. One made from a 16-bit tensor is widened here, with all that share its data.
+  if (isHalf(record.storage)) backend.widen(record);
+  backend.autocast?.forget(record.handle);
+  if (record.refCount === 1) return record.handle;
   const handle = record.handle;
   record.handle = backend.engine.alias(handle, 0, record.size);
   const info = backend.adopt(handle, [...variable.shape], variable.dtype);

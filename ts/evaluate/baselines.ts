@@ -1,18 +1,19 @@
 import type { Dataset } from '../data/dataset.js';
 import { TensorkilnError } from '../errors.js';
+import { checkFeatures } from './baseline-features.js';
 import { fitLogistic, predictLogistic, type LinearFit } from './logistic.js';
 import { TurnTaker } from './turn-taker.js';
 import { evaluateClassification, type ClassificationMetrics } from './metrics.js';
 
-/** A simple model judged on the same rows by the same metrics as the real one. */
-export interface BaselineResult {
+/** A simple classifier judged on the same rows by the same metrics as the real one. */
+export interface ClassificationBaseline {
   readonly name: 'majority' | 'logistic';
   /** How it predicts, in words for people. */
   readonly description: string;
   readonly metrics: ClassificationMetrics;
 }
 
-export interface LogisticBaselineResult extends BaselineResult {
+export interface LogisticBaselineResult extends ClassificationBaseline {
   readonly name: 'logistic';
   readonly fit: Omit<LinearFit, 'weights'>;
 }
@@ -43,7 +44,7 @@ const DEFAULT_ITERATIONS = 100;
  * @throws E_DATA for no rows or targets that are no class indices; E_INDEX for a class index out of range
  * @source scikit-learn DummyClassifier, strategy 'prior'
  */
-export function majorityBaseline(train: Dataset, test: Dataset, classes: readonly string[]): BaselineResult {
+export function majorityBaseline(train: Dataset, test: Dataset, classes: readonly string[]): ClassificationBaseline {
   checkTargets(train, 'training', classes.length);
   checkTargets(test, 'test', classes.length);
   const counts = new Float64Array(classes.length);
@@ -129,37 +130,4 @@ function checkTargets(dataset: Dataset, part: string, numClasses: number): void 
         `got ${dataset.targets[wrong]}.`,
     );
   }
-}
-
-/** Checks both parts and returns the number of features of a row. */
-function checkFeatures(train: Dataset, test: Dataset): number {
-  const numFeatures = train.featureShape.reduce((product, size) => product * size, 1);
-  for (const [part, dataset] of [
-    ['training', train],
-    ['test', test],
-  ] as const) {
-    if (dataset.features.length !== dataset.size * numFeatures) {
-      throw new TensorkilnError(
-        'E_SHAPE',
-        `[baseline] features of the ${part} part have the wrong size: expected ${dataset.size} x ${numFeatures}, ` +
-          `got ${dataset.features.length} values.`,
-      );
-    }
-    const wrong = firstNotFinite(dataset.features);
-    if (wrong >= 0) {
-      throw new TensorkilnError(
-        'E_DATA',
-        `[baseline] feature ${wrong % numFeatures} of ${part} row ${Math.floor(wrong / numFeatures)} is not finite.`,
-      );
-    }
-  }
-  return numFeatures;
-}
-
-/** Index of the first NaN or infinity, or -1; a plain loop, since there may be a hundred million values. */
-function firstNotFinite(values: Float32Array): number {
-  for (let i = 0; i < values.length; ++i) {
-    if (!Number.isFinite(values[i])) return i;
-  }
-  return -1;
 }

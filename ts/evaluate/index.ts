@@ -1,8 +1,42 @@
 export { logisticBaseline, majorityBaseline } from './baselines.js';
-export type { BaselineResult, LogisticBaselineResult, LogisticOptions } from './baselines.js';
+export type { ClassificationBaseline, LogisticBaselineResult, LogisticOptions } from './baselines.js';
+export { bootstrap, regressionIntervals } from './bootstrap.js';
+export type { BootstrapOptions, Interval, RegressionIntervals } from './bootstrap.js';
+export { classCurves } from './class-curves.js';
+export type { Calibration, CalibrationBin, ClassCurve, ClassCurves, CurvePoints } from './class-curves.js';
+export { classificationIntervals } from './classification-intervals.js';
+export type { ClassificationIntervals } from './classification-intervals.js';
+export { pictureErrors } from './error-picture.js';
+export type { ErrorPicture } from './error-picture.js';
 export { evaluateClassification } from './metrics.js';
-export type { ClassificationMetrics, ClassMetrics } from './metrics.js';
+export type { ClassificationMetrics, ClassMetrics, EvaluateClassificationOptions } from './metrics.js';
+export { linearBaseline, meanBaseline } from './regression-baselines.js';
+export type { LinearBaselineResult, RegressionBaseline } from './regression-baselines.js';
+export { evaluateRegression } from './regression.js';
+export type { RegressionMetrics } from './regression.js';
 export { renderReport, renderTrainingCurves } from './report.js';
-export type { EpochPoint, LearningHistory, ReportColumn, ReportInput, RunFacts } from './report/types.js';
-export { judge, wilsonInterval } from './report/verdict.js';
-export type { Note, Tone, Verdict } from './report/verdict.js';
+export { renderMarkdown } from './report/markdown.js';
+export { wilsonInterval } from './report/classification-verdict.js';
+export type {
+  ClassificationReport,
+  EpochPoint,
+  LearningHistory,
+  RegressionReport,
+  ReportColumn,
+  ReportFacts,
+  ReportInput,
+  ReportTarget,
+  RunFacts,
+} from './report/types.js';
+export type { Note, Tone, Verdict, VerdictFacts } from './report/verdict-types.js';
+export { judge } from './report/verdict.js';
+
+import type { ClassificationBaseline } from './baselines.js';
+import type { ClassificationMetrics } from './metrics.js';
+import type { RegressionBaseline } from './regression-baselines.js';
+import type { RegressionMetrics } from './regression.js';
+
+/** What a model is judged by. */
+export type Metrics = ClassificationMetrics | RegressionMetrics;
+/** A simple model beside it. */
+export type BaselineResult = ClassificationBaseline | RegressionBaseline;

@@ -2,21 +2,21 @@ import { TensorkilnError } from '../errors.js';
 import { CHARTS_INSTALL_LINE, ChartRenderer, type Chart } from './report/chart-renderer.js';
 import { accuracyChart, lossChart } from './report/charts.js';
 import { html } from './report/html.js';
-import {
-  baselineSection,
-  classesSection,
-  curvesSection,
-  dataSection,
-  runSection,
-  tilesSection,
-  verdictSection,
-} from './report/sections.js';
+import { classesSection, classificationSummary, probabilitiesSection } from './report/classification-sections.js';
+import { curvesSection } from './report/cards.js';
+import { dataSection, runSection } from './report/data-sections.js';
+import { errorsSection, regressionSummary } from './report/regression-sections.js';
 import { REPORT_STYLE } from './report/style.js';
 import type { LearningHistory, ReportInput } from './report/types.js';
 
+const FOOTNOTES = {
+  classification: "The interval is Wilson's; classes that never occur are left out of means over classes.",
+  regression: 'Intervals are percentiles of bootstrap samples of the test rows. R2 is the share of variance explained.',
+} as const;
+
 /**
  * Renders a run as one HTML page that needs nothing else: no script, no font, no image, no request. It leads with a verdict
- * in plain words, then shows baselines, learning curves, confusion matrix, classes, data and what repeats the run. It
+ * in plain words, then shows baselines, learning curves, classes or errors, data and what repeats the run. It
  * follows the reader's light or dark scheme and fits a phone. All text that comes from data or configuration is escaped;
  * rows of the data are not in it.
  *
@@ -45,12 +45,15 @@ export async function renderReport(input: ReportInput): Promise<string> {
             <h1>${input.title}</h1>
             <p class="muted">${input.run.finishedAt}</p>
           </header>
-          ${verdictSection(input)} ${tilesSection(input)} ${baselineSection(input)} ${curvesSection(input, renderer)}
-          ${classesSection(input, renderer)} ${dataSection(input)} ${runSection(input)}
-          <footer>
-            The test rows were used for nothing but the figures on this page. The interval is Wilson's; classes that never occur
-            are left out of means over classes.
-          </footer>
+          ${input.task === 'classification' ? classificationSummary(input) : regressionSummary(input)}
+          ${curvesSection(input.history, renderer)}
+          ${
+            input.task === 'classification'
+              ? html`${classesSection(input, renderer)} ${probabilitiesSection(input, renderer)}`
+              : errorsSection(input, renderer)
+          }
+          ${dataSection(input)} ${runSection(input)}
+          <footer>The test rows were used for nothing but the figures on this page. ${FOOTNOTES[input.task]}</footer>
         </main>
       </body>
     </html> `;

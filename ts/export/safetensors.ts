@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { TensorkilnError } from '../errors.js';
 import { decodeSafetensors, encodeSafetensors, float32Of, safetensorsEntry } from '../formats/safetensors.js';
-import { modelFromJSON, type Sequential } from '../nn/sequential.js';
+import { modelFromJSON, type Model } from '../nn/model.js';
 import { writeFileAtomic } from '../write-file.js';
 
 const FORMAT = 'tensorkiln.model';
@@ -14,7 +14,7 @@ const FORMAT = 'tensorkiln.model';
  * @throws E_USAGE before the model is built; E_IO when the file cannot be written or reads back differently
  */
 export async function exportSafetensors(
-  model: Sequential,
+  model: Model,
   path: string,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
@@ -39,7 +39,7 @@ export async function exportSafetensors(
  *
  * @throws E_IO when the file cannot be read; E_DATA when it is damaged or holds something else
  */
-export async function loadSafetensorsModel(path: string): Promise<Sequential> {
+export async function loadSafetensorsModel(path: string): Promise<Model> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw new TensorkilnError(
       'E_IO',

@@ -1,5 +1,6 @@
 /** Activation functions by name, applied elementwise (softmax: over the last axis). */
 import * as tf from '@tensorflow/tfjs-core';
+import { gelu, mish, silu, type FusedActivation } from '../backend/custom/activations.js';
 
 /** Names of the activation functions. */
 export const ACTIVATIONS = [
@@ -27,6 +28,23 @@ export type ActivationName = (typeof ACTIVATIONS)[number];
 
 /** Slope of leaky_relu below zero when none is given; tfjs-core's default. */
 export const DEFAULT_LEAKY_RELU_ALPHA = 0.2;
+
+/** Functions that the op of dense layers applies itself. */
+const WITHIN_LINEAR: Readonly<Partial<Record<ActivationName, FusedActivation>>> = {
+  linear: 'none',
+  relu: 'relu',
+  sigmoid: 'sigmoid',
+  tanh: 'tanh',
+  gelu: 'gelu',
+  gelu_tanh: 'geluTanh',
+  silu: 'silu',
+  mish: 'mish',
+};
+
+/** The name of an activation within `linear`; undefined for one that is an op of its own. */
+export function fusedName(name: ActivationName): FusedActivation | undefined {
+  return WITHIN_LINEAR[name];
+}
 
 /**
  * Applies an activation function.
@@ -70,16 +88,13 @@ export function activate(name: ActivationName, x: tf.Tensor, alpha = DEFAULT_LEA
     case 'softplus':
       return tf.softplus(x);
     case 'gelu':
-      return tf.tidy(() => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)));
+      return gelu(x);
     case 'gelu_tanh':
-      return tf.tidy(() => {
-        const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI));
-        return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
-      });
+      return gelu(x, true);
     case 'silu':
-      return tf.tidy(() => tf.mul(x, tf.sigmoid(x)));
+      return silu(x);
     case 'mish':
-      return tf.tidy(() => tf.mul(x, tf.tanh(tf.softplus(x))));
+      return mish(x);
     case 'softsign':
       return tf.tidy(() => tf.div(x, tf.add(tf.abs(x), 1)));
     case 'hard_sigmoid':

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkNumber } from '../arguments.js';
+import { attention } from '../backend/custom/attention.js';
 import { TensorkilnError } from '../errors.js';
+import { attentionWithDropout } from './attention-dropout.js';
 import { Dense } from './dense.js';
 import { Dropout } from './dropout.js';
 import { checkLayerOptions, Layer, type CallOptions, type LayerDType, type LayerOptions } from './layer.js';
@@ -11,33 +13,52 @@ import { formatBatchShape, isSameShape, type Shape } from './shape.js';
 export interface AttentionOptions extends LayerOptions {
   /** Number of heads, >= 1. */
   readonly heads: number;
+  /** Number of heads of keys and values, a divisor of `heads`: that many queries share one (arXiv:2305.13245). Default: heads. */
+  readonly keyHeads?: number;
   /** Size of a head's queries, keys and values. Default: C / heads, which must be whole. */
   readonly headSize?: number;
   /** Whether place t sees only places up to t. Default false. */
   readonly causal?: boolean;
   /** Whether queries and keys are turned by their place (Su et al. 2021, arXiv:2104.09864); an even head size. Default false. */
   readonly rotary?: boolean;
-  /** Probability that a weight is dropped in training, in [0, 1). Default 0. */
+  /**
+   * Probability that a weight is dropped in training, in [0, 1). Default 0. Above 0 the matrix of weights stands in memory in
+   * training, [N, heads, T, S]; otherwise it never does.
+   */
   readonly dropout?: number;
   /** Whether the products have a bias. Default true. */
   readonly useBias?: boolean;
 }
 
-/** Added to the scores of hidden keys: exp of it is 0 in float32, and a finite number keeps gradients finite. */
-const HIDDEN = -1e9;
+/** What follows the queries, each optional and told apart by its rank without the batch. */
+interface Others<T> {
+  /** [S, C'] */
+  readonly context: T | undefined;
+  /** [S] */
+  readonly mask: T | undefined;
+  /** [heads or 1, T, S] */
+  readonly scores: T | undefined;
+}
 
-/** Splits what follows the queries: a context [S, C'] and a mask [S] in this order, both optional, told apart by their rank. */
-function readInputs<T>(inputs: readonly T[], rankOf: (input: T) => number): { context: T | undefined; mask: T | undefined } {
-  const rest = inputs.slice(1);
-  return { context: rest.find((input) => rankOf(input) === 2), mask: rest.find((input) => rankOf(input) === 1) };
+function readInputs<T>(inputs: readonly T[], rankOf: (input: T) => number): Others<T> {
+  const find = (rank: number): T | undefined => inputs.slice(1).find((input) => rankOf(input) === rank);
+  return { context: find(2), mask: find(1), scores: find(3) };
+}
+
+interface Products {
+  readonly query: Dense;
+  readonly key: Dense;
+  readonly value: Dense;
+  readonly output: Dense;
 }
 
 /**
  * Multi-head attention: y = concat_h(softmax(q_h k_h^T / sqrt(headSize)) v_h) W, with q from x and k, v from the context.
  *
- * Inputs: x [N, T, C]; then optionally a context [N, S, C'] (default: x itself) and a bool mask [N, S], true for keys that
- * count. A query that sees no key gives the output bias alone. Output [N, T, C]. Parameters `query`, `key`, `value`
- * [C, heads * headSize] and `output` [heads * headSize, C], each `kernel` and `bias`.
+ * Inputs: x [N, T, C]; then optionally a context [N, S, C'] (default: x itself), a bool mask [N, S], true for keys that count, and
+ * numbers that are added to the scores, [N, heads, T, S] or [N, 1, T, S], without a gradient; -Infinity hides. A query that sees
+ * no key gives the output bias alone. Output [N, T, C]. Parameters `query` [C, heads * headSize], `key` and `value`
+ * [C', keyHeads * headSize], `output` [heads * headSize, C], each `kernel` and `bias`.
  *
  * With a cache in the call's options, x continues the sequence of the calls before; only without context and mask.
  *
@@ -47,19 +68,26 @@ function readInputs<T>(inputs: readonly T[], rankOf: (input: T) => number): { co
 export class MultiHeadAttention extends Layer {
   readonly type = 'multi_head_attention';
   readonly #heads: number;
+  readonly #keyHeads: number;
   readonly #headSize: number | undefined;
   readonly #isCausal: boolean;
   readonly #isRotary: boolean;
   readonly #rate: number;
   readonly #useBias: boolean;
-  #products: { query: Dense; key: Dense; value: Dense; output: Dense } | undefined;
+  #products: Products | undefined;
   readonly #dropout: Dropout;
 
   constructor(options: AttentionOptions) {
     const type = 'multi_head_attention';
-    checkLayerOptions(type, options, ['heads', 'headSize', 'causal', 'rotary', 'dropout', 'useBias']);
+    checkLayerOptions(type, options, ['heads', 'keyHeads', 'headSize', 'causal', 'rotary', 'dropout', 'useBias']);
     super(options);
     this.#heads = checkInteger(type, 'heads', options.heads, { min: 1 });
+    this.#keyHeads = checkInteger(type, 'keyHeads', options.keyHeads ?? this.#heads, { min: 1, max: this.#heads });
+    if (this.#heads % this.#keyHeads !== 0)
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[${type}] wrong keyHeads: expected a divisor of ${this.#heads} heads, got ${this.#keyHeads}.`,
+      );
     this.#headSize = options.headSize === undefined ? undefined : checkInteger(type, 'headSize', options.headSize, { min: 1 });
     this.#isCausal = checkBoolean(type, 'causal', options.causal ?? false);
     this.#isRotary = checkBoolean(type, 'rotary', options.rotary ?? false);
@@ -81,15 +109,22 @@ export class MultiHeadAttention extends Layer {
     const [x] = inputShapes;
     if (x?.length !== 2)
       throw this.shapeError('wrong input shape', '[N, T, C]', x === undefined ? 'none' : formatBatchShape(x));
-    const { context, mask } = readInputs(inputShapes, (shape) => shape.length);
-    const known = 1 + Number(context !== undefined) + Number(mask !== undefined);
-    if (known !== inputShapes.length) {
+    const { context, mask, scores } = readInputs(inputShapes, (shape) => shape.length);
+    if (1 + [context, mask, scores].filter((shape) => shape !== undefined).length !== inputShapes.length) {
       const got = inputShapes.map(formatBatchShape).join(', ');
-      throw this.shapeError('wrong inputs', '[N, T, C], then optionally a context [N, S, C] and a mask [N, S]', got);
+      const wanted = '[N, T, C], then optionally a context [N, S, C], a mask [N, S] and scores [N, heads, T, S]';
+      throw this.shapeError('wrong inputs', wanted, got);
     }
     const keys = (context ?? x)[0] as number;
     if (mask !== undefined && !isSameShape(mask, [keys]))
       throw this.shapeError('wrong shape of the mask', `[N, ${keys}]`, formatBatchShape(mask));
+    const fits = [1, this.#heads].some((heads) => isSameShape(scores ?? [], [heads, x[0] as number, keys]));
+    if (scores !== undefined && !fits)
+      throw this.shapeError(
+        'wrong shape of the scores',
+        `[N, ${this.#heads} or 1, ${x[0] as number}, ${keys}]`,
+        formatBatchShape(scores),
+      );
     const size = this.#sizeFor(x[1] as number);
     if (this.#isRotary && size % 2 !== 0) throw this.shapeError('rotary positions', 'an even head size', String(size));
     return [x];
@@ -106,7 +141,8 @@ export class MultiHeadAttention extends Layer {
     const x = inputShapes[0] as Shape;
     const context = readInputs(inputShapes, (shape) => shape.length).context ?? x;
     const [channels, useBias] = [x[1] as number, this.#useBias];
-    const width = this.#heads * this.#sizeFor(channels);
+    const size = this.#sizeFor(channels);
+    const [width, keyWidth] = [this.#heads * size, this.#keyHeads * size];
     if (this.#products === undefined) {
       const dense = (name: string, units: number): Dense => {
         const layer = new Dense({ units, useBias });
@@ -115,8 +151,8 @@ export class MultiHeadAttention extends Layer {
       };
       this.#products = {
         query: dense('query', width),
-        key: dense('key', width),
-        value: dense('value', width),
+        key: dense('key', keyWidth),
+        value: dense('value', keyWidth),
         output: dense('output', channels),
       };
     }
@@ -131,53 +167,30 @@ export class MultiHeadAttention extends Layer {
 
   protected override forward(inputs: readonly tf.Tensor[], options: CallOptions): readonly tf.Tensor[] {
     const x = inputs[0] as tf.Tensor;
-    const { context, mask } = readInputs(inputs.slice(0), (input) => input.rank - 1);
-    const { query, key, value, output } = this.#products as { query: Dense; key: Dense; value: Dense; output: Dense };
-    const split = (y: tf.Tensor): tf.Tensor =>
-      tf.transpose(tf.reshape(y, [y.shape[0], y.shape[1] as number, this.#heads, -1]), [0, 2, 1, 3]);
+    const { context, mask, scores } = readInputs(inputs, (input) => input.rank - 1);
+    const { query, key, value, output } = this.#products as Products;
+    const split = (y: tf.Tensor, heads: number): tf.Tensor => tf.reshape(y, [y.shape[0], y.shape[1] as number, heads, -1]);
     const { cache } = options;
-    if (cache !== undefined && (context !== undefined || mask !== undefined || options.training === true))
+    if (cache !== undefined && (inputs.length > 1 || options.training === true))
       throw new TensorkilnError('E_USAGE', `[${this.place}] a cache goes with self-attention without mask, outside training.`);
     const before = cache?.lengthOf(this.path) ?? 0;
     const turn = (y: tf.Tensor): tf.Tensor => (this.#isRotary ? rotate(y, before) : y);
-    const q = turn(split(query.call(x)));
-    let k = turn(split(key.call(context ?? x)));
-    let v = split(value.call(context ?? x));
-    if (cache !== undefined) {
-      // Kept as [N, T, heads, size]: the cache grows along axis 1.
-      const swap = (y: tf.Tensor): tf.Tensor => tf.transpose(y, [0, 2, 1, 3]);
-      const [keys, values] = cache.append(this.path, [swap(k), swap(v)]) as [tf.Tensor, tf.Tensor];
-      [k, v] = [swap(keys), swap(values)];
-    }
-    const scores = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(q.shape[3] as number));
-    const visible = this.#visible(q.shape[2] as number, k.shape[2] as number, mask);
-    const hidden = visible === undefined ? scores : tf.add(scores, tf.mul(tf.sub(1, visible), HIDDEN));
-    const soft = tf.softmax(hidden);
-    // A row without any visible key would share its weight out evenly: all of it is taken back.
-    const weights = visible === undefined ? soft : tf.mul(soft, visible);
-    const dropped = this.#dropWeights(weights, options);
-    const joined = tf.transpose(tf.matMul(dropped, v), [0, 2, 1, 3]);
-    const rows = tf.reshape(joined, [x.shape[0], x.shape[1] as number, -1]);
-    return [output.call(rows)];
+    const q = turn(split(query.call(x), this.#heads));
+    let k = turn(split(key.call(context ?? x), this.#keyHeads));
+    let v = split(value.call(context ?? x), this.#keyHeads);
+    if (cache !== undefined) [k, v] = cache.append(this.path, [k, v]) as [tf.Tensor, tf.Tensor];
+    const visibility = { mask: scores, keyMask: mask, isCausal: this.#isCausal };
+    const y =
+      this.#rate > 0 && options.training === true
+        ? attentionWithDropout([q, k, v], visibility, (weights) => this.#drop(weights, options))
+        : attention(q, k, v, visibility);
+    return [output.call(tf.reshape(y, [x.shape[0], x.shape[1] as number, -1]))];
   }
 
-  #dropWeights(weights: tf.Tensor, options: CallOptions): tf.Tensor {
-    if (this.#rate === 0 || options.training !== true) return weights;
+  /** Drops weights [N, heads, T, S]; the layer was built for rows of rank 2. */
+  #drop(weights: tf.Tensor, options: CallOptions): tf.Tensor {
     const [batch, heads, queries, keys] = weights.shape as [number, number, number, number];
     return tf.reshape(this.#dropout.call(tf.reshape(weights, [batch * heads, queries, keys]), options), weights.shape);
-  }
-
-  /** 1 where a query sees a key, else 0; broadcasts to [N, heads, T, S]. */
-  #visible(queries: number, keys: number, mask: tf.Tensor | undefined): tf.Tensor | undefined {
-    const parts: tf.Tensor[] = [];
-    if (mask !== undefined) parts.push(tf.reshape(tf.cast(mask, 'float32'), [mask.shape[0], 1, 1, keys]));
-    if (this.#isCausal && queries > 1) {
-      const values = Float32Array.from({ length: queries * keys }, (_, i) =>
-        i % keys <= Math.floor(i / keys) + keys - queries ? 1 : 0,
-      );
-      parts.push(tf.tensor(values, [1, 1, queries, keys]));
-    }
-    return parts.length === 0 ? undefined : parts.reduce((a, b) => tf.mul(a, b));
   }
 
   protected override ownFlops(): number {
@@ -189,6 +202,7 @@ export class MultiHeadAttention extends Layer {
   override getConfig(): Readonly<Record<string, unknown>> {
     return {
       heads: this.#heads,
+      ...(this.#keyHeads === this.#heads ? {} : { keyHeads: this.#keyHeads }),
       ...(this.#headSize === undefined ? {} : { headSize: this.#headSize }),
       causal: this.#isCausal,
       rotary: this.#isRotary,

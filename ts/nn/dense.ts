@@ -1,6 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, checkOneOf } from '../arguments.js';
-import { activate, ACTIVATIONS, type ActivationName } from './activations.js';
+import { linear } from '../backend/custom/linear.js';
+import { activate, ACTIVATIONS, fusedName, type ActivationName } from './activations.js';
 import { checkLayerOptions, UnaryLayer, type LayerOptions } from './layer.js';
 import { readBias, readRole, roleKeys, type ParameterOptions, type RoleOptions } from './parameter-options.js';
 import { registerLayer } from './registry.js';
@@ -61,11 +62,9 @@ export class Dense extends UnaryLayer {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    const rows = x.rank === 2 ? x : tf.reshape(x, [-1, x.shape.at(-1) as number]);
-    const product = tf.matMul(rows, this.#kernel as tf.Tensor);
-    const sum = this.#bias === undefined ? product : tf.add(product, this.#bias);
-    const flat = this.#activation === 'linear' ? sum : activate(this.#activation, sum);
-    return x.rank === 2 ? flat : tf.reshape(flat, [...x.shape.slice(0, -1), this.#units]);
+    const activation = fusedName(this.#activation);
+    const y = linear(x, this.#kernel as tf.Tensor, { bias: this.#bias, activation });
+    return activation === undefined ? activate(this.#activation, y) : y;
   }
 
   protected override ownFlops(): number {

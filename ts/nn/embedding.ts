@@ -1,6 +1,7 @@
 /** From tokens to vectors, and where the vectors stand in the sequence. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, checkNumber } from '../arguments.js';
+import { embedding } from '../backend/custom/embedding.js';
 import { checkLayerOptions, UnaryLayer, type CallOptions, type LayerDType, type LayerOptions } from './layer.js';
 import { readRole, roleKeys, type ParameterOptions, type RoleOptions } from './parameter-options.js';
 import { registerLayer } from './registry.js';
@@ -15,6 +16,8 @@ export type EmbeddingOptions = LayerOptions &
     readonly tokens: number;
     /** Size of the vectors, >= 1. */
     readonly units: number;
+    /** A token whose vector is 0 and stays so: it gets no gradient. Default none. */
+    readonly padding?: number;
   };
 
 /**
@@ -26,14 +29,18 @@ export class Embedding extends UnaryLayer {
   readonly type = 'embedding';
   readonly tokens: number;
   readonly units: number;
+  readonly #padding: number | undefined;
   readonly #role: { parameter: ParameterOptions; config: Readonly<Record<string, unknown>> };
   #table: tf.Variable | undefined;
 
   constructor(options: EmbeddingOptions) {
-    checkLayerOptions('embedding', options, ['tokens', 'units', ...roleKeys('table')]);
+    checkLayerOptions('embedding', options, ['tokens', 'units', 'padding', ...roleKeys('table')]);
     super(options);
     this.tokens = checkInteger('embedding', 'tokens', options.tokens, { min: 1 });
     this.units = checkInteger('embedding', 'units', options.units, { min: 1 });
+    const { padding } = options;
+    this.#padding =
+      padding === undefined ? undefined : checkInteger('embedding', 'padding', padding, { min: 0, below: this.tokens });
     this.#role = readRole('embedding', options, 'table', 'random_uniform');
   }
 
@@ -56,16 +63,21 @@ export class Embedding extends UnaryLayer {
   }
 
   protected override createUnaryParameters(): void {
-    this.#table = this.addParameter('table', [this.tokens, this.units], this.#role.parameter);
+    const { units } = this;
+    const padding = this.#padding;
+    const clear = (values: Float32Array): void => {
+      if (padding !== undefined) values.fill(0, padding * units, (padding + 1) * units);
+    };
+    this.#table = this.addParameter('table', [this.tokens, units], this.#role.parameter, { adjust: clear });
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    const rows = tf.gather(this.#table as tf.Tensor, tf.reshape(x, [x.size]));
-    return tf.reshape(rows, [...x.shape, this.units]);
+    return embedding(this.#table as tf.Tensor, x, { paddingIndex: this.#padding });
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
-    return { tokens: this.tokens, units: this.units, ...this.#role.config };
+    const padding = this.#padding === undefined ? {} : { padding: this.#padding };
+    return { tokens: this.tokens, units: this.units, ...padding, ...this.#role.config };
   }
 }
 

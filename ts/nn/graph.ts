@@ -11,6 +11,7 @@ import {
   type LayerDType,
   type LayerOptions,
 } from './layer.js';
+import { modelJSON, type ModelJSON } from './model-json.js';
 import { layerFromJSON, registerLayer } from './registry.js';
 import { checkShape, formatBatchShape, isSameShape, type Shape } from './shape.js';
 import { renderSummary } from './summary.js';
@@ -173,6 +174,11 @@ export class Graph extends UnaryLayer {
     return this.#run(inputShapes, (layer, shapes) => layer.inferOutputShapes(shapes));
   }
 
+  /** Each layer checks what reaches it; the declared shapes are those of building. */
+  protected override checkFlexed(): void {
+    // Nothing of its own.
+  }
+
   protected override createParameters(inputShapes: readonly Shape[]): void {
     this.#run(inputShapes, (layer, shapes) => {
       this.buildSublayer(layer, shapes);
@@ -212,10 +218,15 @@ export class Graph extends UnaryLayer {
     return {
       seed: this.#seed,
       inputs: this.#inputs,
-      layers: layers.map((layer) => layer.toJSON()),
+      layers: layers.map((layer) => layer.layerJSON()),
       calls: this.#calls.map(({ layer, name, inputs }) => ({ name, layer: layer.name, inputs })),
       outputs: this.#outputs,
     };
+  }
+
+  /** The whole model as JSON: read back by `modelFromJSON`. Weights are not part of it. */
+  override toJSON(): ModelJSON {
+    return modelJSON(this);
   }
 
   /** A table of layers with output shapes, parameter counts and FLOPs. @throws E_USAGE before `build` */

@@ -1,5 +1,6 @@
 /** Where tensors live: layers take only those of the current backend. */
 import * as tf from '@tensorflow/tfjs-core';
+import { TensorkilnBackend } from '../backend/backend.js';
 import { TensorkilnError } from '../errors.js';
 
 /**
@@ -18,5 +19,18 @@ export function checkHome(place: string, what: string, tensor: tf.Tensor): void 
   throw new TensorkilnError(
     'E_DEVICE',
     `[${place}] ${what} lives on backend '${from ?? 'removed'}', but the current one is '${tf.getBackend()}'. Make it after tf.setBackend.`,
+  );
+}
+
+/**
+ * Checks that the current backend is ours: layers compute with ops that others lack.
+ *
+ * @throws E_DEVICE naming the current backend
+ */
+export function checkBackend(place: string): void {
+  if (tf.backend() instanceof TensorkilnBackend) return;
+  throw new TensorkilnError(
+    'E_DEVICE',
+    `[${place}] layers compute on a Tensorkiln backend: expected 'tensorkiln-cpu' or 'tensorkiln-cuda', the current one is '${tf.getBackend()}'.`,
   );
 }

@@ -1,6 +1,7 @@
 /** Layers, models, losses. */
 export { Activation, type ActivationOptions } from './activation.js';
 export { activate, ACTIVATIONS, type ActivationName } from './activations.js';
+export { Checkpoint, type CheckpointOptions } from './checkpoint.js';
 export { Conv2D, type Conv2DOptions } from './conv2d.js';
 export * from './attention.js';
 export { Conv1D, Conv3D, type ConvOptions } from './conv.js';
@@ -43,6 +44,9 @@ export {
 export { crossEntropy, focalLoss, meanSquaredError, type Loss } from './losses.js';
 export { AveragePooling2D, MaxPooling2D, type Pooling2DOptions } from './pooling2d.js';
 export { layerFromJSON, layerTypes, registerLayer, type LayerFactory } from './registry.js';
-export { modelFromJSON, Sequential, type ModelJSON, type SequentialOptions } from './sequential.js';
+export { modelFromJSON, type Model } from './model.js';
+export type { ModelJSON } from './model-json.js';
+export { Sequential, type SequentialOptions } from './sequential.js';
 export type { Shape } from './shape.js';
 export type { Padding, Pair } from './window.js';
+export * from './zoo/index.js';

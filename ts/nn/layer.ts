@@ -5,8 +5,9 @@ import { replaceVariable } from '../backend/custom/move-towards.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
+import { LAYER_SCOPE } from '../backend/custom/watch.js';
 import type { LayerDescription, WeightDescription } from './description.js';
-import { checkHome } from './home.js';
+import { checkBackend, checkHome } from './home.js';
 import type { KeyValueCache } from './key-value-cache.js';
 import { initialValues, type InitializerName } from './initializers.js';
 import { constrained, penaltyOf, type ParameterOptions } from './parameter-options.js';
@@ -239,8 +240,8 @@ export abstract class Layer {
    * @param inputs   one tensor [N, ...inputShape] per input, of dtype `inputDType`
    * @param options  `training`: default false
    * @returns        one tensor [N, ...outputShape] per output
-   * @throws E_USAGE before `build`; E_SHAPE or E_DTYPE when an input does not fit; E_DEVICE when it lives on another backend;
-   *         E_DISPOSED when it or the layer has been disposed
+   * @throws E_USAGE before `build`; E_SHAPE or E_DTYPE when an input does not fit; E_DEVICE when it lives on another backend
+   *         than the current one, or that is none of ours; E_DISPOSED when it or the layer has been disposed
    */
   apply(inputs: readonly tf.Tensor[], options: CallOptions = {}): readonly tf.Tensor[] {
     this.#checkAlive();
@@ -264,7 +265,16 @@ export abstract class Layer {
         throw new TensorkilnError('E_DTYPE', `[${this.place}] wrong input dtype: expected ${dtype}, got ${input.dtype}.`);
       }
     });
-    return tf.tidy(() => this.forward(inputs, options) as tf.Tensor[]);
+    checkBackend(this.place);
+    const rows = inputs.map((input) => input.shape.slice(1));
+    if (!rows.every((row, index) => isSameShape(row, shapes[index] as Shape))) this.checkFlexed(rows);
+    // The scope carries the layer's name for whoever watches the ops.
+    return tf.tidy(`${LAYER_SCOPE}${this.place}`, () => this.forward(inputs, options) as tf.Tensor[]);
+  }
+
+  /** Checks inputs of other sizes along flexible axes against each other. @throws E_SHAPE */
+  protected checkFlexed(inputShapes: readonly Shape[]): void {
+    this.computeOutputShapes(inputShapes);
   }
 
   /** Own parameters, then those of the sublayers in order. */
@@ -290,6 +300,11 @@ export abstract class Layer {
       if (trainable && constraint !== undefined) tf.tidy(() => replaceVariable(variable, constrained(constraint, variable)));
     }
     for (const layer of this.#sublayers) layer.applyConstraints();
+  }
+
+  /** Whether a row's result in training depends on the other rows of its batch, so that a batch cannot be cut into parts. */
+  get usesBatchStatistics(): boolean {
+    return this.#sublayers.some((layer) => layer.usesBatchStatistics);
   }
 
   /**
@@ -407,7 +422,13 @@ export abstract class Layer {
     return { loaded: fitting.map(({ name }) => name), missing, extra, misshaped };
   }
 
+  /** What `layerFromJSON` reads back; for models see their own `toJSON`. */
   toJSON(): LayerJSON {
+    return this.layerJSON();
+  }
+
+  /** The layer as a part of another's JSON form. */
+  layerJSON(): LayerJSON {
     const json = { type: this.type, name: this.name, config: this.getConfig() };
     return this.#trainable ? json : { ...json, trainable: false };
   }
@@ -458,18 +479,19 @@ export abstract class Layer {
     return new TensorkilnError('E_SHAPE', `[${this.place}] ${what}: expected ${expected}, got ${got}.`);
   }
 
-  /** Creates a float32 variable named `path/name`. To be called from createParameters. */
+  /** Creates a float32 variable named `path/name`; `adjust` changes its initial values. To be called from createParameters. */
   protected addParameter(
     name: string,
     shape: Shape,
     how: InitializerName | ParameterOptions,
-    options: { trainable?: boolean } = {},
+    options: { readonly trainable?: boolean; readonly adjust?: (values: Float32Array) => void } = {},
   ): tf.Variable {
     const path = `${this.path}/${name}`;
     const trainable = options.trainable ?? true;
     const made = typeof how === 'string' ? { initializer: how } : how;
     const variable = tf.tidy(() => {
       const values = initialValues(made.initializer, shape, { seed: this.#seed, stream: path });
+      options.adjust?.(values);
       return tf.variable(tf.tensor(values, [...shape], 'float32'), trainable, freeVariableName(path));
     });
     this.#own.set(name, { name: path, variable, trainable, options: made });

@@ -1,7 +1,8 @@
 /** Layers that make one tensor of several, and the way round a layer. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkInteger, show } from '../arguments.js';
+import { checkInteger, checkOneOf, show } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
+import { activate, ACTIVATIONS, type ActivationName } from './activations.js';
 import { checkLayerOptions, Layer, UnaryLayer, type CallOptions, type LayerOptions } from './layer.js';
 import { layerFromJSON, registerLayer } from './registry.js';
 import { formatBatchShape, isSameShape, type Shape } from './shape.js';
@@ -164,16 +165,24 @@ export interface ResidualOptions extends LayerOptions {
   readonly branch: UnaryLayer;
   /** What brings x to the branch's shape. Default: x itself. */
   readonly shortcut?: UnaryLayer;
+  /** Applied to the sum. Default 'linear'. */
+  readonly activation?: ActivationName;
 }
 
-/** y = branch(x) + shortcut(x). @throws E_CONFIG; E_SHAPE at build when the shapes differ. @source He et al. 2015, arXiv:1512.03385 */
+/**
+ * y = activation(branch(x) + shortcut(x)).
+ *
+ * @throws E_CONFIG; E_SHAPE at build when the shapes differ
+ * @source He et al. 2015, arXiv:1512.03385
+ */
 export class Residual extends UnaryLayer {
   readonly type = 'residual';
   readonly #branch: UnaryLayer;
   readonly #shortcut: UnaryLayer | undefined;
+  readonly #activation: ActivationName;
 
   constructor(options: ResidualOptions) {
-    checkLayerOptions('residual', options, ['branch', 'shortcut']);
+    checkLayerOptions('residual', options, ['branch', 'shortcut', 'activation']);
     super(options);
     const { branch, shortcut } = options;
     for (const layer of shortcut === undefined ? [branch] : [branch, shortcut]) {
@@ -185,6 +194,7 @@ export class Residual extends UnaryLayer {
     }
     this.#branch = branch;
     this.#shortcut = shortcut;
+    this.#activation = checkOneOf('residual', 'activation', options.activation ?? 'linear', ACTIVATIONS);
     this.addSublayer(branch, 'branch');
     if (shortcut !== undefined) this.addSublayer(shortcut, 'shortcut');
   }
@@ -207,12 +217,13 @@ export class Residual extends UnaryLayer {
   }
 
   protected override transform(x: tf.Tensor, options: CallOptions): tf.Tensor {
-    return tf.add(this.#branch.call(x, options), this.#shortcut?.call(x, options) ?? x);
+    const sum = tf.add(this.#branch.call(x, options), this.#shortcut?.call(x, options) ?? x);
+    return this.#activation === 'linear' ? sum : activate(this.#activation, sum);
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
-    const branch = this.#branch.toJSON();
-    return this.#shortcut === undefined ? { branch } : { branch, shortcut: this.#shortcut.toJSON() };
+    const own = { branch: this.#branch.layerJSON(), activation: this.#activation };
+    return this.#shortcut === undefined ? own : { ...own, shortcut: this.#shortcut.layerJSON() };
   }
 }
 

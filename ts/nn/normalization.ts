@@ -1,7 +1,15 @@
 /** Normalisations: statistics of the input, then a scale and an offset per channel. */
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkNumber } from '../arguments.js';
-import { FixedMove } from '../backend/custom/move-towards.js';
+import { batchNormFixed, batchNormTrain, groupNorm, instanceNorm } from '../backend/custom/group-norm.js';
+import {
+  layerNorm,
+  residualLayerNorm,
+  residualRmsNorm,
+  rmsNorm,
+  type ResidualNorm,
+  type RowNormOptions,
+} from '../backend/custom/layer-norm.js';
 import { checkLayerOptions, UnaryLayer, type CallOptions, type LayerOptions } from './layer.js';
 import { readRole, roleKeys, type ParameterOptions, type RoleOptions } from './parameter-options.js';
 import { registerLayer } from './registry.js';
@@ -59,17 +67,9 @@ abstract class Norm extends UnaryLayer {
     this.#offset = this.#offsetOptions === undefined ? undefined : this.addParameter('offset', channels, this.#offsetOptions);
   }
 
-  /** x * scale + offset. */
-  protected finish(x: tf.Tensor): tf.Tensor {
-    const scaled = this.#scale === undefined ? x : tf.mul(x, this.#scale);
-    return this.#offset === undefined ? scaled : tf.add(scaled, this.#offset);
-  }
-
-  /** (x - mean) / sqrt(variance + epsilon) with the statistics over `axes`; variance biased. */
-  protected standardize(x: tf.Tensor, axes: number[]): tf.Tensor {
-    const centered = tf.sub(x, tf.mean(x, axes, true));
-    const variance = tf.mean(tf.square(centered), axes, true);
-    return tf.mul(centered, tf.rsqrt(tf.add(variance, this.epsilon)));
+  /** What the norm ops take besides their input. */
+  protected get affine(): RowNormOptions {
+    return { scale: this.#scale, offset: this.#offset, epsilon: this.epsilon };
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
@@ -91,7 +91,12 @@ export class LayerNorm extends Norm {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    return this.finish(this.standardize(x, [x.rank - 1]));
+    return layerNorm(x, this.affine);
+  }
+
+  /** x + residual and its norm, in one pass; for blocks that have built this layer. */
+  addAndNorm(x: tf.Tensor, residual: tf.Tensor): ResidualNorm {
+    return residualLayerNorm(x, residual, this.affine);
   }
 }
 
@@ -110,8 +115,12 @@ export class RMSNorm extends Norm {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    const meanSquare = tf.mean(tf.square(x), [x.rank - 1], true);
-    return this.finish(tf.mul(x, tf.rsqrt(tf.add(meanSquare, this.epsilon))));
+    return rmsNorm(x, this.affine);
+  }
+
+  /** x + residual and its norm, in one pass; for blocks that have built this layer. */
+  addAndNorm(x: tf.Tensor, residual: tf.Tensor): ResidualNorm {
+    return residualRmsNorm(x, residual, this.affine);
   }
 }
 
@@ -143,9 +152,7 @@ export class GroupNorm extends Norm {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    const channels = x.shape.at(-1) as number;
-    const grouped = tf.reshape(x, [x.shape[0], -1, this.#groups, channels / this.#groups]);
-    return this.finish(tf.reshape(this.standardize(grouped, [1, 3]), x.shape));
+    return groupNorm(x, this.#groups, this.affine);
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
@@ -172,8 +179,7 @@ export class InstanceNorm extends Norm {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    const axes = Array.from({ length: x.rank - 2 }, (_, axis) => axis + 1);
-    return this.finish(this.standardize(x, axes));
+    return instanceNorm(x, this.affine);
   }
 }
 
@@ -198,7 +204,10 @@ export class BatchNorm extends Norm {
   readonly #momentum: number;
   #mean: tf.Variable | undefined;
   #variance: tf.Variable | undefined;
-  #move: FixedMove | undefined;
+
+  override get usesBatchStatistics(): boolean {
+    return true;
+  }
 
   constructor(options: BatchNormOptions = {}) {
     super('batch_norm', options, { keys: ['momentum'], epsilon: 1e-3 });
@@ -210,26 +219,13 @@ export class BatchNorm extends Norm {
     const channels = [inputShape.at(-1) as number];
     this.#mean = this.addParameter('running_mean', channels, 'zeros', { trainable: false });
     this.#variance = this.addParameter('running_variance', channels, 'ones', { trainable: false });
-    this.#move = new FixedMove(1 - this.#momentum);
   }
 
   protected override transform(x: tf.Tensor, options: CallOptions): tf.Tensor {
     const [runningMean, runningVariance] = [this.#mean as tf.Variable, this.#variance as tf.Variable];
-    if (options.training !== true || !this.trainable) {
-      return this.finish(tf.mul(tf.sub(x, runningMean), tf.rsqrt(tf.add(runningVariance, this.epsilon))));
-    }
-    const axes = Array.from({ length: x.rank - 1 }, (_, axis) => axis);
-    const mean = tf.mean(x, axes);
-    const centered = tf.sub(x, mean);
-    const variance = tf.mean(tf.square(centered), axes);
-    const count = x.size / (x.shape.at(-1) as number);
-    (this.#move as FixedMove).apply([runningMean, runningVariance], [mean, tf.mul(variance, count / Math.max(count - 1, 1))]);
-    return this.finish(tf.mul(centered, tf.rsqrt(tf.add(variance, this.epsilon))));
-  }
-
-  override dispose(): void {
-    super.dispose();
-    this.#move?.dispose();
+    if (options.training !== true || !this.trainable)
+      return batchNormFixed(x, { ...this.affine, mean: runningMean, variance: runningVariance });
+    return batchNormTrain(x, { ...this.affine, runningMean, runningVariance, updateRate: 1 - this.#momentum });
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {

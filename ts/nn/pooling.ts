@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkOneOf } from '../arguments.js';
 import { averagePool2D } from '../backend/custom/average-pool2d.js';
 import { checkLayerOptions, type LayerOptions } from './layer.js';
+import { MaskedLayer } from './masked-layer.js';
 import { registerLayer } from './registry.js';
 import { formatBatchShape, type Shape } from './shape.js';
 import { ConfiguredLayer } from './simple-layer.js';
@@ -176,11 +177,36 @@ abstract class GlobalMax extends GlobalPooling {
   }
 }
 
-/** Mean over time: [N, T, C] -> [N, C]. */
-export class GlobalAveragePooling1D extends GlobalAverage {
+/**
+ * Mean over time: [N, T, C] -> [N, C]. A bool mask [N, T] as second input leaves out places that are false; a row of which no
+ * place counts gives 0.
+ *
+ * @throws E_CONFIG; E_SHAPE at build
+ */
+export class GlobalAveragePooling1D extends MaskedLayer {
   readonly type = 'global_avg_pool1d';
+  readonly #keepDims: boolean;
+
   constructor(options: GlobalPoolingOptions = {}) {
-    super('global_avg_pool1d', options, 1);
+    checkLayerOptions('global_avg_pool1d', options, ['keepDims']);
+    super(options);
+    this.#keepDims = checkBoolean('global_avg_pool1d', 'keepDims', options.keepDims ?? false);
+  }
+
+  override computeOutputShape(inputShape: Shape): Shape {
+    const [, channels] = this.checkSequence(inputShape);
+    return this.#keepDims ? [1, channels] : [channels];
+  }
+
+  protected override transformMasked(x: tf.Tensor, mask: tf.Tensor | undefined): readonly tf.Tensor[] {
+    if (mask === undefined) return [tf.mean(x, 1, this.#keepDims)];
+    const counts = tf.expandDims(tf.cast(mask, 'float32'), 2);
+    const places = tf.maximum(tf.sum(counts, 1, this.#keepDims), 1);
+    return [tf.div(tf.sum(tf.mul(x, counts), 1, this.#keepDims), places)];
+  }
+
+  override getConfig(): Readonly<Record<string, unknown>> {
+    return { keepDims: this.#keepDims };
   }
 }
 /** Mean over an image: [N, H, W, C] -> [N, C]. */

@@ -1,13 +1,13 @@
 /** Recurrent layers. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkOneOf } from '../arguments.js';
+import { gru, lstm, rnn, type RecurrentWeights, type SequenceOptions } from '../backend/custom/recurrent.js';
 import { TensorkilnError } from '../errors.js';
-import { checkLayerOptions, type CallOptions, type LayerJSON, type LayerOptions } from './layer.js';
+import { checkLayerOptions, type CallOptions, type LayerDType, type LayerJSON, type LayerOptions } from './layer.js';
 import { MaskedLayer } from './masked-layer.js';
 import { readBias, readRole, roleKeys, type ParameterOptions, type RoleOptions } from './parameter-options.js';
-import { gruResetAfterCell, gruResetBeforeCell, lstmCell, reluCell, runCell, tanhCell, type Cell } from './recurrent-cells.js';
 import { layerFromJSON, registerLayer } from './registry.js';
-import type { Shape } from './shape.js';
+import { formatBatchShape, isSameShape, type Shape } from './shape.js';
 
 /** Initialisers: kernel 'glorot_uniform', recurrent 'orthogonal', bias 'zeros'. */
 export type RecurrentOptions = LayerOptions &
@@ -18,17 +18,27 @@ export type RecurrentOptions = LayerOptions &
     readonly returnSequences?: boolean;
     /** Whether the last state follows as further outputs, [N, units] each: h, for LSTM also c. Default false. */
     readonly returnState?: boolean;
+    /** Whether first states follow as last inputs, [N, units] each: h, for LSTM also c. Default false: they are 0. */
+    readonly initialState?: boolean;
     /** Whether steps run from the last to the first; outputs stay at their steps. Default false. */
     readonly reverse?: boolean;
     /** Whether a bias is added. Default true. */
     readonly useBias?: boolean;
   };
 
-const KEYS = ['units', 'returnSequences', 'returnState', 'reverse', 'useBias', ...roleKeys('kernel', 'recurrent', 'bias')];
+const KEYS = [
+  'units',
+  'returnSequences',
+  'returnState',
+  'initialState',
+  'reverse',
+  'useBias',
+  ...roleKeys('kernel', 'recurrent', 'bias'),
+];
 
 /**
- * What recurrent layers share. Inputs x [N, T, C] and optionally a bool mask [N, T] (steps that are false leave the state as it
- * is and give 0); parameters `kernel` [C, gates * units], `recurrent` [units, gates * units], `bias` [gates * units].
+ * What recurrent layers share: one op over the whole sequence. Inputs x [N, T, C], optionally a bool mask [N, T] (steps that are
+ * false leave the state as it is and give 0), and with `initialState` the first states; parameters `kernel` [C, gates * units], `recurrent` [units, gates * units], `bias` [gates * units].
  */
 export abstract class RecurrentLayer extends MaskedLayer {
   protected readonly units: number;
@@ -36,6 +46,7 @@ export abstract class RecurrentLayer extends MaskedLayer {
   readonly #numStates: number;
   readonly #returnSequences: boolean;
   readonly #returnState: boolean;
+  readonly #takesState: boolean;
   readonly #isReverse: boolean;
   readonly #kernelOptions: ParameterOptions;
   readonly #recurrentOptions: ParameterOptions;
@@ -43,7 +54,7 @@ export abstract class RecurrentLayer extends MaskedLayer {
   readonly #config: Readonly<Record<string, unknown>>;
   #kernel: tf.Variable | undefined;
   #recurrent: tf.Variable | undefined;
-  protected bias: tf.Variable | undefined;
+  #bias: tf.Variable | undefined;
 
   constructor(
     type: string,
@@ -57,6 +68,7 @@ export abstract class RecurrentLayer extends MaskedLayer {
     this.#numStates = more.numStates;
     this.#returnSequences = checkBoolean(type, 'returnSequences', options.returnSequences ?? false);
     this.#returnState = checkBoolean(type, 'returnState', options.returnState ?? false);
+    this.#takesState = checkBoolean(type, 'initialState', options.initialState ?? false);
     this.#isReverse = checkBoolean(type, 'reverse', options.reverse ?? false);
     const kernel = readRole(type, options, 'kernel', 'glorot_uniform');
     const recurrent = readRole(type, options, 'recurrent', 'orthogonal');
@@ -68,6 +80,7 @@ export abstract class RecurrentLayer extends MaskedLayer {
       units: this.units,
       returnSequences: this.#returnSequences,
       returnState: this.#returnState,
+      initialState: this.#takesState,
       reverse: this.#isReverse,
       ...kernel.config,
       ...recurrent.config,
@@ -75,7 +88,13 @@ export abstract class RecurrentLayer extends MaskedLayer {
     };
   }
 
-  protected abstract readonly cell: Cell;
+  /** Outputs of all steps where wanted, then the last states. */
+  protected abstract run(
+    x: tf.Tensor,
+    weights: RecurrentWeights,
+    options: SequenceOptions,
+    states: readonly tf.Tensor[],
+  ): readonly [y: tf.Tensor | undefined, state: tf.Tensor, ...others: tf.Tensor[]];
 
   override computeOutputShape(inputShape: Shape): Shape {
     const [steps] = this.checkSequence(inputShape);
@@ -87,39 +106,61 @@ export abstract class RecurrentLayer extends MaskedLayer {
     return [this.computeOutputShape(inputShape), ...states];
   }
 
+  /** Inputs besides x: a mask where there is one, then the first states. */
+  #split<T>(inputs: readonly T[]): { mask: T | undefined; states: readonly T[] } {
+    const count = this.#takesState ? this.#numStates : 0;
+    const states = inputs.slice(inputs.length - count);
+    return { mask: inputs.length - count === 2 ? inputs[1] : undefined, states };
+  }
+
+  override inputDTypeAt(index: number): LayerDType {
+    const isMask = index === 1 && (!this.#takesState || this.inputShapes.length === 2 + this.#numStates);
+    return isMask ? 'bool' : 'float32';
+  }
+
+  override isFlexible(axis: number, _rank: number): boolean {
+    return axis === 0;
+  }
+
+  protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
+    if (!this.#takesState) return super.computeOutputShapes(inputShapes);
+    const count = this.#numStates;
+    if (inputShapes.length < 1 + count || inputShapes.length > 2 + count)
+      throw this.shapeError('wrong number of inputs', `${1 + count}, or ${2 + count} with a mask`, String(inputShapes.length));
+    const { mask, states } = this.#split(inputShapes);
+    const wrong = states.find((shape) => !isSameShape(shape, [this.units]));
+    if (wrong !== undefined)
+      throw this.shapeError('wrong shape of the first state', `[N, ${this.units}]`, formatBatchShape(wrong));
+    return super.computeOutputShapes([inputShapes[0] as Shape, ...(mask === undefined ? [] : [mask])]);
+  }
+
   protected override createUnaryParameters(inputShape: Shape): void {
     const width = this.#gates * this.units;
     this.#kernel = this.addParameter('kernel', [inputShape[1] as number, width], this.#kernelOptions);
     this.#recurrent = this.addParameter('recurrent', [this.units, width], this.#recurrentOptions);
-    this.bias = this.biasOptions === undefined ? undefined : this.createBias(this.biasOptions, width);
+    this.#bias = this.biasOptions === undefined ? undefined : this.createBias(this.biasOptions, width);
   }
 
   protected createBias(options: ParameterOptions, width: number): tf.Variable {
     return this.addParameter('bias', [width], options);
   }
 
-  /** The bias of x W, and the one within the recurrent part. */
-  protected biases(): { input: tf.Tensor | undefined; recurrent?: tf.Tensor } {
-    return { input: this.bias };
+  protected override forward(inputs: readonly tf.Tensor[], _options: CallOptions): readonly tf.Tensor[] {
+    const { mask, states } = this.#split(inputs);
+    const weights = {
+      kernel: this.#kernel as tf.Tensor,
+      recurrentKernel: this.#recurrent as tf.Tensor,
+      bias: this.#bias,
+    };
+    const options = { mask, isReverse: this.#isReverse, returnSequences: this.#returnSequences };
+    const [y, state, ...others] = this.run(inputs[0] as tf.Tensor, weights, options, states);
+    if (!this.#returnState) return [y ?? state];
+    // Without the outputs of all steps the last state leaves twice, each time as a tensor of its own.
+    return [y ?? tf.clone(state), state, ...others];
   }
 
-  protected override transformMasked(x: tf.Tensor, mask: tf.Tensor | undefined, _options: CallOptions): readonly tf.Tensor[] {
-    const [batch, steps, size] = x.shape as [number, number, number];
-    const flat = tf.matMul(tf.reshape(x, [batch * steps, size]), this.#kernel as tf.Tensor);
-    const { input, recurrent } = this.biases();
-    const products = tf.reshape(input === undefined ? flat : tf.add(flat, input), [batch, steps, -1]);
-    const { outputs, state } = runCell(this.cell, products, {
-      weights: {
-        recurrent: this.#recurrent as tf.Tensor,
-        units: this.units,
-        ...(recurrent === undefined ? {} : { recurrentBias: recurrent }),
-      },
-      numStates: this.#numStates,
-      mask,
-      isReverse: this.#isReverse,
-    });
-    const y = this.#returnSequences ? tf.stack(outputs, 1) : tf.clone(state[0] as tf.Tensor);
-    return this.#returnState ? [y, ...state.map((value) => tf.clone(value))] : [y];
+  protected override transformMasked(x: tf.Tensor, mask: tf.Tensor | undefined, options: CallOptions): readonly tf.Tensor[] {
+    return this.forward(mask === undefined ? [x] : [x, mask], options);
   }
 
   protected override ownFlops(): number {
@@ -138,13 +179,14 @@ export type LSTMOptions = RecurrentOptions & {
 };
 
 /**
- * Long short-term memory; the cell stands at `lstmCell`. [N, T, C] -> [N, units] or [N, T, units].
+ * Long short-term memory: i, f, o = sigmoid(x W + h R + b), g = tanh(x W + h R + b); c = f c + i g; h = o tanh(c). Gates stand in
+ * the order i, f, g, o, as in Keras and PyTorch. [N, T, C] -> [N, units] or [N, T, units].
  *
  * @throws E_CONFIG for wrong options; E_SHAPE at build when the input is no sequence
+ * @source Hochreiter, Schmidhuber 1997, with the forget gate of Gers et al. 2000
  */
 export class LSTM extends RecurrentLayer {
   readonly type = 'lstm';
-  protected readonly cell = lstmCell;
   readonly #unitForgetBias: boolean;
 
   constructor(options: LSTMOptions) {
@@ -153,15 +195,20 @@ export class LSTM extends RecurrentLayer {
   }
 
   protected override createBias(options: ParameterOptions, width: number): tf.Variable {
-    const bias = super.createBias(options, width);
-    if (this.#unitForgetBias) {
-      const values = bias
-        .dataSync<'float32'>()
-        .slice()
-        .fill(1, this.units, 2 * this.units);
-      tf.tidy(() => bias.assign(tf.tensor(values)));
-    }
-    return bias;
+    const adjust = (values: Float32Array): void => {
+      if (this.#unitForgetBias) values.fill(1, this.units, 2 * this.units);
+    };
+    return this.addParameter('bias', [width], options, { adjust });
+  }
+
+  protected override run(
+    x: tf.Tensor,
+    weights: RecurrentWeights,
+    options: SequenceOptions,
+    [initialState, initialCell]: readonly tf.Tensor[],
+  ): readonly [tf.Tensor | undefined, tf.Tensor, ...tf.Tensor[]] {
+    const { y, state, cell } = lstm(x, weights, { ...options, initialState, initialCell });
+    return [y, state, cell];
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
@@ -175,33 +222,34 @@ export type GRUOptions = RecurrentOptions & {
 };
 
 /**
- * Gated recurrent unit; the cells stand at `gruResetAfterCell`. [N, T, C] -> [N, units] or [N, T, units].
+ * Gated recurrent unit: z, r = sigmoid(x W + h R + b), h = z h + (1 - z) g with g = tanh(x W + b + r (h R + b')), or, reset
+ * before, g = tanh(x W + (r h) R + b), the form of the paper. Gates stand in the order z, r, g, as in Keras.
+ * [N, T, C] -> [N, units] or [N, T, units].
  *
  * @throws E_CONFIG for wrong options; E_SHAPE at build when the input is no sequence
+ * @source Cho et al. 2014, arXiv:1406.1078; reset after: the variant of cuDNN
  */
 export class GRU extends RecurrentLayer {
   readonly type = 'gru';
-  protected readonly cell: Cell;
   readonly #isResetAfter: boolean;
 
   constructor(options: GRUOptions) {
     super('gru', options, { gates: 3, numStates: 1, keys: ['resetAfter'] });
     this.#isResetAfter = checkBoolean('gru', 'resetAfter', options.resetAfter ?? true);
-    this.cell = this.#isResetAfter ? gruResetAfterCell : gruResetBeforeCell;
   }
 
   protected override createBias(options: ParameterOptions, width: number): tf.Variable {
     return this.addParameter('bias', this.#isResetAfter ? [2, width] : [width], options);
   }
 
-  protected override biases(): { input: tf.Tensor | undefined; recurrent?: tf.Tensor } {
-    const { bias, units } = this;
-    if (bias === undefined || !this.#isResetAfter) return { input: bias };
-    // Both biases of the gates are simply added; that of the candidate stays within the product with the reset gate.
-    const rows = tf.reshape(bias, [2, 3 * units]);
-    const [first, second] = tf.unstack(rows, 0) as [tf.Tensor, tf.Tensor];
-    const gates = tf.concat([tf.slice(second, [0], [2 * units]), tf.zeros([units])]);
-    return { input: tf.add(first, gates), recurrent: tf.slice(second, [2 * units], [units]) };
+  protected override run(
+    x: tf.Tensor,
+    weights: RecurrentWeights,
+    options: SequenceOptions,
+    [initialState]: readonly tf.Tensor[],
+  ): readonly [tf.Tensor | undefined, tf.Tensor, ...tf.Tensor[]] {
+    const { y, state } = gru(x, weights, { ...options, initialState, isResetAfter: this.#isResetAfter });
+    return [y, state];
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
@@ -218,16 +266,25 @@ export type RNNOptions = RecurrentOptions & {
  * Simple recurrent layer: h = activation(x W + h R + b). [N, T, C] -> [N, units] or [N, T, units].
  *
  * @throws E_CONFIG for wrong options; E_SHAPE at build when the input is no sequence
+ * @source Elman 1990; with ReLU: Le, Jaitly, Hinton 2015, arXiv:1504.00941
  */
 export class RNN extends RecurrentLayer {
   readonly type = 'rnn';
-  protected readonly cell: Cell;
   readonly #activation: 'tanh' | 'relu';
 
   constructor(options: RNNOptions) {
     super('rnn', options, { gates: 1, numStates: 1, keys: ['activation'] });
     this.#activation = checkOneOf('rnn', 'activation', options.activation ?? 'tanh', ['tanh', 'relu']);
-    this.cell = this.#activation === 'tanh' ? tanhCell : reluCell;
+  }
+
+  protected override run(
+    x: tf.Tensor,
+    weights: RecurrentWeights,
+    options: SequenceOptions,
+    [initialState]: readonly tf.Tensor[],
+  ): readonly [tf.Tensor | undefined, tf.Tensor, ...tf.Tensor[]] {
+    const { y, state } = rnn(x, weights, { ...options, initialState, activation: this.#activation });
+    return [y, state];
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
@@ -261,13 +318,17 @@ export class Bidirectional extends MaskedLayer {
     checkLayerOptions('bidirectional', options, ['layer', 'merge']);
     super(options);
     const { layer } = options;
-    if (!(layer instanceof RecurrentLayer) || layer.getConfig().returnState === true || layer.getConfig().reverse === true)
+    const isPlain = (one: RecurrentLayer): boolean => {
+      const { returnState, reverse, initialState } = one.getConfig();
+      return returnState === false && reverse === false && initialState === false;
+    };
+    if (!(layer instanceof RecurrentLayer) || !isPlain(layer))
       throw new TensorkilnError(
         'E_CONFIG',
-        '[bidirectional] wrong layer: expected a forward recurrent layer without returnState.',
+        '[bidirectional] wrong layer: expected a forward recurrent layer without returnState and initialState.',
       );
     this.#merge = checkOneOf('bidirectional', 'merge', options.merge ?? 'concat', MERGES);
-    const { type, config } = layer.toJSON();
+    const { type, config } = layer.layerJSON();
     this.#layer = { type, name: type, config };
     this.#forward = layer;
     this.#backward = layerFromJSON({ type, config: { ...config, reverse: true } }) as RecurrentLayer;

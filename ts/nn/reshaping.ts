@@ -75,6 +75,57 @@ export class Permute extends ConfiguredLayer {
   }
 }
 
+export interface SelectOptions extends LayerOptions {
+  /** Axis without the batch, negative from the end. Default 0. */
+  readonly axis?: number;
+  /** Place along it, negative from the end. */
+  readonly index: number;
+}
+
+/** One place along an axis, which goes away: [N, T, C] -> [N, C]. @throws E_CONFIG; E_SHAPE at build when there is none */
+export class Select extends ConfiguredLayer {
+  readonly type = 'select';
+  readonly #axis: number;
+  readonly #index: number;
+
+  constructor(options: SelectOptions) {
+    checkLayerOptions('select', options, ['axis', 'index']);
+    const axis = checkInteger('select', 'axis', options.axis ?? 0);
+    const index = checkInteger('select', 'index', options.index);
+    super(options, { axis, index });
+    this.#axis = axis;
+    this.#index = index;
+  }
+
+  /** The axis and place in a row of that shape. */
+  #locate(inputShape: Shape): { axis: number; index: number } {
+    const axis = this.#axis < 0 ? inputShape.length + this.#axis : this.#axis;
+    const size = inputShape[axis];
+    if (size === undefined)
+      throw this.shapeError('no such axis', `more than ${this.#axis} axes besides the batch`, formatBatchShape(inputShape));
+    const index = this.#index < 0 ? size + this.#index : this.#index;
+    if (index < 0 || index >= size)
+      throw this.shapeError('no such place', `index ${this.#index} within axis ${this.#axis}`, formatBatchShape(inputShape));
+    return { axis, index };
+  }
+
+  override computeOutputShape(inputShape: Shape): Shape {
+    const { axis } = this.#locate(inputShape);
+    return inputShape.filter((_, i) => i !== axis);
+  }
+
+  override isFlexible(axis: number, rank: number): boolean {
+    return axis === (this.#axis < 0 ? rank + this.#axis : this.#axis);
+  }
+
+  protected override transform(x: tf.Tensor): tf.Tensor {
+    const { axis, index } = this.#locate(x.shape.slice(1));
+    const begin = x.shape.map((_, i) => (i === axis + 1 ? index : 0));
+    const size = x.shape.map((dim, i) => (i === axis + 1 ? 1 : dim));
+    return tf.squeeze(tf.slice(x, begin, size), [axis + 1]);
+  }
+}
+
 export interface RepeatVectorOptions extends LayerOptions {
   readonly count: number;
 }
@@ -295,6 +346,7 @@ export class UpSampling3D extends UpSampling {
 
 registerLayer('reshape', (config) => new Reshape(config as unknown as ReshapeOptions));
 registerLayer('permute', (config) => new Permute(config as unknown as PermuteOptions));
+registerLayer('select', (config) => new Select(config as unknown as SelectOptions));
 registerLayer('repeat_vector', (config) => new RepeatVector(config as unknown as RepeatVectorOptions));
 registerLayer('zero_padding1d', (config) => new ZeroPadding1D(config));
 registerLayer('zero_padding2d', (config) => new ZeroPadding2D(config));

@@ -8,9 +8,9 @@ import {
   type BuildOptions,
   type CallOptions,
   type LayerDType,
-  type LayerJSON,
   type LayerOptions,
 } from './layer.js';
+import { modelJSON, type ModelJSON } from './model-json.js';
 import { layerFromJSON, registerLayer } from './registry.js';
 import type { Shape } from './shape.js';
 import { renderSummary } from './summary.js';
@@ -20,14 +20,6 @@ export interface SequentialOptions extends LayerOptions {
   readonly layers: readonly UnaryLayer[];
   /** Seed of initial values and dropout masks, an integer in [0, 2^53). Default 0. */
   readonly seed?: number;
-}
-
-/** A whole model as JSON, without weights. */
-export interface ModelJSON extends LayerJSON {
-  readonly format: 'tensorkiln-model';
-  readonly version: 1;
-  /** Present when the model was built. */
-  readonly inputShape?: readonly number[];
 }
 
 /**
@@ -105,7 +97,7 @@ export class Sequential extends UnaryLayer {
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
-    return { seed: this.#seed, layers: this.#layers.map((layer) => layer.toJSON()) };
+    return { seed: this.#seed, layers: this.#layers.map((layer) => layer.layerJSON()) };
   }
 
   /**
@@ -127,12 +119,7 @@ export class Sequential extends UnaryLayer {
 
   /** The whole model as JSON: read back by `modelFromJSON`. Weights are not part of it. */
   override toJSON(): ModelJSON {
-    return {
-      format: 'tensorkiln-model',
-      version: 1,
-      ...super.toJSON(),
-      ...(this.isBuilt ? { inputShape: this.inputShape } : {}),
-    };
+    return modelJSON(this);
   }
 
   #nameLayers(): string[] {
@@ -168,25 +155,3 @@ function sequentialFromConfig(config: Readonly<Record<string, unknown>>): Sequen
 }
 
 registerLayer('sequential', sequentialFromConfig);
-
-/**
- * A model from the JSON form `toJSON` gives, built when the form carries an input shape. Weights have initial values.
- *
- * @param json  parsed JSON
- * @throws E_CONFIG when the form, a layer type or an option is wrong; E_SHAPE when the input shape does not fit
- */
-export function modelFromJSON(json: unknown): Sequential {
-  const form = (typeof json === 'object' && json !== null ? json : {}) as Partial<Record<keyof ModelJSON, unknown>>;
-  if (form.format !== 'tensorkiln-model' || form.version !== 1) {
-    throw new TensorkilnError(
-      'E_CONFIG',
-      `[modelFromJSON] not a model: expected format 'tensorkiln-model' version 1, got ${show(form.format)} version ${show(form.version)}.`,
-    );
-  }
-  const model = layerFromJSON(json, 'model');
-  if (!(model instanceof Sequential)) {
-    throw new TensorkilnError('E_CONFIG', `[modelFromJSON] wrong model: expected type 'sequential', got '${model.type}'.`);
-  }
-  if (form.inputShape !== undefined) model.build(form.inputShape as Shape);
-  return model;
-}

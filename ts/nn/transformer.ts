@@ -18,8 +18,12 @@ export interface TransformerOptions extends LayerOptions {
   readonly hidden: number;
   /** Default 'gelu'. */
   readonly activation?: ActivationName;
-  /** In training, of attention weights and of each branch; default 0. */
+  /** In training, of each branch; default 0. */
   readonly dropout?: number;
+  /** In training, of attention weights, which costs the memory of their matrix; default 0. */
+  readonly attentionDropout?: number;
+  /** As in MultiHeadAttention. Default: heads. */
+  readonly keyHeads?: number;
   /** Whether norms come before the branches and not after their sums. Default true. */
   readonly normFirst?: boolean;
   /** 'layer' (default) or 'rms'. */
@@ -30,9 +34,24 @@ export interface TransformerOptions extends LayerOptions {
   readonly rotary?: boolean;
 }
 
-const KEYS = ['heads', 'hidden', 'activation', 'dropout', 'normFirst', 'norm', 'causal', 'rotary'] as const;
+const KEYS = [
+  'heads',
+  'hidden',
+  'activation',
+  'dropout',
+  'attentionDropout',
+  'keyHeads',
+  'normFirst',
+  'norm',
+  'causal',
+  'rotary',
+] as const;
 
-type Branch = (x: tf.Tensor) => tf.Tensor;
+/** One branch of a block: a norm, and what is computed from its result (or, norms last, before it). */
+interface Branch {
+  readonly norm: LayerNorm | RMSNorm;
+  readonly run: (x: tf.Tensor) => tf.Tensor;
+}
 
 abstract class TransformerBlock extends MaskedLayer {
   readonly #config: Readonly<Record<string, unknown>>;
@@ -54,8 +73,21 @@ abstract class TransformerBlock extends MaskedLayer {
     this.#isNormFirst = checkBoolean(type, 'normFirst', options.normFirst ?? true);
     const norm = checkOneOf(type, 'norm', options.norm ?? 'layer', ['layer', 'rms']);
     this.#makeNorm = () => (norm === 'layer' ? new LayerNorm() : new RMSNorm());
-    this.#config = { heads, hidden, activation, dropout: rate, normFirst: this.#isNormFirst, norm, causal, rotary };
-    this.attention = new MultiHeadAttention({ heads, causal, rotary, dropout: rate });
+    const attentionDropout = checkNumber(type, 'attentionDropout', options.attentionDropout ?? 0, { min: 0, below: 1 });
+    const { keyHeads = heads } = options;
+    this.#config = {
+      heads,
+      ...(keyHeads === heads ? {} : { keyHeads }),
+      hidden,
+      activation,
+      dropout: rate,
+      attentionDropout,
+      normFirst: this.#isNormFirst,
+      norm,
+      causal,
+      rotary,
+    };
+    this.attention = new MultiHeadAttention({ heads, keyHeads, causal, rotary, dropout: attentionDropout });
     this.#hidden = new Dense({ units: checkInteger(type, 'hidden', hidden, { min: 1 }), activation });
     this.#dropout = new Dropout({ rate });
     this.addSublayer(this.attention, 'attention');
@@ -86,10 +118,19 @@ abstract class TransformerBlock extends MaskedLayer {
     this.buildSublayer(this.#dropout, [shape]);
   }
 
-  /** x + branch, with the norm where it belongs. */
-  protected residual(x: tf.Tensor, norm: LayerNorm | RMSNorm, more: { branch: Branch; options: CallOptions }): tf.Tensor {
-    const drop = (y: tf.Tensor): tf.Tensor => this.#dropout.call(y, more.options);
-    return this.#isNormFirst ? tf.add(x, drop(more.branch(norm.call(x)))) : norm.call(tf.add(x, drop(more.branch(x))));
+  /** The branches one after the other, each with a way round; sums and norms that follow on each other are one op. */
+  protected runBranches(x: tf.Tensor, branches: readonly Branch[], options: CallOptions): tf.Tensor {
+    const drop = (y: tf.Tensor): tf.Tensor => this.#dropout.call(y, options);
+    if (!this.#isNormFirst) return branches.reduce((sum, { norm, run }) => norm.addAndNorm(sum, drop(run(sum))).y, x);
+    const [first] = branches as readonly [Branch, ...Branch[]];
+    let [sum, y] = [x, first.norm.call(x)];
+    branches.forEach(({ run }, i) => {
+      const branch = drop(run(y));
+      const next = branches[i + 1]?.norm;
+      if (next === undefined) sum = tf.add(sum, branch);
+      else ({ sum, y } = next.addAndNorm(sum, branch));
+    });
+    return sum;
   }
 
   protected feedForward(x: tf.Tensor): tf.Tensor {
@@ -128,9 +169,13 @@ export class TransformerEncoder extends TransformerBlock {
   }
 
   protected override transformMasked(x: tf.Tensor, mask: tf.Tensor | undefined, options: CallOptions): readonly tf.Tensor[] {
-    const attend: Branch = (y) => this.attention.apply(mask === undefined ? [y] : [y, mask], options)[0] as tf.Tensor;
-    const attended = this.residual(x, this.#first, { branch: attend, options });
-    return [this.residual(attended, this.#second, { branch: (y) => this.feedForward(y), options })];
+    const attend = (y: tf.Tensor): tf.Tensor =>
+      this.attention.apply(mask === undefined ? [y] : [y, mask], options)[0] as tf.Tensor;
+    const branches = [
+      { norm: this.#first, run: attend },
+      { norm: this.#second, run: (y: tf.Tensor): tf.Tensor => this.feedForward(y) },
+    ];
+    return [this.runBranches(x, branches, options)];
   }
 }
 
@@ -150,7 +195,11 @@ export class TransformerDecoder extends TransformerBlock {
     if (options.causal === false)
       throw new TensorkilnError('E_CONFIG', '[transformer_decoder] wrong causal: a decoder is causal.');
     super('transformer_decoder', options, true);
-    this.#cross = new MultiHeadAttention({ heads: options.heads, dropout: options.dropout ?? 0 });
+    this.#cross = new MultiHeadAttention({
+      heads: options.heads,
+      keyHeads: options.keyHeads ?? options.heads,
+      dropout: options.attentionDropout ?? 0,
+    });
     this.addSublayer(this.#cross, 'cross_attention');
     this.#norms = ['attention_norm', 'cross_norm', 'output_norm'].map((name) => this.addNorm(name));
   }
@@ -181,11 +230,16 @@ export class TransformerDecoder extends TransformerBlock {
     const [first, second, third] = this.#norms as [LayerNorm, LayerNorm, LayerNorm];
     // The cache belongs to the decoder's own sequence; the context is given whole at each call.
     const crossOptions: CallOptions = options.training === undefined ? {} : { training: options.training };
-    const attended = this.residual(x, first, { branch: (y) => this.attention.apply([y], options)[0] as tf.Tensor, options });
-    const cross: Branch = (y) =>
-      this.#cross.apply(mask === undefined ? [y, context] : [y, context, mask], crossOptions)[0] as tf.Tensor;
-    const crossed = this.residual(attended, second, { branch: cross, options });
-    return [this.residual(crossed, third, { branch: (y) => this.feedForward(y), options })];
+    const branches = [
+      { norm: first, run: (y: tf.Tensor): tf.Tensor => this.attention.apply([y], options)[0] as tf.Tensor },
+      {
+        norm: second,
+        run: (y: tf.Tensor): tf.Tensor =>
+          this.#cross.apply(mask === undefined ? [y, context] : [y, context, mask], crossOptions)[0] as tf.Tensor,
+      },
+      { norm: third, run: (y: tf.Tensor): tf.Tensor => this.feedForward(y) },
+    ];
+    return [this.runBranches(x, branches, options)];
   }
 
   protected override transformMasked(): never {

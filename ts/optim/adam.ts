@@ -59,9 +59,10 @@ abstract class AdamFamily extends Optimizer<AdamScalar> {
   protected override update(
     { parameters, slots, step, scalars }: BoundParameters<AdamScalar>,
     gradients: readonly tf.Tensor[],
+    active: tf.Tensor | undefined,
   ): void {
     const { means, squares } = slots as { means: readonly tf.Variable[]; squares: readonly tf.Variable[] };
-    adamStep({ scalars, step, parameters, gradients, means, squares, decoupled: this.isDecoupled });
+    adamStep({ scalars, step, parameters, gradients, means, squares, decoupled: this.isDecoupled, active });
   }
 }
 

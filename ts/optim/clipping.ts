@@ -1,6 +1,7 @@
 /** Limits on gradients. */
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { checkKeys, checkNumber } from '../arguments.js';
+import { clipByGlobalNorm, clipByValue, clipEachByNorm, globalNorm } from '../backend/custom/multi-tensor.js';
 import { TensorkilnError } from '../errors.js';
 
 /** One limit, > 0: on each element, on the Euclidean norm of each gradient, or on the norm of all gradients together. */
@@ -26,31 +27,18 @@ export function checkClipping(place: string, clip: Clipping): Clipping {
   return clip;
 }
 
-/** The factor that brings a norm under a limit; the tiny number keeps a norm of 0 from dividing, as in PyTorch. */
-function factorFor(norm: tf.Tensor, limit: number): tf.Tensor {
-  return tf.minimum(1, tf.div(limit, tf.add(norm, 1e-6)));
-}
-
 /**
  * Gradients within a limit: value: max(-c, min(c, g)); norm: g min(1, c / |g|); globalNorm: the same factor for all, from the
- * norm of all. A norm that is NaN or infinite shows in the result.
+ * norm of all. One op call, two for globalNorm, however many gradients there are. A norm that is NaN or infinite shows in the
+ * result.
  *
- * @param groups  lists of float32 tensors
- * @returns       lists of the same shapes; the caller's tidy owns them
+ * @param gradients  float32, at least one
+ * @param norm       their common norm where it is known already
+ * @returns          tensors of the same shapes; the caller's tidy owns them
  * @source Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063, algorithm 1
  */
-export function clipGradients(groups: readonly (readonly tf.Tensor[])[], clip: Clipping): readonly (readonly tf.Tensor[])[] {
-  const squares = (gradient: tf.Tensor): tf.Tensor => tf.sum(tf.square(gradient));
-  const each = (f: (gradient: tf.Tensor) => tf.Tensor): tf.Tensor[][] => groups.map((list) => list.map(f));
-  if (clip.value !== undefined) {
-    const limit = clip.value;
-    return each((gradient) => tf.clipByValue(gradient, -limit, limit));
-  }
-  if (clip.norm !== undefined) {
-    const limit = clip.norm;
-    return each((gradient) => tf.mul(gradient, factorFor(tf.sqrt(squares(gradient)), limit)));
-  }
-  const norm = tf.sqrt(tf.addN(groups.flat().map(squares)));
-  const factor = factorFor(norm, clip.globalNorm as number);
-  return each((gradient) => tf.mul(gradient, factor));
+export function clipGradients(gradients: readonly tf.Tensor[], clip: Clipping, norm?: tf.Tensor): tf.Tensor[] {
+  if (clip.value !== undefined) return clipByValue(gradients, clip.value);
+  if (clip.norm !== undefined) return clipEachByNorm(gradients, clip.norm);
+  return clipByGlobalNorm(gradients, clip.globalNorm as number, norm ?? globalNorm(gradients).norm);
 }

@@ -1,9 +1,12 @@
 /** Optimizers. */
 export { Adam, AdamW, type AdamOptions } from './adam.js';
+export { type AveragingOptions, type LookaheadOptions } from './averaging.js';
 export { type Clipping } from './clipping.js';
+export { GradScaler, type GradScalerOptions, type GradScalerState } from './grad-scaler.js';
 export { Muon, type MuonOptions } from './muon.js';
 export {
   Optimizer,
+  type ApplyOptions,
   type NamedGradients,
   type NamedVariables,
   type OptimizerOptions,
@@ -12,14 +15,23 @@ export {
 } from './optimizer.js';
 export { type ParameterGroup } from './parameter-groups.js';
 export { SGD, type SGDOptions } from './sgd.js';
+export { cosineRestartsSchedule, cyclicSchedule, oneCycleSchedule, type OneCycleOptions } from './cyclic-schedules.js';
+export { ReduceOnPlateauRate, type PlateauOptions, type PlateauState } from './plateau.js';
 export {
+  chainedSchedule,
   constantSchedule,
   cosineSchedule,
   exponentialSchedule,
+  inverseSqrtSchedule,
+  linearSchedule,
+  multiStepSchedule,
+  polynomialSchedule,
+  sequentialSchedule,
   stepSchedule,
   withWarmup,
   type Progress,
   type Schedule,
+  type ScheduleUnit,
 } from './schedules.js';
 export {
   Adadelta,

@@ -113,7 +113,11 @@ export class Muon extends Optimizer<MuonScalar> {
     this.#helpers.rest.set({ learningRate });
   }
 
-  protected override update(bound: BoundParameters<MuonScalar>, gradients: readonly tf.Tensor[]): void {
+  protected override update(
+    bound: BoundParameters<MuonScalar>,
+    gradients: readonly tf.Tensor[],
+    active: tf.Tensor | undefined,
+  ): void {
     const { means, squares } = bound.slots as { means: readonly tf.Variable[]; squares: readonly tf.Variable[] };
     const select = (isMatrix: boolean): number[] =>
       [...bound.parameters.keys()].filter((i) => (bound.parameters[i]?.rank === 2) === isMatrix);
@@ -121,11 +125,14 @@ export class Muon extends Optimizer<MuonScalar> {
     const [matrices, others] = [select(true), select(false)];
     if (matrices.length > 0) {
       const grads = pick(gradients, matrices) as tf.Tensor2D[];
-      moveTowards(pick(means, matrices), grads, this.#helpers.mean);
+      const weight = active === undefined ? this.#helpers.mean : tf.mul(this.#helpers.mean.tensor('weight'), active);
+      moveTowards(pick(means, matrices), grads, weight);
       const steps = grads.map((gradient, i) => this.#stepOf(gradient, means[matrices[i] as number] as tf.Variable));
-      sgdStep({ scalars: this.#helpers.matrices, parameters: pick(bound.parameters, matrices), gradients: steps });
+      sgdStep({ scalars: this.#helpers.matrices, parameters: pick(bound.parameters, matrices), gradients: steps, active });
     }
+    if (others.length === 0) return;
     adamStep({
+      active,
       scalars: this.#helpers.rest,
       step: bound.step,
       parameters: pick(bound.parameters, others),

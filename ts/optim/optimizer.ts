@@ -4,6 +4,15 @@ import { checkNumber, show } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
+import {
+  averager,
+  checkAveraging,
+  checkLookahead,
+  lookahead,
+  type AveragingOptions,
+  type Follower,
+  type LookaheadOptions,
+} from './averaging.js';
 import { checkClipping, clipGradients, type Clipping } from './clipping.js';
 import { checkGroups, groupOf, type ParameterGroup } from './parameter-groups.js';
 
@@ -31,14 +40,33 @@ export interface OptimizerOptions {
   readonly groups?: readonly ParameterGroup[];
   /** What gradients are limited to before each step. Default: nothing. */
   readonly clip?: Clipping;
+  /** A slow copy that the parameters go back to every few steps. Default: none. */
+  readonly lookahead?: LookaheadOptions;
+  /** An average of the parameters to judge and keep in their place (`swapAverage`). Default: none. */
+  readonly average?: AveragingOptions;
 }
 
 /** The keys of OptimizerOptions. */
-export const OPTIMIZER_KEYS = ['groups', 'clip'] as const;
+export const OPTIMIZER_KEYS = ['groups', 'clip', 'lookahead', 'average'] as const;
+
+/** Names of what followers keep, in states. */
+const SLOW = 'slow';
+const AVERAGE = 'average';
 
 /** Variables an optimizer changes, by the names gradients come under. */
 export type NamedVariables = Readonly<Record<string, tf.Variable>>;
 export type NamedGradients = Readonly<Record<string, tf.Tensor>>;
+
+/** What is known of gradients before a step. */
+export interface ApplyOptions {
+  /**
+   * One bool on the device: false leaves parameters, state and step count as they are, without the host waiting for it. For
+   * gradients that may not be finite. Default: the step is done.
+   */
+  readonly active?: tf.Tensor | undefined;
+  /** Norm of all gradients together, for clipping by it, where the caller has it already. */
+  readonly norm?: tf.Tensor | undefined;
+}
 
 interface Bound<Scalar extends string> {
   readonly names: readonly string[];
@@ -70,6 +98,12 @@ export abstract class Optimizer<Scalar extends string = string> {
   protected readonly productStarts: Readonly<Record<string, number>> = {};
   readonly #groups: readonly ParameterGroup[];
   readonly #clip: Clipping | undefined;
+  readonly #lookahead: Required<LookaheadOptions> | undefined;
+  readonly #average: Required<AveragingOptions> | undefined;
+  /** By the name their copies have in states; the order in which they follow. */
+  #followers: Readonly<Record<string, Follower>> = {};
+  #isSwapped = false;
+  #isTorn = false;
   /** One part per group of parameters that share their hyper-parameters. */
   #parts: readonly Bound<Scalar>[] | undefined;
   #variables: { readonly names: readonly string[]; readonly parameters: readonly tf.Variable[] } | undefined;
@@ -78,6 +112,8 @@ export abstract class Optimizer<Scalar extends string = string> {
   constructor(options: OptimizerOptions = {}) {
     this.#groups = checkGroups('optimizer', options.groups ?? []);
     this.#clip = options.clip === undefined ? undefined : checkClipping('optimizer', options.clip);
+    this.#lookahead = options.lookahead === undefined ? undefined : checkLookahead('optimizer', options.lookahead);
+    this.#average = options.average === undefined ? undefined : checkAveraging('optimizer', options.average);
   }
 
   /** Throws E_CONFIG when a hyper-parameter is out of its range. */
@@ -93,8 +129,12 @@ export abstract class Optimizer<Scalar extends string = string> {
     return 0;
   }
 
-  /** Enqueues the update of one group. */
-  protected abstract update(bound: Bound<Scalar>, gradients: readonly tf.Tensor[]): void;
+  /**
+   * Enqueues the update of one group.
+   *
+   * @param active  float32 [1]: 0 leaves everything as it is; absent: the step is done
+   */
+  protected abstract update(bound: Bound<Scalar>, gradients: readonly tf.Tensor[], active: tf.Tensor | undefined): void;
 
   /**
    * Creates the state for these parameters, all zeros. Binding the same variables again changes nothing.
@@ -127,6 +167,10 @@ export abstract class Optimizer<Scalar extends string = string> {
     });
     this.#parts = this.#split(names).map(({ group, members }) => this.#makePart(group, members, variables));
     this.#variables = { names, parameters };
+    this.#followers = {
+      ...(this.#lookahead === undefined ? {} : { [SLOW]: lookahead(parameters, this.#lookahead) }),
+      ...(this.#average === undefined ? {} : { [AVERAGE]: averager(parameters, this.#average) }),
+    };
   }
 
   /** Members of each group that has any; the parameters of no group come first. */
@@ -189,13 +233,61 @@ export abstract class Optimizer<Scalar extends string = string> {
    * @param gradients  float32, one for every bound name, of the variable's shape
    * @throws E_USAGE before `bind` or when a gradient is missing; E_SHAPE when one has another shape; E_DISPOSED
    */
-  apply(gradients: NamedGradients): void {
+  apply(gradients: NamedGradients, options: ApplyOptions = {}): void {
     const parts = this.#needBound();
-    const lists = parts.map(({ names }) => names.map((name) => this.#gradientOf(name, gradients)));
+    if (this.#isSwapped)
+      throw new TensorkilnError(
+        'E_USAGE',
+        `[${this.type}] the parameters hold their average: call swapAverage() again before the next step.`,
+      );
+    const list = parts.flatMap(({ names }) => names.map((name) => this.#gradientOf(name, gradients)));
     tf.tidy(() => {
-      const clipped = this.#clip === undefined ? lists : clipGradients(lists, this.#clip);
-      parts.forEach((part, index) => this.update(part, clipped[index] as readonly tf.Tensor[]));
+      const clipped = this.#clip === undefined ? list : clipGradients(list, this.#clip, options.norm);
+      const active = options.active && tf.reshape(tf.cast(options.active, 'float32'), [1]);
+      let start = 0;
+      this.#isTorn = true;
+      for (const part of parts) {
+        const end = start + part.names.length;
+        this.update(part, clipped.slice(start, end), active);
+        start = end;
+      }
+      for (const follower of Object.values(this.#followers)) follower.advance(active);
+      this.#isTorn = false;
     });
+  }
+
+  /** Whether an update failed half-way, for want of memory, so that some parameters have been changed and others have not. */
+  get isTorn(): boolean {
+    return this.#isTorn;
+  }
+
+  /** Whether an average of the parameters is kept. */
+  get hasAverage(): boolean {
+    return this.#average !== undefined;
+  }
+
+  /**
+   * Exchanges the parameters with their average, to judge or save it; a second call takes it back, which must come before the
+   * next step. Copies nothing. @throws E_USAGE without an average or before `bind`
+   */
+  swapAverage(): void {
+    this.#follower().swap();
+    this.#isSwapped = !this.#isSwapped;
+  }
+
+  /** Gives the parameters the values of their average for good. @throws E_USAGE without an average or before `bind` */
+  loadAverage(): void {
+    this.#follower().load();
+  }
+
+  #follower(): Follower {
+    this.#needBound();
+    const follower = this.#followers[AVERAGE];
+    if (follower !== undefined) return follower;
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[${this.type}] no average is kept: expected the option average, such as { kind: 'exponential' }.`,
+    );
   }
 
   #gradientOf(name: string, gradients: NamedGradients): tf.Tensor {
@@ -254,6 +346,32 @@ export abstract class Optimizer<Scalar extends string = string> {
     this.scalarsChanged();
   }
 
+  /**
+   * Takes other parameters: those it had before keep their state, new ones begin anew. For layers that are frozen or unfrozen.
+   *
+   * @throws as `bind`
+   */
+  async rebind(variables: NamedVariables): Promise<void> {
+    const state = this.isBound ? await this.getState() : undefined;
+    this.#release();
+    this.bind(variables);
+    if (state === undefined) return;
+    const fresh = await this.getState();
+    const slots = Object.entries(fresh.slots).map(([slot, entries]): [string, Record<string, SlotData>] => [
+      slot,
+      Object.fromEntries(Object.entries(entries).map(([name, start]) => [name, state.slots[slot]?.[name] ?? start])),
+    ]);
+    this.setState({ ...state, slots: Object.fromEntries(slots) });
+  }
+
+  /** Begins anew: state as after `bind`, hyper-parameters as they are. @throws E_USAGE before `bind` */
+  reset(): void {
+    this.#needBound();
+    const { names, parameters } = this.#variables as { names: readonly string[]; parameters: readonly tf.Variable[] };
+    this.#release();
+    this.bind(Object.fromEntries(names.map((name, i) => [name, parameters[i] as tf.Variable])));
+  }
+
   /** Hyper-parameters, step count and slots after everything enqueued so far. @throws E_USAGE before `bind` */
   async getState(): Promise<OptimizerState> {
     const parts = this.#needBound();
@@ -274,6 +392,15 @@ export abstract class Optimizer<Scalar extends string = string> {
       Promise.all(Object.values(products).map((variable) => variable.data<'float32'>())),
     ]);
     const named = Object.keys(products).map((name, i): [string, number] => [name, (values[i] as Float32Array)[0] as number]);
+    for (const [slot, { copies, count: steps }] of Object.entries(this.#followers)) {
+      const { names } = this.#variables as { names: readonly string[] };
+      const entries = copies.map(async (variable, i): Promise<[string, SlotData]> => {
+        const data = await variable.data<'float32'>();
+        return [names[i] as string, { shape: [...variable.shape], data }];
+      });
+      slots.push([slot, Object.fromEntries(await Promise.all(entries))]);
+      named.push([`${slot}Steps`, (await steps.data<'float32'>())[0] as number]);
+    }
     return {
       type: this.type,
       scalars: this.hyperParameters(),
@@ -298,14 +425,15 @@ export abstract class Optimizer<Scalar extends string = string> {
       throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected a step count, got ${show(state.step)}.`);
     }
     for (const name of this.scalarNames) this.checkScalar(name, state.scalars[name]);
-    for (const name of Object.keys(this.productStarts)) {
+    const followers = Object.entries(this.#followers);
+    for (const name of [...Object.keys(this.productStarts), ...followers.map(([slot]) => `${slot}Steps`)]) {
       if (!Number.isFinite(state.products?.[name]))
         throw new TensorkilnError(
           'E_DATA',
           `[${this.type}] wrong state: expected a number for '${name}', got ${show(state.products?.[name])}.`,
         );
     }
-    for (const slot of this.slotNames) {
+    for (const slot of [...this.slotNames, ...followers.map(([name]) => name)]) {
       const saved = state.slots[slot] ?? {};
       if (Object.keys(saved).length !== names.length) {
         throw new TensorkilnError(
@@ -338,17 +466,30 @@ export abstract class Optimizer<Scalar extends string = string> {
         });
       }
     }
+    for (const [slot, { copies, count }] of followers) {
+      overwriteVariable(count, Float32Array.of(state.products?.[`${slot}Steps`] as number));
+      copies.forEach((copy, i) =>
+        overwriteVariable(copy, ((state.slots[slot] as Record<string, SlotData>)[names[i] as string] as SlotData).data),
+      );
+    }
   }
 
   /** Frees the state and the hyper-parameters; the parameters stay. Repeated calls do nothing. */
   dispose(): void {
     if (this.#isDisposed) return;
+    this.#release();
     this.#isDisposed = true;
     this.scalars.dispose();
+  }
+
+  /** Frees what `bind` has made. */
+  #release(): void {
     for (const { scalars, step, products, slots } of this.#parts ?? []) {
       if (scalars !== this.scalars) scalars.dispose();
       tf.dispose([step, ...Object.values(products), ...Object.values(slots).flat()]);
     }
+    for (const follower of Object.values(this.#followers)) follower.dispose();
+    this.#followers = {};
     this.#parts = undefined;
     this.#variables = undefined;
   }

@@ -53,8 +53,12 @@ export class SGD extends Optimizer<SgdScalar> {
     return checkNumber('sgd', name, value, { min: 0, max: this.#hasVelocity ? 1 : 0 });
   }
 
-  protected override update({ parameters, slots, scalars }: BoundParameters<SgdScalar>, gradients: readonly tf.Tensor[]): void {
-    if (!this.#hasVelocity) sgdStep({ scalars, parameters, gradients });
+  protected override update(
+    { parameters, slots, scalars }: BoundParameters<SgdScalar>,
+    gradients: readonly tf.Tensor[],
+    active: tf.Tensor | undefined,
+  ): void {
+    if (!this.#hasVelocity) sgdStep({ scalars, parameters, gradients, active });
     else
       sgdMomentumStep({
         scalars,
@@ -62,6 +66,7 @@ export class SGD extends Optimizer<SgdScalar> {
         gradients,
         velocities: slots.velocities as readonly tf.Variable[],
         nesterov: this.#isNesterov,
+        active,
       });
   }
 }

@@ -59,7 +59,11 @@ abstract class RuleOptimizer<Rule extends RuleName> extends Optimizer<RuleScalar
     return this.slotNames.map((name) => slots[name] as readonly tf.Variable[]);
   }
 
-  protected override update(bound: BoundParameters<RuleScalar<Rule>>, gradients: readonly tf.Tensor[]): void {
+  protected override update(
+    bound: BoundParameters<RuleScalar<Rule>>,
+    gradients: readonly tf.Tensor[],
+    active: tf.Tensor | undefined,
+  ): void {
     const flags = this.flags();
     ruleStep(this.type, {
       scalars: bound.scalars,
@@ -67,6 +71,7 @@ abstract class RuleOptimizer<Rule extends RuleName> extends Optimizer<RuleScalar
       parameters: bound.parameters,
       gradients,
       slots: this.slotsOf(bound),
+      active,
       ...(flags === undefined ? {} : { flags }),
     });
   }

@@ -61,7 +61,8 @@ export async function loadPredictor(run: string, options: LoadPredictorOptions =
   await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   const { classes, target, na_values: naValues, preprocessor } = parsed.data;
   const loaded = Preprocessor.fromJSON(preprocessor);
-  const model = await loadSafetensorsModel(join(folder, 'model.safetensors'));
+  // Runs over tables train chains only.
+  const model = (await loadSafetensorsModel(join(folder, 'model.safetensors'))) as Sequential;
   return new Predictor({ model, preprocessor: loaded, classes, target, naValues });
 }
 

@@ -1,10 +1,13 @@
 /** The trainer: checks, one call at a time, and what it keeps between calls. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkKeys } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkOneOf } from '../arguments.js';
+import { PRECISIONS } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import { Layer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
+import { GradScaler } from '../optim/grad-scaler.js';
 import type { Optimizer } from '../optim/optimizer.js';
+import { ofDType } from './batches.js';
 import { applyClassWeights, checkBackend, checkShapes, checkSource } from './checks.js';
 import { flatten, type Facts } from './checkpoint/facts.js';
 import { CheckpointStore } from './checkpoint/store.js';
@@ -39,6 +42,7 @@ export class Trainer {
   readonly #optimizer: Optimizer | undefined;
   readonly #classWeights: readonly number[] | undefined;
   readonly #functions: StepFunctions | undefined;
+  readonly #layer: Layer | undefined;
   readonly #seed: number;
   readonly #steps: Steps;
   #nextPass = 0;
@@ -61,8 +65,13 @@ export class Trainer {
       );
       return;
     }
-    checkKeys('trainer', options, ['model', 'loss', 'lossWeights', 'metrics', 'optimizer', 'classWeights', 'seed', 'compile']);
+    checkKeys('trainer', options, [
+      ...['model', 'loss', 'lossWeights', 'metrics', 'optimizer', 'classWeights'],
+      ...['seed', 'compile', 'precision'],
+    ]);
+    const precision = checkOneOf('trainer', 'precision', options.precision ?? 'float32', PRECISIONS);
     this.#model = toTrainable(options.model);
+    this.#layer = options.model instanceof Layer ? options.model : undefined;
     this.#losses = Array.isArray(options.loss) ? (options.loss as readonly Loss[]) : [options.loss as Loss];
     this.#metrics = options.metrics ?? [];
     this.#classWeights = options.classWeights;
@@ -81,6 +90,8 @@ export class Trainer {
         lossWeights,
         metrics: this.#metrics,
         optimizer: options.optimizer,
+        precision,
+        scaler: precision === 'f16' ? new GradScaler() : undefined,
       },
       isCompiled,
     );
@@ -119,6 +130,7 @@ export class Trainer {
       const run = new TrainingRun({
         model: this.#model,
         steps: this.#steps,
+        layer: this.#layer,
         optimizer: this.#optimizer,
         isClassification: this.#isClassification,
         metricNames: this.#metrics.map(({ name }) => name),
@@ -157,7 +169,7 @@ export class Trainer {
       if (this.#functions !== undefined)
         throw new TensorkilnError('E_USAGE', '[predict] a trainer of a step function has no model to predict with.');
       const batchSize = checkInteger('predict', 'batchSize', options.batchSize ?? JUDGE_BATCH, { min: 1 });
-      const { inputShapes, outputShapes } = this.#model;
+      const { inputShapes, outputShapes, inputDTypes } = this.#model;
       const rows = countRows(inputs, inputShapes);
       const sizes = outputShapes.map(sizeOf);
       const results = sizes.map((size) => new Float32Array(rows * size));
@@ -180,8 +192,8 @@ export class Trainer {
           const tensors = inputs.map((values, index) => {
             const shape = inputShapes[index] as readonly number[];
             const size = sizeOf(shape);
-            const dtype = values instanceof Int32Array ? 'int32' : 'float32';
-            return tf.tensor(values.subarray(start * size, end * size), [end - start, ...shape], dtype);
+            const own = ofDType(values.subarray(start * size, end * size), inputDTypes?.[index]);
+            return tf.tensor(own, [end - start, ...shape], own instanceof Int32Array ? 'int32' : 'float32');
           });
           let y: tf.Tensor;
           try {
@@ -220,6 +232,7 @@ export class Trainer {
         isClassification: this.#isClassification,
         metricNames: this.#metrics.map(({ name }) => name),
         signal: options.signal,
+        inputDTypes: this.#model.inputDTypes,
       });
       if (judged === undefined)
         throw new TensorkilnError('E_ABORTED', '[evaluate] cancelled by its caller.', { cause: options.signal?.reason });
@@ -337,6 +350,8 @@ class FunctionTrainable implements Trainable {
   readonly #options: StepTrainerOptions;
   #inputShapes: readonly (readonly number[])[] = [];
   readonly isBuilt = true;
+  readonly inputDTypes = undefined;
+  readonly usesBatchStatistics = false;
   readonly outputShapes = [];
 
   constructor(options: StepTrainerOptions) {

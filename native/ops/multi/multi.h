@@ -5,6 +5,7 @@
 //   multi_scale      y = x factor
 //   multi_clip_norm  y = x min(1, limit / (norm + 1e-6)), the form of PyTorch's clip_grad_norm_; where the factor is 1 or
 //                    norm is NaN, y = x bit for bit
+//   multi_clip_each  the same with the norm of each member by itself, summed as in multi_norm
 //   multi_clamp      y = max(-limit, min(limit, x)); NaN stays NaN
 #pragma once
 #include "cpu/kernel.h"
@@ -17,6 +18,9 @@ void multi_norm_cpu(const OpCall& call, CpuContext& context);
 
 void multi_scale_cpu(const OpCall& call, CpuContext& context);
 void multi_clip_norm_cpu(const OpCall& call, CpuContext& context);
+// Workspace: as multi_norm.
+int64_t multi_clip_each_workspace(const OpCall& call, int num_threads);
+void multi_clip_each_cpu(const OpCall& call, CpuContext& context);
 void multi_clamp_cpu(const OpCall& call, CpuContext& context);
 
 TK_END_LEVEL

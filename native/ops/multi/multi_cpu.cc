@@ -45,17 +45,10 @@ TK_INLINE void map_members(const OpCall& call, int first, CpuContext& context, c
   });
 }
 
-}  // namespace
-
-int64_t multi_norm_workspace(const OpCall& call, int) { return count_chunks(call, 0) * int64_t(2 * sizeof(double)); }
-
-void multi_norm_cpu(const OpCall& call, CpuContext& context) {
-  const Operand &norm = call[call.star_count], &finite = call[call.star_count + 1];
-  TK_CHECK_EQ(norm.size, 1);
-  TK_CHECK_EQ(finite.size, 1);
-  double *sums = static_cast<double*>(call.workspace), *bad = sums + count_chunks(call, 0);
-  for_each_member_chunk(call, 0, context, [&](int i, int64_t begin, int64_t end, int64_t chunk) {
-    const float* x = call[i].f32() + begin;
+// Sum of squares of each chunk of the members, in double, and whether something in it is not finite (1, else 0).
+void square_chunks(const OpCall& call, int first, double* sums, double* bad, CpuContext& context) {
+  for_each_member_chunk(call, first, context, [&](int i, int64_t begin, int64_t end, int64_t chunk) {
+    const float* x = call[first + i].f32() + begin;
     double sum = sum_row(end - begin, [&](int64_t j, int k) {
       const VecF v = load_row(x + j, k, 0.0f);
       return v * v;
@@ -71,6 +64,24 @@ void multi_norm_cpu(const OpCall& call, CpuContext& context) {
     }
     sums[chunk] = sum;
   });
+}
+
+// What brings a norm under a limit; 1 where it is already, or NaN.
+TK_INLINE float clip_factor(float norm, float limit) {
+  const float ratio = float(double(limit) / (double(norm) + 1e-6));
+  return ratio < 1.0f ? ratio : 1.0f;
+}
+
+}  // namespace
+
+int64_t multi_norm_workspace(const OpCall& call, int) { return count_chunks(call, 0) * int64_t(2 * sizeof(double)); }
+
+void multi_norm_cpu(const OpCall& call, CpuContext& context) {
+  const Operand &norm = call[call.star_count], &finite = call[call.star_count + 1];
+  TK_CHECK_EQ(norm.size, 1);
+  TK_CHECK_EQ(finite.size, 1);
+  double *sums = static_cast<double*>(call.workspace), *bad = sums + count_chunks(call, 0);
+  square_chunks(call, 0, sums, bad, context);
   double total = 0, wrong = 0;
   for (int64_t chunk = 0; chunk < count_chunks(call, 0); ++chunk) {
     total += sums[chunk];
@@ -89,9 +100,32 @@ void multi_scale_cpu(const OpCall& call, CpuContext& context) {
 void multi_clip_norm_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[0].size, 1);
   TK_CHECK_EQ(call[1].size, 1);
-  const float ratio = float(double(call[1].f32()[0]) / (double(call[0].f32()[0]) + 1e-6));
-  const VecF factor = set1(ratio < 1.0f ? ratio : 1.0f);
+  const VecF factor = set1(clip_factor(call[0].f32()[0], call[1].f32()[0]));
   map_members(call, 2, context, [&](VecF v) { return v * factor; });
+}
+
+int64_t multi_clip_each_workspace(const OpCall& call, int) { return count_chunks(call, 1) * int64_t(2 * sizeof(double)); }
+
+void multi_clip_each_cpu(const OpCall& call, CpuContext& context) {
+  TK_CHECK_EQ(call[0].size, 1);
+  const int first = 1, second = first + call.star_count;
+  for (int i = 0; i < call.star_count; ++i) TK_CHECK_EQ(call[second + i].size, call[first + i].size);
+  double *sums = static_cast<double*>(call.workspace), *bad = sums + count_chunks(call, first);
+  square_chunks(call, first, sums, bad, context);
+  // The factor of a member, put where each of its chunks had its sum.
+  int64_t chunk = 0;
+  for (int i = 0; i < call.star_count; ++i) {
+    const int64_t last = chunk + chunks_of(call[first + i]);
+    double total = 0;
+    for (int64_t c = chunk; c < last; ++c) total += sums[c];
+    const double factor = clip_factor(float(::sqrt(total)), call[0].f32()[0]);
+    for (; chunk < last; ++chunk) sums[chunk] = factor;
+  }
+  for_each_member_chunk(call, first, context, [&](int i, int64_t begin, int64_t end, int64_t c) {
+    const VecF factor = set1(float(sums[c]));
+    map_row(call[first + i].f32() + begin, call[second + i].f32() + begin, end - begin,
+            [&](VecF v, int64_t, int) { return v * factor; });
+  });
 }
 
 void multi_clamp_cpu(const OpCall& call, CpuContext& context) {

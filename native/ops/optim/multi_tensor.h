@@ -34,6 +34,14 @@ TK_INLINE void check_group_sizes(const OpCall& call, int first, int groups) {
     for (int i = 0; i < call.star_count; ++i) TK_CHECK_EQ(call[first + group * call.star_count + i].size, call[first + i].size);
 }
 
+// Whether the call is to change nothing, step count included: the hyper-parameters may be followed by one more number, which
+// is 0 then. So a step with broken gradients is left out on the device, without the host waiting for the verdict.
+TK_INLINE bool stands_still(const Operand& hyper, int64_t count) {
+  if (hyper.size == count + 1) return hyper.f32()[count] == 0;
+  TK_CHECK_EQ(hyper.size, count);
+  return false;
+}
+
 // Runs step(offset, lanes) over [0, n): full vectors, then the rest as one part of a vector, so that an element's arithmetic
 // does not depend on where it stands.
 template <class Step>

@@ -2,6 +2,9 @@
 // step count are operands in device memory, so a recorded call can be replayed while they change. Members of a starred group
 // have equal shapes across groups (param[i], grad[i], ...); sizes may differ between members and may be 0.
 //
+// The hyper-parameters of every rule may be followed by one more f32 value: 0 leaves the whole call without effect, step count
+// included; anything else, or its absence, means nothing. It comes from the device, where gradients are judged.
+//
 // Elements are independent: the result does not depend on threads. NaN and infinity in a gradient reach the parameter.
 #pragma once
 #include "cpu/kernel.h"

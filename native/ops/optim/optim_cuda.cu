@@ -14,8 +14,10 @@ struct TensorBatch {
   int64_t size[kTensors];
 };
 
+// `active` is the value behind the hyper-parameters (optim.h), null where there is none.
 template <class Update>
-__global__ void __launch_bounds__(kThreads) update_kernel(TensorBatch batch, Update update) {
+__global__ void __launch_bounds__(kThreads) update_kernel(TensorBatch batch, Update update, const float* active) {
+  if (active != nullptr && *active == 0) return;
   const int tensor = int(blockIdx.y);
   const int64_t step = int64_t(gridDim.x) * blockDim.x;
   for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < batch.size[tensor]; i += step) {
@@ -23,9 +25,17 @@ __global__ void __launch_bounds__(kThreads) update_kernel(TensorBatch batch, Upd
   }
 }
 
+// Address of the value behind `count` hyper-parameters; null where there is none.
+const float* active_value(const OpCall& call, int64_t count) {
+  if (call[0].size == count + 1) return call[0].f32() + count;
+  TK_CHECK_EQ(call[0].size, count);
+  return nullptr;
+}
+
 // Runs update(batch, tensor, element) over the members of the groups that begin at operand `first`.
 template <class Update>
-void update_groups(const OpCall& call, const CudaContext& context, int first, int groups, const Update& update) {
+void update_groups(const OpCall& call, const CudaContext& context, int first, int groups, const Update& update,
+                   const float* active) {
   TK_CHECK_EQ(call.num_operands, first + groups * call.star_count);
   for (int begin = 0; begin < call.star_count; begin += kTensors) {
     TensorBatch batch;
@@ -44,7 +54,7 @@ void update_groups(const OpCall& call, const CudaContext& context, int first, in
     const int threads = largest >= kThreads ? kThreads : int((largest + 31) / 32 * 32);
     const int64_t wanted = (largest + threads * 4 - 1) / (threads * 4), resident = int64_t(context.multiprocessors()) * 16;
     context.launch(update_kernel<Update>, dim3(unsigned(wanted < resident ? wanted : resident), unsigned(count)),
-                   dim3(unsigned(threads)), 0, batch, update);
+                   dim3(unsigned(threads)), 0, batch, update, active);
   }
 }
 
@@ -112,13 +122,14 @@ struct MomentumUpdate {
 int64_t adam_cuda_workspace(const OpCall&) { return sizeof(AdamScalars); }
 
 void adam_cuda(const OpCall& call, CudaContext& context) {
-  TK_CHECK_EQ(call[0].size, 5);
+  const float* active = active_value(call, 5);
   TK_CHECK_EQ(call[1].size, 1);
   const float* hyper = call[0].f32();
   int32_t* step = call[1].i32();
   const bool decoupled = TK_INT(call, adam, decoupled) != 0;
   AdamScalars* scalars = static_cast<AdamScalars*>(call.workspace);
   for_each(context, 1, [=] __device__(int64_t) {
+    if (active != nullptr && *active == 0) return;
     const int32_t t = ++*step;
     const double rate = hyper[0], beta1 = hyper[1], beta2 = hyper[2], decay = hyper[4];
     scalars->one_minus_beta1 = float(1 - beta1);
@@ -131,17 +142,16 @@ void adam_cuda(const OpCall& call, CudaContext& context) {
     scalars->parameter_factor = decoupled ? float(1 - rate * decay) : 1.0f;
     scalars->decays = hyper[4] != 0;
   });
-  update_groups(call, context, 2, 4, AdamUpdate{scalars});
+  update_groups(call, context, 2, 4, AdamUpdate{scalars}, active);
 }
 
 void sgd_cuda(const OpCall& call, CudaContext& context) {
-  TK_CHECK_EQ(call[0].size, 3);
-  update_groups(call, context, 1, 2, SgdUpdate{call[0].f32()});
+  update_groups(call, context, 1, 2, SgdUpdate{call[0].f32()}, active_value(call, 3));
 }
 
 void sgd_momentum_cuda(const OpCall& call, CudaContext& context) {
-  TK_CHECK_EQ(call[0].size, 3);
-  update_groups(call, context, 1, 3, MomentumUpdate{call[0].f32(), TK_INT(call, sgd_momentum, nesterov) != 0});
+  update_groups(call, context, 1, 3, MomentumUpdate{call[0].f32(), TK_INT(call, sgd_momentum, nesterov) != 0},
+                active_value(call, 3));
 }
 
 TK_END_CUDA

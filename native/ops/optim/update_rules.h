@@ -53,8 +53,13 @@ void lion_cpu(const OpCall& call, CpuContext& context);
 int64_t lamb_workspace(const OpCall& call, int num_threads);
 void lamb_cpu(const OpCall& call, CpuContext& context);
 
-// target += weight (source - target), weight f32[1]; a weight of 1 copies, whatever the target holds. For moving averages of
-// weights and statistics, look-ahead, and replacing values within a recorded step.
+// target += weight (source - target), weight f32[1]; a weight of 1 copies, whatever the target holds; a weight of 0
+// changes nothing, whatever the source holds. For moving averages of weights and statistics, look-ahead, and replacing values
+// within a recorded step.
 void move_towards_cpu(const OpCall& call, CpuContext& context);
+
+// target = keep target + weight source, factors f32[2] = {keep, weight}; keep 0 begins anew, whatever the target holds. For
+// sums of gradients over several batches.
+void accumulate_cpu(const OpCall& call, CpuContext& context);
 
 TK_END_LEVEL

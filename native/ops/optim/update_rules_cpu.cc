@@ -48,7 +48,7 @@ struct MomentFactors {
 void rmsprop_cpu(const OpCall& call, CpuContext& context) {
   const int count = call.star_count, params = 1, grads = params + count, squares = grads + count;
   const int averages = squares + count, velocities = averages + count;
-  TK_CHECK_EQ(call[0].size, 5);
+  if (stands_still(call[0], 5)) return;
   TK_CHECK_EQ(call.num_operands, params + 5 * count);
   const bool centered = TK_INT(call, rmsprop, centered) != 0, has_momentum = TK_INT(call, rmsprop, has_momentum) != 0;
   for (int i = 0; i < count; ++i) {
@@ -84,7 +84,7 @@ void rmsprop_cpu(const OpCall& call, CpuContext& context) {
 
 void adagrad_cpu(const OpCall& call, CpuContext& context) {
   const int count = call.star_count, params = 2, grads = params + count, sums = grads + count;
-  TK_CHECK_EQ(call[0].size, 4);
+  if (stands_still(call[0], 4)) return;
   TK_CHECK_EQ(call[1].size, 1);
   check_group_sizes(call, params, 3);
   const float* hyper = call[0].f32();
@@ -102,7 +102,7 @@ void adagrad_cpu(const OpCall& call, CpuContext& context) {
 
 void adadelta_cpu(const OpCall& call, CpuContext& context) {
   const int count = call.star_count, params = 1, grads = params + count, squares = grads + count, updates = squares + count;
-  TK_CHECK_EQ(call[0].size, 4);
+  if (stands_still(call[0], 4)) return;
   check_group_sizes(call, params, 4);
   const float* hyper = call[0].f32();
   const float decay = hyper[3];
@@ -122,7 +122,7 @@ void adadelta_cpu(const OpCall& call, CpuContext& context) {
 
 void adamax_cpu(const OpCall& call, CpuContext& context) {
   const int count = call.star_count, params = 2, grads = params + count, ms = grads + count, us = ms + count;
-  TK_CHECK_EQ(call[0].size, 5);
+  if (stands_still(call[0], 5)) return;
   TK_CHECK_EQ(call[1].size, 1);
   check_group_sizes(call, params, 4);
   const float* hyper = call[0].f32();
@@ -144,7 +144,7 @@ void adamax_cpu(const OpCall& call, CpuContext& context) {
 
 void nadam_cpu(const OpCall& call, CpuContext& context) {
   const int count = call.star_count, params = 3, grads = params + count, ms = grads + count, vs = ms + count;
-  TK_CHECK_EQ(call[0].size, 6);
+  if (stands_still(call[0], 6)) return;
   TK_CHECK_EQ(call[1].size, 1);
   TK_CHECK_EQ(call[2].size, 1);
   check_group_sizes(call, params, 4);
@@ -174,7 +174,7 @@ void nadam_cpu(const OpCall& call, CpuContext& context) {
 
 void lion_cpu(const OpCall& call, CpuContext& context) {
   const int count = call.star_count, params = 1, grads = params + count, ms = grads + count;
-  TK_CHECK_EQ(call[0].size, 4);
+  if (stands_still(call[0], 4)) return;
   check_group_sizes(call, params, 3);
   const float* hyper = call[0].f32();
   const VecF rate = set1(hyper[0]), one_minus_beta1 = set1(float(1 - double(hyper[1])));
@@ -240,7 +240,7 @@ int64_t lamb_workspace(const OpCall& call, int) { return group_chunks(call, 2) *
 
 void lamb_cpu(const OpCall& call, CpuContext& context) {
   const int count = call.star_count, params = 2;
-  TK_CHECK_EQ(call[0].size, 5);
+  if (stands_still(call[0], 5)) return;
   TK_CHECK_EQ(call[1].size, 1);
   check_group_sizes(call, params, 4);
   const float* hyper = call[0].f32();
@@ -298,11 +298,25 @@ void lamb_cpu(const OpCall& call, CpuContext& context) {
   });
 }
 
+void accumulate_cpu(const OpCall& call, CpuContext& context) {
+  const int targets = 1, sources = targets + call.star_count;
+  TK_CHECK_EQ(call[0].size, 2);
+  check_group_sizes(call, targets, 2);
+  const float keep = call[0].f32()[0];
+  const VecF kept = set1(keep), weight = set1(call[0].f32()[1]);
+  for_each_lanes(call, targets, context, [&](int k, const Lanes& at) {
+    const VecF source = at.of(call[sources + k].f32()) * weight;
+    float* target = call[targets + k].f32();
+    at.put(target, keep == 0 ? source : fmadd(kept, at.of(target), source));
+  });
+}
+
 void move_towards_cpu(const OpCall& call, CpuContext& context) {
   const int targets = 1, sources = targets + call.star_count;
   TK_CHECK_EQ(call[0].size, 1);
   check_group_sizes(call, targets, 2);
   const float weight = call[0].f32()[0];
+  if (weight == 0) return;
   for_each_lanes(call, targets, context, [&](int k, const Lanes& at) {
     const VecF source = at.of(call[sources + k].f32());
     float* target = call[targets + k].f32();

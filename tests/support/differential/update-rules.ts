@@ -1,6 +1,6 @@
 /** Checks of the further optimizer steps, each against its formula in double (native/ops/optim/update_rules.h). */
 import * as tf from '@tensorflow/tfjs-core';
-import { DeviceScalars } from '../../../ts/backend/custom/index.js';
+import { accumulate, DeviceScalars } from '../../../ts/backend/custom/index.js';
 import { moveTowards } from '../../../ts/backend/custom/move-towards.js';
 import { RULE_SCALARS, ruleStep, type RuleName } from '../../../ts/backend/custom/update-rules.js';
 import { randomSource } from '../describe-model.js';
@@ -224,6 +224,24 @@ function checkMove(weight: number): void {
   for (const variable of [...targets, ...sources]) variable.dispose();
 }
 
+function checkAccumulate(keep: number): void {
+  const [from, to] = [values(1, -0.5), values(2, -0.5)];
+  const [targets, sources] = [variables(from), variables(to)];
+  const weight = 0.375;
+  const scalars = new DeviceScalars(['keep', 'weight'], { keep, weight });
+  accumulate(targets, sources, scalars);
+  targets.forEach((target, tensor) =>
+    near(
+      `accumulate keeping ${keep} ${tensor}`,
+      target.dataSync(),
+      Array.from(from[tensor]!, (value, i) => keep * value + weight * to[tensor]![i]!),
+      UPDATE,
+    ),
+  );
+  scalars.dispose();
+  for (const variable of [...targets, ...sources]) variable.dispose();
+}
+
 /** One check per rule and form. */
 export const updateRuleChecks: readonly { readonly name: string; readonly check: () => void }[] = [
   ...RULES.map((rule) => ({
@@ -236,6 +254,12 @@ export const updateRuleChecks: readonly { readonly name: string; readonly check:
     name: `moving variables by ${weight}`,
     check: (): void => {
       checkMove(weight);
+    },
+  })),
+  ...[0, 0.75].map((keep) => ({
+    name: `adding up, keeping ${keep}`,
+    check: (): void => {
+      checkAccumulate(keep);
     },
   })),
 ];

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Operand } from '../native/engine.js';
 import { storageOf } from '../record.js';
-import { makeUnique } from '../tensors.js';
+import { currentBackend, makeUnique } from '../tensors.js';
 import { overwriteVariable } from './overwrite.js';
 
 /**
@@ -42,8 +42,13 @@ export class DeviceScalars<Name extends string> {
     return tf.slice(this.#variable as tf.Tensor as tf.Tensor1D, [this.#names.indexOf(name)], [1]);
   }
 
-  /** The buffer as an input of an op call. */
-  operand(): Operand {
+  /**
+   * The buffer as an input of an op call.
+   *
+   * @param active  float32 [1] that is put behind the numbers, as optimizer ops take it; a tensor of the current scope is made
+   */
+  operand(active?: tf.Tensor): Operand {
+    if (active !== undefined) return currentBackend().operand(tf.concat([this.#variable as tf.Tensor, active]));
     return { handle: makeUnique(this.#variable), storage: storageOf('float32', 'device scalars'), shape: [this.#names.length] };
   }
 

@@ -1,8 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../../arguments.js';
-import { declareOp, type Operand } from '../native/engine.js';
-import { NO_HANDLE, storageOf } from '../record.js';
-import { currentBackend, tensorFromHandle, tensorFromInfo } from '../tensors.js';
+import { declareOp } from '../native/engine.js';
+import { currentBackend, tensorFromInfo } from '../tensors.js';
 import { checkDType } from './checks.js';
 import { randomOperand, type RandomState } from './random.js';
 
@@ -28,12 +27,14 @@ export function dropout<T extends tf.Tensor>(x: T, rate: number, random: RandomS
   const run = tf.customGrad((...args) => {
     const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
     const backend = currentBackend();
-    const y: Operand = { handle: NO_HANDLE, storage: storageOf('float32', 'dropout'), shape: input.shape };
-    const saved: Operand = { handle: NO_HANDLE, storage: storageOf('int32', 'dropout'), shape: [4] };
-    backend.engine.call(FORWARD, [backend.operand(input), randomOperand(random), y, saved], undefined, [rate]);
-    save([tensorFromHandle(saved.handle, [4], 'int32')]);
+    const outputs = [
+      { shape: input.shape, dtype: 'float32' },
+      { shape: [4], dtype: 'int32' },
+    ] as const;
+    const [y, saved] = backend.runAll(FORWARD, [backend.operand(input), randomOperand(random)], outputs, undefined, [rate]);
+    save([tensorFromInfo(saved as tf.TensorInfo, backend)]);
     return {
-      value: tensorFromHandle(y.handle, input.shape, 'float32'),
+      value: tensorFromInfo(y as tf.TensorInfo, backend),
       gradFunc: (dy: tf.Tensor, tensors: tf.Tensor[]) => {
         const inputs = [dy, tensors[0] as tf.Tensor].map((tensor) => backend.operand(tensor));
         return tensorFromInfo(backend.run(GRADIENT, inputs, { shape: dy.shape, dtype: 'float32' }, undefined, [rate]), backend);

@@ -1,6 +1,7 @@
 /** Ops tfjs-core lacks, with their gradients. */
 export { channelPrelu, FUSED_ACTIVATIONS, gelu, mish, silu, type FusedActivation } from './activations.js';
 export { attention, type AttentionOptions } from './attention.js';
+export { autocast, PRECISIONS, storageDType, type Precision } from './autocast.js';
 export { averagePool2D, type AveragePool2DOptions } from './average-pool2d.js';
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from './binary-cross-entropy.js';
 export { conv2dDilated, type Conv2DDilatedOptions } from './conv2d-dilated.js';
@@ -25,8 +26,16 @@ export {
   type RowNormOptions,
 } from './layer-norm.js';
 export { linear, type LinearOptions } from './linear.js';
-export { clipByGlobalNorm, clipByValue, globalNorm, scaleTensors, type DeviceNumber, type GlobalNorm } from './multi-tensor.js';
-export { moveTowards, type MoveScalar } from './move-towards.js';
+export {
+  clipByGlobalNorm,
+  clipByValue,
+  clipEachByNorm,
+  globalNorm,
+  scaleTensors,
+  type DeviceNumber,
+  type GlobalNorm,
+} from './multi-tensor.js';
+export { accumulate, ACCUMULATE_SCALARS, moveTowards, type AccumulateScalar, type MoveScalar } from './move-towards.js';
 export * from './optimizer-steps.js';
 export { overwriteVariable, restoreVariable } from './overwrite.js';
 export { HostRandom } from './philox.js';

@@ -7,56 +7,50 @@ import { DeviceScalars } from './device-scalars.js';
 import { gradientOperands, inPlace } from './optimizer-steps.js';
 
 const MOVE_TOWARDS = declareOp('move_towards');
+const ACCUMULATE = declareOp('accumulate');
 
 /** The weight of `moveTowards`. */
 export type MoveScalar = 'weight';
 
 /**
- * target += weight * (source - target) for all targets, in one call, in place; a weight of 1 copies. Recorded steps repeat it
- * and follow a changed weight.
+ * target += weight * (source - target) for all targets, in one call, in place; a weight of 1 copies, one of 0 changes nothing.
+ * Recorded steps repeat it and follow a changed weight.
  *
  * @param targets  float32 variables
  * @param sources  float32, one per target, of its shape
- * @param weight   in [0, 1], in device memory
+ * @param weight   in [0, 1], in device memory; a tensor of one element or scalars with this name alone
  * @throws E_SHAPE when sources do not match the targets; E_DISPOSED
  */
 export function moveTowards(
   targets: readonly tf.Variable[],
   sources: readonly tf.Tensor[],
-  weight: DeviceScalars<MoveScalar>,
+  weight: DeviceScalars<MoveScalar> | tf.Tensor,
 ): void {
   const operands = gradientOperands(targets, sources);
-  currentBackend().engine.call(MOVE_TOWARDS, [weight.operand(), ...inPlace(targets), ...operands]);
+  const backend = currentBackend();
+  const first = weight instanceof DeviceScalars ? weight.operand() : backend.operand(weight, [1]);
+  backend.engine.call(MOVE_TOWARDS, [first, ...inPlace(targets), ...operands]);
 }
 
+/** The numbers of `accumulate`. */
+export const ACCUMULATE_SCALARS = ['keep', 'weight'] as const;
+export type AccumulateScalar = (typeof ACCUMULATE_SCALARS)[number];
+
 /**
- * Moves variables by a weight that never changes; on other backends by assigning. For state a layer keeps, which every
- * backend must be able to compute.
+ * target = keep * target + weight * source for all targets, in one call, in place; a keep of 0 begins anew, whatever the target
+ * holds.
+ *
+ * @param targets  float32 variables
+ * @param sources  float32, one per target, of its shape
+ * @throws E_SHAPE when sources do not match the targets; E_DISPOSED
  */
-export class FixedMove {
-  readonly #weight: number;
-  #scalars: DeviceScalars<MoveScalar> | undefined;
-
-  constructor(weight: number) {
-    this.#weight = weight;
-    // Made here, not at the first call: a recorded step could not repeat the write.
-    if (tf.backend() instanceof TensorkilnBackend) this.#scalars = new DeviceScalars(['weight'], { weight });
-  }
-
-  apply(targets: readonly tf.Variable[], sources: readonly tf.Tensor[]): void {
-    if (this.#scalars !== undefined) {
-      moveTowards(targets, sources, this.#scalars);
-      return;
-    }
-    targets.forEach((target, i) =>
-      tf.tidy(() => target.assign(tf.add(target, tf.mul(tf.sub(sources[i] as tf.Tensor, target), this.#weight)))),
-    );
-  }
-
-  dispose(): void {
-    this.#scalars?.dispose();
-    this.#scalars = undefined;
-  }
+export function accumulate(
+  targets: readonly tf.Variable[],
+  sources: readonly tf.Tensor[],
+  scalars: DeviceScalars<AccumulateScalar>,
+): void {
+  const operands = gradientOperands(targets, sources);
+  currentBackend().engine.call(ACCUMULATE, [scalars.operand(), ...inPlace(targets), ...operands]);
 }
 
 /** Replaces a variable's values inside a step: in place on our backend, so that recorded steps repeat it. */

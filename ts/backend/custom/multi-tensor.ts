@@ -9,6 +9,7 @@ import { fusedTensors } from './fused.js';
 const NORM = declareOp('multi_norm');
 const SCALE = declareOp('multi_scale');
 const CLIP_NORM = declareOp('multi_clip_norm');
+const CLIP_EACH = declareOp('multi_clip_each');
 const CLAMP = declareOp('multi_clamp');
 
 /** A number that is fixed in a recorded step, or a float32 tensor of one element that a replay reads anew. */
@@ -90,6 +91,15 @@ export function scaleTensors(tensors: readonly tf.Tensor[], factor: DeviceNumber
  */
 export function clipByGlobalNorm(tensors: readonly tf.Tensor[], limit: DeviceNumber, norm: tf.Tensor): tf.Tensor[] {
   return map(CLIP_NORM, 'clipByGlobalNorm', { norm, limit }, tensors);
+}
+
+/**
+ * Every tensor times min(1, limit / (its own norm + 1e-6)). Tensors of a smaller norm come back bit for bit. Not differentiable.
+ *
+ * @throws E_SHAPE, E_DTYPE
+ */
+export function clipEachByNorm(tensors: readonly tf.Tensor[], limit: DeviceNumber): tf.Tensor[] {
+  return map(CLIP_EACH, 'clipEachByNorm', { limit }, tensors);
 }
 
 /** Every element brought into [-limit, limit]; NaN stays. Not differentiable. @throws E_SHAPE, E_DTYPE */

@@ -48,7 +48,13 @@ export function gradientOperands(parameters: readonly tf.Variable[], gradients: 
   });
 }
 
-export interface AdamGroup {
+/** What every step may take. */
+export interface ConditionalStep {
+  /** float32 [1]: 0 leaves the call without effect, step count included; decided on the device. Default: the step is done. */
+  readonly active?: tf.Tensor | undefined;
+}
+
+export interface AdamGroup extends ConditionalStep {
   readonly scalars: DeviceScalars<AdamScalar>;
   /** int32 [1]: steps done; the call adds one first. */
   readonly step: tf.Variable;
@@ -75,7 +81,7 @@ export interface AdamGroup {
 export function adamStep(group: AdamGroup): void {
   const gradients = gradientOperands(group.parameters, group.gradients);
   const operands = [
-    group.scalars.operand(),
+    group.scalars.operand(group.active),
     ...inPlace([group.step]),
     ...inPlace(group.parameters),
     ...gradients,
@@ -85,7 +91,7 @@ export function adamStep(group: AdamGroup): void {
   currentBackend().engine.call(ADAM, operands, [group.decoupled ? 1 : 0]);
 }
 
-export interface SgdGroup {
+export interface SgdGroup extends ConditionalStep {
   readonly scalars: DeviceScalars<SgdScalar>;
   readonly parameters: readonly tf.Variable[];
   /** float32, one per parameter, of its shape. */
@@ -100,7 +106,7 @@ export interface SgdGroup {
  */
 export function sgdStep(group: SgdGroup): void {
   const gradients = gradientOperands(group.parameters, group.gradients);
-  currentBackend().engine.call(SGD, [group.scalars.operand(), ...inPlace(group.parameters), ...gradients]);
+  currentBackend().engine.call(SGD, [group.scalars.operand(group.active), ...inPlace(group.parameters), ...gradients]);
 }
 
 export interface SgdMomentumGroup extends SgdGroup {
@@ -118,6 +124,11 @@ export interface SgdMomentumGroup extends SgdGroup {
  */
 export function sgdMomentumStep(group: SgdMomentumGroup): void {
   const gradients = gradientOperands(group.parameters, group.gradients);
-  const operands = [group.scalars.operand(), ...inPlace(group.parameters), ...gradients, ...inPlace(group.velocities)];
+  const operands = [
+    group.scalars.operand(group.active),
+    ...inPlace(group.parameters),
+    ...gradients,
+    ...inPlace(group.velocities),
+  ];
   currentBackend().engine.call(SGD_MOMENTUM, operands, [group.nesterov ? 1 : 0]);
 }

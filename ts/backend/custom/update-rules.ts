@@ -3,7 +3,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { declareOp } from '../native/engine.js';
 import { currentBackend } from '../tensors.js';
 import type { DeviceScalars } from './device-scalars.js';
-import { gradientOperands, inPlace } from './optimizer-steps.js';
+import { gradientOperands, inPlace, type ConditionalStep } from './optimizer-steps.js';
 
 /** Hyper-parameters of each rule, in the order of the device buffer. */
 export const RULE_SCALARS = {
@@ -28,7 +28,7 @@ const OPS: Readonly<Record<RuleName, ReturnType<typeof declareOp>>> = {
   lamb: declareOp('lamb'),
 };
 
-export interface RuleGroup<Scalar extends string = string> {
+export interface RuleGroup<Scalar extends string = string> extends ConditionalStep {
   readonly scalars: DeviceScalars<Scalar>;
   /** What the rule keeps for the whole group: int32 [1] step count, raised by the call, then float32 [1] products. */
   readonly counters: readonly tf.Variable[];
@@ -49,7 +49,7 @@ export interface RuleGroup<Scalar extends string = string> {
 export function ruleStep(rule: RuleName, group: RuleGroup): void {
   const gradients = gradientOperands(group.parameters, group.gradients);
   const operands = [
-    group.scalars.operand(),
+    group.scalars.operand(group.active),
     ...inPlace(group.counters),
     ...inPlace(group.parameters),
     ...gradients,

@@ -1,8 +1,9 @@
 import type { CustomSeriesRenderItem, EChartsOption, XAXisComponentOption, YAXisComponentOption } from 'echarts';
 
-import type { BaselineResult } from '../baselines.js';
+import type { ClassificationBaseline } from '../baselines.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import { colour, type Chart, type ColourName } from './chart-renderer.js';
+import { CHARACTER_WIDTH, CURVE_SIZE, FONT, FONT_SIZE, labelStyle, LEGEND, VALUE_AXIS } from './chart-style.js';
 import { countOf } from './html.js';
 import type { LearningHistory } from './types.js';
 
@@ -10,34 +11,6 @@ import type { LearningHistory } from './types.js';
 export const MAX_HEAT_MAP_CLASSES = 40;
 /** Above this many classes only the weakest are drawn as bars. */
 export const MAX_BAR_CLASSES = 25;
-
-const FONT = 'system-ui, sans-serif';
-const FONT_SIZE = 13;
-/** Mean width of a character of the wider system fonts at this size. */
-const CHARACTER_WIDTH = 7.6;
-const CURVE_SIZE = { width: 520, height: 300 } as const;
-
-function labelStyle(name: ColourName): { color: string; fontFamily: string; fontSize: number } {
-  return { color: colour(name), fontFamily: FONT, fontSize: FONT_SIZE };
-}
-
-const VALUE_AXIS = {
-  type: 'value',
-  axisLine: { show: false },
-  axisTick: { show: false },
-  axisLabel: labelStyle('muted'),
-  splitLine: { lineStyle: { color: colour('line') } },
-} as const;
-
-const LEGEND = {
-  left: 0,
-  top: 0,
-  icon: 'roundRect',
-  itemWidth: 16,
-  itemHeight: 4,
-  itemGap: 26,
-  textStyle: labelStyle('ink'),
-} as const;
 
 interface Curve {
   readonly name: string;
@@ -224,7 +197,7 @@ export function confusionChart(metrics: ClassificationMetrics): Chart {
 }
 
 /** F1 per class beside the baselines; the weakest classes when there are too many. */
-export function classChart(metrics: ClassificationMetrics, baselines: readonly BaselineResult[]): Chart {
+export function classChart(metrics: ClassificationMetrics, baselines: readonly ClassificationBaseline[]): Chart {
   const shown = metrics.perClass
     .map((entry, k) => ({ name: entry.name, f1: entry.f1, k }))
     .sort((a, b) => (metrics.perClass.length > MAX_BAR_CLASSES ? a.f1 - b.f1 : a.k - b.k))

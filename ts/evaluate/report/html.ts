@@ -57,3 +57,11 @@ export function formatLoss(loss: number): string {
 export function countOf(count: number, singular: string): string {
   return `${formatCount(count)} ${count === 1 ? singular : `${singular}s`}`;
 }
+
+/** Four significant digits, with thousands marked; powers of ten for what is very large or small. */
+export function formatNumber(value: number): string {
+  if (!Number.isFinite(value)) return 'not finite';
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(2);
+  return value.toLocaleString('en-US', { maximumSignificantDigits: size >= 1000 ? Math.ceil(Math.log10(size)) : 4 });
+}

@@ -3,12 +3,14 @@ import { SafeHtml } from './html.js';
 const LIGHT = `
   --paper: #faf9f7; --card: #ffffff; --tk-ink: #292524; --tk-muted: #78716c; --tk-line: #e7e5e4; --ember: #c2410c;
   --tk-model: #0f766e; --tk-train: #d08a1d; --tk-wrong: #c2410c; --tk-logistic: #b89b7d; --tk-majority: #d0ccc8; --tk-on-fill: #ffffff;
+  --tk-series3: #2563a8; --tk-series4: #8a4fbf; --tk-series5: #b8860b; --tk-series6: #64748b;
   --good: #0f766e; --good-soft: #e2f3f0; --warn: #a16207; --warn-soft: #fdf3d7; --bad: #b91c1c; --bad-soft: #fde8e6;
   --info: #57534e; --info-soft: #efedea; --shadow: 0 1px 2px rgb(41 37 36 / 6%), 0 4px 16px rgb(41 37 36 / 5%);`;
 
 const DARK = `
   --paper: #171412; --card: #211d1b; --tk-ink: #ece8e4; --tk-muted: #a39b94; --tk-line: #38322e; --ember: #fb8a4c;
   --tk-model: #14a394; --tk-train: #e5a83b; --tk-wrong: #ea6a2a; --tk-logistic: #96795c; --tk-majority: #5f5853; --tk-on-fill: #ffffff;
+  --tk-series3: #6aa5e8; --tk-series4: #b98ae6; --tk-series5: #e0b84a; --tk-series6: #94a3b8;
   --good: #3ecfbe; --good-soft: #12322f; --warn: #eebf55; --warn-soft: #382c11; --bad: #f88379; --bad-soft: #3f1a17;
   --info: #b5aca4; --info-soft: #2d2825; --shadow: none;`;
 
@@ -56,13 +58,14 @@ tr.ours td:last-child { border-radius: 0 8px 8px 0; } .compare td:first-child, .
 .bar { display: block; min-width: 90px; height: 9px; margin-top: 7px; border-radius: 5px; background: var(--tk-line); overflow: hidden; }
 .bar i { display: block; height: 100%; border-radius: 5px; background: var(--fill); }
 .pill { display: inline-block; padding: 1px 9px; border-radius: 99px; background: var(--soft); color: var(--tone); font-size: .8rem; font-weight: 600; white-space: nowrap; }
+.average td { color: var(--tk-muted); } tr.average td.name { font-weight: 400; }
 .chips { display: flex; flex-wrap: wrap; gap: 6px; margin: 0; padding: 0; list-style: none; }
 .chips li { padding: 2px 10px; border-radius: 99px; background: var(--info-soft); font-size: .84rem; overflow-wrap: anywhere; }
 .split { display: flex; gap: 2px; height: 14px; margin: 4px 0 10px; border-radius: 7px; overflow: hidden; }
 .split i { min-width: 3px; } .key { display: inline-block; width: 10px; height: 10px; margin-right: 7px; border-radius: 3px; }
 dl { display: grid; grid-template-columns: minmax(110px, auto) 1fr; gap: 6px 18px; margin: 0; font-size: .92rem; }
 dt { color: var(--tk-muted); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-details { margin-top: 14px; } summary { cursor: pointer; font-weight: 600; }
+details { margin-top: 14px; } details.figures { margin-top: 16px; padding-top: 14px; padding-bottom: 14px; } details.figures[open] summary { margin-bottom: 10px; } summary { cursor: pointer; font-weight: 600; }
 pre { margin: 10px 0 0; padding: 14px 16px; overflow-x: auto; border-radius: 10px; background: var(--info-soft);
   font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 44px; font-size: .84rem; color: var(--tk-muted); }

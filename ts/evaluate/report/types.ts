@@ -1,5 +1,11 @@
-import type { BaselineResult } from '../baselines.js';
+import type { ClassificationBaseline } from '../baselines.js';
+import type { RegressionIntervals } from '../bootstrap.js';
+import type { ClassCurves } from '../class-curves.js';
+import type { ClassificationIntervals } from '../classification-intervals.js';
+import type { ErrorPicture } from '../error-picture.js';
 import type { ClassificationMetrics } from '../metrics.js';
+import type { RegressionBaseline } from '../regression-baselines.js';
+import type { RegressionMetrics } from '../regression.js';
 
 /** What a report shows of one epoch; a training history's records have these fields and more. */
 export interface EpochPoint {
@@ -15,7 +21,7 @@ export interface LearningHistory {
   readonly epochs: readonly EpochPoint[];
   /** Epoch whose weights the judged model holds. */
   readonly bestEpoch: number;
-  readonly stopReason: 'epochs' | 'early_stopping' | 'aborted' | 'max_time' | 'stopped';
+  readonly stopReason: 'epochs' | 'early_stopping' | 'aborted' | 'max_time' | 'stopped' | 'diverged';
 }
 
 /** One column of the source table. */
@@ -47,15 +53,55 @@ export interface RunFacts {
   readonly details?: Readonly<Record<string, string>>;
 }
 
-export interface ReportInput {
+/** A threshold that a metric had to reach, and whether it did. */
+export interface ReportTarget {
+  readonly metric: string;
+  readonly threshold: number;
+  /** Null where the metric is not defined. */
+  readonly value: number | null;
+  readonly isMet: boolean;
+}
+
+/** What a verdict takes into account besides metrics. */
+export interface JudgedFacts {
+  readonly history: LearningHistory;
+  readonly targets?: readonly ReportTarget[];
+  /** How often these test rows have been looked at, this time included; default 1. */
+  readonly testLook?: number;
+}
+
+/** What every report shows. */
+export interface ReportFacts extends JudgedFacts {
   readonly title: string;
   readonly run: RunFacts;
-  readonly history: LearningHistory;
-  /** Metrics of the held-out test rows. */
-  readonly metrics: ClassificationMetrics;
-  /** Simple models judged on the same rows. */
-  readonly baselines: readonly BaselineResult[];
   readonly columns?: readonly ReportColumn[];
   /** Things about the data a reader should know. */
   readonly warnings?: readonly string[];
 }
+
+export interface ClassificationReport extends ReportFacts {
+  readonly task: 'classification';
+  /** Metrics of the held-out test rows. */
+  readonly metrics: ClassificationMetrics;
+  /** Simple models judged on the same rows. */
+  readonly baselines: readonly ClassificationBaseline[];
+  readonly intervals?: ClassificationIntervals;
+  readonly curves?: ClassCurves;
+}
+
+export interface RegressionReport extends ReportFacts {
+  readonly task: 'regression';
+  /** Metrics of the held-out test rows. */
+  readonly metrics: RegressionMetrics;
+  /** Simple models judged on the same rows. */
+  readonly baselines: readonly RegressionBaseline[];
+  readonly intervals?: RegressionIntervals;
+  readonly picture?: ErrorPicture;
+}
+
+export type ReportInput = ClassificationReport | RegressionReport;
+
+/** What a verdict is made of. */
+export type JudgedRun =
+  | (Pick<ClassificationReport, 'task' | 'metrics' | 'baselines' | 'curves'> & JudgedFacts)
+  | (Pick<RegressionReport, 'task' | 'metrics' | 'baselines' | 'intervals'> & JudgedFacts);

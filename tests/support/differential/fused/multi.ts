@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   clipByGlobalNorm,
   clipByValue,
+  clipEachByNorm,
   globalNorm,
   scaleTensors,
   type DeviceNumber,
@@ -80,6 +81,18 @@ export const multiSpecs: readonly FusedSpec[] = [
       return mapAll(list as List<Dense>, (x) => x * factor);
     },
     // The norm, its sum, the quotient and the product are rounded; below 1e-38 numbers are spaced evenly.
+    bound: () => ({ relative: 5 * 2 ** -24, absolute: 1e-44 }),
+  }),
+  row({
+    name: 'clipEachByNorm',
+    cases: cases('plain', 'wide'),
+    run: (list, attrs) => clipEachByNorm(Object.values(list) as tf.Tensor[], numberOf(attrs)),
+    judge: (list, { value }) =>
+      Object.values(list as List<Dense>).map((tensor) => {
+        const factor = Math.min(1, value / (normOf({ tensor }) + 1e-6));
+        return build(tensor.shape, 'float32', (_, i) => tensor.values[i]! * factor);
+      }),
+    // As clipByGlobalNorm.
     bound: () => ({ relative: 5 * 2 ** -24, absolute: 1e-44 }),
   }),
   row({

@@ -1,14 +1,12 @@
 // What layers mean: the same as in tfjs-layers, which has Keras's meaning, for equal weights.
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-cpu';
 import * as keras from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as nn from '../../ts/nn/index.js';
 import { productOf, randomSource, randomValues } from '../support/describe-model.js';
+import { useNativeBackend } from '../support/native-backend.js';
 
-beforeAll(async () => {
-  await tf.setBackend('cpu');
-});
+beforeAll(() => useNativeBackend());
 
 type Layers = readonly [string, readonly number[], () => nn.UnaryLayer, () => unknown];
 

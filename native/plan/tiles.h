@@ -1,0 +1,25 @@
+// Which calls can work on a tile of rows at a time with the bits they give on the whole, and how each operand follows the tile.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "dispatch/program.h"
+#include "plan/graph.h"
+
+namespace tk {
+
+// A call seen over a domain of rows x cols elements.
+struct TileView {
+  int64_t size = 0;             // rows * cols; of a narrow call the rows
+  int64_t cols = 0;             // 0: any, as every operand is full or one element
+  bool reads_rows = false;      // it works on whole rows (softmax, reductions), not element by element
+  std::vector<TileKind> kinds;  // one per operand
+};
+
+// Nothing when the call cannot be cut.
+std::optional<TileView> tile_view(const GraphNode& node);
+
+// Rows longer than this are not cut by rows: one tile would not stay in the cache.
+constexpr int64_t kMaxTileCols = 32768;
+
+}  // namespace tk
