@@ -64,7 +64,7 @@ function options(shapes: Options, required: readonly string[] = []): z.ZodType {
 
 const roles = (...names: readonly string[]): Options =>
   Object.fromEntries(
-    names.flatMap((name) => [
+    names.flatMap((name): [string, z.ZodType][] => [
       [`${name}Initializer`, initializer],
       [`${name}Regularizer`, regularizer],
       [`${name}Constraint`, constraint],
