@@ -22,7 +22,8 @@ const savedPreprocessing = z.object({
   classes: z.array(z.string()),
   target_scale: z.object({ shift: z.number(), scale: z.number() }).optional(),
   na_values: z.array(z.string()),
-  preprocessor: z.unknown(),
+  /** Absent for images. */
+  preprocessor: z.unknown().optional(),
   image: z.object({ shape: z.tuple([z.int(), z.int(), z.int()]), mean: perChannel, deviation: perChannel }).optional(),
 });
 
