@@ -3,17 +3,30 @@ export { loadConfig, type LoadConfigOptions } from './config/load.js';
 export type { Decision, ResolvedConfig } from './config/resolve.js';
 export type { TrainingConfig } from './config/schema.js';
 export { evaluate, exportModel, type EvaluateOptions, type ExportedModel, type ExportModelOptions } from './judge-model.js';
+export { evaluateRun, type EvaluatedRun, type EvaluateRunOptions } from './evaluate-run.js';
+export { EXPORT_FORMATS, type ExportFormat } from './export-format-names.js';
+export { exportRunAs, type ExportRunOptions } from './export-formats.js';
+export { predictFile, type PredictFileOptions, type PredictFileResult } from './predict-file.js';
+export { loadPredictor, type LoadPredictorOptions } from './load-predictor.js';
 export {
-  loadPredictor,
   Predictor,
-  type LoadPredictorOptions,
+  type ClassPrediction,
+  type NumberPrediction,
   type Prediction,
   type PredictRowsOptions,
   type Row,
 } from './predictor.js';
 export { renderConfig, type RenderedConfig, type RenderOptions } from './render-config.js';
 export { reproduceRun, type Difference, type Reproduction, type ReproduceOptions } from './reproduce.js';
-export type { RunEvent, RunFiles, RunResult, Scores } from './run-events.js';
+export type { RunEvent, RunFiles, RunResult } from './run-events.js';
 export { runTraining, type RunOptions } from './run-training.js';
-export { repeatTraining, type SeriesEvent, type SeriesOptions, type SeriesResult } from './series.js';
+export type { ClassificationScores, RegressionScores, Scores } from './scores.js';
+export {
+  crossValidate,
+  repeatTraining,
+  type MeanAndDeviation,
+  type SeriesEvent,
+  type SeriesOptions,
+  type SeriesResult,
+} from './series.js';
 export type { TargetResult } from './targets.js';

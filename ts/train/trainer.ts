@@ -1,16 +1,20 @@
 /** The trainer: checks, one call at a time, and what it keeps between calls. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkKeys } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkOneOf } from '../arguments.js';
+import { PRECISIONS } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import { Layer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
+import { GradScaler } from '../optim/grad-scaler.js';
 import type { Optimizer } from '../optim/optimizer.js';
+import { ofDType } from './batches.js';
 import { applyClassWeights, checkBackend, checkShapes, checkSource } from './checks.js';
 import { flatten, type Facts } from './checkpoint/facts.js';
 import { CheckpointStore } from './checkpoint/store.js';
 import { InFlight } from './in-flight.js';
 import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
 import { checkFitOptions, type CheckedFit, type FitOptions, type StepTrainerOptions, type TrainerOptions } from './options.js';
+import { findRate, type RateFinderOptions, type RateFinding } from './rate-finder.js';
 import { findUnfinished, STEPS_IN_FLIGHT, TrainingRun } from './run.js';
 import { makeOwnSteps, makeSteps, type Metric, type StepFunctions, type Steps } from './steps.js';
 import { checkParameters, toTrainable, trainableVariables, type Trainable } from './trainable.js';
@@ -39,6 +43,7 @@ export class Trainer {
   readonly #optimizer: Optimizer | undefined;
   readonly #classWeights: readonly number[] | undefined;
   readonly #functions: StepFunctions | undefined;
+  readonly #layer: Layer | undefined;
   readonly #seed: number;
   readonly #steps: Steps;
   #nextPass = 0;
@@ -61,8 +66,13 @@ export class Trainer {
       );
       return;
     }
-    checkKeys('trainer', options, ['model', 'loss', 'lossWeights', 'metrics', 'optimizer', 'classWeights', 'seed', 'compile']);
+    checkKeys('trainer', options, [
+      ...['model', 'loss', 'lossWeights', 'metrics', 'optimizer', 'classWeights'],
+      ...['seed', 'compile', 'precision'],
+    ]);
+    const precision = checkOneOf('trainer', 'precision', options.precision ?? 'float32', PRECISIONS);
     this.#model = toTrainable(options.model);
+    this.#layer = options.model instanceof Layer ? options.model : undefined;
     this.#losses = Array.isArray(options.loss) ? (options.loss as readonly Loss[]) : [options.loss as Loss];
     this.#metrics = options.metrics ?? [];
     this.#classWeights = options.classWeights;
@@ -81,6 +91,8 @@ export class Trainer {
         lossWeights,
         metrics: this.#metrics,
         optimizer: options.optimizer,
+        precision,
+        scaler: precision === 'f16' ? new GradScaler() : undefined,
       },
       isCompiled,
     );
@@ -119,6 +131,7 @@ export class Trainer {
       const run = new TrainingRun({
         model: this.#model,
         steps: this.#steps,
+        layer: this.#layer,
         optimizer: this.#optimizer,
         isClassification: this.#isClassification,
         metricNames: this.#metrics.map(({ name }) => name),
@@ -135,6 +148,28 @@ export class Trainer {
         this.#nextPass = run.nextPass;
         run.dispose();
       }
+    });
+  }
+
+  /**
+   * Trains for some steps at growing learning rates and tells the loss at each, to choose one by. Model and optimizer are
+   * afterwards as they were before.
+   *
+   * @throws (as rejections) as `fit`; E_USAGE for a trainer without an optimizer; E_ABORTED
+   */
+  async findLearningRate(train: TrainingData, options: RateFinderOptions = {}): Promise<RateFinding> {
+    return this.#exclusively('findLearningRate', async () => {
+      const optimizer = this.#optimizer;
+      if (optimizer === undefined)
+        throw new TensorkilnError(
+          'E_USAGE',
+          '[findLearningRate] there is no learning rate: the trainer was made without an optimizer.',
+        );
+      const source = toSource('findLearningRate', train);
+      this.#checkSource('findLearningRate', source);
+      this.#model.build(source.inputShapes);
+      optimizer.bind(trainableVariables(this.#model));
+      return findRate({ model: this.#model, steps: this.#steps, optimizer, source, seed: this.#seed }, options);
     });
   }
 
@@ -157,7 +192,7 @@ export class Trainer {
       if (this.#functions !== undefined)
         throw new TensorkilnError('E_USAGE', '[predict] a trainer of a step function has no model to predict with.');
       const batchSize = checkInteger('predict', 'batchSize', options.batchSize ?? JUDGE_BATCH, { min: 1 });
-      const { inputShapes, outputShapes } = this.#model;
+      const { inputShapes, outputShapes, inputDTypes } = this.#model;
       const rows = countRows(inputs, inputShapes);
       const sizes = outputShapes.map(sizeOf);
       const results = sizes.map((size) => new Float32Array(rows * size));
@@ -180,8 +215,8 @@ export class Trainer {
           const tensors = inputs.map((values, index) => {
             const shape = inputShapes[index] as readonly number[];
             const size = sizeOf(shape);
-            const dtype = values instanceof Int32Array ? 'int32' : 'float32';
-            return tf.tensor(values.subarray(start * size, end * size), [end - start, ...shape], dtype);
+            const own = ofDType(values.subarray(start * size, end * size), inputDTypes?.[index]);
+            return tf.tensor(own, [end - start, ...shape], own instanceof Int32Array ? 'int32' : 'float32');
           });
           let y: tf.Tensor;
           try {
@@ -220,6 +255,7 @@ export class Trainer {
         isClassification: this.#isClassification,
         metricNames: this.#metrics.map(({ name }) => name),
         signal: options.signal,
+        inputDTypes: this.#model.inputDTypes,
       });
       if (judged === undefined)
         throw new TensorkilnError('E_ABORTED', '[evaluate] cancelled by its caller.', { cause: options.signal?.reason });
@@ -337,6 +373,8 @@ class FunctionTrainable implements Trainable {
   readonly #options: StepTrainerOptions;
   #inputShapes: readonly (readonly number[])[] = [];
   readonly isBuilt = true;
+  readonly inputDTypes = undefined;
+  readonly usesBatchStatistics = false;
   readonly outputShapes = [];
 
   constructor(options: StepTrainerOptions) {

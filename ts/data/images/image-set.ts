@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { TensorkilnError } from '../../errors.js';
 import { importOptional } from '../../optional-package.js';
 import { allocate } from '../shared-memory.js';
@@ -27,7 +28,7 @@ export interface ImageFolderOptions {
   readonly signal?: AbortSignal;
 }
 
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.tiff', '.avif'];
+export const IMAGE_EXTENSIONS: readonly string[] = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.tiff', '.avif'];
 
 /**
  * Images of a folder or .tar.gz archive, the class being the folder each lies in; decoded, turned as their EXIF data says, and resized
@@ -37,29 +38,11 @@ const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.ti
  */
 export async function readImageFolder(path: string, options: ImageFolderOptions): Promise<ImageSet> {
   const { height, width, channels = 3, signal } = options;
-  const sharp = await importOptional('sharp', () => import('sharp'));
-  if (sharp === undefined) {
-    throw new TensorkilnError(
-      'E_DATA',
-      '[images] reading images needs the optional package sharp, which is not installed. Install it: npm install sharp',
-    );
-  }
+  const sharp = await loadSharp();
   const images: Uint8Array[] = [];
   const names: string[] = [];
   for await (const file of labeledFiles(path, { extensions: IMAGE_EXTENSIONS, ...(signal === undefined ? {} : { signal }) })) {
-    try {
-      const image = sharp.default(file.bytes).autoOrient().resize(width, height, { fit: 'cover' }).removeAlpha();
-      const plain = channels === 1 ? image.toColourspace('b-w') : image.toColourspace('srgb');
-      images.push(await plain.raw().toBuffer());
-    } catch (cause) {
-      throw new TensorkilnError(
-        'E_DATA',
-        `[images] ${path}: ${file.path} cannot be decoded: expected a whole image. Replace or remove it.`,
-        {
-          cause,
-        },
-      );
-    }
+    images.push(await decodeImage(sharp, file, { folder: path, height, width, channels }));
     names.push(file.label);
   }
   if (images.length === 0) {
@@ -75,6 +58,35 @@ export async function readImageFolder(path: string, options: ImageFolderOptions)
   });
   const labels = Int32Array.from(names, (name) => classes.indexOf(name));
   return { size: images.length, shape: [height, width, channels], pixels, labels, classes };
+}
+
+/** The decoder. @throws E_DATA when the optional package is absent, with the line that installs it */
+export async function loadSharp(): Promise<typeof import('sharp')> {
+  const sharp = await importOptional('sharp', () => import('sharp'));
+  if (sharp !== undefined) return sharp;
+  throw new TensorkilnError(
+    'E_DATA',
+    '[images] reading images needs the optional package sharp, which is not installed. Install it: npm install sharp',
+  );
+}
+
+/** An image as bytes [height, width, channels]. @throws E_DATA naming the file when it cannot be decoded */
+export async function decodeImage(
+  sharp: typeof import('sharp'),
+  file: { readonly path: string; readonly bytes: Uint8Array },
+  { folder, height, width, channels }: ImageFolderOptions & { readonly folder: string },
+): Promise<Uint8Array> {
+  try {
+    const image = sharp.default(file.bytes).autoOrient().resize(width, height, { fit: 'cover' }).removeAlpha();
+    const plain = channels === 1 ? image.toColourspace('b-w') : image.toColourspace('srgb');
+    return await plain.raw().toBuffer();
+  } catch (cause) {
+    throw new TensorkilnError(
+      'E_DATA',
+      `[images] ${folder}: ${file.path} cannot be decoded: expected a whole image. Replace or remove it.`,
+      { cause },
+    );
+  }
 }
 
 /**
@@ -113,4 +125,48 @@ export async function readImageArrays(imagePath: string, labelPath: string): Pro
 
 function readArray(path: string): Promise<NumericTensor> {
   return /\.npy(\.gz)?$/i.test(path) ? readNpy(path) : readIdx(path);
+}
+
+/**
+ * Images of a second set behind those of a first, which says what classes there are.
+ *
+ * @throws E_DATA when shapes differ or the second set has a class that the first lacks
+ */
+export function joinImages(first: ImageSet, second: ImageSet, place: string): ImageSet {
+  if (first.shape.join() !== second.shape.join()) {
+    throw new TensorkilnError(
+      'E_DATA',
+      `[images] ${place}: expected images of [${first.shape.join(', ')}] as in training, got [${second.shape.join(', ')}].`,
+    );
+  }
+  const codes = second.classes.map((name) => first.classes.indexOf(name));
+  const unknown = second.classes.filter((_, code) => (codes[code] as number) < 0);
+  if (unknown.length > 0) {
+    throw new TensorkilnError(
+      'E_DATA',
+      `[images] ${place}: expected only classes of the training images, got also ${unknown.slice(0, 10).join(', ')}.`,
+    );
+  }
+  const pixels = allocate(Uint8Array, first.pixels.length + second.pixels.length);
+  pixels.set(first.pixels);
+  pixels.set(second.pixels, first.pixels.length);
+  const labels = new Int32Array(first.size + second.size);
+  labels.set(first.labels);
+  labels.set(
+    second.labels.map((code) => codes[code] as number),
+    first.size,
+  );
+  return { size: first.size + second.size, shape: first.shape, pixels, labels, classes: first.classes };
+}
+
+/** 53 bits of a digest of every image and its class, in a float64, as `hashRows` gives them for tables. */
+export function hashImages({ size, pixels, labels }: ImageSet): Float64Array {
+  const length = pixels.length / size;
+  return Float64Array.from({ length: size }, (_, row) => {
+    const digest = createHash('sha1')
+      .update(pixels.subarray(row * length, (row + 1) * length))
+      .update(String(labels[row]))
+      .digest();
+    return digest.readUInt32LE(0) * 0x200000 + (digest.readUInt32LE(4) >>> 11);
+  });
 }
