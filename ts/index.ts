@@ -14,7 +14,17 @@ export { describeNative, type LoadAttempt, type NativeDescription } from './back
 export { TensorkilnBackend, type BackendMemory } from './backend/backend.js';
 export { listLivingTensors, memoryReport, setMemoryLimit, type LivingTensor } from './backend/memory.js';
 export { traceTensors } from './backend/origin.js';
-export { compile, type CompiledStep, type StepArgument, type StepResult } from './backend/plan.js';
+export { compile, type CompiledStep, type CompileOptions, type StepArgument, type StepResult } from './backend/plan.js';
+export {
+  chromeTrace,
+  measureLimits,
+  profileExecution,
+  profileTable,
+  type ExecutionProfile,
+  type JavaScriptSpan,
+  type MachineLimits,
+  type ProfileRow,
+} from './backend/profiler.js';
 export {
   attention,
   batchNormFixed,
@@ -100,6 +110,7 @@ export {
   exportModel,
   loadConfig,
   loadPredictor,
+  predictFile,
   prepareData,
   renderConfig,
   repeatTraining,
@@ -107,13 +118,21 @@ export {
   runTraining,
 } from './library.js';
 export type { ColumnReport, DataConfig, DataCounts, DataEvent, Dataset, PrepareOptions, PreparedData } from './data/index.js';
-export type { ClassificationMetrics } from './evaluate/index.js';
+export type { ClassificationMetrics, Metrics, RegressionMetrics } from './evaluate/index.js';
 export type {
+  ClassPrediction,
+  EvaluatedRun,
   EvaluateOptions,
+  EvaluateRunOptions,
   ExportedModel,
+  ExportFormat,
   ExportModelOptions,
+  ExportRunOptions,
   LoadConfigOptions,
   LoadPredictorOptions,
+  NumberPrediction,
+  PredictFileOptions,
+  PredictFileResult,
   Prediction,
   Predictor,
   PredictRowsOptions,

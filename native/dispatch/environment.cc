@@ -461,6 +461,20 @@ void Environment::settle(std::unique_ptr<Completion> completion) {
   stream_.enqueue(std::move(command), true);
 }
 
+void Environment::begin_profile() {
+  if (profile_ == nullptr) profile_ = std::make_unique<Profile>();
+  stream_.wait_idle();
+  profile_->take();
+  stream_.set_profile(profile_.get());
+}
+
+std::vector<ProfileRecord> Environment::end_profile() {
+  if (profile_ == nullptr) return {};
+  stream_.wait_idle();
+  stream_.set_profile(nullptr);
+  return profile_->take();
+}
+
 int64_t Environment::trim() {
   if (device_ == nullptr) return allocator_.trim(stream_.completed());
   stream_.wait_idle();

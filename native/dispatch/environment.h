@@ -113,6 +113,11 @@ class Environment {
   uint64_t copies_on_write() const { return copies_on_write_; }
   const Stream& stream() const { return stream_; }
 
+  // Keeps a record of every call that is enqueued from now on.
+  void begin_profile();
+  // Waits for everything enqueued and gives the records in the order of running; none when no profile was begun.
+  std::vector<ProfileRecord> end_profile();
+
  private:
   struct Storage {
     Block* block = nullptr;
@@ -146,6 +151,7 @@ class Environment {
 
   HostAllocator allocator_;               // outlives the stream, which may still run calls on its blocks
   const std::unique_ptr<Device> device_;  // likewise
+  std::unique_ptr<Profile> profile_;      // likewise
   Stream stream_;
   std::vector<Entry> entries_;
   std::deque<int32_t> free_entries_;  // longest free first

@@ -141,6 +141,7 @@ void Stream::recycle(std::unique_ptr<Command> command) {
 
 uint64_t Stream::enqueue(std::unique_ptr<Command> command, bool negligible) {
   forbid_inside_op("enqueue");
+  if (profile_.load(std::memory_order_relaxed) != nullptr) command->enqueued_ns = steady_nanoseconds();
   std::unique_lock lock(mutex_);
   if (closing_) throw Error("E_CLOSED", "the engine of this environment has been closed");
   const bool idle = queue_.empty() && !running_;
@@ -281,7 +282,10 @@ void Stream::execute_call(Command& command) {
   }
   if (command.workspace_bytes > 0) std::memset(command.workspace, 0xFF, size_t(command.workspace_bytes));
 #endif
+  Profile* const profile = profile_.load(std::memory_order_acquire);
+  const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
   run_body(call, command.num_threads);
+  if (profile != nullptr) note_call(*profile, command, call, start);
 #if TENSORKILN_CHECK_OPS
   for (const Block* block : command.blocks) HostAllocator::check_guards(*block);
 #endif
@@ -299,6 +303,41 @@ void Stream::run_body(const OpCall& call, int num_threads) {
   context.surface();
 }
 
+void Stream::note_call(Profile& profile, const Command& command, const OpCall& call, int64_t start_ns) const {
+  ProfileRecord record;
+  describe_call(call, record);
+  record.bytes = call_bytes(call);
+  record.enqueued_ns = command.enqueued_ns;
+  record.start_ns = start_ns;
+  record.end_ns = steady_nanoseconds();
+  record.in_plan = command.kind == Command::Kind::program;
+  profile.add(std::move(record));
+}
+
+void Stream::note_chain(Profile& profile, const Command& command, const ProgramStep& step, int64_t start_ns) const {
+  ProfileRecord record;
+  record.end_ns = steady_nanoseconds();
+  record.start_ns = start_ns;
+  record.enqueued_ns = command.enqueued_ns;
+  record.in_plan = true;
+  const Program& program = *command.program;
+  for (int32_t c = step.first_call; c < step.first_call + step.num_calls; ++c) {
+    const ProgramCall& planned = program.calls[size_t(c)];
+    record.name += (record.name.empty() ? "" : "+") + op_infos()[planned.op].name;
+    record.flops += double(step.rows * step.cols);
+    for (int i = 0; i < planned.num_operands; ++i) {
+      const ProgramOperand& operand = program.operands[size_t(planned.first_operand + i)];
+      if (operand.place.base == kTileScratch || operand.place.base == kNoBase) continue;
+      const int64_t elements = operand.tile == TileKind::full     ? step.rows * step.cols
+                               : operand.tile == TileKind::column ? step.rows
+                                                                  : operand.shape.size;
+      record.bytes += double(elements * dtype_bytes(operand.shape.dtype));
+    }
+  }
+  record.shapes = "[" + std::to_string(step.rows) + "," + std::to_string(step.cols) + "]";
+  profile.add(std::move(record));
+}
+
 void Stream::yield_pool() {
   if (!pool_.has_waiters()) return;
   pool_.release();
@@ -310,12 +349,17 @@ void Stream::execute_program(Command& command) {
   ProgramRun run(program, std::move(command.bases));
   for (const ProgramStep& step : program.steps) {
     if (closing_.load(std::memory_order_relaxed)) return;
+    Profile* const profile = profile_.load(std::memory_order_acquire);
+    const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
     if (step.tiled) {
       Context context(*this, program.calls[size_t(step.first_call)].op, program.num_threads);
       run.run_tiles(step, ops_, context);
       context.surface();
+      if (profile != nullptr) note_chain(*profile, command, step, start);
     } else {
-      run_body(run.plain_call(step), program.num_threads);
+      const OpCall call = run.plain_call(step);
+      run_body(call, program.num_threads);
+      if (profile != nullptr) note_call(*profile, command, call, start);
     }
 #if TENSORKILN_CHECK_OPS
     for (const Block* block : command.blocks) HostAllocator::check_guards(*block);
@@ -326,12 +370,22 @@ void Stream::execute_program(Command& command) {
 
 void Stream::execute_on_device(Command& command) {
   switch (command.kind) {
-    case Command::Kind::call: device_->run(command.view()); break;
+    case Command::Kind::call: {
+      Profile* const profile = profile_.load(std::memory_order_acquire);
+      const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
+      device_->run(command.view());
+      if (profile != nullptr) note_call(*profile, command, command.view(), start);
+      break;
+    }
     case Command::Kind::program: {
       ProgramRun run(*command.program, std::move(command.bases));
       for (const ProgramStep& step : command.program->steps) {
         if (closing_.load(std::memory_order_relaxed)) return;
-        device_->run(run.plain_call(step));
+        Profile* const profile = profile_.load(std::memory_order_acquire);
+        const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
+        const OpCall call = run.plain_call(step);
+        device_->run(call);
+        if (profile != nullptr) note_call(*profile, command, call, start);
       }
       break;
     }

@@ -18,6 +18,7 @@
 #include "cpu/thread_pool.h"
 #include "dispatch/device.h"
 #include "dispatch/op_table.h"
+#include "dispatch/profile.h"
 #include "dispatch/program.h"
 
 namespace tk {
@@ -48,6 +49,8 @@ struct Command {
 #if TENSORKILN_CHECK_OPS
   std::vector<Block*> blocks;  // blocks of the operands, whose guards are checked after the call
 #endif
+
+  int64_t enqueued_ns = 0;  // set while the stream is being profiled
 
   // program
   std::shared_ptr<const Program> program;
@@ -86,6 +89,10 @@ class Stream {
   // First error reported by a command since the last call, if any.
   std::optional<Error> take_error();
 
+  // Keeps a record of every call from now on, or with null of none. The profile must outlive the calls enqueued until then.
+  // On a device the times are those of the launches.
+  void set_profile(Profile* profile) { profile_.store(profile, std::memory_order_release); }
+
   // Drops what is queued, waits for the running command, ends the thread. Completions dropped are not told.
   void close();
 
@@ -104,6 +111,8 @@ class Stream {
   void execute_call(Command& command);
   void execute_program(Command& command);
   void run_body(const OpCall& call, int num_threads);
+  void note_call(Profile& profile, const Command& command, const OpCall& call, int64_t start_ns) const;
+  void note_chain(Profile& profile, const Command& command, const ProgramStep& step, int64_t start_ns) const;
   // Lets other streams have the pool between two calls of a program.
   void yield_pool();
   void execute_on_device(Command& command);
@@ -131,6 +140,8 @@ class Stream {
   uint64_t inlined_ = 0;
   std::atomic<uint64_t> completed_{0};
   std::atomic<size_t> pending_{0};  // entries of queue_, readable without the mutex
+
+  std::atomic<Profile*> profile_{nullptr};
 
   std::mutex error_mutex_;
   std::optional<Error> error_;

@@ -79,7 +79,7 @@ std::optional<Graph> make_graph(const std::vector<PlanSlot>& slots, const std::v
 
 // What the passes did, for the dump.
 struct PassCounts {
-  int dead = 0, same = 0, folded = 0, transposes = 0, chains = 0, chained = 0, copies = 0, reused = 0;
+  int dead = 0, same = 0, folded = 0, transposes = 0, derivatives = 0, chains = 0, chained = 0, copies = 0, reused = 0;
 };
 
 // Calls whose results nobody needs go.
@@ -92,6 +92,9 @@ void fold_constants(Graph& graph, Environment& environment, PassCounts& counts);
 // A transposition of an operand of a product becomes a flag of the product. exact: only where the product adds in the same
 // order either way.
 void fold_transposes(Graph& graph, bool exact, PassCounts& counts);
+// The derivative of relu is taken from its result, which has the same sign, instead of its argument: that need not be kept
+// then.
+void use_relu_results(Graph& graph, PassCounts& counts);
 // Decides for each in-place call whether it may overwrite; puts copies of what is needed afterwards before it.
 void settle_in_place(Graph& graph, PassCounts& counts);
 // Chains elementwise calls, and calls that work row by row.

@@ -86,6 +86,7 @@ bool Plan::optimize(const OptimizeOptions& options) {
   }
   for (size_t i = externals; i < graph->externals.size(); ++i) folded_.push_back(graph->externals[i].handle);
   fold_transposes(*graph, !options.fast, counts);
+  use_relu_results(*graph, counts);
   drop_dead_calls(*graph, counts);
   settle_in_place(*graph, counts);
   // The chains are the CPU's: a device runs calls one by one.

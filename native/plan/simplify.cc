@@ -251,4 +251,20 @@ void fold_transposes(Graph& graph, bool exact, PassCounts& counts) {
   }
 }
 
+void use_relu_results(Graph& graph, PassCounts& counts) {
+  std::map<ValueId, ValueId> results;
+  for (GraphNode& node : graph.nodes) {
+    if (node.dead) continue;
+    if (node.op == op_number::relu) {
+      results.try_emplace(node.operands[0].value, node.operands[1].value);
+    } else if (node.op == op_number::step) {
+      // Above zero relu changes nothing, below and at zero both are not above it, NaN stays.
+      const auto found = results.find(node.operands[0].value);
+      if (found == results.end()) continue;
+      node.operands[0].value = found->second;
+      ++counts.derivatives;
+    }
+  }
+}
+
 }  // namespace tk

@@ -46,6 +46,21 @@ export interface NativeCounters {
   firstStayMs: number;
 }
 
+/** One call, or one chain of calls, that the stream ran. Times are of one clock, in milliseconds. */
+export interface NativeProfileRecord {
+  /** Op name; of a chain the names joined by '+'. */
+  name: string;
+  shapes: string;
+  enqueuedMs: number;
+  startMs: number;
+  endMs: number;
+  /** Every input read once, every output written once. */
+  bytes: number;
+  flops: number;
+  /** Whether it was part of an optimised replay. */
+  inPlan: boolean;
+}
+
 export interface BuildInfo {
   /** Version of the package the addon was built from. */
   version: string;
@@ -124,6 +139,11 @@ export interface NativeAddon {
   planDispose(plan: number): void;
   /** Runs a list in the text form on named buffers of this environment: {"%0": handle}; returns the handles of all values. */
   runText(text: string, inputs: Record<string, number>): Record<string, number>;
+
+  /** Keeps a record of every call from now on; waits for the queue. Gives the present time of the records' clock in ms. */
+  profileBegin(): number;
+  /** Waits for the queue and gives the records since profileBegin in the order of running. */
+  profileEnd(): NativeProfileRecord[];
 
   memory(): NativeMemory;
   resetPeak(): void;

@@ -60,6 +60,10 @@ export function checkedSize(shape: readonly number[]): number {
 /** The addon of this environment behind checks and error conversion. One instance per environment: `getEngine()`. */
 export class Engine {
   readonly addon: NativeAddon;
+  /** Told of every stay of JavaScript in the engine while a profile is taken: name and times of performance.now(). */
+  onCall: ((name: string, startMs: number, endMs: number) => void) | undefined = undefined;
+  /** Told before each op call while a step is recorded. */
+  onRecordedCall: (() => void) | undefined = undefined;
   readonly #ints: Int32Array;
   readonly #floats: Float64Array;
   readonly #infos = new Map<string, { index: number; info: OpInfo }>();
@@ -109,6 +113,8 @@ export class Engine {
     ints: readonly number[] = NO_ATTRIBUTES,
     floats: readonly number[] = NO_ATTRIBUTES,
   ): void {
+    const start = this.onCall === undefined ? 0 : performance.now();
+    if (this.onRecordedCall !== undefined) this.onRecordedCall();
     const block = this.#ints;
     const number = this.#numbers[op.slot] ?? this.#lookUp(op).index;
     block[0] = number;
@@ -150,6 +156,7 @@ export class Engine {
       if (operand.handle < 0) operand.handle = block[at] as number;
       at += 3 + operand.shape.length;
     }
+    if (this.onCall !== undefined) this.onCall(op.name, start, performance.now());
   }
 
   /** New buffer with a copy of `values`. @throws E_OUT_OF_MEMORY */
