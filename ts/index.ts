@@ -110,6 +110,7 @@ export {
   loadConfig,
   loadPredictor,
   prepareData,
+  profileTraining,
   renderConfig,
   repeatTraining,
   reproduceRun,
@@ -126,6 +127,7 @@ export type {
   Prediction,
   Predictor,
   PredictRowsOptions,
+  ProfileTrainingOptions,
   RenderedConfig,
   RenderOptions,
   Reproduction,
@@ -139,4 +141,5 @@ export type {
   SeriesOptions,
   SeriesResult,
   TrainingConfig,
+  TrainingProfile,
 } from './run/index.js';

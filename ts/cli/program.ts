@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { inspectCommand } from './inspect.js';
+import { planCommand, profileCommand } from './profile.js';
 import { renderCommand } from './render.js';
 import { reproduceCommand } from './reproduce.js';
 import { resumeCommand, trainCommand } from './train.js';
@@ -12,7 +13,15 @@ export function createProgram(version: string): Command {
     .option('--verbose', 'show stacks and causes of errors (also: TENSORKILN_DEBUG=1)')
     .showHelpAfterError('(tensorkiln --help lists commands and options)')
     .exitOverride();
-  for (const command of [trainCommand(), resumeCommand(), renderCommand(), reproduceCommand(), inspectCommand()]) {
+  for (const command of [
+    trainCommand(),
+    resumeCommand(),
+    renderCommand(),
+    reproduceCommand(),
+    planCommand(),
+    profileCommand(),
+    inspectCommand(),
+  ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   return program;

@@ -86,6 +86,9 @@ export class TextReporter implements RunReporter {
       case 'step':
         this.#progress?.step(event);
         break;
+      case 'not_compiled':
+        this.#line(`the ${event.step} step runs uncompiled: ${event.reason}`);
+        break;
       case 'run_start':
       case 'checkpoint':
       case 'evaluated':

@@ -11,6 +11,7 @@ export type {
   StepTrainerOptions,
   TrainerOptions,
 } from './options.js';
+export type { ProfileOptions, StepProfile } from './profile-steps.js';
 export type { Metric, StepFunctions } from './steps.js';
 export type { TfjsModel } from './trainable.js';
 export { Trainer, type PredictOptions } from './trainer.js';

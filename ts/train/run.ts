@@ -103,6 +103,11 @@ export class TrainingRun {
     this.#best.dispose();
   }
 
+  #tellFallbacks(step: 'train' | 'evaluate'): void {
+    const { steps, options } = this.#parts;
+    for (const reason of steps[step].takeFallbacks()) options.onEvent?.({ type: 'not_compiled', step, reason });
+  }
+
   async run(): Promise<TrainingHistory> {
     const { steps, options, model, train } = this.#parts;
     const { callbacks, onEvent } = options;
@@ -221,6 +226,7 @@ export class TrainingRun {
         } finally {
           disposeBatch(batch);
         }
+        this.#tellFallbacks('train');
         await inFlight.push(loss, { step: ++step, rows: batch.rows });
         if (step >= this.#stepsPerEpoch) break;
         if (this.#isDue(step)) {
@@ -282,13 +288,15 @@ export class TrainingRun {
 
   async #judge(source: BatchSource, limit: number | undefined): Promise<Judged | undefined> {
     const { steps, isClassification, metricNames, options } = this.#parts;
-    return judge(steps.evaluate, source, {
+    const judged = await judge(steps.evaluate, source, {
       batchSize: Math.max(options.batchSize, JUDGE_BATCH),
       limit,
       isClassification,
       metricNames,
       signal: options.signal,
     });
+    this.#tellFallbacks('evaluate');
+    return judged;
   }
 
   /** Whether a checkpoint is due between two steps of an epoch. */

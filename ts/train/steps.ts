@@ -32,17 +32,38 @@ export interface Step {
   (...args: tf.Tensor[]): tf.Tensor;
   /** Calls that were replayed without running JavaScript. */
   readonly replays: number;
+  /** Why calls could not be compiled and ran as they stand, since it was last asked. */
+  takeFallbacks(): string[];
+  /** Text of the plans as recorded, and of what is replayed in their place. */
+  plans(): { readonly recorded: string[]; readonly optimised: string[] };
   dispose(): void;
 }
 
-/** Runs `fn` as a compiled step or, when `isCompiled` is false, as it stands. Both give the same bits. */
+/**
+ * Runs `fn` as a compiled step or, when `isCompiled` is false, as it stands. Both give the same bits. A step that cannot be
+ * compiled runs as it stands and says why.
+ */
 function makeStep(fn: (...args: tf.Tensor[]) => tf.Tensor, isCompiled: boolean): Step {
   if (!isCompiled) {
-    return Object.assign((...args: tf.Tensor[]) => tf.tidy(() => fn(...args)), { replays: 0, dispose: () => undefined });
+    return Object.assign((...args: tf.Tensor[]) => tf.tidy(() => fn(...args)), {
+      replays: 0,
+      takeFallbacks: () => [],
+      plans: () => ({ recorded: [], optimised: [] }),
+      dispose: () => undefined,
+    });
   }
-  const compiled = compile<tf.Tensor[], tf.Tensor>(fn);
+  let fallbacks: string[] = [];
+  const compiled = compile<tf.Tensor[], tf.Tensor>(fn, { onFallback: ({ message }) => void fallbacks.push(message) });
   return Object.defineProperties((...args: tf.Tensor[]) => compiled(...args), {
     replays: { get: () => compiled.statistics.replays },
+    takeFallbacks: {
+      value: () => {
+        const taken = fallbacks;
+        fallbacks = [];
+        return taken;
+      },
+    },
+    plans: { value: () => ({ recorded: compiled.plans(), optimised: compiled.programs() }) },
     dispose: { value: () => compiled.dispose() },
   }) as Step;
 }
