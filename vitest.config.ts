@@ -3,9 +3,22 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Groups by need: `unit` runs without the addon; `ops`, `plan`, `train`, `tfjs` and `differential` need it; `export` needs
- * onnxruntime-web; `package` and `conformance` run the compiled files in dist/; `long` is run by `npm run test:long` only.
+ * onnxruntime-web; `package`, `alone` and `conformance` run the compiled files in dist/; `alone` watches memory and delays, so
+ * nothing may run beside it; `long` is run by `npm run test:long` only.
  */
-const groups = ['unit', 'ops', 'plan', 'train', 'tfjs', 'export', 'package', 'conformance', 'differential', 'long'] as const;
+const groups = [
+  'unit',
+  'ops',
+  'plan',
+  'train',
+  'tfjs',
+  'export',
+  'package',
+  'alone',
+  'conformance',
+  'differential',
+  'long',
+] as const;
 
 export default defineConfig({
   test: {
@@ -19,10 +32,12 @@ export default defineConfig({
       extends: true,
       test: {
         name,
-        // Programs of their own, some of which watch memory and delays: one after the other, when all else is done.
-        ...(name === 'package' || name === 'long'
+        // One file after the other, when all else is done.
+        ...(name === 'alone' || name === 'long'
           ? { maxWorkers: 1, sequence: { groupOrder: 1 } }
           : { maxWorkers: Math.max(2, availableParallelism() - 1), sequence: { groupOrder: 0 } }),
+        // Without the addon no state of a file outlives it, and loading the sources anew for each costs as much as the tests.
+        isolate: name !== 'unit',
         include: [`tests/${name}/**/*.test.ts`],
         testTimeout: name === 'long' ? 20 * 60_000 : 60_000,
         hookTimeout: 60_000,

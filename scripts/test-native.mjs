@@ -1,12 +1,12 @@
 // Builds and runs the C++ tests (tests/native/*_test.cc), without Node and without the addon.
 //   node scripts/test-native.mjs [--sanitize] [--filter <text>] [NAME=VALUE ...]
-//     --sanitize   every test under AddressSanitizer and UndefinedBehaviorSanitizer, then those of stream, pool and allocator
-//                  under ThreadSanitizer
+//     --sanitize   every test under AddressSanitizer and UndefinedBehaviorSanitizer, with an addon built so also the op tests and
+//                  the sweep of wrong input; then those of stream, pool and allocator under ThreadSanitizer
 //     --filter     only test programs whose name contains the text
 //     NAME=VALUE   definitions for CMake
 // Ends with one line `native: N passed, N failed (M checks)` over all programs; exit code 1 when anything failed.
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EMULATED_DEFINITIONS, hasCudaHeaders } from './native/emulated.mjs';
@@ -17,8 +17,15 @@ import { findToolchain, installLines } from './native/toolchain.mjs';
 
 /** The tests of what several threads share; the kernels below them see one range each and are left to AddressSanitizer. */
 const THREAD_TESTS = /^(stream|thread_pool|host_allocator|allocator|environment|plan)_test$/;
-// Best level and plain one: the others differ in vector width only, and a sanitizer build compiles every kernel per level.
-const SANITIZED_LEVELS = process.arch === 'x64' ? 'baseline;avx2' : '';
+/**
+ * One level, since a sanitizer build compiles every kernel per level: the widest that machines of the last ten years run. The
+ * kernels are the same source at each level and differ in vector width only.
+ */
+function sanitizedLevels() {
+  if (process.arch !== 'x64') return [];
+  const hasAvx2 = process.platform === 'linux' && /\bavx2\b/.test(readFileSync('/proc/cpuinfo', 'utf8'));
+  return [`TENSORKILN_LEVELS=${hasAvx2 ? 'avx2' : 'baseline'}`];
+}
 
 const { values, positionals } = parseArgs({
   options: { sanitize: { type: 'boolean', default: false }, filter: { type: 'string', default: '' } },
@@ -104,10 +111,11 @@ async function runAll({ title, folder, names, definitions, env = {}, subfolder =
 }
 
 /**
- * Every kernel with right and wrong input (tests/support/bad-input.mjs) on an addon built with sanitizers. Node itself is not
- * instrumented: the run-time libraries are loaded before it. Needs dist/.
+ * The op tests, then every kernel with right and wrong input (tests/support/bad-input.mjs), on an addon built with sanitizers.
+ * Node itself is not instrumented: the run-time libraries are loaded before it. Needs dist/.
  */
 async function runSanitizedAddon(folder, definitions) {
+  const started = performance.now();
   const built = await build(
     join(ROOT, folder),
     ['tensorkiln'],
@@ -118,34 +126,53 @@ async function runSanitizedAddon(folder, definitions) {
       `CMAKE_JS_INC=${join(ROOT, 'node_modules/node-api-headers/include')}`,
     ],
   );
-  const started = performance.now();
+  if (!built) {
+    console.log('  FAILED  the addon does not build');
+    totals.failed += 1;
+    return;
+  }
+  console.log(`  addon built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
   const libraries = ['libasan.so', 'libubsan.so'].map((name) =>
     spawnSync('c++', [`-print-file-name=${name}`], { encoding: 'utf8' }).stdout.trim(),
   );
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['tests/support/bad-input.mjs'], {
+  const env = {
+    ...process.env,
+    TENSORKILN_ADDON: join(ROOT, folder, 'tensorkiln.node'),
+    LD_PRELOAD: libraries.join(':'),
+    // Node leaves memory to the system at its end, and what it frees may have come from the addon's counting operator new.
+    ASAN_OPTIONS: 'detect_leaks=0:alloc_dealloc_mismatch=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+  };
+  runSanitized('op tests', env, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'ops', '--project', 'plan'], (stdout) => {
+    const [, passed, failed] = /^vitest: (\d+) passed, (\d+) failed/m.exec(stdout) ?? [];
+    return { count: Number(passed), problems: failed === '0' ? [] : [stdout.split('\n').slice(-60).join('\n')] };
+  });
+  runSanitized('kernels with wrong input', env, ['tests/support/bad-input.mjs'], (stdout) => {
+    const { attempts, problems } = JSON.parse(stdout);
+    return { count: attempts, problems };
+  });
+}
+
+/** Runs one script of Node on the sanitized addon; `read` takes { count, problems } from what it printed. */
+function runSanitized(title, env, command, read) {
+  const started = performance.now();
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, command, {
     cwd: ROOT,
     encoding: 'utf8',
     maxBuffer: 1 << 28,
-    env: {
-      ...process.env,
-      TENSORKILN_ADDON: join(ROOT, folder, 'tensorkiln.node'),
-      LD_PRELOAD: libraries.join(':'),
-      // Node leaves memory to the system at its end, and what it frees may have come from the addon's counting operator new.
-      ASAN_OPTIONS: 'detect_leaks=0:alloc_dealloc_mismatch=0',
-      UBSAN_OPTIONS: 'print_stacktrace=1',
-    },
+    env,
   });
-  const result = built && status === 0 ? JSON.parse(stdout) : undefined;
+  const result = status === 0 ? read(stdout) : undefined;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  if (result !== undefined && result.problems.length === 0) {
+  if (result?.problems.length === 0) {
     totals.passed += 1;
-    totals.checks += result.attempts;
-    console.log(`  ok      kernels under sanitizers: ${result.attempts} calls, ${seconds} s`);
+    totals.checks += result.count;
+    console.log(`  ok      ${title} under sanitizers: ${result.count}, ${seconds} s`);
     return;
   }
   totals.failed += 1;
-  const reason = result?.problems.join('\n') ?? stderr.split('\n').slice(-60).join('\n');
-  console.log(`  FAILED  kernels under sanitizers (${signal ?? `exit code ${status}`}, ${seconds} s)\n${reason}`);
+  const reason = result?.problems.join('\n') ?? [...stdout.split('\n').slice(-80), ...stderr.split('\n').slice(-60)].join('\n');
+  console.log(`  FAILED  ${title} under sanitizers (${signal ?? `exit code ${status}`}, ${seconds} s)\n${reason}`);
 }
 
 if (findToolchain().cmake === undefined) {
@@ -158,7 +185,7 @@ if (names.length === 0 && !EMULATED_TESTS.some((name) => name.includes(values.fi
   process.exit(1);
 }
 if (values.sanitize) {
-  const levels = SANITIZED_LEVELS === '' ? [] : [`TENSORKILN_LEVELS=${SANITIZED_LEVELS}`];
+  const levels = sanitizedLevels();
   await runAll({
     title: 'AddressSanitizer, UndefinedBehaviorSanitizer',
     folder: 'build-asan',

@@ -105,6 +105,7 @@ export type {
   TrainingHistory,
 } from './train/index.js';
 export {
+  crossValidate,
   evaluate,
   exportModel,
   loadConfig,

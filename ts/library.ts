@@ -65,6 +65,15 @@ export async function repeatTraining(
   return (await import('./run/index.js')).repeatTraining(config, times, options);
 }
 
+/** Cross-validation of a configuration: mean and deviation of the test scores of all folds. */
+export async function crossValidate(
+  config: TrainingConfig,
+  folds: number,
+  options: SeriesOptions & { readonly times?: number } = {},
+): Promise<SeriesResult> {
+  return (await import('./run/index.js')).crossValidate(config, folds, options);
+}
+
 /** What `tensorkiln reproduce` does: trains again as a finished run did and compares bit for bit. */
 export async function reproduceRun(folder: string, options: ReproduceOptions = {}): Promise<Reproduction> {
   return (await import('./run/index.js')).reproduceRun(folder, options);

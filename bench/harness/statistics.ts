@@ -1,3 +1,5 @@
+import { hash32 } from './fill.js';
+
 /** Median of the samples; the mean of the middle two for an even count. */
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
@@ -18,16 +20,30 @@ export function quantile(samples: readonly number[], probability: number): numbe
   return low + (high - low) * (position - Math.floor(position));
 }
 
-/** Largest difference between two results, relative to the largest magnitude in `expected`; infinite when sizes differ. */
-export function relativeDifference(actual: Float32Array, expected: Float32Array): number {
-  if (actual.length !== expected.length) return Infinity;
-  let largest = 0;
-  let difference = 0;
-  for (let i = 0; i < expected.length; ++i) {
-    largest = Math.max(largest, Math.abs(expected[i]!));
-    const distance = Math.abs(actual[i]! - expected[i]!);
-    // NaN compares as false everywhere, and a NaN must not pass for equal.
-    if (!(distance <= difference)) difference = Number.isNaN(distance) ? Infinity : distance;
+/** How many times as fast as the peer we are, with a 95 % interval. */
+export interface Ratio {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * Ratio of the medians, peer over ours, from blocks measured in turn: block i of both lies in round i. The interval is a percentile
+ * bootstrap over rounds (Efron 1979), which keeps what both suffered together in a round together.
+ */
+export function ratioOf(ours: readonly number[], peer: readonly number[]): Ratio {
+  if (ours.length !== peer.length) throw new RangeError(`ratioOf: ${ours.length} blocks of ours, ${peer.length} of the peer's`);
+  const value = median(peer) / median(ours);
+  const rounds = ours.length;
+  const resampled: number[] = [];
+  for (let i = 0; i < 1000; ++i) {
+    // Fixed numbers: one set of samples gives one interval.
+    const picked = Array.from({ length: rounds }, (_, j) => hash32(i * rounds + j) % rounds);
+    resampled.push(median(picked.map((round) => peer[round]!)) / median(picked.map((round) => ours[round]!)));
   }
-  return largest === 0 ? difference : difference / largest;
+  return { value, low: quantile(resampled, 0.025), high: quantile(resampled, 0.975) };
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }

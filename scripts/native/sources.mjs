@@ -1,6 +1,6 @@
 // The native sources by the same rules as CMakeLists.txt, for binding.gyp and for the fingerprint.
-//   node scripts/native/sources.mjs engine|level|binding    prints paths relative to the package, one per line; for `engine` and
-// `level` these are units in build/units, written on the way: all sources of one folder in one compilation, as in CMakeLists.txt
+//   node scripts/native/sources.mjs engine|level|binding    prints paths relative to the package, one per line: units in build/units,
+// written on the way: all sources of one folder in one compilation, as in CMakeLists.txt
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, posix, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +29,7 @@ const directly = (folder) => filesUnder(folder).filter((file) => file.endsWith('
 function folders(kind) {
   const own = (folder) => ({ folder, sources: directly(folder).filter((file) => file !== LEVEL_TABLE) });
   if (kind === 'engine') return ['native/core', 'native/cpu', 'native/dispatch', 'native/plan'].map(own);
+  if (kind === 'binding') return [own('native/binding')];
   const kernels = filesUnder('native/ops').filter((file) => file.endsWith('_cpu.cc'));
   return [...new Set(kernels.map((file) => posix.dirname(file)))].map((folder) => ({
     folder,
@@ -48,11 +49,10 @@ function unitsOf(kind) {
 export function sourcesOf(kind) {
   switch (kind) {
     case 'engine':
+    case 'binding':
       return unitsOf(kind).map((unit) => unit.path);
     case 'level':
       return [LEVEL_TABLE, ...unitsOf(kind).map((unit) => unit.path)];
-    case 'binding':
-      return directly('native/binding');
     default:
       throw new Error(`sources.mjs: expected engine, level or binding, got '${kind}'`);
   }
@@ -68,6 +68,6 @@ function writeUnits(kind) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const kind = process.argv[2];
-  if (kind !== 'binding') writeUnits(kind);
+  writeUnits(kind);
   console.log(sourcesOf(kind).join('\n'));
 }

@@ -90,6 +90,11 @@ describe('blocks and small kernels', () => {
 });
 
 describe('multinomial', () => {
+  it('draws a class that exists also from logits that are not finite', () => {
+    const drawn = tf.multinomial(tf.tensor2d([NaN, 1, 1, -Infinity, Infinity, 1, NaN, NaN, NaN], [3, 3]), 50, 1).dataSync();
+    expect([...drawn].every((index) => [0, 1, 2].includes(index))).toBe(true);
+  });
+
   const logits = [Math.log(0.2), Math.log(0.5), Math.log(0.3)];
 
   it('draws the same samples from the same seed, others from another', () => {

@@ -56,6 +56,18 @@ describe('Fourier transforms', () => {
     expect(() => tf.engine().runKernel('FFT', { input: tf.ones([4]) })).toThrow(expect.objectContaining({ code: 'E_DTYPE' }));
   });
 
+  it.each([1, 2, 7, 8, 17, 64, 97])('of length %i hide no NaN and no infinity', async (n) => {
+    await tf.setBackend(OURS);
+    for (const [bad, at] of [NaN, Infinity].flatMap((value) => [0, n - 1].map((place) => [value, place] as const))) {
+      const real = Float32Array.from({ length: n }, (_, i) => (i === at ? bad : 0.5));
+      const x = tf.complex(tf.tensor2d(real, [1, n]), tf.fill([1, n], 0.25));
+      for (const y of [tf.fft(x), tf.ifft(x)]) {
+        const [re, im] = [tf.real(y).dataSync(), tf.imag(y).dataSync()];
+        for (let i = 0; i < n; ++i) expect(Number.isFinite(re[i]!) && Number.isFinite(im[i]!)).toBe(false);
+      }
+    }
+  });
+
   it('leave no data behind', async () => {
     await tf.setBackend(OURS);
     const before = tf.engine().backend.numDataIds();

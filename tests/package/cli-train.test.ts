@@ -14,6 +14,7 @@ const RUN_FILES = [
   'export',
   'log.jsonl',
   'metrics.json',
+  'model-architecture.json',
   'report.html',
   'run.json',
   'training_history.json',

@@ -47,7 +47,13 @@ describe('loadConfig', () => {
       },
       features: {},
       split: { train: 0.7, validation: 0.15, test: 0.15, method: 'random', stratify: true, seed: 0 },
-      preprocessing: { numeric_imputation: 'median', categorical_imputation: 'mode', scaling: 'standard', encoding: 'one_hot' },
+      preprocessing: {
+        numeric_imputation: 'median',
+        categorical_imputation: 'mode',
+        scaling: 'standard',
+        encoding: 'one_hot',
+        target_scaling: 'standard',
+      },
       augmentation: { enabled: false, transforms: [] },
       model: {
         architecture: 'mlp',
@@ -65,7 +71,7 @@ describe('loadConfig', () => {
         weight_decay: 0,
         scheduler: { type: 'constant', warmup_epochs: 0 },
         early_stopping: { monitor: 'validation_loss', patience: 20, min_delta: 0, restore_best: true },
-        loss: 'cross_entropy',
+        loss: 'auto',
         class_weights: 'none',
         fast_dev_run: false,
         sanity_validation_batches: 2,
@@ -379,9 +385,9 @@ describe('conflicts and features that are not built', () => {
     ['model: {architecture: layers}', /wrong model\.layers: expected a list of layers for architecture layers, got nothing/],
     [
       'model: {architecture: layers, layers: [{type: dense}], dropout: 0.1}',
-      /:4:56: wrong model\.dropout: expected it only with architecture mlp, got it with architecture layers/,
+      /:4:56: wrong model\.dropout: expected it only with architecture mlp or dnn or .*, got it with architecture layers/,
     ],
-    ['model: {layers: [{type: dense}]}', /expected them only with architecture layers/],
+    ['model: {layers: [{type: dense}]}', /expected it only with architecture layers/],
     ['training: {momentum: 0.9}', /wrong training\.momentum: expected it only with optimizer sgd, got it with adam/],
     [
       'training: {overfit_batches: 1, fast_dev_run: true}',
@@ -393,7 +399,26 @@ describe('conflicts and features that are not built', () => {
       'training: {early_stopping: {patience: 0}}',
       /wrong training\.early_stopping\.patience: expected a number of epochs >= 1, got 0/,
     ],
-    ['model: {architecture: resnet}', /:4:23: model\.architecture: "resnet": this architecture is not built yet: expected mlp/],
+    ['model: {architecture: resnet}', /:4:23: wrong model\.architecture: expected one of mlp, dnn, .*, got "resnet"/],
+    [
+      'model: {architecture: gpt}',
+      /model\.architecture: "gpt": training this architecture from a configuration is not built yet/,
+    ],
+    [
+      'model: {architecture: cnn, units: 8}',
+      /wrong model\.units: expected it only with architecture bilstm-classifier, got it with/,
+    ],
+    ['model: {architecture: lenet, pooling: first}', /wrong model\.pooling: expected average or max for lenet, got first/],
+    [
+      'training: {optimizer: {type: adamw, momentum: 0.9}}',
+      /optimizer\.momentum: expected it only with sgd or rmsprop or muon, got/,
+    ],
+    [
+      'training: {optimizer: {type: sgd, clip: {value: 1, norm: 1}}}',
+      /wrong training\.optimizer\.clip: expected one of value, norm/,
+    ],
+    ['training: {focal_gamma: 1}', /wrong training\.focal_gamma: expected it only with loss focal, got it with auto/],
+    ['split: {fold: {index: 0, of: 1}}', /wrong split\.fold\.of: expected an integer >= 2, got 1/],
     ['model: {pretrained: true}', /model\.pretrained: true: starting from pretrained weights is not built yet/],
   ])('%s', async (text, expected) => {
     expect(await message(`${MINIMAL}${text}\n`)).toMatch(expected);

@@ -16,7 +16,7 @@ const CONFIG_PAGE = `<!-- Made by \`npm run docs\` from ts/run/config and ts/cli
 
 # Configuration of a training run
 
-\`tensorkiln train <config>\` reads a YAML file. Only \`data.path\` and \`data.target\` have to be there. Unknown keys, keys that stand twice, wrong types, keys that exclude each other and features that are not built yet are refused before any work, with file, line and column. \`tensorkiln render <config>\` prints what a run would use, with a reason for every "auto".
+\`tensorkiln train <config>\` reads a YAML file. Only \`data.path\` and, for a table, \`data.target\` have to be there. Unknown keys, keys that stand twice, wrong types, keys that exclude each other and features that are not built yet are refused before any work, with file, line and column. \`tensorkiln render <config>\` prints what a run would use, with a reason for every "auto".
 
 An editor that knows JSON Schema completes and checks keys; the first line of the file names the schema:
 
@@ -60,6 +60,16 @@ TABLES
 
 A column whose present cells are all numbers is numeric, other text is categorical and coded one-hot. Left out, and said so in the report: empty and constant columns, identifiers (all cells differ, and they are text, count up without a gap, or have an identifier's name) and text with more than 100 categories. Imputation, categories and scaling are learned from the training part alone. A category never seen there becomes zeros.
 
+## Tasks
+
+| data | task | settings that matter |
+| --- | --- | --- |
+| a table whose target is a class | classification | \`training.class_weights\`, \`training.loss: focal\` for rare classes |
+| a table whose target is a number | regression | \`preprocessing.target_scaling\`; RMSE, MAE and R2 are in the unit of the target |
+| \`data.labels\` beside an IDX or npy file, or \`data.image\` beside a folder | classes of images | \`augmentation\`, \`model.architecture: cnn\`; \`preprocessing.scaling\` goes by channel |
+| a text folder, \`.tar.gz\` of one, or a column of type text | classes of texts | \`features.<column>.text.encoding\`: \`bag\` for mlp, \`sequence\` for bilstm-classifier, transformer-encoder or layers that begin with an embedding |
+| rows with a time | either | \`split.method: time\`, \`split.by\` |
+
 ## What a run writes
 
 | file | content |
@@ -68,9 +78,10 @@ A column whose present cells are all numbers is numeric, other text is categoric
 | \`metrics.json\` | \`test\`, \`validation\`, \`baselines\` and \`targets\`; written last |
 | \`training_history.json\` | losses of every epoch, with processor time and memory; the best epoch, why training ended |
 | \`config.resolved.yaml\` | what repeats the run |
+| \`model-architecture.json\` | the layers with everything decided, without weights; may be named as \`model\` of another configuration |
 | \`run.json\` | commit, lock file, versions, seeds, data and machine |
 | \`checkpoints/\` | what \`tensorkiln resume\` goes on from, and \`best.safetensors\` |
-| \`export/model.onnx\` | \`features\` [N, F] to \`probabilities\` [N, C], checked in onnxruntime-web where installed |
+| \`export/model.onnx\` | \`features\` [N, ...] to \`probabilities\` [N, C] or \`prediction\` [N, 1], checked in onnxruntime-web where installed; not there when ONNX cannot express a layer, which is then named |
 | \`export/model.safetensors\` | weights and architecture; what \`loadPredictor\` reads |
 | \`export/preprocessing.json\` | what turns table columns into \`features\`, and the class names |
 | \`log.jsonl\` | one line per event |

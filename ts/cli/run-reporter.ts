@@ -1,13 +1,16 @@
+import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { styleText } from 'node:util';
 import { columnTable, type DataCounts, type DataVerdict } from '../data/index.js';
 import type { TrainingHistory } from '../train/index.js';
 import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
-import { formatLoss, formatPercent, ProgressLine } from './progress-line.js';
-import type { RunResult, Scores } from '../run/run-events.js';
+import { formatLoss, ProgressLine } from './progress-line.js';
+import type { RunResult } from '../run/run-events.js';
+import type { Scores } from '../run/scores.js';
 import type { SeriesEvent, SeriesResult } from '../run/series.js';
 import { withSnakeKeys } from '../run/snake-case.js';
+import { scoreTable, seriesLines } from './score-table.js';
 
 /** Shows a run's events to someone. */
 export interface RunReporter {
@@ -20,7 +23,12 @@ export interface RunReporter {
   failure(error: unknown): void;
 }
 
-const BASELINE_LABELS = { logistic: 'logistic regression', majority: 'majority class' } as const;
+const BASELINE_LABELS = {
+  logistic: 'logistic regression',
+  majority: 'majority class',
+  linear: 'linear regression',
+  mean: 'mean of the target',
+} as const;
 
 /** For people: a few lines, and the held-out result beside its baselines at the end. */
 export class TextReporter implements RunReporter {
@@ -34,7 +42,9 @@ export class TextReporter implements RunReporter {
   event(event: SeriesEvent): void {
     switch (event.type) {
       case 'series_run':
-        this.#line(`${event.index === 1 ? '' : '\n'}${this.#style('bold', `Run ${event.index} of ${event.of}`)}`);
+        this.#line(
+          `${event.index === 1 ? '' : '\n'}${this.#style('bold', `${event.kind === 'fold' ? 'Fold' : 'Run'} ${event.index} of ${event.of}`)}`,
+        );
         break;
       case 'lock_taken_over':
         this.#line(
@@ -103,11 +113,7 @@ export class TextReporter implements RunReporter {
   series({ runs, test, folder }: SeriesResult): void {
     this.#line('');
     this.#line(this.#style('bold', `Held-out result of ${runs.length} runs, mean ± standard deviation`));
-    const percent = ({ mean, deviation }: SeriesResult['test']['accuracy']): string =>
-      `${formatPercent(mean)} ± ${formatPercent(deviation)}`;
-    this.#line(`  accuracy  ${percent(test.accuracy)}`);
-    this.#line(`  balanced  ${percent(test.balancedAccuracy)}`);
-    this.#line(`  log loss  ${formatLoss(test.logLoss.mean)} ± ${formatLoss(test.logLoss.deviation)}`);
+    for (const line of seriesLines({ runs, test })) this.#line(line);
     this.#line(`Runs: ${relativePath(folder)}`);
   }
 
@@ -132,22 +138,21 @@ export class TextReporter implements RunReporter {
       ['this model', test],
       ...baselines.map((baseline) => [BASELINE_LABELS[baseline.name], baseline] as const),
     ];
-    const width = Math.max(...rows.map(([label]) => label.length));
     this.#line('');
     this.#line(this.#style('bold', `Held-out result on ${test.rows} rows`));
-    this.#line(`  ${''.padEnd(width)}  accuracy  balanced  log loss`);
-    rows.forEach(([label, scores], index) => {
-      const cells = [formatPercent(scores.accuracy), formatPercent(scores.balancedAccuracy), formatLoss(scores.logLoss)];
-      const line = `  ${label.padEnd(width)}${cells.map((cell) => cell.padStart(10)).join('')}`;
-      this.#line(index === 0 ? this.#style('bold', line) : line);
+    scoreTable(rows).forEach((line, index) => {
+      this.#line(index === 1 ? this.#style('bold', line) : line);
     });
-    for (const { metric, threshold, value, isMet } of targets)
-      this.#line(`Target ${metric} ${threshold}: ${isMet ? 'met' : this.#style('yellow', 'missed')}, ${formatLoss(value)}`);
+    for (const { metric, threshold, value, isMet } of targets) {
+      const found = value === null ? 'not defined for these rows' : formatLoss(value);
+      this.#line(`Target ${metric} ${threshold}: ${isMet ? 'met' : this.#style('yellow', 'missed')}, ${found}`);
+    }
     this.#line('');
     const check = verification.verified
       ? `verified in onnxruntime on ${verification.rows} rows`
       : `not verified: ${verification.reason}`;
-    this.#line(`Model: ${relativePath(files.model)} (${check})`);
+    if (existsSync(files.model)) this.#line(`Model: ${relativePath(files.model)} (${check})`);
+    else this.#line(`Model: ${relativePath(files.weights)} (no ONNX file: ${check.slice('not verified: '.length)})`);
     this.#line(`Open: ${relativePath(files.report)}`);
   }
 
@@ -183,7 +188,8 @@ export class JsonReporter implements RunReporter {
 }
 
 function describeData({ train, validation, test, perClass }: DataCounts, features: number): string {
-  return `${perClass.length} classes, ${features} features; rows: ${train} training, ${validation} validation, ${test} held out`;
+  const target = perClass.length === 0 ? 'a number as target' : `${perClass.length} classes`;
+  return `${target}, ${features} features; rows: ${train} training, ${validation} validation, ${test} held out`;
 }
 
 function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string {

@@ -22,6 +22,7 @@ interface TrainOptions extends ConfigOptions {
   readonly json?: boolean;
   readonly resume?: boolean;
   readonly repeat?: number;
+  readonly kFold?: number;
 }
 
 export function withConfigOptions(command: Command): Command {
@@ -43,7 +44,16 @@ export function trainCommand(): Command {
     .description('train a model as a configuration says, judge it on held-out rows, export it')
     .option('--force', 'train although the data failed its validation; the results say so')
     .option('--resume', 'go on with the run in the output folder that was interrupted')
-    .option('--repeat <times>', 'train so many times with other seeds; tells mean and deviation', count)
+    .option(
+      '--repeat <times>',
+      'train so many times with other seeds (with --k-fold: all folds each time); tells mean and deviation',
+      count,
+    )
+    .option(
+      '--k-fold <folds>',
+      'cross-validation: train so many times, each part held out once; tells mean and deviation',
+      folds,
+    )
     .option('--json', 'print one JSON object per event and nothing else')
     .action(train);
 }
@@ -91,19 +101,19 @@ async function train(file: string, options: TrainOptions): Promise<void> {
       throw new TensorkilnError('E_USAGE', '[train] --resume needs the folder of the run: name it with --output.');
     }
     // Loaded here so that help and a wrong configuration do not wait for the engine.
-    if (options.repeat !== undefined) {
+    const { repeat, kFold } = options;
+    if (repeat !== undefined || kFold !== undefined) {
       if (options.resume === true)
         throw new TensorkilnError(
           'E_USAGE',
-          '[train] --resume and --repeat exclude each other: resume the single run in its folder.',
+          `[train] --resume and --${kFold === undefined ? 'repeat' : 'k-fold'} exclude each other: resume the single run in its folder.`,
         );
-      const { repeatTraining } = await import('../run/series.js');
-      const series = await repeatTraining(config, options.repeat, {
-        name,
-        force: options.force ?? false,
-        signal,
-        onEvent,
-      });
+      const { crossValidate, repeatTraining } = await import('../run/series.js');
+      const more = { name, force: options.force ?? false, signal, onEvent };
+      const series =
+        kFold === undefined
+          ? await repeatTraining(config, repeat ?? 1, more)
+          : await crossValidate(config, kFold, { ...more, times: repeat ?? 1 });
       reporter.series(series);
       return series.runs;
     }
@@ -145,6 +155,12 @@ export async function runCommand(
 
 function collect(value: string, earlier: readonly string[]): readonly string[] {
   return [...earlier, value];
+}
+
+function folds(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 2) throw new InvalidArgumentError('expected an integer >= 2.');
+  return value;
 }
 
 function count(text: string): number {

@@ -11,7 +11,7 @@ import { formatOf } from './read-table.js';
 import { allocate } from './shared-memory.js';
 
 /** Grows with everything that changes what is prepared from the same file and configuration. */
-const CACHE_VERSION = 1;
+const CACHE_VERSION = 2;
 const DIGEST_BYTES = 32;
 const PARTS = ['train', 'validation', 'test'] as const;
 

@@ -16,9 +16,17 @@ export { POOL_FROM_CELLS } from './matrix-filler.js';
 export type { ImageTransform } from './images/augment.js';
 export { ImageBatches, plainImages, type ImageBatch, type ImageBatchesOptions } from './images/image-batches.js';
 export { readImageArrays, readImageFolder, type ImageFolderOptions, type ImageSet } from './images/image-set.js';
-export { prepareImages, type ImageConfig, type ImageInput, type PreparedImages } from './images/prepare-images.js';
+export {
+  prepareImages,
+  type ImageConfig,
+  type ImageInput,
+  type ImageScale,
+  type ImageSplit,
+  type PreparedImages,
+  type PrepareImagesOptions,
+} from './images/prepare-images.js';
 export type { OutlierOptions, OutlierReport } from './outliers.js';
-export type { SplitConfig } from './partition.js';
+export type { Fold, SplitConfig } from './partition.js';
 export {
   prepareData,
   type ColumnTreatment,
@@ -28,6 +36,7 @@ export {
   type PartName,
   type PrepareOptions,
   type PreparedData,
+  type TargetScale,
 } from './prepare.js';
 export {
   DEFAULT_PREPROCESSING,
@@ -41,8 +50,8 @@ export { Preprocessor, type FeatureBlock, type FeatureColumn, type FitOptions, t
 export type { ColumnEncoding, NumericEncoding, OneHotEncoding, PcaEncoding, SavedPreprocessor } from './encodings/schemas.js';
 export { profileTable, type ColumnProfile } from './profile.js';
 export { SeededRandom } from './random.js';
-export { formatOf, readTable, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
-export { kFold, splitByGroup, splitByTime } from './split-methods.js';
+export { formatOf, readTable, shownPath, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
+export { groupedKFold, kFold, splitByGroup, splitByTime } from './split-methods.js';
 export { splitRows, type Split, type SplitOptions, type SplitShares } from './split.js';
 export { categoricalColumn, numericColumn, Table, type CategoricalColumn, type Column, type NumericColumn } from './table.js';
 export { columnTable } from './treatment.js';

@@ -2,20 +2,33 @@ import { TensorkilnError } from '../errors.js';
 import { asCategories } from './cast.js';
 import { dateOrder } from './dates.js';
 import { asDays } from './encodings/date.js';
-import { splitByGroup, splitByTime } from './split-methods.js';
+import { groupedKFold, kFold, splitByGroup, splitByTime } from './split-methods.js';
 import { checkShares, splitRows, type Split, type SplitShares } from './split.js';
 import type { TargetColumn } from './suspects.js';
 import type { Table } from './table.js';
 
 /** How rows are divided. */
 export interface SplitConfig extends SplitShares {
-  /** `random` (default), `grouped` by a column whose rows stay together, or by `time`: the past trains, the future tests. */
-  readonly method?: 'random' | 'grouped' | 'time';
+  /**
+   * `random` (default); `grouped` by a column whose rows stay together; by `time`: the past trains, the future tests; in the `order` of
+   * the file: the first rows train, the last test.
+   */
+  readonly method?: 'random' | 'grouped' | 'time' | 'order';
   /** The column of groups or of times. */
   readonly by?: string;
   /** For random: keep each class's share equal in all parts; a target of values has no classes, so it says nothing there. */
   readonly stratify: boolean;
   readonly seed: number;
+  /** One fold of a cross-validation: its rows are the test part, and the shares of training and validation divide the others. */
+  readonly fold?: Fold;
+}
+
+/** One of several folds, which the seed divides the rows into. */
+export interface Fold {
+  /** From 0. */
+  readonly index: number;
+  /** At least 2. */
+  readonly of: number;
 }
 
 /**
@@ -33,19 +46,63 @@ export function partition(
 ): Split {
   const { split, target, test } = how;
   checkShares(split);
+  const pick = (indices: Int32Array, from = rows): Int32Array => indices.map((index) => from[index] as number);
+  if (split.fold !== undefined) {
+    if (test !== undefined)
+      throw new TensorkilnError('E_USAGE', '[split] a fold and a separate test file exclude each other: expected one of them.');
+    const { train: others, held } = foldOf(groupsOf(table, rows, split, target), split, split.fold);
+    const kept = pick(others);
+    const parts = divide(table, kept, { ...split, ...withoutTest(split) }, target);
+    return { train: pick(parts.train, kept), validation: pick(parts.validation, kept), test: pick(held) };
+  }
   const shares = test === undefined ? split : withoutTest(split);
   const parts = divide(table, rows, { ...split, ...shares }, target);
-  const pick = (indices: Int32Array): Int32Array => indices.map((index) => rows[index] as number);
   return { train: pick(parts.train), validation: pick(parts.validation), test: test ?? pick(parts.test) };
 }
 
-function withoutTest({ train, validation }: SplitShares): SplitShares {
+/** What a fold goes by: classes, which are spread evenly, or groups, which stay together. */
+interface FoldGroups {
+  readonly labels: Int32Array;
+  readonly isGrouped: boolean;
+}
+
+function groupsOf(table: Table, rows: Int32Array, split: SplitConfig, target: TargetColumn): FoldGroups {
+  const { method = 'random', by } = split;
+  if (method === 'grouped' && by !== undefined) {
+    const { codes } = asCategories(table.column(by), false);
+    return { labels: rows.map((row) => codes[row] as number), isGrouped: true };
+  }
+  if (method !== 'random')
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[split] folds of a cross-validation mix rows, which the method ${method} must not: expected random or grouped.`,
+    );
+  const labels =
+    target.task === 'classification' ? rows.map((row) => target.codes[row] as number) : new Int32Array(rows.length);
+  return { labels, isGrouped: false };
+}
+
+/** Indices of the rows of a fold, and of the others. @throws E_USAGE for a fold that is not there */
+export function foldOf(
+  { labels, isGrouped }: FoldGroups,
+  { seed, stratify }: Pick<SplitConfig, 'seed' | 'stratify'>,
+  { index, of }: Fold,
+): { readonly train: Int32Array; readonly held: Int32Array } {
+  const folds = isGrouped ? groupedKFold(labels, { folds: of, seed }) : kFold(labels, { folds: of, seed, stratify });
+  const fold = folds[index];
+  if (fold === undefined)
+    throw new TensorkilnError('E_USAGE', `[split] no such fold: expected an index from 0 to ${of - 1}, got ${index}.`);
+  return fold;
+}
+
+export function withoutTest({ train, validation }: SplitShares): SplitShares {
   return { train: train / (train + validation), validation: validation / (train + validation), test: 0 };
 }
 
 /** Indices into `rows`. */
 function divide(table: Table, rows: Int32Array, split: SplitConfig, target: TargetColumn): Split {
   const { method = 'random', by } = split;
+  if (method === 'order') return splitByTime(Float64Array.from(rows.keys()), split);
   if (method === 'random') {
     const stratify = split.stratify && target.task === 'classification';
     const labels =

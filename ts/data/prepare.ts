@@ -5,9 +5,10 @@ import { decideColumns, type ColumnReport, type Task } from './columns.js';
 import type { Dataset } from './dataset.js';
 import { partition, type SplitConfig } from './partition.js';
 import type { FeatureOptions } from './feature-options.js';
+import { fitNumeric } from './encodings/numeric.js';
 import { fillMatrix } from './matrix-filler.js';
 import { findOutliers, type OutlierOptions, type OutlierReport } from './outliers.js';
-import type { PreprocessingOptions } from './preprocessing-options.js';
+import type { PreprocessingOptions, Scaling } from './preprocessing-options.js';
 import { Preprocessor } from './preprocessor.js';
 import { profileTable, type ColumnProfile } from './profile.js';
 import { appendRows, readTable, shownPath, type TableInput } from './read-table.js';
@@ -33,6 +34,8 @@ export interface DataConfig extends TableInput {
   readonly features?: Readonly<Record<string, FeatureOptions>>;
   readonly split: SplitConfig;
   readonly preprocessing: PreprocessingOptions;
+  /** How values of a regression target are scaled for training, by the training part; default standard. */
+  readonly targetScaling?: Scaling;
   /** Rows that repeat an earlier one in all feature columns and the target; default keep. */
   readonly duplicates?: 'keep' | 'drop';
   /** Default: iqr, reported. */
@@ -61,6 +64,13 @@ export interface DataCounts {
   readonly perClass: readonly (Readonly<Record<PartName, number>> & { readonly name: string })[];
 }
 
+/** What a regression target is scaled by, learned from the training part. */
+export interface TargetScale {
+  readonly shift: number;
+  /** Above 0. */
+  readonly scale: number;
+}
+
 /** A table made ready for training. */
 export interface PreparedData {
   readonly task: Task;
@@ -71,6 +81,8 @@ export interface PreparedData {
   readonly preprocessor: Preprocessor;
   /** Class names by index: sorted, numbers in numeric order; empty for regression. */
   readonly classes: readonly string[];
+  /** For regression: a model is trained on (target - shift) / scale. The datasets hold the target as it is. */
+  readonly targetScale: TargetScale | undefined;
   readonly columns: readonly ColumnReport[];
   readonly profiles: readonly ColumnProfile[];
   readonly counts: DataCounts;
@@ -211,6 +223,7 @@ class Preparation {
       ...data,
       preprocessor,
       classes,
+      targetScale: this.#targetScale(target, parts.train),
       columns,
       profiles,
       counts,
@@ -220,6 +233,13 @@ class Preparation {
       split: parts,
       warnings,
     };
+  }
+
+  #targetScale(target: TargetColumn, rows: Int32Array): TargetScale | undefined {
+    if (target.task !== 'regression') return undefined;
+    const { target: name, targetScaling: scaling = 'standard' } = this.#config;
+    const { shift, scale } = fitNumeric(name, target.values, rows, { imputation: 'mean', scaling });
+    return { shift, scale };
   }
 
   #emit(event: DataEvent): void {
@@ -328,7 +348,7 @@ class Preparation {
   #checkParts(counts: DataCounts): void {
     const { split, testPath } = this.#config;
     for (const part of ['train', 'validation', 'test'] as const) {
-      const wanted = part === 'test' && testPath !== undefined ? 1 : split[part];
+      const wanted = part === 'test' && (testPath !== undefined || split.fold !== undefined) ? 1 : split[part];
       if (counts[part] === 0 && wanted > 0) {
         throw new TensorkilnError(
           'E_DATA',

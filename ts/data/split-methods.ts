@@ -101,3 +101,38 @@ export function kFold(
     held: rows.filter((row) => foldOf[row] === fold),
   }));
 }
+
+/**
+ * Folds whose groups stay together: groups are shuffled by `SeededRandom(seed)` and given, largest first, to the fold with fewest rows.
+ *
+ * @param groups [rows] group of each row, from 0; -1 makes a row a group of its own
+ * @throws E_USAGE when k is not an integer from 2 to the number of groups
+ */
+export function groupedKFold(
+  groups: Int32Array,
+  { folds, seed }: { readonly folds: number; readonly seed: number },
+): readonly { readonly train: Int32Array; readonly held: Int32Array }[] {
+  const keys = groups.map((group, row) => (group < 0 ? -1 - row : group));
+  const sizes = new Map<number, number>();
+  for (const key of keys) sizes.set(key, (sizes.get(key) ?? 0) + 1);
+  if (!Number.isInteger(folds) || folds < 2 || folds > sizes.size) {
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[split] invalid number of folds: expected an integer from 2 to ${sizes.size}, the number of groups, got ${folds}.`,
+    );
+  }
+  const order = Int32Array.from(sizes.keys());
+  new SeededRandom(seed).shuffle(order);
+  const rowsOf = new Array<number>(folds).fill(0);
+  const foldOf = new Map<number, number>();
+  for (const key of [...order].sort((a, b) => (sizes.get(b) ?? 0) - (sizes.get(a) ?? 0))) {
+    const fold = rowsOf.indexOf(Math.min(...rowsOf));
+    foldOf.set(key, fold);
+    rowsOf[fold] = (rowsOf[fold] ?? 0) + (sizes.get(key) ?? 0);
+  }
+  const rows = Int32Array.from(groups.keys());
+  return Array.from({ length: folds }, (_, fold) => ({
+    train: rows.filter((row) => foldOf.get(keys[row] as number) !== fold),
+    held: rows.filter((row) => foldOf.get(keys[row] as number) === fold),
+  }));
+}

@@ -1,58 +1,129 @@
-import { crossEntropy, Dense, Dropout, focalLoss, modelFromJSON, Sequential, type Loss, type UnaryLayer } from '../nn/index.js';
-import { Adam, AdamW, SGD, type Optimizer } from '../optim/index.js';
+/** Model, optimizer and loss of a configuration. */
+import { camelCase } from './snake-case.js';
 import { TensorkilnError } from '../errors.js';
+import {
+  createModel,
+  crossEntropy,
+  focalLoss,
+  huberLoss,
+  meanAbsoluteError,
+  meanSquaredError,
+  modelFromJSON,
+  type Loss,
+  type Model,
+} from '../nn/index.js';
+import {
+  Adadelta,
+  Adagrad,
+  Adam,
+  Adamax,
+  AdamW,
+  LAMB,
+  Lion,
+  Muon,
+  NAdam,
+  RMSProp,
+  SGD,
+  type Optimizer,
+} from '../optim/index.js';
+import { MODEL_OPTIONS } from './config/model-schema.js';
 import type { ResolvedConfig } from './config/resolve.js';
+import type { RunData } from './run-data.js';
+
+/** What a model has to fit. */
+export type ModelTask = Pick<RunData, 'task' | 'classes' | 'vocabulary' | 'train'>;
+
+/** The values a model gives for a row: a score for each class, or the number. */
+export function countOutputs({ task, classes }: Pick<ModelTask, 'task' | 'classes'>): number {
+  return task === 'regression' ? 1 : classes.length;
+}
 
 /**
- * The model of a configuration, built for rows of `inputShape`; its last layer gives logits, one per class.
+ * The model of a configuration, built for the training rows; its last layer gives logits, one per class, or the scaled number.
  *
- * @throws E_CONFIG, E_SHAPE for layers that are wrong or give another number of values than there are classes
+ * @throws E_CONFIG, E_SHAPE for layers or an architecture that do not fit the rows, or give another number of values
  */
-export function buildModel(config: ResolvedConfig, inputShape: readonly number[]): Sequential {
-  const { model: section } = config;
-  const { seed } = config.training;
-  if (section.architecture === 'layers') {
-    const model = modelFromJSON({
+export function buildModel(config: ResolvedConfig, data: ModelTask): Model {
+  const model = unbuiltModel(config, data);
+  const outputs = countOutputs(data);
+  model.build(data.train.featureShape);
+  if (model.outputShape.join() !== String(outputs)) {
+    const found = model.outputShape.join(', ');
+    model.dispose();
+    const what = data.task === 'regression' ? 'the number' : 'one per class';
+    throw new TensorkilnError('E_SHAPE', `[model.layers] wrong number of outputs: expected ${outputs}, ${what}, got [${found}].`);
+  }
+  return model;
+}
+
+function unbuiltModel({ model: section, training }: ResolvedConfig, data: ModelTask): Model {
+  const { seed } = training;
+  const { architecture } = section;
+  if (architecture === 'layers') {
+    return modelFromJSON({
       format: 'tensorkiln-model',
       version: 1,
       type: 'sequential',
       name: 'model',
       config: { seed, layers: section.layers },
-    }) as Sequential;
-    model.build(inputShape);
-    if (model.outputShape.join() !== String(section.num_classes)) {
-      const found = model.outputShape.join(', ');
-      model.dispose();
-      throw new TensorkilnError(
-        'E_SHAPE',
-        `[model.layers] wrong number of outputs: expected ${section.num_classes}, one per class, got [${found}].`,
-      );
-    }
-    return model;
+    });
   }
-  const { hidden_units: hiddenUnits, activation, dropout } = section;
-  const layers: UnaryLayer[] = hiddenUnits.flatMap((units) => [
-    new Dense({ units, activation, kernelInitializer: activation === 'relu' ? 'he_normal' : 'glorot_uniform' }),
-    ...(dropout > 0 ? [new Dropout({ rate: dropout })] : []),
-  ]);
-  layers.push(new Dense({ units: section.num_classes }));
-  const model = new Sequential({ layers, seed });
-  model.build(inputShape);
-  return model;
+  const options = MODEL_OPTIONS[architecture].flatMap((key) => {
+    const value = section[key];
+    // Here a number of layers and the list of them would have one name.
+    return value === undefined ? [] : [[key === 'num_layers' ? 'layers' : camelCase(key), value] as const];
+  });
+  return createModel({
+    architecture,
+    inputShape: data.train.featureShape,
+    numClasses: countOutputs(data),
+    ...(data.vocabulary === undefined ? {} : { vocabulary: data.vocabulary }),
+    seed,
+    ...Object.fromEntries(options),
+  });
 }
 
+const OPTIMIZERS = {
+  adam: Adam,
+  adamw: AdamW,
+  sgd: SGD,
+  rmsprop: RMSProp,
+  adagrad: Adagrad,
+  adadelta: Adadelta,
+  adamax: Adamax,
+  nadam: NAdam,
+  lamb: LAMB,
+  lion: Lion,
+  muon: Muon,
+} as const;
+
 export function buildOptimizer({ training }: ResolvedConfig): Optimizer {
-  const options = { learningRate: training.learning_rate, weightDecay: training.weight_decay };
-  switch (training.optimizer) {
-    case 'adam':
-      return new Adam(options);
-    case 'adamw':
-      return new AdamW(options);
-    case 'sgd':
-      return new SGD({ ...options, momentum: training.momentum ?? 0.9 });
-  }
+  const { optimizer: section, learning_rate: learningRate, weight_decay: weightDecay } = training;
+  const { type, clip, ...own } = typeof section === 'string' ? { type: section, clip: undefined } : section;
+  const momentum = type === 'sgd' && !('momentum' in own) ? { momentum: training.momentum ?? 0.9 } : {};
+  const given = Object.entries(own).filter(([, value]) => value !== undefined);
+  const limits = Object.entries(clip ?? {}).filter(([, value]) => value !== undefined);
+  const options = {
+    learningRate,
+    weightDecay,
+    ...momentum,
+    ...Object.fromEntries(given.map(([key, value]) => [camelCase(key), value])),
+    ...(limits.length === 0 ? {} : { clip: Object.fromEntries(limits.map(([key, value]) => [camelCase(key), value])) }),
+  };
+  return new OPTIMIZERS[type](options);
 }
 
 export function buildLoss({ training }: ResolvedConfig): Loss {
-  return training.loss === 'focal' ? focalLoss() : crossEntropy;
+  switch (training.loss) {
+    case 'cross_entropy':
+      return crossEntropy;
+    case 'focal':
+      return focalLoss(training.focal_gamma === undefined ? {} : { gamma: training.focal_gamma });
+    case 'mean_squared_error':
+      return meanSquaredError;
+    case 'mean_absolute_error':
+      return meanAbsoluteError;
+    case 'huber':
+      return huberLoss();
+  }
 }

@@ -9,7 +9,7 @@ import {
   type Schedule,
 } from '../optim/index.js';
 import { MONITORS } from './config/training-schema.js';
-import type { PreparedData } from '../data/index.js';
+import type { RunData } from './run-data.js';
 import type { EarlyStopping, FitOptions, ReduceOnPlateau } from '../train/index.js';
 import type { ResolvedConfig } from './config/resolve.js';
 
@@ -39,7 +39,10 @@ export function fitOptions({ training }: ResolvedConfig): FitOptions {
  *
  * @throws E_CONFIG for a class that the target does not have
  */
-export function classWeights({ training }: ResolvedConfig, { classes, counts }: PreparedData): readonly number[] | undefined {
+export function classWeights(
+  { training }: ResolvedConfig,
+  { classes, counts }: Pick<RunData, 'classes' | 'counts'>,
+): readonly number[] | undefined {
   const { class_weights: weights } = training;
   if (weights === 'none') return undefined;
   if (weights === 'balanced') {

@@ -15,7 +15,15 @@ export { planPicture } from './plan-picture.js';
 export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './profile-training.js';
 export { renderConfig, type RenderedConfig, type RenderOptions } from './render-config.js';
 export { reproduceRun, type Difference, type Reproduction, type ReproduceOptions } from './reproduce.js';
-export type { RunEvent, RunFiles, RunResult, Scores } from './run-events.js';
+export type { RunEvent, RunFiles, RunResult } from './run-events.js';
 export { runTraining, type RunOptions } from './run-training.js';
-export { repeatTraining, type SeriesEvent, type SeriesOptions, type SeriesResult } from './series.js';
+export type { ClassificationScores, RegressionScores, Scores } from './scores.js';
+export {
+  crossValidate,
+  repeatTraining,
+  type MeanAndDeviation,
+  type SeriesEvent,
+  type SeriesOptions,
+  type SeriesResult,
+} from './series.js';
 export type { TargetResult } from './targets.js';

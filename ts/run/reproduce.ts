@@ -2,10 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { TensorkilnError } from '../errors.js';
 import { decodeSafetensors } from '../formats/safetensors.js';
-import { describeOrigin, fileDigest } from '../track/run-record.js';
+import { describeOrigin } from '../track/run-record.js';
 import { packageVersion } from '../backend/native/load.js';
 import { flatten, type Fact } from '../train/index.js';
 import { loadConfig } from './config/load.js';
+import type { TrainingConfig } from './config/schema.js';
+import { describeDataFiles } from './data-files.js';
 import type { RunEvent } from './run-events.js';
 import { defaultFolder, runFiles } from './run-folder.js';
 import { runTraining } from './run-training.js';
@@ -49,7 +51,7 @@ export async function reproduceRun(folder: string, options: ReproduceOptions = {
   const before = { results: await readResults(folder), record: flatten(await readJson(old.record)) };
   const output = options.output ?? defaultFolder('reproduce', new Date());
   const config = await loadConfig(old.config, { output });
-  const now = await describeCircumstances(config.data.path);
+  const now = await describeCircumstances(config);
   await runTraining(config, {
     name: 'reproduce',
     ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -60,9 +62,9 @@ export async function reproduceRun(folder: string, options: ReproduceOptions = {
   return { isEqual: results.length === 0, results, circumstances, folder: output };
 }
 
-async function describeCircumstances(data: string): Promise<Readonly<Record<string, Fact>>> {
+async function describeCircumstances(config: TrainingConfig): Promise<Readonly<Record<string, Fact>>> {
   const origin = await describeOrigin({ tensorkiln: packageVersion(), node: process.versions.node });
-  return flatten({ ...origin, data: { sha256: await fileDigest(data) } });
+  return flatten({ ...origin, data: await describeDataFiles(config) });
 }
 
 /** Everything a run came to, as flat facts. */

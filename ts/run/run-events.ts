@@ -1,18 +1,10 @@
 import type { DataEvent } from '../data/index.js';
-import type { ClassificationBaseline, ClassificationMetrics } from '../evaluate/index.js';
+import type { BaselineResult, Metrics } from '../evaluate/index.js';
 import type { OnnxVerification } from '../export/index.js';
 import type { Decision } from './config/resolve.js';
+import type { Scores } from './scores.js';
 import type { TargetResult } from './targets.js';
 import type { StopReason, TrainingEvent } from '../train/index.js';
-
-/** How a model fared, without the parts that only a report needs. */
-export interface Scores {
-  readonly rows: number;
-  readonly accuracy: number;
-  readonly balancedAccuracy: number;
-  readonly macroF1: number;
-  readonly logLoss: number;
-}
 
 /** Where a run's files lie; absolute. */
 export interface RunFiles {
@@ -20,6 +12,8 @@ export interface RunFiles {
   readonly config: string;
   readonly metrics: string;
   readonly history: string;
+  /** The architecture with everything decided, without weights. */
+  readonly architecture: string;
   readonly report: string;
   readonly model: string;
   /** Weights and architecture, what loadPredictor reads. */
@@ -39,8 +33,9 @@ export interface RunResult {
   readonly stopReason: StopReason;
   readonly bestEpoch: number;
   readonly test: Scores;
-  readonly validation: Scores;
-  readonly baselines: readonly (Scores & { readonly name: ClassificationBaseline['name'] })[];
+  /** Undefined when the split has no validation part. */
+  readonly validation: Scores | undefined;
+  readonly baselines: readonly (Scores & { readonly name: BaselineResult['name'] })[];
   readonly verification: OnnxVerification;
   /** What the configuration's targets asked for; empty when it has none. */
   readonly targets: readonly TargetResult[];
@@ -54,10 +49,5 @@ export type RunEvent =
   | { readonly type: 'run_start'; readonly version: string; readonly device: string; readonly output: string }
   | DataEvent
   | TrainingEvent
-  | { readonly type: 'evaluated'; readonly test: ClassificationMetrics; readonly baselines: readonly ClassificationBaseline[] }
+  | { readonly type: 'evaluated'; readonly test: Metrics; readonly baselines: readonly BaselineResult[] }
   | { readonly type: 'run_end'; readonly result: RunResult };
-
-export function scoresOf(metrics: ClassificationMetrics): Scores {
-  const { rows, accuracy, balancedAccuracy, macroF1, logLoss } = metrics;
-  return { rows, accuracy, balancedAccuracy, macroF1, logLoss };
-}

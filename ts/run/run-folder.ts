@@ -21,6 +21,7 @@ export function runFiles(folder: string): RunFiles {
     config: join(folder, 'config.resolved.yaml'),
     metrics: join(folder, 'metrics.json'),
     history: join(folder, 'training_history.json'),
+    architecture: join(folder, 'model-architecture.json'),
     report: join(folder, 'report.html'),
     model: join(folder, 'export', 'model.onnx'),
     preprocessing: join(folder, 'export', 'preprocessing.json'),

@@ -1,36 +1,27 @@
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
 import { omitKeys } from '../arguments.js';
 import { packageVersion } from '../backend/native/load.js';
-import { prepareData, type PreparedData } from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
-import {
-  evaluateClassification,
-  logisticBaseline,
-  majorityBaseline,
-  renderReport,
-  type ClassificationBaseline,
-  type ClassificationMetrics,
-} from '../evaluate/index.js';
-import { exportOnnx, exportSafetensors, type OnnxVerification } from '../export/index.js';
-import type { Sequential } from '../nn/index.js';
-import { describeOrigin, fileDigest, type RunOrigin } from '../track/run-record.js';
-import { flatten, Trainer, type CheckpointOptions, type TrainingHistory } from '../train/index.js';
+import { describeOrigin, type RunOrigin } from '../track/run-record.js';
+import { flatten, Trainer, type CheckpointOptions } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
-import { dataConfig, imageTransforms } from './config/data-config.js';
 import { configText, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
+import { describeDataFiles } from './data-files.js';
+import { exportRun } from './export-run.js';
 import { classWeights, fitOptions } from './fit-options.js';
+import { judgeRun } from './judge-run.js';
 import { RunLock } from './lock.js';
-import { predictProbabilities } from './probabilities.js';
-import { scoresOf, type RunEvent, type RunFiles, type RunResult } from './run-events.js';
+import { prepareRunData, TrainingRows, type RunData } from './run-data.js';
+import type { RunEvent, RunFiles, RunResult } from './run-events.js';
 import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
 import { RunLog } from './run-log.js';
+import { json, writeResults } from './run-results.js';
+import { scoresOf } from './scores.js';
 import { selectDevice } from './select-device.js';
-import { withSnakeKeys } from './snake-case.js';
-import { TensorBoardLog } from './tensorboard.js';
 import { judgeTargets } from './targets.js';
+import { TensorBoardLog } from './tensorboard.js';
 
 export interface RunOptions {
   /** Names the exported graph, and the folder unless the config has an output; default 'run'. */
@@ -44,11 +35,8 @@ export interface RunOptions {
   readonly onEvent?: (event: RunEvent) => void;
 }
 
-/** Most rows the exported model is verified on. */
-const PROBE_ROWS = 1024;
-
 /**
- * The whole way from a table to an exported, judged model: prepare, train, evaluate, export, write.
+ * The whole way from data to an exported, judged model: prepare, train, evaluate, export, write.
  *
  * Everything is checked that can be before training starts: the device, the output folder, the data. The folder belongs to one run
  * at a time. Each file of the run is written whole or not at all; metrics.json comes last, so that a folder holding it is complete.
@@ -58,12 +46,6 @@ const PROBE_ROWS = 1024;
  *         E_OUT_OF_MEMORY, E_IO while training; E_EXPORT, E_IO after it; E_ABORTED when `signal` fires before training has begun
  */
 export async function runTraining(config: TrainingConfig, options: RunOptions = {}): Promise<RunResult> {
-  if (imageTransforms(config.augmentation).length > 0) {
-    throw new TensorkilnError(
-      'E_CONFIG',
-      '[config] augmentation.enabled is true, but training on images from a configuration is not built yet: expected false for a table.',
-    );
-  }
   const { name = 'run', resume = false, force = false, onEvent } = options;
   const files = runFiles(config.output ?? defaultFolder(name, new Date()));
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
@@ -107,13 +89,7 @@ interface Place {
 
 async function prepareAndTrain(config: TrainingConfig, place: Place): Promise<RunResult> {
   const { files, emit, device } = place;
-  const data = await prepareData(dataConfig(config), { onEvent: emit, force: place.force, ...pickSignal(place) });
-  if (data.task === 'regression') {
-    throw new TensorkilnError(
-      'E_CONFIG',
-      `[run] the target "${config.data.target}" is a number: training for regression from a configuration is not built yet.`,
-    );
-  }
+  const data = await prepareRunData(config, { onEvent: emit, force: place.force, ...pickSignal(place) });
   if (place.signal?.aborted === true) {
     throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
       cause: place.signal.reason,
@@ -151,7 +127,7 @@ async function describeRun({ config }: Run): Promise<unknown> {
     started_at: new Date().toISOString(),
     seeds: { split: config.split.seed, training: config.training.seed },
     device: config.device,
-    data: { path: config.data.path, sha256: await fileDigest(config.data.path) },
+    data: await describeDataFiles(config),
     ...origin,
   };
 }
@@ -159,25 +135,15 @@ async function describeRun({ config }: Run): Promise<unknown> {
 interface Run extends Place {
   readonly config: ResolvedConfig;
   readonly configText: string;
-  readonly data: PreparedData;
-}
-
-/** What training and judging gave. */
-interface Outcome {
-  readonly model: Sequential;
-  readonly history: TrainingHistory;
-  readonly test: ClassificationMetrics;
-  readonly validation: ClassificationMetrics;
-  readonly baselines: readonly ClassificationBaseline[];
-  readonly verification: OnnxVerification;
-  readonly targets: RunResult['targets'];
+  readonly data: RunData;
 }
 
 async function trainAndJudge(run: Run): Promise<RunResult> {
-  const { config, data } = run;
-  const model = buildModel(config, data.train.featureShape);
-  const optimizer = buildOptimizer(config);
+  const { config, data, files, name } = run;
   const weights = classWeights(config, data);
+  const model = buildModel(config, data);
+  const optimizer = buildOptimizer(config);
+  const rows = new TrainingRows(config, data);
   const trainer = new Trainer({
     model,
     loss: buildLoss(config),
@@ -187,47 +153,34 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
   });
   try {
     const checkpoints = checkpointOptions(run);
-    const history = await trainer.fit(data.train, {
+    const history = await trainer.fit(rows.train, {
       ...fitOptions(config),
-      validation: data.validation,
+      ...(rows.validation === undefined ? {} : { validation: rows.validation }),
       onEvent: run.emit,
       ...(checkpoints === undefined ? {} : { checkpoints, resume: run.resume }),
       ...pickSignal(run),
     });
-    const numClasses = data.classes.length;
-    const test = evaluateClassification(
-      await predictProbabilities(trainer, data.test.features, { numClasses }),
-      data.test.targets,
-      data.classes,
-    );
-    const validation = evaluateClassification(
-      await predictProbabilities(trainer, data.validation.features, { numClasses }),
-      data.validation.targets,
-      data.classes,
-    );
-    const baselines = [
-      await logisticBaseline(data.train, data.test, data.classes),
-      majorityBaseline(data.train, data.test, data.classes),
-    ];
+    const judgement = await judgeRun(trainer, data);
+    const { test, validation, baselines } = judgement;
     run.emit({ type: 'evaluated', test, baselines });
-    const verification = await exportModel(run, model, trainer);
+    const verification = await exportRun({ name, target: config.data.target, data, files }, model, trainer);
     const targets = judgeTargets(config.targets, test);
-    const outcome: Outcome = { model, history, test, validation, baselines, verification, targets };
-    await writeResults(run, outcome);
+    await writeResults(run, { model, history, judgement, verification, targets });
     return {
       stopReason: history.stopReason,
       bestEpoch: history.bestEpoch,
       test: scoresOf(test),
-      validation: scoresOf(validation),
-      baselines: baselines.map((baseline) => ({ name: baseline.name, ...scoresOf(baseline.metrics) })),
+      validation: validation === undefined ? undefined : scoresOf(validation),
+      baselines: baselines.map((baseline) => ({ ...scoresOf(baseline.metrics), name: baseline.name })),
       verification,
       targets,
-      files: run.files,
+      files,
     };
   } finally {
     trainer.dispose();
     optimizer.dispose();
     model.dispose();
+    await rows.close();
   }
 }
 
@@ -244,109 +197,6 @@ function checkpointOptions({ config, files, resume }: Run): CheckpointOptions | 
     keep,
     facts: flatten(omitKeys(config, 'output', 'device', 'logging', 'targets')),
   };
-}
-
-/** Rows of features from all parts, at most PROBE_ROWS: small tables are checked on every row. */
-function probeRows({ test, validation, train }: PreparedData, width: number): Float32Array {
-  const parts = [test, validation, train].map(({ features }) => features);
-  const features = new Float32Array(
-    Math.min(
-      PROBE_ROWS * width,
-      parts.reduce((sum, { length }) => sum + length, 0),
-    ),
-  );
-  let filled = 0;
-  for (const part of parts) {
-    const taken = part.subarray(0, features.length - filled);
-    features.set(taken, filled);
-    filled += taken.length;
-  }
-  return features;
-}
-
-async function exportModel(run: Run, model: Sequential, trainer: Trainer): Promise<OnnxVerification> {
-  const { data, files } = run;
-  const features = probeRows(data, data.preprocessor.featureNames.length);
-  const probe = { features, outputs: await predictProbabilities(trainer, features, { numClasses: data.classes.length }) };
-  const { verification } = await exportOnnx(model.describe(), {
-    path: files.model,
-    modelName: run.name,
-    inputName: 'features',
-    outputName: 'probabilities',
-    outputActivation: 'softmax',
-    classes: data.classes,
-    metadata: { features: JSON.stringify(data.preprocessor.featureNames), target: run.config.data.target },
-    probe,
-  });
-  await exportSafetensors(model, files.weights);
-  return verification;
-}
-
-async function writeResults(run: Run, outcome: Outcome): Promise<void> {
-  const { config, data, files } = run;
-  const preprocessing = {
-    format: 'tensorkiln.preprocessing',
-    version: 1,
-    target: config.data.target,
-    classes: data.classes,
-    na_values: config.data.na_values,
-    feature_names: data.preprocessor.featureNames,
-    preprocessor: data.preprocessor.toJSON(),
-  };
-  await writeFileAtomic(files.preprocessing, json(preprocessing));
-  await writeFileAtomic(files.history, json(withSnakeKeys(outcome.history)));
-  await writeFileAtomic(files.report, await report(run, outcome));
-  const metrics = {
-    test: outcome.test,
-    validation: outcome.validation,
-    baselines: Object.fromEntries(outcome.baselines.map((baseline) => [baseline.name, baseline.metrics])),
-    rows: data.counts,
-    data: { verdict: data.verdict, forced: data.forced, outliers: data.outliers },
-    bestEpoch: outcome.history.bestEpoch,
-    stopReason: outcome.history.stopReason,
-    onnxVerification: outcome.verification,
-    targets: outcome.targets,
-  };
-  await writeFileAtomic(files.metrics, json(withSnakeKeys(metrics)));
-}
-
-function report(run: Run, { model, history, test, baselines, verification }: Outcome): Promise<string> {
-  const { config, data } = run;
-  return renderReport({
-    task: 'classification',
-    title: `${config.data.target} from ${basename(config.data.path)}`,
-    run: {
-      finishedAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
-      configText: run.configText,
-      seeds: { split: config.split.seed, training: config.training.seed },
-      versions: { tensorkiln: packageVersion(), node: process.versions.node },
-      rows: {
-        train: data.counts.train,
-        validation: data.counts.validation,
-        test: data.counts.test,
-        'without target': data.counts.missingTarget,
-      },
-      features: data.preprocessor.featureNames,
-      modelSummary: model.summary(),
-      details: {
-        data: config.data.path,
-        device: config.device,
-        parameters: String(model.countParameters().total),
-        'ONNX export': verification.verified
-          ? `verified on ${verification.rows} rows, largest relative error ${verification.largestError.toExponential(1)}`
-          : `not verified: ${verification.reason}`,
-      },
-    },
-    history,
-    metrics: test,
-    baselines,
-    columns: data.columns,
-    warnings: data.warnings,
-  });
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 function pickSignal({ signal }: { readonly signal?: AbortSignal }): { readonly signal?: AbortSignal } {

@@ -1,20 +1,29 @@
 /** Several runs of one configuration, and what they have in common. */
 import { join, resolve } from 'node:path';
+import { TensorkilnError } from '../errors.js';
 import { writeFileAtomic } from '../write-file.js';
 import type { TrainingConfig } from './config/schema.js';
+import type { RunEvent, RunResult } from './run-events.js';
 import { defaultFolder } from './run-folder.js';
-import type { RunEvent, RunResult, Scores } from './run-events.js';
+import { json } from './run-results.js';
 import { runTraining } from './run-training.js';
+import type { Scores } from './scores.js';
+import { withSnakeKeys } from './snake-case.js';
 
 /** A run's events, and before each run which one it is. */
-export type SeriesEvent = RunEvent | { readonly type: 'series_run'; readonly index: number; readonly of: number };
+export type SeriesEvent =
+  RunEvent | { readonly type: 'series_run'; readonly index: number; readonly of: number; readonly kind: 'repeat' | 'fold' };
 
-type ScoreName = Exclude<keyof Scores, 'rows'>;
+/** Over several runs: standard deviation with runs - 1 in the denominator. */
+export interface MeanAndDeviation {
+  readonly mean: number;
+  readonly deviation: number;
+}
 
 export interface SeriesResult {
   readonly runs: readonly RunResult[];
-  /** Of the test part: mean over the runs, and standard deviation with runs - 1 in the denominator. */
-  readonly test: Readonly<Record<ScoreName, { readonly mean: number; readonly deviation: number }>>;
+  /** Of the test part, by score. */
+  readonly test: Readonly<Record<string, MeanAndDeviation>>;
   readonly folder: string;
 }
 
@@ -26,7 +35,11 @@ export interface SeriesOptions {
   readonly onEvent?: (event: SeriesEvent) => void;
 }
 
-const SCORES = ['accuracy', 'balancedAccuracy', 'macroF1', 'logLoss'] as const satisfies readonly ScoreName[];
+/** A run of a series: where it goes and what is different there. */
+interface Variant {
+  readonly folder: string;
+  readonly change: (config: TrainingConfig) => TrainingConfig;
+}
 
 /**
  * Runs a configuration `times` times, each with other seeds for split and training: the configuration's, then the following ones.
@@ -34,50 +47,82 @@ const SCORES = ['accuracy', 'balancedAccuracy', 'macroF1', 'logLoss'] as const s
  *
  * @throws as `runTraining`; runs that have ended by then stay
  */
-export async function repeatTraining(
+export function repeatTraining(config: TrainingConfig, times: number, options: SeriesOptions = {}): Promise<SeriesResult> {
+  const variants = Array.from({ length: times }, (_, index): Variant => ({
+    folder: `repeat-${index + 1}`,
+    change: ({ split, training, ...rest }) => ({
+      ...rest,
+      split: { ...split, seed: split.seed + index },
+      training: { ...training, seed: training.seed + index },
+    }),
+  }));
+  return runSeries('repeat', config, variants, options);
+}
+
+/**
+ * Cross-validation: as many runs as folds, each of which is the test part of one; with `times` above 1 all of it again with other seeds.
+ * The shares of training and validation divide the other folds. Each run has a folder `fold-<i>`, or `repeat-<j>-fold-<i>`, inside the
+ * output folder, and `summary.json` there holds mean and deviation.
+ *
+ * @param folds at least 2, at most as many as there are rows, or groups for a grouped split
+ * @throws E_CONFIG for a split by time or in order, and for a separate test file; as `runTraining`
+ */
+export async function crossValidate(
   config: TrainingConfig,
-  times: number,
-  options: SeriesOptions = {},
+  folds: number,
+  options: SeriesOptions & { readonly times?: number } = {},
+): Promise<SeriesResult> {
+  const { times = 1 } = options;
+  if (config.data.test_path !== undefined || config.split.method === 'time' || config.split.method === 'order') {
+    const found = config.data.test_path === undefined ? `split.method ${config.split.method}` : 'data.test_path';
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[k-fold] cross-validation makes every row a test row once: expected no ${found}. Use --repeat for several seeds instead.`,
+    );
+  }
+  const variants = Array.from({ length: times * folds }, (_, place): Variant => {
+    const [round, index] = [Math.floor(place / folds), place % folds];
+    return {
+      folder: times === 1 ? `fold-${index + 1}` : `repeat-${round + 1}-fold-${index + 1}`,
+      change: ({ split, training, ...rest }) => ({
+        ...rest,
+        split: { ...split, seed: split.seed + round, fold: { index, of: folds } },
+        training: { ...training, seed: training.seed + round },
+      }),
+    };
+  });
+  return runSeries('fold', config, variants, options);
+}
+
+async function runSeries(
+  kind: 'repeat' | 'fold',
+  config: TrainingConfig,
+  variants: readonly Variant[],
+  options: SeriesOptions,
 ): Promise<SeriesResult> {
   const folder = resolve(config.output ?? defaultFolder(options.name ?? 'run', new Date()));
   const runs: RunResult[] = [];
-  for (let index = 0; index < times; ++index) {
-    options.onEvent?.({ type: 'series_run', index: index + 1, of: times });
-    runs.push(
-      await runTraining(
-        {
-          ...config,
-          split: { ...config.split, seed: config.split.seed + index },
-          training: { ...config.training, seed: config.training.seed + index },
-          output: join(folder, `repeat-${index + 1}`),
-        },
-        options,
-      ),
-    );
+  for (const [index, variant] of variants.entries()) {
+    options.onEvent?.({ type: 'series_run', index: index + 1, of: variants.length, kind });
+    runs.push(await runTraining({ ...variant.change(config), output: join(folder, variant.folder) }, options));
     if (options.signal?.aborted === true) break;
   }
-  const test = Object.fromEntries(
-    SCORES.map((score) => [score, describe(runs.map((run) => run.test[score]))]),
-  ) as SeriesResult['test'];
-  await writeFileAtomic(join(folder, 'summary.json'), `${JSON.stringify(summary(runs, test), null, 2)}\n`);
+  const test = summarize(runs.map((run) => run.test));
+  const summary = { format: 'tensorkiln.series', version: 1, kind, runs: runs.length, test };
+  await writeFileAtomic(join(folder, 'summary.json'), json(withSnakeKeys(summary)));
   return { runs, test, folder };
 }
 
-function summary(runs: readonly RunResult[], test: SeriesResult['test']): unknown {
-  return {
-    format: 'tensorkiln.series',
-    version: 1,
-    runs: runs.length,
-    test: {
-      accuracy: test.accuracy,
-      balanced_accuracy: test.balancedAccuracy,
-      macro_f1: test.macroF1,
-      log_loss: test.logLoss,
-    },
-  };
+/** Every score that all runs have. */
+function summarize(scores: readonly Scores[]): SeriesResult['test'] {
+  const all = scores as unknown as readonly Readonly<Record<string, unknown>>[];
+  const names = Object.keys(all[0] ?? {}).filter(
+    (name) => name !== 'rows' && all.every((one) => typeof one[name] === 'number'),
+  );
+  return Object.fromEntries(names.map((name) => [name, meanAndDeviation(all.map((one) => one[name] as number))]));
 }
 
-function describe(values: readonly number[]): { readonly mean: number; readonly deviation: number } {
+function meanAndDeviation(values: readonly number[]): MeanAndDeviation {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return { mean, deviation: values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)) };

@@ -11,3 +11,8 @@ export function withSnakeKeys(value: unknown): unknown {
 function toSnakeCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
+
+/** A key of our files as the library's options have it. */
+export function camelCase(key: string): string {
+  return key.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -2,9 +2,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -42,10 +42,17 @@ export async function describeOrigin(versions: Readonly<Record<string, string>>)
   };
 }
 
-/** sha256 of a file's content. */
-export async function fileDigest(path: string): Promise<string> {
+/** sha256 of a file's content, or of all names and contents of a folder; null for what is neither, such as a database on a server. */
+export async function digestOf(path: string): Promise<string | null> {
+  const state = await stat(path).catch(() => undefined);
+  if (state === undefined) return null;
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  const entries = state.isDirectory() ? await readdir(path, { recursive: true, withFileTypes: true }) : undefined;
+  const files = entries?.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  for (const file of files?.sort() ?? [path]) {
+    if (files !== undefined) hash.update(`\n${relative(path, file).split(sep).join('/')}\n`);
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  }
   return hash.digest('hex');
 }
 

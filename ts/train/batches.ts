@@ -1,6 +1,7 @@
 /** From training data to tensors, batch by batch. */
 import * as tf from '@tensorflow/tfjs-core';
 import { HostRandom } from '../backend/custom/philox.js';
+import type { LayerDType } from '../nn/layer.js';
 import type { BatchSource, HostBatch, TypedValues } from './training-data.js';
 
 export interface Batch {
@@ -42,17 +43,28 @@ export function pickRows<T extends TypedValues>(
   return picked;
 }
 
-/** Puts a batch on the device. The caller disposes it. */
-export function toTensors(source: BatchSource, batch: HostBatch): Batch {
+/**
+ * Puts a batch on the device. The caller disposes it.
+ *
+ * @param inputDTypes what the model takes, input by input; whole numbers that come as floats are converted for one that takes int32
+ */
+export function toTensors(source: BatchSource, batch: HostBatch, inputDTypes?: readonly LayerDType[]): Batch {
   const { rows } = batch;
   const tensor = (values: TypedValues, shape: readonly number[]): tf.Tensor =>
     tf.tensor(values, [rows, ...shape], values instanceof Int32Array ? 'int32' : 'float32');
   return {
-    inputs: batch.inputs.map((values, index) => tensor(values, source.inputShapes[index] as readonly number[])),
+    inputs: batch.inputs.map((values, index) =>
+      tensor(ofDType(values, inputDTypes?.[index]), source.inputShapes[index] as readonly number[]),
+    ),
     targets: batch.targets.map((values, index) => tensor(values, source.targetShapes[index] as readonly number[])),
     weights: batch.weights === undefined ? undefined : tensor(batch.weights, []),
     rows,
   };
+}
+
+/** Values as an array of the dtype that an input takes: token numbers, which tables hold as floats, for an embedding. */
+export function ofDType(values: TypedValues, dtype: LayerDType | undefined): TypedValues {
+  return dtype === 'int32' && !(values instanceof Int32Array) ? Int32Array.from(values) : values;
 }
 
 /** Frees a batch. Op calls already enqueued keep what they need. */

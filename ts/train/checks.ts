@@ -6,7 +6,7 @@ import { TensorkilnError } from '../errors.js';
 import type { Loss } from '../nn/losses.js';
 import { formatBatchShape } from '../nn/shape.js';
 import type { Trainable } from './trainable.js';
-import { ArraySource, type BatchSource } from './training-data.js';
+import { ArraySource, ClassWeightedSource, type BatchSource } from './training-data.js';
 
 /** Checks that tfjs-core's current backend is ours. @throws E_DEVICE naming the current one */
 export function checkBackend(place: string): void {
@@ -75,11 +75,8 @@ export function applyClassWeights(
   outputShape: readonly number[],
 ): BatchSource {
   if (classWeights === undefined) return source;
-  if (losses.length !== 1 || losses[0]?.isClassification !== true || !(source instanceof ArraySource)) {
-    throw new TensorkilnError(
-      'E_CONFIG',
-      '[trainer] wrong classWeights: expected one output with class targets held in memory.',
-    );
+  if (losses.length !== 1 || losses[0]?.isClassification !== true) {
+    throw new TensorkilnError('E_CONFIG', '[trainer] wrong classWeights: expected one output with class targets.');
   }
   if (classWeights.length !== outputShape[0]) {
     throw new TensorkilnError(
@@ -94,5 +91,5 @@ export function applyClassWeights(
       `[trainer] wrong classWeights: expected finite numbers >= 0, got ${show(classWeights[wrong])} for class ${wrong}.`,
     );
   }
-  return source.withClassWeights(classWeights);
+  return source instanceof ArraySource ? source.withClassWeights(classWeights) : new ClassWeightedSource(source, classWeights);
 }

@@ -1,4 +1,5 @@
 /** The training loop. */
+export { epochOrder } from './batches.js';
 export type { Callback, CallbackContext } from './callbacks.js';
 export { flatten, type Fact, type Facts } from './checkpoint/facts.js';
 export type { Evaluation } from './judge.js';

@@ -1,4 +1,5 @@
 /** Loss and metrics of a model on rows it does not learn from. */
+import type { LayerDType } from '../nn/layer.js';
 import { disposeBatch, toTensors } from './batches.js';
 import { InFlight } from './in-flight.js';
 import { applyLimit } from './options.js';
@@ -25,6 +26,7 @@ export interface JudgeOptions {
   readonly isClassification: boolean;
   readonly metricNames: readonly string[];
   readonly signal: AbortSignal | undefined;
+  readonly inputDTypes: readonly LayerDType[] | undefined;
 }
 
 /** @returns nothing when the signal ended it early */
@@ -44,7 +46,7 @@ export async function judge(
   try {
     for await (const host of source.batches({ batchSize, pass: 0, seed: 0, shuffle: false, skip: 0 })) {
       if (signal?.aborted === true) return undefined;
-      const batch = toTensors(source, host);
+      const batch = toTensors(source, host, options.inputDTypes);
       let result;
       try {
         result = step(...stepArguments(batch));

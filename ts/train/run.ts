@@ -219,7 +219,7 @@ export class TrainingRun {
       for await (const host of train.batches({ batchSize, pass, seed, shuffle, skip: stepInEpoch })) {
         if (this.#isOver()) break;
         this.#schedule(firstStep + step - stepInEpoch);
-        const batch = toTensors(train, host);
+        const batch = toTensors(train, host, this.#parts.model.inputDTypes);
         let loss;
         try {
           loss = steps.train(...stepArguments(batch));
@@ -294,6 +294,7 @@ export class TrainingRun {
       isClassification,
       metricNames,
       signal: options.signal,
+      inputDTypes: this.#parts.model.inputDTypes,
     });
     this.#tellFallbacks('evaluate');
     return judged;

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
 import { checkHome } from '../nn/home.js';
-import { Layer, UnaryLayer, type Parameter } from '../nn/layer.js';
+import { Layer, UnaryLayer, type LayerDType, type Parameter } from '../nn/layer.js';
 import type { Shape } from '../nn/shape.js';
 
 /** What the trainer uses of a `tf.LayersModel`; the package tfjs-layers itself is not needed. */
@@ -24,6 +24,8 @@ export interface Trainable {
   /** Shapes of one row. @throws E_USAGE before `build` */
   readonly inputShapes: readonly Shape[];
   readonly outputShapes: readonly Shape[];
+  /** What the inputs must be; undefined where they are taken as they come. */
+  readonly inputDTypes: readonly LayerDType[] | undefined;
   /** Shapes of the outputs before or after `build`. @throws E_SHAPE when the inputs do not fit */
   outputShapesFor(inputShapes: readonly Shape[]): readonly Shape[];
   build(inputShapes: readonly Shape[]): void;
@@ -73,6 +75,10 @@ class LayerTrainable implements Trainable {
     return this.#layer.outputShapes;
   }
 
+  get inputDTypes(): readonly LayerDType[] {
+    return this.#layer.inputShapes.map((_, index) => this.#layer.inputDTypeAt(index));
+  }
+
   outputShapesFor(inputShapes: readonly Shape[]): readonly Shape[] {
     return this.#layer.isBuilt ? this.#layer.outputShapes : this.#layer.inferOutputShapes(inputShapes);
   }
@@ -111,6 +117,8 @@ class LayerTrainable implements Trainable {
 class TfjsTrainable implements Trainable {
   readonly #model: TfjsModel;
   readonly isBuilt = true;
+  // A LayersModel's inputs say their dtype, but an embedding of it takes floats as well.
+  readonly inputDTypes = undefined;
 
   constructor(model: TfjsModel) {
     this.#model = model;

@@ -4,6 +4,7 @@ import { checkBoolean, checkInteger, checkKeys } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import type { Loss } from '../nn/losses.js';
 import type { Optimizer } from '../optim/optimizer.js';
+import { ofDType } from './batches.js';
 import { applyClassWeights, checkBackend, checkShapes, checkSource } from './checks.js';
 import { flatten, type Facts } from './checkpoint/facts.js';
 import { CheckpointStore } from './checkpoint/store.js';
@@ -157,7 +158,7 @@ export class Trainer {
       if (this.#functions !== undefined)
         throw new TensorkilnError('E_USAGE', '[predict] a trainer of a step function has no model to predict with.');
       const batchSize = checkInteger('predict', 'batchSize', options.batchSize ?? JUDGE_BATCH, { min: 1 });
-      const { inputShapes, outputShapes } = this.#model;
+      const { inputShapes, outputShapes, inputDTypes } = this.#model;
       const rows = countRows(inputs, inputShapes);
       const sizes = outputShapes.map(sizeOf);
       const results = sizes.map((size) => new Float32Array(rows * size));
@@ -180,8 +181,8 @@ export class Trainer {
           const tensors = inputs.map((values, index) => {
             const shape = inputShapes[index] as readonly number[];
             const size = sizeOf(shape);
-            const dtype = values instanceof Int32Array ? 'int32' : 'float32';
-            return tf.tensor(values.subarray(start * size, end * size), [end - start, ...shape], dtype);
+            const own = ofDType(values.subarray(start * size, end * size), inputDTypes?.[index]);
+            return tf.tensor(own, [end - start, ...shape], own instanceof Int32Array ? 'int32' : 'float32');
           });
           let y: tf.Tensor;
           try {
@@ -220,6 +221,7 @@ export class Trainer {
         isClassification: this.#isClassification,
         metricNames: this.#metrics.map(({ name }) => name),
         signal: options.signal,
+        inputDTypes: this.#model.inputDTypes,
       });
       if (judged === undefined)
         throw new TensorkilnError('E_ABORTED', '[evaluate] cancelled by its caller.', { cause: options.signal?.reason });
@@ -354,6 +356,7 @@ class FunctionTrainable implements Trainable {
   readonly #options: StepTrainerOptions;
   #inputShapes: readonly (readonly number[])[] = [];
   readonly isBuilt = true;
+  readonly inputDTypes = undefined;
   readonly outputShapes = [];
 
   constructor(options: StepTrainerOptions) {

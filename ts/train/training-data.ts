@@ -118,6 +118,44 @@ export class ArraySource implements BatchSource {
   }
 }
 
+/** A source that makes its batches, each row of which counts as much more as its class does. */
+export class ClassWeightedSource implements BatchSource {
+  readonly #source: BatchSource;
+  readonly #classWeights: readonly number[];
+
+  constructor(source: BatchSource, classWeights: readonly number[]) {
+    this.#source = source;
+    this.#classWeights = classWeights;
+  }
+
+  get size(): number {
+    return this.#source.size;
+  }
+
+  get inputShapes(): readonly (readonly number[])[] {
+    return this.#source.inputShapes;
+  }
+
+  get targetShapes(): readonly (readonly number[])[] {
+    return this.#source.targetShapes;
+  }
+
+  fingerprint(): string {
+    return `${this.#source.fingerprint()} ${this.#classWeights.join(' ')}`;
+  }
+
+  async *batches(options: PassOptions): AsyncGenerator<HostBatch> {
+    for await (const batch of this.#source.batches(options)) {
+      const targets = batch.targets[0] as TypedValues;
+      const weights = Float32Array.from(
+        targets,
+        (target, row) => (this.#classWeights[target] as number) * (batch.weights?.[row] ?? 1),
+      );
+      yield { ...batch, weights };
+    }
+  }
+}
+
 /**
  * Any training data as a source, after its sizes have been checked.
  *

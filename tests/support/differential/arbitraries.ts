@@ -39,6 +39,25 @@ export function shapes({ minRank = 0, maxRank = 6, empty = true, most = MOST_ELE
   return fc.array(empty ? dimOrZero : dim, { minLength: minRank, maxLength: maxRank }).map((shape) => capped(shape, most));
 }
 
+/** Sizes that are split over threads or over blocks of a cache, by rank. */
+const LARGE: readonly number[][] = [[65537], [3, 20011], [257, 131], [31, 8, 257], [5, 7, 31, 33]];
+
+/** As `shapes` with these options, now and then a large one. */
+export function shapesOrLarge(options: ShapeOptions = {}): fc.Arbitrary<number[]> {
+  const { minRank = 0, maxRank = 6 } = options;
+  const large = LARGE.filter(({ length }) => length >= minRank && length <= maxRank);
+  return fc.oneof(
+    { weight: 24, arbitrary: shapes(options) },
+    ...(large.length === 0 ? [] : [{ weight: 1, arbitrary: fc.constantFrom(...large) }]),
+  );
+}
+
+/** A number of images in a batch: one or two, now and then none. */
+export const numImages: fc.Arbitrary<number> = fc.oneof(
+  { weight: 24, arbitrary: fc.integer({ min: 1, max: 2 }) },
+  { weight: 1, arbitrary: fc.constant(0) },
+);
+
 /** As `shapes`, now and then one that is split over threads or over blocks of a cache. */
 export const shapesWithLarge: fc.Arbitrary<number[]> = fc.oneof(
   { weight: 40, arbitrary: shapes({ most: 600 }) },

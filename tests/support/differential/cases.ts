@@ -8,7 +8,8 @@ export type NumericDType = 'float32' | 'int32' | 'bool' | 'complex64';
  * Where values come from. float32: `plain` [-2, 2), `positive` [0.25, 2.25), `unit` (-0.95, 0.95), `aboveOne` [1.25, 3.25),
  * `offZero` 0.1 to 2.1 of either sign, `offGrid` away from whole and half numbers, `halves` multiples of 0.5, `ties` few whole
  * numbers, `distinct` all different and 4 / n apart, `wide` 1e-30 to 1e30 of either sign, `special` NaN, infinities, zeros of
- * both signs, subnormal and largest numbers among plain ones, `nonFinite` few NaN and infinities among plain ones. int32: `small` [-9, 9], `extreme` the ends of the range, -1, 0, 1
+ * both signs, subnormal and largest numbers among plain ones, `nonFinite` few NaN and infinities among plain ones, `infinite`
+ * many infinities and zeros of both signs among few whole numbers. int32: `small` [-9, 9], `extreme` the ends of the range, -1, 0, 1
  * and powers of two. bool: `bits`. A range [low, high) serves float32 and int32.
  */
 export type Fill =
@@ -24,6 +25,7 @@ export type Fill =
   | 'wide'
   | 'special'
   | 'nonFinite'
+  | 'infinite'
   | 'small'
   | 'extreme'
   | 'bits'
@@ -77,6 +79,7 @@ const DRAWS: Readonly<Record<Extract<Fill, string>, Draw>> = {
   wide: (random) => (random() < 0.5 ? -1 : 1) * 10 ** (60 * random() - 30),
   special: (random) => (random() < 0.5 ? SPECIAL[Math.floor(random() * SPECIAL.length)]! : 4 * random() - 2),
   nonFinite: (random) => (random() < 0.04 ? NON_FINITE[Math.floor(random() * NON_FINITE.length)]! : 4 * random() - 2),
+  infinite: (random) => [Infinity, -Infinity, 0, -0, 1, -1][Math.floor(random() * 6)]!,
   small: (random) => Math.floor(19 * random()) - 9,
   extreme: (random) =>
     random() < 0.7 ? EXTREME[Math.floor(random() * EXTREME.length)]! : Math.floor((random() - 0.5) * 2 ** 32),

@@ -65,10 +65,18 @@ export interface KernelSpec {
 
 export const NON_FINITE = 'of values that are not finite';
 
-/** The same calls with few NaN and infinities among the values of the named inputs (default: all), which reach what IEEE 754 says and nothing else. */
-export function withNonFinite({ gradient: _, ...spec }: KernelSpec, names: readonly string[] = ['*']): KernelSpec {
+/**
+ * The same calls with few NaN and infinities among the values of the named inputs (default: all), which reach what IEEE 754 says
+ * and nothing else.
+ */
+export function withNonFinite(
+  { gradient: _, ...spec }: KernelSpec,
+  names: readonly string[] = ['*'],
+  changes: Partial<KernelSpec> = {},
+): KernelSpec {
   return {
     ...spec,
+    ...changes,
     variant: NON_FINITE,
     cases: spec.cases.map((kernelCase) => refill(kernelCase, Object.fromEntries(names.map((name) => [name, 'nonFinite'])))),
   };

@@ -29,6 +29,8 @@ function linear(out: number, inSize: number, outSize: number, attrs: ResizeAttrs
   const below = Math.max(0, Math.floor(source));
   const above = Math.min(inSize - 1, Math.ceil(source));
   const part = source - below;
+  // Right on a pixel, or beyond the last one, that pixel alone: a neighbour of no weight must not make NaN of an infinity.
+  if (below === above) return [{ index: below, weight: 1 }];
   return [
     { index: below, weight: 1 - part },
     { index: above, weight: part },
@@ -113,7 +115,8 @@ function dilationChoices({ x, filter }: DilationInputs, { strides, pad, dilation
               const col = outCol * info.strideWidth - info.padInfo.left + tapCol * info.dilationWidth;
               if (row < 0 || row >= info.inHeight || col < 0 || col >= info.inWidth) continue;
               const value = at(x, n, row, col, c) + at(filter, tapRow, tapCol, c);
-              if (best !== undefined && value <= best.value) continue;
+              // NaN is never the largest, and neither is what lies below -2^53, as in tfjs.
+              if (!(value > (best?.value ?? Number.MIN_SAFE_INTEGER))) continue;
               best = { y: [n, outRow, outCol, c], x: [n, row, col, c], tap: [tapRow, tapCol, c], value };
             }
           }
@@ -141,9 +144,8 @@ export const imageKernels: readonly ReferenceKernel[] = [
     const { strides, pad, dilations } = attrs;
     const shapes = [x.shape as Shape4, filter.shape as Shape3] as const;
     const info = backend_util.computeDilation2DInfo(...shapes, strides, pad, 'NHWC', dilations);
-    const y = build(info.outShape, x.dtype, () => 0);
-    for (const choice of dilationChoices(inputs, attrs)) addAt(y, choice.value, ...choice.y);
-    return y;
+    const largest = new Map(dilationChoices(inputs, attrs).map(({ y, value }) => [y.join(), value]));
+    return build(info.outShape, x.dtype, (coords) => largest.get(coords.join()) ?? Number.MIN_SAFE_INTEGER);
   }),
   reference<DilationInputs & { dy: Dense }, DilationAttrs>('Dilation2DBackpropInput', (inputs, attrs) => {
     const dx = build(inputs.x.shape, 'float32', () => 0);

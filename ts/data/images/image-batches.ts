@@ -74,15 +74,20 @@ export class ImageBatches {
     const count = Math.ceil(rows.length / batchSize);
     const pending: Promise<ImageBatch>[] = [];
     const ahead = this.#slots.length - 2;
-    for (let index = 0; index < count; index++) {
-      while (pending.length < Math.min(count, index + 1 + ahead)) {
-        const next = pending.length;
-        const batch = this.#make(rows.subarray(next * batchSize, (next + 1) * batchSize), { epoch, slot: next, signal });
-        // A failure is met when its batch is awaited; until then it must not count as unhandled.
-        batch.catch(() => undefined);
-        pending.push(batch);
+    try {
+      for (let index = 0; index < count; index++) {
+        while (pending.length < Math.min(count, index + 1 + ahead)) {
+          const next = pending.length;
+          const batch = this.#make(rows.subarray(next * batchSize, (next + 1) * batchSize), { epoch, slot: next, signal });
+          // A failure is met when its batch is awaited; until then it must not count as unhandled.
+          batch.catch(() => undefined);
+          pending.push(batch);
+        }
+        yield (await pending[index]) as ImageBatch;
       }
-      yield (await pending[index]) as ImageBatch;
+    } finally {
+      // Of an epoch that is left early: the next one writes to the same buffers.
+      await Promise.allSettled(pending);
     }
   }
 

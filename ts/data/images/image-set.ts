@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { TensorkilnError } from '../../errors.js';
 import { importOptional } from '../../optional-package.js';
 import { allocate } from '../shared-memory.js';
@@ -113,4 +114,48 @@ export async function readImageArrays(imagePath: string, labelPath: string): Pro
 
 function readArray(path: string): Promise<NumericTensor> {
   return /\.npy(\.gz)?$/i.test(path) ? readNpy(path) : readIdx(path);
+}
+
+/**
+ * Images of a second set behind those of a first, which says what classes there are.
+ *
+ * @throws E_DATA when shapes differ or the second set has a class that the first lacks
+ */
+export function joinImages(first: ImageSet, second: ImageSet, place: string): ImageSet {
+  if (first.shape.join() !== second.shape.join()) {
+    throw new TensorkilnError(
+      'E_DATA',
+      `[images] ${place}: expected images of [${first.shape.join(', ')}] as in training, got [${second.shape.join(', ')}].`,
+    );
+  }
+  const codes = second.classes.map((name) => first.classes.indexOf(name));
+  const unknown = second.classes.filter((_, code) => (codes[code] as number) < 0);
+  if (unknown.length > 0) {
+    throw new TensorkilnError(
+      'E_DATA',
+      `[images] ${place}: expected only classes of the training images, got also ${unknown.slice(0, 10).join(', ')}.`,
+    );
+  }
+  const pixels = allocate(Uint8Array, first.pixels.length + second.pixels.length);
+  pixels.set(first.pixels);
+  pixels.set(second.pixels, first.pixels.length);
+  const labels = new Int32Array(first.size + second.size);
+  labels.set(first.labels);
+  labels.set(
+    second.labels.map((code) => codes[code] as number),
+    first.size,
+  );
+  return { size: first.size + second.size, shape: first.shape, pixels, labels, classes: first.classes };
+}
+
+/** 53 bits of a digest of every image and its class, in a float64, as `hashRows` gives them for tables. */
+export function hashImages({ size, pixels, labels }: ImageSet): Float64Array {
+  const length = pixels.length / size;
+  return Float64Array.from({ length: size }, (_, row) => {
+    const digest = createHash('sha1')
+      .update(pixels.subarray(row * length, (row + 1) * length))
+      .update(String(labels[row]))
+      .digest();
+    return digest.readUInt32LE(0) * 0x200000 + (digest.readUInt32LE(4) >>> 11);
+  });
 }

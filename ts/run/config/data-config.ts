@@ -5,9 +5,13 @@ import type {
   DataConfig,
   FeatureOptions,
   FeatureType,
+  ImageConfig,
+  ImageInput,
   ImageTransform,
   PreprocessingOptions,
+  TableFormat,
 } from '../../data/index.js';
+import { TensorkilnError } from '../../errors.js';
 import type { augmentation, data, features, preprocessing, split } from './data-schema.js';
 
 type FeatureSection = z.output<typeof features>;
@@ -20,9 +24,45 @@ export interface DataSections {
   readonly preprocessing: z.output<typeof preprocessing>;
 }
 
+const IMAGE_FORMATS = ['image_folder', 'idx', 'npy'] as const;
+
+/** Whether the data is images rather than a table. */
+export function isImages({ data }: Pick<DataSections, 'data'>): boolean {
+  return (IMAGE_FORMATS as readonly unknown[]).includes(data.format);
+}
+
+/**
+ * What prepareImages needs, in its own terms.
+ *
+ * @throws E_CONFIG for what is of tables alone
+ */
+export function imageConfig({ data, features, split, preprocessing }: DataSections): ImageConfig {
+  const { method, by, fold, ...shares } = split;
+  if (method === 'grouped' || method === 'time' || by !== undefined)
+    throw imagesError('split.method', 'random or order', method);
+  if (data.task === 'regression') throw imagesError('data.task', 'classification', data.task);
+  if (Object.keys(features).length > 0) throw imagesError('features', 'none', 'some');
+  if (preprocessing.pca !== undefined) throw imagesError('preprocessing.pca', 'none', 'some');
+  const { scaling } = preprocessing;
+  if (scaling === 'robust') throw imagesError('preprocessing.scaling', 'standard, min_max or none', scaling);
+  const input = (path: string, labels: string | undefined): ImageInput =>
+    data.image === undefined ? { path, labels: labels ?? '' } : { path, ...data.image };
+  return {
+    input: input(data.path, data.labels),
+    ...(data.test_path === undefined ? {} : { testInput: input(data.test_path, data.test_labels) }),
+    split: { ...shares, method, ...(fold === undefined ? {} : { fold }) },
+    // Pixels run from 0 to 255 whatever the training part holds, so min_max is the plain way.
+    scaling: scaling === 'standard' ? 'standard' : 'none',
+  };
+}
+
+function imagesError(key: string, expected: string, got: string): TensorkilnError {
+  return new TensorkilnError('E_CONFIG', `[config] wrong ${key}: expected ${expected} for images, got ${got}.`);
+}
+
 /** What prepareData needs, in its own terms. */
 export function dataConfig({ data, features, split, preprocessing }: DataSections): DataConfig {
-  const { by, ...shares } = split;
+  const { by, fold, ...shares } = split;
   return {
     path: data.path,
     target: data.target,
@@ -34,12 +74,13 @@ export function dataConfig({ data, features, split, preprocessing }: DataSection
     ...(data.test_path === undefined ? {} : { testPath: data.test_path }),
     // The second file has the replacements of the first and its own.
     testReplace: { ...data.replace, ...data.test_replace },
-    ...(data.format === undefined ? {} : { format: data.format }),
+    ...(data.format === undefined ? {} : { format: data.format as TableFormat }),
     ...(data.query === undefined ? {} : { query: data.query }),
     ...(data.task === undefined ? {} : { task: data.task }),
     features: Object.fromEntries(Object.entries(features).map(([name, feature]) => [name, featureOptions(feature)])),
-    split: { ...shares, ...(by === undefined ? {} : { by }) },
+    split: { ...shares, ...(by === undefined ? {} : { by }), ...(fold === undefined ? {} : { fold }) },
     preprocessing: preprocessingOptions(preprocessing),
+    targetScaling: preprocessing.target_scaling,
     ...(data.cache === undefined ? {} : { cacheFolder: data.cache }),
   };
 }

@@ -36,14 +36,41 @@ const outliers = z
   .prefault({})
   .describe('a section with method, threshold and action');
 
+const image = z
+  .strictObject({
+    height: z.int().min(1).describe('a number of pixels >= 1'),
+    width: z.int().min(1).describe('a number of pixels >= 1'),
+    channels: z.literal([1, 3]).default(3).describe('1 for grey, 3 for colour'),
+  })
+  .optional()
+  .describe('a section with height, width and channels');
+
+/** Formats of tables, and of images. */
+export const DATA_FORMATS = [
+  'csv',
+  'parquet',
+  'jsonl',
+  'sqlite',
+  'postgres',
+  'text_folder',
+  'image_folder',
+  'idx',
+  'npy',
+] as const;
+
 export const data = z
   .strictObject({
-    path: text().describe('the path of a table, or the URL of a PostgreSQL server (env:NAME takes it from the environment)'),
-    test_path: text().optional().describe('the path of a second table whose rows are the test part'),
+    path: text().describe(
+      'the path of a table, of images or of texts, or the URL of a PostgreSQL server (env:NAME takes it from the environment)',
+    ),
+    labels: text().optional().describe('the path of an IDX or npy file with the class of each image in data.path'),
+    test_path: text().optional().describe('the path of a second table or of further images whose rows are the test part'),
+    test_labels: text().optional().describe('the path of an IDX or npy file with the class of each image in data.test_path'),
     format: z
-      .enum(['csv', 'parquet', 'jsonl', 'sqlite', 'postgres', 'text_folder'])
+      .enum(DATA_FORMATS)
       .optional()
-      .describe('csv, parquet, jsonl, sqlite, postgres or text_folder'),
+      .describe(`one of ${DATA_FORMATS.join(', ')}`),
+    image,
     query: text().optional().describe('an SQL SELECT statement'),
     target: text().describe('the name of a column'),
     task: z.enum(['classification', 'regression']).optional().describe('classification or regression'),
@@ -57,6 +84,23 @@ export const data = z
     duplicates: z.enum(['keep', 'drop']).default('keep').describe('keep or drop'),
     outliers,
     cache: text().optional().describe('the path of a folder for prepared data'),
+  })
+  .superRefine((section, context) => {
+    const refuse = (key: string, expected: string, found: string): void => {
+      context.addIssue({ code: 'custom', path: [key], params: { expected, found } });
+    };
+    const isArrays = section.format === 'idx' || section.format === 'npy';
+    if (isArrays && section.labels === undefined)
+      refuse('labels', `the file of labels for format ${section.format ?? ''}`, 'nothing');
+    if (!isArrays && section.format !== undefined)
+      for (const key of ['labels', 'test_labels'] as const)
+        if (section[key] !== undefined) refuse(key, 'it only with format idx or npy', `it with format ${section.format}`);
+    if (isArrays && (section.test_path === undefined) !== (section.test_labels === undefined))
+      refuse('test_labels', 'test_path and test_labels together', 'one of them');
+    if (section.format === 'image_folder' && section.image === undefined)
+      refuse('image', 'the size all images are brought to, for format image_folder', 'nothing');
+    if (section.format !== 'image_folder' && section.image !== undefined)
+      refuse('image', 'it only with format image_folder', `it with format ${section.format ?? 'csv'}`);
   })
   .describe('a section with path and target');
 
@@ -110,15 +154,22 @@ const share = (value: number): z.ZodDefault<z.ZodNumber> =>
 export const split = z
   .strictObject({
     train: share(0.7),
-    validation: share(0.15),
+    validation: z.number().min(0).lt(1).default(0.15).describe('a share of the rows, at least 0 and below 1'),
     test: share(0.15),
-    method: z.enum(['random', 'grouped', 'time']).default('random').describe('random, grouped or time'),
+    method: z.enum(['random', 'grouped', 'time', 'order']).default('random').describe('random, grouped, time or order'),
     by: text().optional().describe('the name of a column'),
     stratify: flag(true),
     seed: z.int().min(0).default(0).describe('an integer from 0 to 2^53 - 1'),
+    fold: z
+      .strictObject({
+        index: z.int().min(0).describe('an integer >= 0 and below of'),
+        of: z.int().min(2).describe('an integer >= 2'),
+      })
+      .optional()
+      .describe('{index: <integer from 0>, of: <number of folds >= 2>}'),
   })
   .superRefine(({ train, validation, test, method, by }, context) => {
-    if (method !== 'random' && by === undefined)
+    if ((method === 'grouped' || method === 'time') && by === undefined)
       context.addIssue({ code: 'custom', params: { expected: `by: <column> beside method: ${method}`, found: 'no column' } });
     const sum = train + validation + test;
     // 1e-9: room for the binary rounding of decimal shares.
@@ -127,7 +178,7 @@ export const split = z
     context.addIssue({ code: 'custom', params: { expected: 'train, validation and test to sum to 1', found } });
   })
   .prefault({})
-  .describe('a section with train, validation, test, method, by, stratify and seed');
+  .describe('a section with train, validation, test, method, by, stratify, seed and fold');
 
 export const preprocessing = z
   .strictObject({
@@ -135,6 +186,7 @@ export const preprocessing = z
     categorical_imputation: categoricalFill.default('mode').describe('mode or {constant: <text>}'),
     scaling: scaling.default('standard').describe(SCALINGS),
     encoding: encoding.default('one_hot').describe(ENCODINGS),
+    target_scaling: scaling.default('standard').describe(SCALINGS),
     pca: z
       .union([
         z.strictObject({ components: z.int().min(1).describe('an integer >= 1') }),
@@ -144,7 +196,7 @@ export const preprocessing = z
       .describe('{components: <integer >= 1>} or {variance: <share above 0, at most 1>}'),
   })
   .prefault({})
-  .describe('a section with numeric_imputation, categorical_imputation, scaling, encoding and pca');
+  .describe('a section with numeric_imputation, categorical_imputation, scaling, encoding, target_scaling and pca');
 
 const probability = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a share from 0 to 1');
 const amount = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a number from 0 to 1');

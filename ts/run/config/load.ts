@@ -5,6 +5,7 @@ import { didYouMean } from '../../data/nearest-name.js';
 import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
 import { compose } from './compose.js';
+import { inferData } from './infer-data.js';
 import { checkBuilt } from './not-built.js';
 import { parseOverride, type Override } from './overrides.js';
 import { configSchema, isRecordAt, keysAt, schemaAt, type TrainingConfig } from './schema.js';
@@ -36,6 +37,7 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
   await readSectionFile(source, 'model', modelSection);
   await readSectionFile(source, 'targets', targetsSection);
   checkBuilt(source);
+  inferData(source);
   const parsed = configSchema.safeParse(source.toJS());
   if (!parsed.success) throw configError(parsed.error, source);
   const config = parsed.data;
@@ -48,7 +50,7 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
 
 /** The paths of the data section; the address of a server is no path. */
 function resolvePaths(data: TrainingConfig['data'], source: ConfigSource): Partial<TrainingConfig['data']> {
-  const keys = (['path', 'test_path', 'cache'] as const).filter((key) => data[key] !== undefined);
+  const keys = (['path', 'labels', 'test_path', 'test_labels', 'cache'] as const).filter((key) => data[key] !== undefined);
   return Object.fromEntries(
     keys.map((key) => {
       const path = data[key] as string;
@@ -83,6 +85,11 @@ async function readSectionFile(
 function modelSection(content: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   if (content['format'] !== 'tensorkiln-model') return content;
   const config = content['config'];
+  if (content['type'] !== 'sequential')
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[config] model: expected a file with a chain of layers, got one of type ${describe(content['type'])}: name its architecture instead.`,
+    );
   return { architecture: 'layers', layers: isSection(config) ? config['layers'] : undefined };
 }
 

@@ -1,7 +1,7 @@
 /** Keys and values that are planned but not built: refused by name, so that nobody takes them for a spelling mistake. */
 import { TensorkilnError } from '../../errors.js';
 import type { ConfigSource } from './source.js';
-import { PLANNED_ARCHITECTURES } from './training-schema.js';
+import { MODEL_OPTIONS, PLANNED_ARCHITECTURES } from './model-schema.js';
 
 interface Planned {
   readonly path: readonly string[];
@@ -14,8 +14,8 @@ const PLANNED: readonly Planned[] = [
   {
     path: ['model', 'architecture'],
     isWanted: (value) => (PLANNED_ARCHITECTURES as readonly unknown[]).includes(value),
-    what: 'this architecture',
-    instead: 'mlp, or layers with a list of layers',
+    what: 'training this architecture from a configuration',
+    instead: Object.keys(MODEL_OPTIONS).join(', '),
   },
   {
     path: ['model', 'pretrained'],

@@ -19,6 +19,9 @@ export function configJsonSchema(): Readonly<Record<string, unknown>> {
       anyOf: [{ type: 'string', description: 'the path of a file with this section' }, properties[section]],
     };
   }
+  // What images and texts are predicted by is known without a name.
+  const data = properties['data'] as { required?: string[] };
+  data.required = data.required?.filter((key) => key !== 'target') ?? [];
   // A section that a defaults list brings in need not stand in the file.
   return { ...omitKeys(schema, 'required'), title: 'Configuration of a Tensorkiln training run' };
 }

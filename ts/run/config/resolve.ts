@@ -1,13 +1,18 @@
 import { Document, isMap, isScalar } from 'yaml';
-import type { PreparedData } from '../../data/index.js';
+import type { RunData } from '../run-data.js';
 import { TensorkilnError } from '../../errors.js';
 import { resolveFeatures } from './data-config.js';
+import { optimizerName } from './optimizer-schema.js';
 import type { TrainingConfig } from './schema.js';
+import { LOSSES, TARGET_METRICS } from './training-schema.js';
 
 /** A configuration that leaves nothing to be decided: it repeats the run. */
 export type ResolvedConfig = TrainingConfig & {
-  readonly model: { readonly num_classes: number };
-  readonly training: { readonly batch_size: number; readonly learning_rate: number };
+  readonly training: {
+    readonly batch_size: number;
+    readonly learning_rate: number;
+    readonly loss: Exclude<TrainingConfig['training']['loss'], 'auto'>;
+  };
   readonly output: string;
   readonly device: string;
 };
@@ -21,17 +26,30 @@ export interface Decision {
   readonly why: string;
 }
 
-/** The learning rate of `auto`, by optimizer. */
-const LEARNING_RATES = { adam: 0.001, adamw: 0.001, sgd: 0.01 } as const;
+/** The learning rate of `auto`, by optimizer: the defaults of their papers and of PyTorch. */
+const LEARNING_RATES = {
+  adam: 0.001,
+  adamw: 0.001,
+  sgd: 0.01,
+  rmsprop: 0.01,
+  adagrad: 0.01,
+  adadelta: 1,
+  adamax: 0.002,
+  nadam: 0.002,
+  lamb: 0.001,
+  lion: 0.0001,
+  muon: 0.001,
+} as const;
 
 /**
  * Fills in what only the data and the machine could tell: column types, classes, batch size, learning rate, device, output folder.
  *
- * @throws E_CONFIG when the data has another number of classes than the configuration says
+ * @throws E_CONFIG when the data has another number of classes than the configuration says, or the configuration asks for what does not
+ *         go with the task or with a split without validation part
  */
 export function resolveConfig(
   config: TrainingConfig,
-  data: PreparedData,
+  data: RunData,
   run: { readonly output: string; readonly device: string },
 ): { readonly config: ResolvedConfig; readonly decisions: readonly Decision[] } {
   const decisions: Decision[] = [];
@@ -41,19 +59,14 @@ export function resolveConfig(
   };
   const rows = data.train.size;
   const classes = data.classes.length;
-  if (config.model.num_classes !== 'auto' && config.model.num_classes !== classes) {
-    throw new TensorkilnError(
-      'E_CONFIG',
-      `[config] wrong model.num_classes: expected ${classes}, the classes of "${config.data.target}", got ${config.model.num_classes}.`,
-    );
-  }
+  checkTask(config, data);
   for (const column of data.columns) {
     if (column.role === 'target' || config.features[column.name] !== undefined) continue;
     const value = column.role === 'ignored' ? 'ignore' : column.type;
     decisions.push({ key: `features.${column.name}`, value, why: column.reason ?? 'of what its cells are' });
   }
   const { training } = config;
-  const optimizer = training.optimizer;
+  const optimizer = optimizerName(training.optimizer);
   return {
     decisions,
     config: {
@@ -63,7 +76,7 @@ export function resolveConfig(
       model: {
         ...config.model,
         num_classes:
-          config.model.num_classes === 'auto'
+          config.model.num_classes === 'auto' && data.task === 'classification'
             ? decide('model.num_classes', classes, `"${config.data.target}" has ${classes} classes`)
             : config.model.num_classes,
       },
@@ -81,6 +94,10 @@ export function resolveConfig(
           training.learning_rate === 'auto'
             ? decide('training.learning_rate', LEARNING_RATES[optimizer], `it is the usual start for ${optimizer}`)
             : training.learning_rate,
+        loss:
+          training.loss === 'auto'
+            ? decide('training.loss', LOSSES[data.task][0], `it is the usual one for ${data.task}`)
+            : training.loss,
       },
       output: config.output ?? decide('output', run.output, 'no folder was named'),
       device:
@@ -95,6 +112,39 @@ export function resolveConfig(
             ),
     },
   };
+}
+
+/** Whether everything asked for goes with the task and the parts there are. @throws E_CONFIG */
+function checkTask(config: TrainingConfig, { task, classes, validation, images }: RunData): void {
+  const wrong = (key: string, expected: string, got: unknown): TensorkilnError =>
+    new TensorkilnError('E_CONFIG', `[config] wrong ${key}: expected ${expected}, got ${String(got)}.`);
+  const { model, training, data, augmentation, targets } = config;
+  const { num_classes: numClasses } = model;
+  if (task === 'regression' && numClasses !== 'auto')
+    throw wrong('model.num_classes', `auto, since "${data.target}" is a number`, numClasses);
+  if (numClasses !== 'auto' && numClasses !== classes.length)
+    throw wrong('model.num_classes', `${classes.length}, the classes of "${data.target}"`, numClasses);
+  const losses: readonly string[] = LOSSES[task];
+  if (training.loss !== 'auto' && !losses.includes(training.loss))
+    throw wrong('training.loss', `${losses.join(', ')} or auto for ${task}`, training.loss);
+  if (task === 'regression' && training.class_weights !== 'none')
+    throw wrong('training.class_weights', 'none for regression', 'weights');
+  const metrics: readonly string[] = Object.keys(TARGET_METRICS[task]);
+  const foreign = Object.entries(targets).find(([metric, value]) => value !== undefined && !metrics.includes(metric));
+  if (foreign !== undefined) throw wrong(`targets.${foreign[0]}`, `${metrics.join(', ')} for ${task}`, foreign[0]);
+  if (augmentation.enabled && images === undefined)
+    throw wrong('augmentation.enabled', 'false for data that is not images', true);
+  const { early_stopping: stopping, scheduler } = training;
+  const monitors = [
+    ...(stopping === false ? [] : [['training.early_stopping.monitor', stopping.monitor] as const]),
+    ...(scheduler.type === 'reduce_on_plateau' ? [['training.scheduler.monitor', scheduler.monitor] as const] : []),
+  ];
+  for (const [key, monitor] of monitors) {
+    if (validation.size === 0 && monitor !== 'train_loss')
+      throw wrong(key, 'train_loss, or early_stopping: false, since split.validation is 0', monitor);
+    if (task === 'regression' && monitor === 'validation_accuracy')
+      throw wrong(key, 'validation_loss or train_loss for regression', monitor);
+  }
 }
 
 /** As many steps in an epoch as rows in a step keeps both the noise of a step and the number of steps in bounds. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { augmentation, data, features, preprocessing, split } from './data-schema.js';
-import { logging, model, targets, training } from './training-schema.js';
+import { model } from './model-schema.js';
+import { logging, targets, training } from './training-schema.js';
 
 /**
  * The configuration of a training run, as written in YAML. Every leaf carries a description of what it takes: it ends up in error

@@ -1,92 +1,7 @@
-/** The sections model, training, logging and targets of a configuration. */
+/** The sections training, logging and targets of a configuration. */
 import { z } from 'zod';
-
-const text = (): z.ZodString => z.string().min(1);
-const seed = (): z.ZodDefault<z.ZodNumber> => z.int().min(0).default(0).describe('an integer from 0 to 2^53 - 1');
-const flag = (value: boolean): z.ZodDefault<z.ZodBoolean> => z.boolean().default(value).describe('true or false');
-
-/** What a check across keys reports; `describeIssue` writes the message. */
-function refuse(
-  context: z.RefinementCtx,
-  issue: { readonly path?: readonly string[]; readonly expected: string; readonly found: string },
-): void {
-  context.addIssue({
-    code: 'custom',
-    path: [...(issue.path ?? [])],
-    params: { expected: issue.expected, found: issue.found },
-  });
-}
-
-export const ACTIVATION_CHOICES = [
-  'linear',
-  'relu',
-  'relu6',
-  'elu',
-  'selu',
-  'leaky_relu',
-  'sigmoid',
-  'tanh',
-  'softplus',
-  'gelu',
-] as const;
-
-/** Architectures that are planned, so that naming one is told from a mistake. */
-export const PLANNED_ARCHITECTURES = ['cnn', 'resnet', 'rnn', 'lstm', 'gru', 'transformer'] as const;
-
-const MLP_KEYS = ['hidden_units', 'activation', 'dropout'] as const;
-
-const layer = z
-  .strictObject({
-    type: text().describe('the name of a layer type, such as dense'),
-    name: text().optional().describe('a text without a slash'),
-    config: z.record(z.string(), z.unknown()).default({}).describe('a section with the options of the layer'),
-  })
-  .describe('a layer with type, name and config');
-
-export const model = z
-  .strictObject({
-    architecture: z.enum(['mlp', 'layers']).default('mlp').describe('mlp, or layers with a list of them'),
-    hidden_units: z.array(z.int().min(1)).optional().describe('a list of layer sizes, each an integer >= 1; [] for none'),
-    activation: z
-      .enum(ACTIVATION_CHOICES)
-      .optional()
-      .describe(`one of ${ACTIVATION_CHOICES.join(', ')}`),
-    dropout: z.number().min(0).lt(1).optional().describe('a rate >= 0 and below 1'),
-    layers: z.array(layer).min(1).optional().describe('a list of layers, the last one giving one value per class'),
-    pretrained: z.literal(false).default(false).describe('false'),
-    num_classes: z
-      .union([z.int().min(2), z.literal('auto')])
-      .default('auto')
-      .describe('an integer >= 2, or auto'),
-  })
-  .superRefine((section, context) => {
-    if (section.architecture === 'layers') {
-      if (section.layers === undefined)
-        refuse(context, { path: ['layers'], expected: 'a list of layers for architecture layers', found: 'nothing' });
-      const key = MLP_KEYS.find((name) => section[name] !== undefined);
-      if (key !== undefined)
-        refuse(context, { path: [key], expected: 'it only with architecture mlp', found: 'it with architecture layers' });
-    } else if (section.layers !== undefined) {
-      refuse(context, {
-        path: ['layers'],
-        expected: 'them only with architecture layers',
-        found: 'them with architecture mlp',
-      });
-    }
-  })
-  .transform(({ architecture, hidden_units, activation, dropout, layers, ...rest }) =>
-    architecture === 'layers'
-      ? { architecture, layers: layers ?? [], ...rest }
-      : {
-          architecture,
-          hidden_units: hidden_units ?? [32],
-          activation: activation ?? ('relu' as const),
-          dropout: dropout ?? 0,
-          ...rest,
-        },
-  )
-  .prefault({})
-  .describe('a section with architecture, hidden_units, activation, dropout, layers, pretrained and num_classes');
+import { optimizerNames, optimizerSection } from './optimizer-schema.js';
+import { flag, refuse, seed } from './schema-parts.js';
 
 /** What training can watch, with the direction that is better. */
 export const MONITORS = { validation_loss: 'min', validation_accuracy: 'max', train_loss: 'min' } as const;
@@ -143,6 +58,12 @@ const limit = (): z.ZodOptional<z.ZodUnion<readonly [z.ZodInt, z.ZodNumber]>> =>
     .optional()
     .describe('a number of batches >= 1, or a share above 0 and below 1');
 
+/** Losses by task; `auto` takes the first. */
+export const LOSSES = {
+  classification: ['cross_entropy', 'focal'],
+  regression: ['mean_squared_error', 'mean_absolute_error', 'huber'],
+} as const;
+
 export const training = z
   .strictObject({
     batch_size: z
@@ -154,12 +75,19 @@ export const training = z
       .union([z.number().gt(0), z.literal('auto')])
       .default(0.001)
       .describe('a number above 0, or auto'),
-    optimizer: z.enum(['adam', 'adamw', 'sgd']).default('adam').describe('adam, adamw or sgd'),
+    optimizer: z
+      .union([z.enum(optimizerNames), optimizerSection])
+      .default('adam')
+      .describe(`one of ${optimizerNames.join(', ')}, or a section with type, its options and clip`),
     momentum: z.number().min(0).lt(1).optional().describe('a number >= 0 and below 1'),
     weight_decay: z.number().min(0).default(0).describe('a number >= 0'),
     scheduler,
     early_stopping: earlyStopping,
-    loss: z.enum(['cross_entropy', 'focal']).default('cross_entropy').describe('cross_entropy or focal'),
+    loss: z
+      .enum(['auto', ...LOSSES.classification, ...LOSSES.regression])
+      .default('auto')
+      .describe(`auto, ${[...LOSSES.classification, ...LOSSES.regression].join(', ')}`),
+    focal_gamma: z.number().min(0).optional().describe('a number >= 0'),
     class_weights: z
       .union([z.enum(['none', 'balanced']), z.record(z.string(), z.number().min(0))])
       .default('none')
@@ -183,8 +111,13 @@ export const training = z
         refuse(context, { path: [set[1] as string], expected: `only one of ${keys.join(', ')}`, found: set.join(' and ') });
     };
     exclusive(['overfit_batches', 'limit_train_batches', 'fast_dev_run']);
-    if (section.momentum !== undefined && section.optimizer !== 'sgd')
-      refuse(context, { path: ['momentum'], expected: 'it only with optimizer sgd', found: `it with ${section.optimizer}` });
+    const { momentum, optimizer, focal_gamma: gamma, loss } = section;
+    if (momentum !== undefined && optimizer !== 'sgd') {
+      const found = typeof optimizer === 'string' ? `it with ${optimizer}` : 'it with an optimizer section';
+      refuse(context, { path: ['momentum'], expected: 'it only with optimizer sgd', found });
+    }
+    if (gamma !== undefined && loss !== 'focal')
+      refuse(context, { path: ['focal_gamma'], expected: 'it only with loss focal', found: `it with ${loss}` });
   })
   .prefault({})
   .describe('a section with batch_size, epochs, learning_rate, optimizer, scheduler, early_stopping and others');
@@ -206,16 +139,19 @@ export const logging = z
   .prefault({})
   .describe('a section with tensorboard, checkpoint_every and keep_checkpoints');
 
-/** Metrics a target can be set for, with the direction that is better. */
+/** Metrics a target can be set for, with the direction that is better, by task. */
 export const TARGET_METRICS = {
-  accuracy: 'max',
-  balanced_accuracy: 'max',
-  macro_precision: 'max',
-  macro_recall: 'max',
-  macro_f1: 'max',
-  log_loss: 'min',
+  classification: {
+    accuracy: 'max',
+    balanced_accuracy: 'max',
+    macro_precision: 'max',
+    macro_recall: 'max',
+    macro_f1: 'max',
+    log_loss: 'min',
+  },
+  regression: { rmse: 'min', mae: 'min', mape: 'min', r2: 'max' },
 } as const;
-export type TargetMetric = keyof typeof TARGET_METRICS;
+export type TargetMetric = keyof typeof TARGET_METRICS.classification | keyof typeof TARGET_METRICS.regression;
 
 const threshold = (): z.ZodOptional<z.ZodNumber> => z.number().optional().describe('a number');
 
@@ -227,6 +163,10 @@ export const targets = z
     macro_recall: threshold(),
     macro_f1: threshold(),
     log_loss: threshold(),
+    rmse: threshold(),
+    mae: threshold(),
+    mape: threshold(),
+    r2: threshold(),
   })
   .prefault({})
   .describe('a section with a threshold for each metric wanted, or the path of a file with it');

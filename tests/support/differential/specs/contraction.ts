@@ -2,11 +2,20 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { REFERENCE64 } from '../../reference64/backend.js';
-import { dim, float, int, seed } from '../arbitraries.js';
+import { dim, float, int, numImages, seed } from '../arbitraries.js';
 import { refill, type Fill, type KernelCase, type TensorSpec } from '../cases.js';
 import { ROUNDING, withNonFinite, type GradientRule, type KernelSpec, type Rule } from '../check.js';
 
 const size = (max: number): fc.Arbitrary<number> => fc.integer({ min: 1, max });
+/** Sides of an image; the large ones are split over threads. */
+const height: fc.Arbitrary<number> = fc.oneof(
+  { weight: 24, arbitrary: size(9) },
+  { weight: 1, arbitrary: fc.constantFrom(29, 40) },
+);
+const width: fc.Arbitrary<number> = fc.oneof(
+  { weight: 24, arbitrary: size(17) },
+  { weight: 1, arbitrary: fc.constantFrom(33, 65) },
+);
 const inputs = (kernelCase: KernelCase): Readonly<Record<string, TensorSpec>> => kernelCase.inputs as never;
 
 // --- matrix products ---
@@ -173,9 +182,9 @@ interface Image {
 const images = (most: number): fc.Arbitrary<Image> =>
   fc
     .record({
-      n: size(2),
-      h: size(9),
-      w: size(17),
+      n: numImages,
+      h: height,
+      w: width,
       c: fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 9, 16),
       k: fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33),
       fh: size(4),
@@ -197,7 +206,7 @@ const images = (most: number): fc.Arbitrary<Image> =>
       const dilations: [number, number] = isDilated === 0 ? dilation : [1, 1];
       const strides: [number, number] = isDilated === 0 ? [1, 1] : stride;
       const padding = Array.isArray(pad) && dataFormat === 'NCHW' ? [pad[0]!, pad[3]!, pad[1]!, pad[2]!] : pad;
-      const few = Math.max(1, Math.floor(most / (h * w * c * fh * fw * rest.n)));
+      const few = Math.max(1, Math.floor(most / Math.max(1, h * w * c * fh * fw * rest.n)));
       return {
         ...rest,
         c,
@@ -406,7 +415,7 @@ interface Volume {
 
 const volumes: fc.Arbitrary<Volume> = fc
   .record({
-    n: size(2),
+    n: numImages,
     inside: fc.tuple(size(5), size(6), size(7)),
     c: fc.constantFrom(1, 2, 3, 5),
     k: fc.constantFrom(1, 2, 3, 8),
@@ -480,9 +489,9 @@ interface Pooling {
 
 const pools2D: fc.Arbitrary<Pooling> = fc
   .record({
-    n: size(2),
-    h: size(9),
-    w: size(17),
+    n: numImages,
+    h: height,
+    w: width,
     c: dim,
     window: fc.tuple(size(4), size(4)),
     strides: fc.tuple(size(3), size(3)),
@@ -503,7 +512,7 @@ const pools2D: fc.Arbitrary<Pooling> = fc
 
 const pools3D: fc.Arbitrary<Pooling> = fc
   .record({
-    n: size(2),
+    n: numImages,
     inside: fc.tuple(size(5), size(5), size(6)),
     c: fc.constantFrom(1, 3, 8, 9),
     window: fc.tuple(size(3), size(3), size(3)),

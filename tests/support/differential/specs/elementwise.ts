@@ -9,6 +9,7 @@ import {
   float,
   seed,
   shapes,
+  shapesOrLarge,
   shapesWithLarge,
   tensor,
   type Content,
@@ -208,7 +209,7 @@ const BINARY: Readonly<Record<string, BinaryRow>> = {
   Maximum: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: APART },
   Minimum: { content: NUMBERS_AND_BOOLS, rule: EXACT, gradient: APART },
   Mod: {
-    content: fc.oneof(both('float32', 'plain', 'ties', 'halves'), INTS, BOOLS),
+    content: fc.oneof(both('float32', 'plain', 'ties', 'halves', 'special'), INTS, BOOLS),
     rule: EXACT,
     gradient: { fills: { a: { low: 0.1, high: 1 }, b: 'aboveOne' } },
   },
@@ -317,7 +318,7 @@ const otherSpecs: readonly KernelSpec[] = [
   {
     kernel: 'Select',
     cases: fc
-      .record({ shape: shapes({ minRank: 1 }), perRow: fc.boolean(), content: anyContent, seed })
+      .record({ shape: shapesOrLarge(), perRow: fc.boolean(), content: anyContent, seed })
       .map(({ shape, perRow, content: { dtype, fill }, seed: valueSeed }) => ({
         inputs: {
           condition: bool(perRow ? shape.slice(0, 1) : shape, valueSeed),
@@ -348,6 +349,8 @@ const otherSpecs: readonly KernelSpec[] = [
           { value: -7, dtype: 'int32' },
           { value: 1, dtype: 'bool' },
           { value: NaN, dtype: 'float32' },
+          { value: -Infinity, dtype: 'float32' },
+          { value: -0, dtype: 'float32' },
         ),
       })
       .map(({ shape, choice }) => ({ inputs: {}, attrs: { shape, ...choice } })),

@@ -1,7 +1,7 @@
 /** Images, normalisation, Fourier transforms. */
 import fc from 'fast-check';
 import { REFERENCE64 } from '../../reference64/backend.js';
-import { anyContent, dim, float, int, seed, shapes, tensor } from '../arbitraries.js';
+import { anyContent, dim, float, int, numImages, seed, shapes, tensor } from '../arbitraries.js';
 import type { KernelCase, TensorSpec } from '../cases.js';
 import { ROUNDING, STOCK, type KernelSpec } from '../check.js';
 
@@ -15,10 +15,10 @@ interface Resize {
 }
 const resizes: fc.Arbitrary<Resize> = fc
   .record({
-    n: size(2),
+    n: numImages,
     inside: fc.tuple(size(9), size(9)),
     outside: fc.tuple(size(12), size(12)),
-    c: fc.constantFrom(1, 2, 3, 4, 5, 8, 9, 17),
+    c: fc.constantFrom(1, 2, 3, 4, 5, 8, 9, 17, 65),
     mode: fc.constantFrom(
       { alignCorners: false, halfPixelCenters: false },
       { alignCorners: true, halfPixelCenters: false },
@@ -94,7 +94,7 @@ interface Dilation {
 }
 const dilations: fc.Arbitrary<Dilation> = fc
   .record({
-    n: size(2),
+    n: numImages,
     inside: fc.tuple(size(8), size(8)),
     c: fc.constantFrom(1, 3, 8, 9),
     window: fc.tuple(size(3), size(3)),
@@ -145,7 +145,7 @@ const dilationSpecs: readonly KernelSpec[] = [
 
 const norms: fc.Arbitrary<KernelCase> = fc
   .record({
-    n: size(2),
+    n: numImages,
     h: size(4),
     w: size(5),
     c: fc.oneof(dim, fc.constantFrom(64, 65)),
@@ -255,7 +255,7 @@ const sampling: readonly KernelSpec[] = [
     kernel: 'RotateWithOffset',
     cases: fc
       .record({
-        n: size(2),
+        n: numImages,
         h: size(9),
         w: size(9),
         c: fc.constantFrom(1, 3, 8),

@@ -5,9 +5,10 @@ import { elementwiseSpecs } from './elementwise.js';
 import { hostSpecs } from './host.js';
 import { imageSpecs } from './image.js';
 import { layoutSpecs } from './layout.js';
+import { FINITE_ONLY, nonFiniteSpecs } from './non-finite.js';
 import { reductionSpecs } from './reduction.js';
 
-export const families: Readonly<Record<string, readonly KernelSpec[]>> = {
+const ordinary: Readonly<Record<string, readonly KernelSpec[]>> = {
   elementwise: elementwiseSpecs,
   reduction: reductionSpecs,
   layout: layoutSpecs,
@@ -17,7 +18,14 @@ export const families: Readonly<Record<string, readonly KernelSpec[]>> = {
   host: hostSpecs,
 };
 
+export const families: Readonly<Record<string, readonly KernelSpec[]>> = {
+  ...ordinary,
+  'not finite': nonFiniteSpecs(Object.values(ordinary).flat()),
+};
+
 export const allSpecs: readonly KernelSpec[] = Object.values(families).flat();
+
+export { FINITE_ONLY };
 
 /** Kernels without a generator. */
 export const WITHOUT_CASES: Readonly<Record<string, string>> = {

@@ -2,7 +2,17 @@
 import fc from 'fast-check';
 import { productOf } from '../../describe-model.js';
 import { REFERENCE64 } from '../../reference64/backend.js';
-import { axesOf, axisBits, contents, seed, shapes, tensor, type Content, type ShapeOptions } from '../arbitraries.js';
+import {
+  axesOf,
+  axisBits,
+  contents,
+  seed,
+  shapes,
+  shapesOrLarge,
+  tensor,
+  type Content,
+  type ShapeOptions,
+} from '../arbitraries.js';
 import type { Fill, KernelCase } from '../cases.js';
 import { withNonFinite, type GradientRule, type KernelSpec, type Rule } from '../check.js';
 
@@ -24,7 +34,7 @@ const WITH_SPECIAL = oneOf('float32', 'plain', 'ties', 'special');
 function reductionCases(content: fc.Arbitrary<Content>, options: ShapeOptions, axisName = 'axis'): fc.Arbitrary<KernelCase> {
   return fc
     .record({
-      shape: shapes(options),
+      shape: options.most === undefined ? shapesOrLarge(options) : shapes(options),
       bits: axisBits,
       style: fc.constantFrom('list', 'list', 'negative', 'all'),
       keepDims: fc.boolean(),
@@ -95,9 +105,9 @@ const reductions: readonly KernelSpec[] = [
     kernel,
     cases: fc
       .record({
-        shape: shapes({ minRank: 1, empty: false }),
+        shape: shapesOrLarge({ minRank: 1, empty: false }),
         axis: fc.nat(5),
-        content: fc.oneof(FLOATS, contents.int, contents.bool),
+        content: fc.oneof(WITH_SPECIAL, contents.int, contents.bool),
         seed,
       })
       .map(({ shape, axis, content: { dtype, fill }, seed: valueSeed }) => ({
@@ -113,7 +123,7 @@ const reductions: readonly KernelSpec[] = [
 function lineCases(input: string, attr: string, content: fc.Arbitrary<Content>, isLast: boolean): fc.Arbitrary<KernelCase> {
   return fc
     .record({
-      shape: shapes({ minRank: 1, empty: false, most: 1200 }),
+      shape: shapesOrLarge({ minRank: 1, empty: false, most: 1200 }),
       axis: fc.nat(5),
       exclusive: fc.boolean(),
       reverse: fc.boolean(),
@@ -182,7 +192,7 @@ const scans: readonly KernelSpec[] = [
 ];
 
 const nonFinite = [...reductions, ...scans]
-  .filter(({ kernel }) => ['Sum', 'Mean', 'Prod', 'Cumsum', 'Cumprod'].includes(kernel))
+  .filter(({ kernel }) => ['Sum', 'Mean', 'Prod', 'Cumsum', 'Cumprod', 'Softmax', 'LogSoftmax'].includes(kernel))
   .map((spec) => withNonFinite(spec));
 
 export const reductionSpecs: readonly KernelSpec[] = [...reductions, ...scans, ...nonFinite];

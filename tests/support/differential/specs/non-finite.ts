@@ -1,0 +1,68 @@
+/** Rows of the other files once more with NaN and infinities among the values. */
+import { STOCK, withNonFinite, type KernelSpec } from '../check.js';
+
+/** By kernel: the inputs that get them. Left out are inputs that say where things are: positions, boxes, sorted sequences. */
+const INPUTS: Readonly<Record<string, readonly string[]>> = {
+  EluGrad: ['*'],
+  AddN: ['*'],
+  ...Object.fromEntries(
+    ['', '3D'].flatMap((suffix) => [
+      [`AvgPool${suffix}`, ['x']],
+      [`MaxPool${suffix}Grad`, ['dy']],
+      [`AvgPool${suffix}Grad`, ['dy']],
+    ]),
+  ),
+  MaxPoolWithArgmax: ['x'],
+  ResizeBilinear: ['images'],
+  ResizeBilinearGrad: ['dy'],
+  ResizeNearestNeighborGrad: ['dy'],
+  Dilation2D: ['*'],
+  Dilation2DBackpropInput: ['dy'],
+  Dilation2DBackpropFilter: ['dy'],
+  LRN: ['x'],
+  LRNGrad: ['*'],
+  FusedBatchNorm: ['*'],
+  CropAndResize: ['image'],
+  RotateWithOffset: ['image'],
+  Transform: ['image'],
+  ComplexAbs: ['x'],
+  SearchSorted: ['values'],
+  Unique: ['x'],
+  NonMaxSuppressionV3: ['scores'],
+  NonMaxSuppressionV4: ['scores'],
+  NonMaxSuppressionV5: ['scores'],
+  Bincount: ['weights'],
+  DenseBincount: ['weights'],
+  SparseToDense: ['sparseValues', 'defaultValue'],
+  SparseSegmentSum: ['data'],
+  SparseSegmentMean: ['data'],
+  SparseFillEmptyRows: ['values', 'defaultValue'],
+  RaggedTensorToTensor: ['values', 'defaultValue'],
+  RaggedGather: ['paramsDenseValues'],
+  Einsum: ['*'],
+  UnsortedSegmentSum: ['x'],
+  ScatterNd: ['updates'],
+};
+
+/** Where another judge is needed. */
+const CHANGES: Readonly<Record<string, Partial<KernelSpec>>> = {
+  // The reference adds weighted neighbours. Here, as in tfjs, their difference counts: NaN beside an infinity also right on a pixel.
+  ResizeBilinear: { judge: STOCK },
+};
+
+/** Kernels that take float32 and see numbers only. */
+export const FINITE_ONLY: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['FFT', 'IFFT'].map((kernel) => [
+      kernel,
+      'which results become NaN and which infinite depends on the algorithm; tests/ops/spectral.test.ts checks that none stays finite',
+    ]),
+  ),
+  Multinomial: 'takes probabilities; tests/ops/image.test.ts has the others',
+};
+
+export function nonFiniteSpecs(specs: readonly KernelSpec[]): KernelSpec[] {
+  return specs
+    .filter(({ kernel, variant }) => kernel in INPUTS && variant === undefined)
+    .map((spec) => withNonFinite(spec, INPUTS[spec.kernel], CHANGES[spec.kernel]));
+}

@@ -1,0 +1,34 @@
+/** How a model fared, without the parts that only a report needs. */
+import type { ClassificationMetrics, Metrics, RegressionMetrics } from '../evaluate/index.js';
+
+export interface ClassificationScores {
+  readonly task: 'classification';
+  readonly rows: number;
+  readonly accuracy: number;
+  readonly balancedAccuracy: number;
+  readonly macroF1: number;
+  readonly logLoss: number;
+}
+
+export interface RegressionScores {
+  readonly task: 'regression';
+  readonly rows: number;
+  readonly rmse: number;
+  readonly mae: number;
+  /** Null for a single row. */
+  readonly r2: number | null;
+}
+
+export type Scores = ClassificationScores | RegressionScores;
+
+export function scoresOf(metrics: Metrics): Scores {
+  return metrics.task === 'classification' ? ofClasses(metrics) : ofNumbers(metrics);
+}
+
+function ofClasses({ task, rows, accuracy, balancedAccuracy, macroF1, logLoss }: ClassificationMetrics): ClassificationScores {
+  return { task, rows, accuracy, balancedAccuracy, macroF1, logLoss };
+}
+
+function ofNumbers({ task, rows, rmse, mae, r2 }: RegressionMetrics): RegressionScores {
+  return { task, rows, rmse, mae, r2 };
+}
