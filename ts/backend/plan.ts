@@ -90,12 +90,17 @@ function dropOldest(states: Map<string, SignatureState>): void {
  * replayed natively, without running `fn`. One plan per signature (shapes and dtypes of the tensors, values of the others).
  *
  * Inside `fn` everything that changes from call to call must be a tensor argument, a variable, or device state of our own
- * ops; variables are seen as they are at each call and may be updated in place. The tensors returned are fresh ones.
+ * ops; variables are seen as they are at each call and may be updated in place or assigned. Optimizers of tfjs-core work as well:
+ * their rate is followed and their steps are counted. The tensors returned are fresh ones.
  *
- * @param fn a synchronous function of tensors, numbers and booleans that returns a tensor or an array of tensors
- * @returns  the compiled step
- * @throws E_RECORDING (when called) when `fn` reads a tensor, returns something else than tensors, or does not repeat itself: the
- *         message names the first call that differs; when called while gradients are being recorded or inside another recording
+ * @param fn      a synchronous function of tensors, numbers and booleans that returns a tensor or an array of tensors
+ * @param options see CompileOptions
+ * @returns       the compiled step
+ * @throws E_CONFIG for options
+ * @throws (when called) E_RECORDING when `fn` reads a tensor, uses an op that works on the host, draws stock random numbers, returns
+ *         something else than tensors, or does not repeat itself: the message names the op and the line of the program; also when
+ *         called while gradients are being taken. E_DEVICE for an argument on another backend, E_DISPOSED for a disposed argument or
+ *         captured tensor, E_ABORTED after the signal.
  */
 export function compile<A extends StepArgument[], R extends StepResult>(
   fn: (...args: A) => R,
