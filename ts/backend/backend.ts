@@ -15,6 +15,9 @@ const CAST = declareOp('cast');
 /** Int32 data of up to this many elements keeps a host copy for index checks. */
 const MIRROR_LIMIT = 4096;
 
+/** Sees an op's results: its name, the kernel of tfjs that called it, if one did, and what it made. */
+export type OpWatch = (op: string, kernel: string | undefined, outputs: readonly TensorInfo[]) => void;
+
 /** `tf.memory()` of this backend: tfjs-core's own figures plus exact native ones, in bytes. */
 export interface BackendMemory {
   unreliable: boolean;
@@ -39,6 +42,7 @@ export class TensorkilnBackend extends KernelBackend {
   #lastSerial = 0;
   #kernel: string | undefined = undefined;
   #autocast: AutocastScope | undefined = undefined;
+  #watch: OpWatch | undefined = undefined;
   readonly #records = new Set<TensorRecord>();
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
@@ -117,7 +121,8 @@ export class TensorkilnBackend extends KernelBackend {
     ints?: readonly number[],
     floats?: readonly number[],
   ): TensorInfo {
-    if (this.#autocast !== undefined) return this.runAll(op, inputs, [output], ints, floats)[0] as TensorInfo;
+    if (this.#autocast !== undefined || this.#watch !== undefined)
+      return this.runAll(op, inputs, [output], ints, floats)[0] as TensorInfo;
     const record = new TensorRecord(output.shape, output.dtype, storageOf(output.dtype, op.name));
     if (output.nativeShape === undefined) {
       this.engine.call(op, [...inputs, record], ints, floats);
@@ -145,10 +150,23 @@ export class TensorkilnBackend extends KernelBackend {
     const scope = this.#autocast;
     if (scope === undefined) this.engine.call(op, [...inputs, ...operands], ints, floats);
     else this.#callCast(scope, op, inputs, records, operands, ints, floats);
-    return records.map((record, i) => {
+    const results = records.map((record, i) => {
       record.handle = (operands[i] as Operand).handle;
       return this.#publish(record);
     });
+    this.#watch?.(op.name, this.#kernel, results);
+    return results;
+  }
+
+  /** Calls `watch` after every op with outputs that a synchronous function runs. */
+  withWatch<Result>(watch: OpWatch, fn: () => Result): Result {
+    const before = this.#watch;
+    this.#watch = watch;
+    try {
+      return fn();
+    } finally {
+      this.#watch = before;
+    }
   }
 
   /** A call within a scope of mixed precision, which decides how float inputs and outputs are stored. */

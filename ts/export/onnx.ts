@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 
 import { TensorkilnError } from '../errors.js';
@@ -7,6 +5,7 @@ import type { ModelDescription } from '../nn/description.js';
 import { writeFileAtomic } from '../write-file.js';
 import { OnnxGraphBuilder, type GraphValue } from './onnx-graph.js';
 import { isSameShape, writeLayer } from './onnx-layers.js';
+import { packageVersion } from './package-version.js';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
@@ -169,9 +168,4 @@ function describeTensor(name: string, shape: readonly number[]): MessageInitShap
   const sizes = shape.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
   const tensorType = { elemType: TensorProto_DataType.FLOAT, shape: { dim: [batch, ...sizes] } };
   return { name, type: { value: { case: 'tensorType', value: tensorType } } };
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,6 +1,7 @@
 /** Layers, models, losses. */
 export { Activation, type ActivationOptions } from './activation.js';
 export { activate, ACTIVATIONS, type ActivationName } from './activations.js';
+export { Checkpoint, type CheckpointOptions } from './checkpoint.js';
 export { Conv2D, type Conv2DOptions } from './conv2d.js';
 export * from './attention.js';
 export { Conv1D, Conv3D, type ConvOptions } from './conv.js';

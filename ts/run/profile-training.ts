@@ -1,12 +1,11 @@
 import { chromeTrace, profileTable } from '../backend/profiler.js';
-import { prepareData } from '../data/index.js';
 import { Trainer, type StepProfile } from '../train/index.js';
 import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
-import { dataConfig } from './config/data-config.js';
 import { resolveConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { classWeights } from './fit-options.js';
 import { planPicture } from './plan-picture.js';
+import { prepareRunData, TrainingRows } from './run-data.js';
 import { defaultFolder } from './run-folder.js';
 import { selectDevice } from './select-device.js';
 
@@ -35,11 +34,12 @@ export async function profileTraining(config: TrainingConfig, options: ProfileTr
   const { steps = 20 } = options;
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
-  const data = await prepareData(dataConfig(config), { force: true, ...signal });
+  const data = await prepareRunData(config, { force: true, ...signal });
   const { config: resolved } = resolveConfig(config, data, { output: defaultFolder('profile', new Date()), device });
-  const model = buildModel(resolved, data.train.featureShape);
+  const model = buildModel(resolved, data);
   const optimizer = buildOptimizer(resolved);
   const weights = classWeights(resolved, data);
+  const rows = new TrainingRows(resolved, data);
   const trainer = new Trainer({
     model,
     loss: buildLoss(resolved),
@@ -48,7 +48,7 @@ export async function profileTraining(config: TrainingConfig, options: ProfileTr
     ...(weights === undefined ? {} : { classWeights: weights }),
   });
   try {
-    const result = await trainer.profile(data.train, { batchSize: resolved.training.batch_size, steps, ...signal });
+    const result = await trainer.profile(rows.train, { batchSize: resolved.training.batch_size, steps, ...signal });
     return {
       ...result,
       table: profileTable(result.profile),
@@ -59,5 +59,6 @@ export async function profileTraining(config: TrainingConfig, options: ProfileTr
     trainer.dispose();
     optimizer.dispose();
     model.dispose();
+    await rows.close();
   }
 }

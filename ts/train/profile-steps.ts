@@ -3,7 +3,8 @@ import { checkInteger, checkKeys } from '../arguments.js';
 import { measureLimits, profileExecution, type ExecutionProfile } from '../backend/profiler.js';
 import { TensorkilnError } from '../errors.js';
 import { disposeBatch, toTensors } from './batches.js';
-import { stepArguments, type Step } from './steps.js';
+import type { Step } from './step.js';
+import { stepArguments } from './steps.js';
 import type { BatchSource } from './training-data.js';
 
 export interface ProfileOptions {
