@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { benchCommand } from './bench.js';
 import { inspectCommand } from './inspect.js';
 import { renderCommand } from './render.js';
 import { reproduceCommand } from './reproduce.js';
@@ -12,7 +13,14 @@ export function createProgram(version: string): Command {
     .option('--verbose', 'show stacks and causes of errors (also: TENSORKILN_DEBUG=1)')
     .showHelpAfterError('(tensorkiln --help lists commands and options)')
     .exitOverride();
-  for (const command of [trainCommand(), resumeCommand(), renderCommand(), reproduceCommand(), inspectCommand()]) {
+  for (const command of [
+    trainCommand(),
+    resumeCommand(),
+    renderCommand(),
+    reproduceCommand(),
+    inspectCommand(),
+    benchCommand(),
+  ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   return program;
