@@ -1,6 +1,9 @@
 import { Command } from 'commander';
 import { benchCommand } from './bench.js';
+import { evaluateCommand } from './evaluate.js';
+import { exportCommand } from './export.js';
 import { inspectCommand } from './inspect.js';
+import { predictCommand } from './predict.js';
 import { renderCommand } from './render.js';
 import { reproduceCommand } from './reproduce.js';
 import { resumeCommand, trainCommand } from './train.js';
@@ -18,6 +21,9 @@ export function createProgram(version: string): Command {
     resumeCommand(),
     renderCommand(),
     reproduceCommand(),
+    predictCommand(),
+    evaluateCommand(),
+    exportCommand(),
     inspectCommand(),
     benchCommand(),
   ]) {
