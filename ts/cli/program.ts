@@ -1,5 +1,8 @@
 import { Command } from 'commander';
+import { evaluateCommand } from './evaluate.js';
+import { exportCommand } from './export.js';
 import { inspectCommand } from './inspect.js';
+import { predictCommand } from './predict.js';
 import { planCommand, profileCommand } from './profile.js';
 import { renderCommand } from './render.js';
 import { reproduceCommand } from './reproduce.js';
@@ -20,6 +23,9 @@ export function createProgram(version: string): Command {
     reproduceCommand(),
     planCommand(),
     profileCommand(),
+    predictCommand(),
+    evaluateCommand(),
+    exportCommand(),
     inspectCommand(),
   ]) {
     program.addCommand(command.copyInheritedSettings(program));
