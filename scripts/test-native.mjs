@@ -143,14 +143,24 @@ async function runSanitizedAddon(folder, definitions) {
     ASAN_OPTIONS: 'detect_leaks=0:alloc_dealloc_mismatch=0',
     UBSAN_OPTIONS: 'print_stacktrace=1',
   };
-  runSanitized('op tests', env, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'ops', '--project', 'plan'], (stdout) => {
-    const [, passed, failed] = /^vitest: (\d+) passed, (\d+) failed/m.exec(stdout) ?? [];
-    return { count: Number(passed), problems: failed === '0' ? [] : [stdout.split('\n').slice(-60).join('\n')] };
-  });
-  runSanitized('kernels with wrong input', env, ['tests/support/bad-input.mjs'], (stdout) => {
-    const { attempts, problems } = JSON.parse(stdout);
-    return { count: attempts, problems };
-  });
+  runSanitized(
+    'op tests',
+    env,
+    ['node_modules/vitest/vitest.mjs', 'run', '--project', 'ops', '--project', 'plan'],
+    (stdout) => {
+      const [, passed, failed] = /^vitest: (\d+) passed, (\d+) failed/m.exec(stdout) ?? [];
+      return { count: Number(passed), problems: failed === '0' ? [] : [stdout.split('\n').slice(-60).join('\n')] };
+    },
+  );
+  for (const [title, script] of [
+    ['kernels with wrong input', 'bad-input.mjs'],
+    ['tf.* with wrong input', 'bad-input-tf.mjs'],
+  ]) {
+    runSanitized(title, env, [`tests/support/${script}`], (stdout) => {
+      const { attempts, problems } = JSON.parse(stdout);
+      return { count: attempts, problems };
+    });
+  }
 }
 
 /** Runs one script of Node on the sanitized addon; `read` takes { count, problems } from what it printed. */
