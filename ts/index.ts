@@ -110,6 +110,7 @@ export {
   exportModel,
   loadConfig,
   loadPredictor,
+  predictFile,
   prepareData,
   renderConfig,
   repeatTraining,
@@ -117,13 +118,21 @@ export {
   runTraining,
 } from './library.js';
 export type { ColumnReport, DataConfig, DataCounts, DataEvent, Dataset, PrepareOptions, PreparedData } from './data/index.js';
-export type { ClassificationMetrics } from './evaluate/index.js';
+export type { ClassificationMetrics, Metrics, RegressionMetrics } from './evaluate/index.js';
 export type {
+  ClassPrediction,
+  EvaluatedRun,
   EvaluateOptions,
+  EvaluateRunOptions,
   ExportedModel,
+  ExportFormat,
   ExportModelOptions,
+  ExportRunOptions,
   LoadConfigOptions,
   LoadPredictorOptions,
+  NumberPrediction,
+  PredictFileOptions,
+  PredictFileResult,
   Prediction,
   Predictor,
   PredictRowsOptions,

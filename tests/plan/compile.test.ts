@@ -118,6 +118,43 @@ describe('recording and replaying', () => {
     expect(values(step(x))).toEqual([3, 4]);
   });
 
+  it('assigns variables as an eager run does', () => {
+    const makeStep = (v: tf.Variable, w: tf.Variable) => (y: tf.Tensor) => {
+      const old = v.clone();
+      v.assign(v.add(y));
+      w.assign(old);
+      return v.sum();
+    };
+    const eager = [tf.variable(tf.tensor1d([1, 2])), tf.variable(tf.tensor1d([0, 0]))] as const;
+    const replayed = [tf.variable(tf.tensor1d([1, 2])), tf.variable(tf.tensor1d([0, 0]))] as const;
+    const step = compile(makeStep(...replayed));
+    const plain = makeStep(...eager);
+    for (let i = 0; i < 6; ++i) {
+      const y = tf.tensor1d([i, 2 * i]);
+      const kept = replayed[0].clone();
+      const before = values(kept);
+      expect(values(step(y))).toEqual(values(plain(y)));
+      expect(replayed.map(values)).toEqual(eager.map(values));
+      expect(values(kept)).toEqual(before);
+    }
+    expect(step.statistics.replays).toBe(4);
+  });
+
+  it('keeps the plans of the signatures used last', () => {
+    const step = compile((x: tf.Tensor, factor: number) => x.mul(factor), { maxPlans: 4 });
+    const x = tf.tensor1d([1, 2]);
+    for (let i = 0; i < 3; ++i) step(x, 1);
+    for (let factor = 2; factor < 40; ++factor) {
+      for (let i = 0; i < 3; ++i) expect(values(step(x, factor))).toEqual([factor, 2 * factor]);
+    }
+    expect(step.plans()).toHaveLength(4);
+    const { recordings } = step.statistics;
+    step(x, 39);
+    expect(step.statistics.recordings).toBe(recordings);
+    step(x, 1);
+    expect(step.statistics.recordings).toBe(recordings + 1);
+  });
+
   it('forgives a first call that builds state', () => {
     let weights: tf.Variable | undefined;
     const step = compile((x: tf.Tensor) => {
@@ -176,7 +213,7 @@ describe('what cannot be replayed is refused', () => {
     step(x());
     step(x());
     const message = messageOf(() => step(x()));
-    expect(message).toMatch(/does not repeat itself.*host wrote other values.*= mul\(/);
+    expect(message).toMatch(/does not repeat itself.*host wrote other values.*= mul\(.*At .*compile\.test\.ts:\d+/);
   });
 
   it('an attribute that changes: both calls are shown', () => {
@@ -196,21 +233,60 @@ describe('what cannot be replayed is refused', () => {
     expect(messageOf(() => step(x()))).toMatch(/another tensor from outside/);
   });
 
-  it('a variable that is assigned inside', () => {
-    const v = tf.variable(tf.tensor1d([1, 2]));
-    const step = compile((y: tf.Tensor) => {
-      v.assign(v.add(y));
-      return v.sum();
-    });
-    expect(codeOf(() => step(x()))).toBe('E_RECORDING');
-    expect(messageOf(() => step(x()))).toContain(v.name);
+  it.each([
+    ['randomUniform', (y: tf.Tensor) => y.mul(tf.randomUniform([2])), /`randomUniform` of 'tensorkiln'/],
+    ['randomNormal', (y: tf.Tensor) => y.mul(tf.randomNormal([2])), /`randomNormal` of 'tensorkiln'/],
+    ['truncatedNormal', (y: tf.Tensor) => y.mul(tf.truncatedNormal([2])), /tf\.clipByValue/],
+    ['dropout', (y: tf.Tensor) => tf.dropout(y, 0.5), /`dropout` of 'tensorkiln'/],
+  ])('stock random numbers: tf.%s, with the name of ours and the line', (name, body, advice) => {
+    const step = compile(body);
+    step(x());
+    const message = messageOf(() => step(x()));
+    expect(message).toContain(`tf.${name} draws its numbers on the host`);
+    expect(message).toMatch(advice);
+    expect(message).toMatch(/At .*compile\.test\.ts:\d+:\d+/);
   });
 
-  it('stock random numbers', () => {
-    const step = compile((y: tf.Tensor) => y.mul(tf.randomUniform([2])));
-    step(x());
-    step(x());
-    expect(codeOf(() => step(x()))).toBe('E_RECORDING');
+  it('an op that needs values on the host: its name and the line', () => {
+    const step = compile((y: tf.Tensor) => tf.unique(y as tf.Tensor1D).values);
+    expect(messageOf(() => step(x()))).toMatch(/the op Unique needs values on the host.*At .*compile\.test\.ts:\d+/);
+  });
+
+  it('a tensor that is not there any more', () => {
+    const gone = x();
+    gone.dispose();
+    const step = compile((y: tf.Tensor) => y.add(gone));
+    expect(codeOf(() => step(x()))).toBe('E_DISPOSED');
+  });
+
+  it('a tensor of another backend', async () => {
+    await import('@tensorflow/tfjs-backend-cpu');
+    const ours = tf.getBackend();
+    await tf.setBackend('cpu');
+    const foreign = x();
+    await tf.setBackend(ours);
+    const step = compile((y: tf.Tensor) => y.add(1));
+    expect(codeOf(() => step(foreign))).toBe('E_DEVICE');
+    expect(messageOf(() => step(foreign))).toMatch(/argument 0 .* another backend/);
+    const captures = compile((y: tf.Tensor) => y.add(foreign));
+    expect(messageOf(() => captures(x()))).toMatch(/another backend/);
+    foreign.dispose();
+  });
+
+  it('anything after its signal', () => {
+    const controller = new AbortController();
+    const step = compile((y: tf.Tensor) => y.add(1), { signal: controller.signal });
+    for (let i = 0; i < 3; ++i) step(x());
+    controller.abort();
+    expect(codeOf(() => step(x()))).toBe('E_ABORTED');
+  });
+
+  it('wrong options', () => {
+    const body = (y: tf.Tensor): tf.Tensor => y.add(1);
+    expect(codeOf(() => compile(body, { maxPlans: 0 }))).toBe('E_CONFIG');
+    expect(codeOf(() => compile(body, { numerics: 'loose' as 'fast' }))).toBe('E_CONFIG');
+    expect(codeOf(() => compile(body, { optimise: true } as object))).toBe('E_CONFIG');
+    expect(codeOf(() => compile(body, { signal: {} as AbortSignal }))).toBe('E_CONFIG');
   });
 
   it('other results than tensors, other arguments than tensors, numbers and booleans', () => {

@@ -81,7 +81,15 @@ export async function runSteps(
   model.build(inputShape);
   optimizer.bind(model.trainableVariables());
   const steps = makeSteps(
-    { model: toTrainable(model), losses: [crossEntropy], lossWeights: [1], metrics: [], optimizer },
+    {
+      model: toTrainable(model),
+      losses: [crossEntropy],
+      lossWeights: [1],
+      metrics: [],
+      optimizer,
+      precision: 'float32',
+      scaler: undefined,
+    },
     mode.isCompiled,
   );
   const random = randomSource(7);

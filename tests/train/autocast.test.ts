@@ -45,7 +45,9 @@ describe.each(HALVES)('%s', (precision) => {
         for (let k = 0; k < 70; ++k) sum += round(x[Math.floor(i / 9) * 70 + k]!) * round(w[k * 9 + (i % 9)]!);
         expect(value).toBe(round(value));
         // The sum in float32 may lie on the other side of a tie than the one in double: one unit of the result.
-        expect(Math.abs(value - sum)).toBeLessThanOrEqual(Math.abs(sum) * (precision === 'bf16' ? 2 ** -8 : 2 ** -11) * 1.01 + 1e-5);
+        expect(Math.abs(value - sum)).toBeLessThanOrEqual(
+          Math.abs(sum) * (precision === 'bf16' ? 2 ** -8 : 2 ** -11) * 1.01 + 1e-5,
+        );
       });
       // 16 bits lose something, or nothing was rounded at all.
       expect([...values]).not.toEqual([...tf.matMul(a, b).dataSync()]);
@@ -83,7 +85,7 @@ describe.each(HALVES)('%s', (precision) => {
           joined: tf.concat([y, x]),
         };
         for (const [name, tensor] of Object.entries(wide)) expect(storageDType(tensor), name).toBe('f32');
-        expect(storageDType(autocast('float32', () => tf.matMul(y, y)) as tf.Tensor)).toBe('f32');
+        expect(storageDType(autocast('float32', () => tf.matMul<tf.Tensor>(y, y)))).toBe('f32');
         expect(storageDType(tf.argMax(y, 1))).toBe('i32');
         expect(storageDType(tf.greater(y, 0))).toBe('u8');
       });
@@ -98,15 +100,19 @@ describe.each(HALVES)('%s', (precision) => {
     const step = (x: tf.Tensor): tf.Tensor[] =>
       autocast(precision, () => {
         const { value, grads } = tf.variableGrads(() =>
-          tf.mean(tf.square(tf.matMul(tf.relu(tf.add(tf.matMul(x, w as tf.Tensor), b!)), v as tf.Tensor)) as tf.Tensor),
+          tf.mean(tf.square(tf.matMul(tf.relu(tf.add(tf.matMul(x, w as tf.Tensor), b!)), v as tf.Tensor))),
         );
         return [value, ...Object.values(grads)];
       });
     const x = wave([8, 6]);
-    const exact = tf.tidy(() => autocast('float32', () => {
-      const { value, grads } = tf.variableGrads(() => tf.mean(tf.square(tf.matMul(tf.relu(tf.add(tf.matMul(x, w as tf.Tensor), b!)), v as tf.Tensor))));
-      return [value, ...Object.values(grads)].map((tensor) => tensor.dataSync().slice());
-    }));
+    const exact = tf.tidy(() =>
+      autocast('float32', () => {
+        const { value, grads } = tf.variableGrads(() =>
+          tf.mean(tf.square(tf.matMul(tf.relu(tf.add(tf.matMul(x, w as tf.Tensor), b!)), v as tf.Tensor))),
+        );
+        return [value, ...Object.values(grads)].map((tensor) => tensor.dataSync().slice());
+      }),
+    );
     const eager = tf.tidy(() => step(x).map((tensor) => tensor.dataSync<'float32'>().slice()));
     const compiled = compile((input: tf.Tensor) => step(input));
     for (let i = 0; i < 4; ++i) {
@@ -118,7 +124,9 @@ describe.each(HALVES)('%s', (precision) => {
     eager.forEach((values, index) => {
       const scale = Math.max(...exact[index]!.map(Math.abs));
       // A handful of roundings of 2^-9 (bf16) or 2^-12 (f16) in a row.
-      values.forEach((value, i) => expect(Math.abs(value - exact[index]![i]!)).toBeLessThan(scale * (precision === 'bf16' ? 2 ** -6 : 2 ** -9)));
+      values.forEach((value, i) =>
+        expect(Math.abs(value - exact[index]![i]!)).toBeLessThan(scale * (precision === 'bf16' ? 2 ** -6 : 2 ** -9)),
+      );
     });
     compiled.dispose();
     tf.dispose([x, w!, b!, v!]);
@@ -150,7 +158,7 @@ describe('memory', () => {
         tf.variableGrads(() => {
           const y = model.call(x, { training: true });
           bytes = addon.memory().live - before;
-          return tf.mean(y) as tf.Scalar;
+          return tf.mean<tf.Scalar>(y);
         });
       }),
     );
@@ -158,21 +166,43 @@ describe('memory', () => {
   }
 
   it.each([
-    ['a dense network', () => new Sequential({ layers: [256, 256, 256, 8].map((units) => new Dense({ units, activation: 'relu' })) }), [64], 512],
+    [
+      'a dense network',
+      () => new Sequential({ layers: [256, 256, 256, 8].map((units) => new Dense({ units, activation: 'relu' })) }),
+      [64],
+      512,
+      0.62,
+    ],
     [
       'a convolutional network',
-      () => new Sequential({ layers: [new Conv2D({ filters: 8, kernelSize: 3, activation: 'relu' }), new Conv2D({ filters: 8, kernelSize: 3, activation: 'relu' }), new Flatten(), new Dense({ units: 4 })] }),
+      () =>
+        new Sequential({
+          layers: [
+            new Conv2D({ filters: 8, kernelSize: 3, activation: 'relu' }),
+            new Conv2D({ filters: 8, kernelSize: 3, activation: 'relu' }),
+            new Flatten(),
+            new Dense({ units: 4 }),
+          ],
+        }),
       [16, 16, 3],
       32,
+      0.62,
     ],
-    ['a transformer block', () => new Sequential({ layers: [new TransformerEncoder({ heads: 2, hidden: 128 })] }), [32, 64], 32],
-  ] as const)('%s keeps about half', (_, make, shape, rows) => {
+    [
+      'a transformer block',
+      () => new Sequential({ layers: [new TransformerEncoder({ heads: 2, hidden: 128 })] }),
+      [32, 64],
+      32,
+      // Its softmax is float32.
+      0.7,
+    ],
+  ] as const)('%s keeps about half', (_, make, shape, rows, most) => {
     const model = make();
     model.build(shape);
     const x = wave([rows, ...shape]);
     const ratio = kept(model, x, 'bf16') / kept(model, x, 'float32');
     // Half the activations; the 16-bit copies of the weights and the input, which stays float32, come on top.
-    expect(ratio).toBeLessThan(0.62);
+    expect(ratio).toBeLessThan(most);
     expect(ratio).toBeGreaterThan(0.45);
     x.dispose();
     model.dispose();
@@ -181,7 +211,8 @@ describe('memory', () => {
   it('leaves nothing behind', () => {
     const w = tf.variable(wave([8, 8]));
     const { addon } = currentBackend().engine;
-    const run = (): void => void tf.tidy(() => autocast('bf16', () => tf.matMul(tf.matMul(wave([4, 8]), w as tf.Tensor), w as tf.Tensor)).dataSync());
+    const run = (): void =>
+      void tf.tidy(() => autocast('bf16', () => tf.matMul(tf.matMul(wave([4, 8]), w as tf.Tensor), w as tf.Tensor)).dataSync());
     run();
     const before = addon.memory().handles;
     for (let i = 0; i < 5; ++i) run();
@@ -194,12 +225,20 @@ describe('wrong use', () => {
   it('is refused', () => {
     expect(() => autocast('fp8' as never, () => 0)).toThrow(failure('E_CONFIG', /precision: .*bf16.*got 'fp8'/));
     expect(() => autocast('bf16', () => Promise.resolve(0))).toThrow(failure('E_CONFIG', /synchronous/));
-    expect(() => autocast('bf16', () => { throw new Error('own'); })).toThrow('own');
+    expect(() =>
+      autocast('bf16', () => {
+        throw new Error('own');
+      }),
+    ).toThrow('own');
     expect(currentBackend().autocast).toBeUndefined();
   });
 
   it('every op of the lists exists', () => {
-    const names = new Set(currentBackend().engine.addon.ops().map(({ name }) => name));
+    const names = new Set(
+      currentBackend()
+        .engine.addon.ops()
+        .map(({ name }) => name),
+    );
     for (const name of [...CAST_LISTS.low, ...CAST_LISTS.float]) expect(names.has(name), name).toBe(true);
   });
 });

@@ -253,6 +253,7 @@ describe('stopping', () => {
     const fit = trainer.fit(data, {
       epochs: 20,
       batchSize: 20,
+      nonFinite: { skip: 0, rollbacks: 0 },
       onEvent: (event) => {
         if (event.type !== 'epoch' || event.record.epoch !== 2) return;
         best = model.parameters().map(({ variable }) => [...bitsOf(variable.dataSync<'float32'>())]);

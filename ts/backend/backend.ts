@@ -4,7 +4,8 @@ import { TensorkilnError } from '../errors.js';
 import { declareOp, getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from './native/engine.js';
 import type { AutocastScope } from './autocast.js';
 import { assertSingleTfjs } from './tfjs.js';
-import { isTracing, originOf } from './origin.js';
+import { callSite, isTracing, originOf } from './origin.js';
+import type { NumericArray } from './native/addon.js';
 import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
 
 type BackendValues = backend_util.BackendValues;
@@ -13,6 +14,9 @@ const CAST = declareOp('cast');
 
 /** Int32 data of up to this many elements keeps a host copy for index checks. */
 const MIRROR_LIMIT = 4096;
+
+/** Sees an op's results: its name, the kernel of tfjs that called it, if one did, and what it made. */
+export type OpWatch = (op: string, kernel: string | undefined, outputs: readonly TensorInfo[]) => void;
 
 /** `tf.memory()` of this backend: tfjs-core's own figures plus exact native ones, in bytes. */
 export interface BackendMemory {
@@ -38,9 +42,17 @@ export class TensorkilnBackend extends KernelBackend {
   #lastSerial = 0;
   #kernel: string | undefined = undefined;
   #autocast: AutocastScope | undefined = undefined;
+  #watch: OpWatch | undefined = undefined;
   readonly #records = new Set<TensorRecord>();
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
+  /**
+   * Asked for every buffer that JavaScript writes while a step is recorded: a handle to use in its place, undefined for a new
+   * buffer with the values.
+   */
+  onHostWrite: ((values: NumericArray) => number | undefined) | undefined = undefined;
+  /** Told of every buffer that JavaScript writes while a step is recorded. */
+  onHostData: (() => void) | undefined = undefined;
   readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
     if (this.#records.has(record)) this.#free(record);
   });
@@ -107,7 +119,8 @@ export class TensorkilnBackend extends KernelBackend {
     ints?: readonly number[],
     floats?: readonly number[],
   ): TensorInfo {
-    if (this.#autocast !== undefined) return this.runAll(op, inputs, [output], ints, floats)[0] as TensorInfo;
+    if (this.#autocast !== undefined || this.#watch !== undefined)
+      return this.runAll(op, inputs, [output], ints, floats)[0] as TensorInfo;
     const record = new TensorRecord(output.shape, output.dtype, storageOf(output.dtype, op.name));
     if (output.nativeShape === undefined) {
       this.engine.call(op, [...inputs, record], ints, floats);
@@ -135,10 +148,23 @@ export class TensorkilnBackend extends KernelBackend {
     const scope = this.#autocast;
     if (scope === undefined) this.engine.call(op, [...inputs, ...operands], ints, floats);
     else this.#callCast(scope, op, inputs, records, operands, ints, floats);
-    return records.map((record, i) => {
+    const results = records.map((record, i) => {
       record.handle = (operands[i] as Operand).handle;
       return this.#publish(record);
     });
+    this.#watch?.(op.name, this.#kernel, results);
+    return results;
+  }
+
+  /** Calls `watch` after every op with outputs that a synchronous function runs. */
+  withWatch<Result>(watch: OpWatch, fn: () => Result): Result {
+    const before = this.#watch;
+    this.#watch = watch;
+    try {
+      return fn();
+    } finally {
+      this.#watch = before;
+    }
   }
 
   /** A call within a scope of mixed precision, which decides how float inputs and outputs are stored. */
@@ -405,7 +431,8 @@ export class TensorkilnBackend extends KernelBackend {
         `[${this.name}] a tensor of shape [${shape.join(', ')}] takes ${String(record.size)} values, got ${String(array.length)}.`,
       );
     }
-    record.handle = this.engine.create(storage, array);
+    if (this.onHostData !== undefined) this.onHostData();
+    record.handle = this.onHostWrite?.(array) ?? this.engine.create(storage, array);
     if (dtype === 'int32' && array.length <= MIRROR_LIMIT) record.mirror = Int32Array.from(array);
     return this.#list(record);
   }
@@ -471,11 +498,14 @@ export class TensorkilnBackend extends KernelBackend {
   }
 
   #refuseWhileRecording(what: string): void {
-    if (this.#engine?.addon.isRecording() === true) {
-      throw new TensorkilnError(
-        'E_RECORDING',
-        `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.`,
-      );
-    }
+    if (this.#engine?.addon.isRecording() !== true) return;
+    const { line } = callSite();
+    const place = line === undefined ? '' : ` At ${line}.`;
+    throw new TensorkilnError(
+      'E_RECORDING',
+      this.#kernel === undefined
+        ? `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.${place}`
+        : `[compile] the op ${this.#kernel} needs values on the host (${what}), so a recorded step cannot hold it. Do it before or after the step.${place}`,
+    );
   }
 }

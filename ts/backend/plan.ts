@@ -1,15 +1,25 @@
 /** Steps that are recorded once and replayed natively. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkKeys, checkOneOf } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkOneOf } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { toTensorkilnError } from './native/engine.js';
+import type { TensorkilnBackend } from './backend.js';
 import { STORAGE_DTYPES, type NativeAddon } from './native/addon.js';
 import { isHalf } from './record.js';
-import { currentBackend, makeUnique, tensorFromHandle, tensorFromInfo } from './tensors.js';
+import {
+  firstDifference,
+  handlesOf,
+  isTensor,
+  recordStep,
+  refuseHostRandom,
+  type Recording,
+  type StepArgument,
+  type StepResult,
+} from './recording.js';
+import { countUpdates, StockOptimizers } from './stock-optimizers.js';
+import { currentBackend, makeUnique, tensorFromHandle } from './tensors.js';
 
-/** What a compiled step takes. Numbers and booleans are part of the signature: other values mean another recording. */
-export type StepArgument = tf.Tensor | number | boolean;
-export type StepResult = tf.Tensor | tf.Tensor[];
+export type { StepArgument, StepResult } from './recording.js';
 
 /** A function whose work is recorded and replayed. */
 export interface CompiledStep<A extends StepArgument[], R extends StepResult> {
@@ -30,27 +40,10 @@ export interface CompileOptions {
   readonly optimize?: boolean;
   /** 'exact' (default): replays give the bits of an eager run. 'fast': calls may be replaced by ones that round otherwise. */
   readonly numerics?: 'exact' | 'fast';
-}
-
-/** A variable that a plan reads or updates: its place among the plan's captures and the buffer the plan works on. */
-interface CapturedVariable {
-  readonly variable: tf.Variable;
-  readonly index: number;
-  handle: number;
-}
-
-interface Recording {
-  /** The device's face of the addon, to which the plan belongs. */
-  readonly addon: NativeAddon;
-  readonly plan: number;
-  readonly fingerprint: string;
-  readonly outputs: readonly {
-    readonly shape: readonly number[];
-    readonly dtype: tf.DataType;
-    readonly storage: number;
-  }[];
-  readonly isArray: boolean;
-  readonly variables: CapturedVariable[];
+  /** Most signatures whose plans are kept, >= 1; the one used longest ago goes first. Default 64. */
+  readonly maxPlans?: number;
+  /** When it is aborted, calls throw E_ABORTED; what is enqueued still runs. */
+  readonly signal?: AbortSignal;
 }
 
 interface SignatureState {
@@ -59,15 +52,30 @@ interface SignatureState {
   recordings: number;
 }
 
+/** What a compiled step holds natively. */
+interface Held {
+  readonly states: Map<string, SignatureState>;
+  readonly stock: StockOptimizers;
+}
+
 /** Recordings of one signature that may differ before it is an error: the first may build state that later ones find. */
 const MAX_RECORDINGS = 3;
 
 /** Plans of steps that were forgotten without dispose(). */
 const forgotten = new FinalizationRegistry(releasePlans);
 
-function releasePlans(states: Map<string, SignatureState>): void {
+function releasePlans({ states, stock }: Held): void {
   for (const { recording } of states.values()) recording?.addon.planDispose(recording.plan);
   states.clear();
+  stock.dispose();
+}
+
+function dropOldest(states: Map<string, SignatureState>): void {
+  for (const [key, { recording }] of states) {
+    recording?.addon.planDispose(recording.plan);
+    states.delete(key);
+    return;
+  }
 }
 
 /**
@@ -86,14 +94,21 @@ export function compile<A extends StepArgument[], R extends StepResult>(
   fn: (...args: A) => R,
   options: CompileOptions = {},
 ): CompiledStep<A, R> {
-  const { optimize, fast } = checkOptions(options);
+  const { optimize, fast, maxPlans, signal } = checkOptions(options);
+  // In the order of their last use.
   const states = new Map<string, SignatureState>();
+  const stock = new StockOptimizers();
   let recordings = 0;
   let replays = 0;
   let disposed = false;
 
   const step = (...args: A): R => {
     if (disposed) throw new TensorkilnError('E_DISPOSED', '[compile] the compiled step has been disposed.');
+    if (signal?.aborted === true) {
+      throw new TensorkilnError('E_ABORTED', '[compile] the compiled step was cancelled by its signal.', {
+        cause: signal.reason,
+      });
+    }
     if (tf.engine().state.gradientDepth > 0) {
       throw new TensorkilnError(
         'E_RECORDING',
@@ -103,22 +118,26 @@ export function compile<A extends StepArgument[], R extends StepResult>(
     const backend = currentBackend();
     const { addon } = backend.engine;
     const precision = backend.autocast === undefined ? '' : ` in ${STORAGE_DTYPES[backend.autocast.storage]}`;
-    const key = `${backend.name}${precision}: ${signatureOf(args)}`;
+    const key = `${backend.name}${precision}: ${signatureOf(backend, args)}`;
     // Inside another step its calls are simply part of that one.
     if (addon.isRecording()) return tf.tidy(() => fn(...args));
     let state = states.get(key);
-    if (state === undefined) states.set(key, (state = { recording: undefined, proven: false, recordings: 0 }));
+    if (state === undefined) state = { recording: undefined, proven: false, recordings: 0 };
+    else states.delete(key);
+    states.set(key, state);
+    if (states.size > maxPlans) dropOldest(states);
     if (state.proven && state.recording !== undefined) {
       replays++;
       const { engine } = backend;
       const start = engine.onCall === undefined ? 0 : performance.now();
+      stock.follow();
       const result = replay(addon, state.recording, args) as R;
       if (engine.onCall !== undefined) engine.onCall('replay', start, performance.now());
       return result;
     }
     recordings++;
     try {
-      const result = record(addon, state, fn, args);
+      const result = record(addon, state, stock, fn, args);
       if (state.proven && optimize) optimizePlan(state.recording, fast);
       return result;
     } finally {
@@ -126,7 +145,7 @@ export function compile<A extends StepArgument[], R extends StepResult>(
       if (disposed && state.recording !== undefined) addon.planDispose(state.recording.plan);
     }
   };
-  forgotten.register(step, states, states);
+  forgotten.register(step, { states, stock }, states);
 
   return Object.defineProperties(step, {
     statistics: { get: () => ({ recordings, replays }) },
@@ -143,16 +162,29 @@ export function compile<A extends StepArgument[], R extends StepResult>(
         if (disposed) return;
         disposed = true;
         forgotten.unregister(states);
-        releasePlans(states);
+        releasePlans({ states, stock });
       },
     },
   }) as CompiledStep<A, R>;
 }
 
-function checkOptions(options: CompileOptions): { optimize: boolean; fast: boolean } {
+interface CheckedOptions {
+  readonly optimize: boolean;
+  readonly fast: boolean;
+  readonly maxPlans: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+function checkOptions(options: CompileOptions): CheckedOptions {
   const place = 'compile';
-  checkKeys(place, options, ['optimize', 'numerics']);
+  checkKeys(place, options, ['optimize', 'numerics', 'maxPlans', 'signal']);
+  const { signal } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TensorkilnError('E_CONFIG', '[compile] wrong signal: expected an AbortSignal.');
+  }
   return {
+    signal,
+    maxPlans: checkInteger(place, 'maxPlans', options.maxPlans ?? 64, { min: 1 }),
     optimize: checkBoolean(place, 'optimize', options.optimize ?? true),
     fast: checkOneOf(place, 'numerics', options.numerics ?? 'exact', ['exact', 'fast']) === 'fast',
   };
@@ -167,20 +199,23 @@ function optimizePlan(recording: Recording | undefined, fast: boolean): void {
   }
 }
 
-function isTensor(value: unknown): value is tf.Tensor {
-  return value instanceof tf.Tensor;
-}
-
-function signatureOf(args: readonly StepArgument[]): string {
+function signatureOf(backend: TensorkilnBackend, args: readonly StepArgument[]): string {
   return args
     .map((arg, index) => {
       if (isTensor(arg)) {
         if (arg.isDisposed) {
           throw new TensorkilnError('E_DISPOSED', `[compile] argument ${String(index)} of the step has been disposed.`);
         }
+        if (backend.handleIfHere(arg) === undefined && (arg.dtype as string) !== 'string' && arg.dtype !== 'complex64') {
+          throw new TensorkilnError(
+            'E_DEVICE',
+            `[compile] argument ${String(index)} of the step lives on another backend: expected a tensor of '${backend.name}'. ` +
+              `Make it after tf.setBackend('${backend.name}'), or clone it there first.`,
+          );
+        }
         // A variable is captured as well when the step refers to it otherwise: each variable has plans of its own.
         const variable = arg instanceof tf.Variable ? ` variable ${String(arg.id)}` : '';
-        const storage = currentBackend().storageIfHere(arg);
+        const storage = backend.storageIfHere(arg);
         const stored = storage !== undefined && isHalf(storage) ? ` as ${STORAGE_DTYPES[storage]}` : '';
         return `${arg.dtype}[${arg.shape.join(',')}]${stored}${variable}`;
       }
@@ -194,153 +229,36 @@ function signatureOf(args: readonly StepArgument[]): string {
     .join('; ');
 }
 
-function handlesOf(args: readonly StepArgument[]): Int32Array {
-  const backend = currentBackend();
-  return Int32Array.from(args.filter(isTensor), (tensor) => backend.operand(tensor).handle);
-}
-
 function record<A extends StepArgument[], R extends StepResult>(
   addon: NativeAddon,
   state: SignatureState,
+  stock: StockOptimizers,
   fn: (...args: A) => R,
   args: A,
 ): R {
-  const loans: tf.Tensor[] = [];
-  try {
-    return recordWith(addon, state, fn, ownHandles(args, loans));
-  } finally {
-    tf.dispose(loans);
-  }
-}
-
-/**
- * Arguments of which each has a native handle that nothing else refers to. A recording knows tensors by their handles only: an
- * argument that shared its handle with a variable, a captured tensor or another argument could not be told from it in replays.
- *
- * @param loans takes the tensors made for this, to be disposed after the recording
- */
-function ownHandles<A extends StepArgument[]>(args: A, loans: tf.Tensor[]): A {
-  const backend = currentBackend();
-  for (const { variable } of variableHandles()) makeUnique(variable);
-  return args.map((arg) => {
-    if (!isTensor(arg) || arg instanceof tf.Variable) return arg;
-    const own = tf.keep(tensorFromInfo(backend.alias(arg), backend));
-    loans.push(own);
-    return own;
-  }) as A;
-}
-
-function recordWith<A extends StepArgument[], R extends StepResult>(
-  addon: NativeAddon,
-  state: SignatureState,
-  fn: (...args: A) => R,
-  args: A,
-): R {
-  const handles = handlesOf(args);
-  const before = variableHandles();
-  try {
-    addon.recordBegin();
-  } catch (error) {
-    throw toTensorkilnError(error);
-  }
-  let result: R | undefined;
-  let fresh: Recording;
-  try {
-    result = tf.tidy(() => ownResult(fn(...args)));
-    refuseAssignments(before);
-    const outputs: tf.Tensor[] = Array.isArray(result) ? result : [result];
-    const plan = addon.recordEnd(handles, handlesOf(outputs));
-    const variables = variablesOf(addon, plan);
-    fresh = {
-      addon,
-      plan,
-      fingerprint: nameVariables(addon.planFingerprint(plan), variables),
-      outputs: outputs.map((output) => {
-        const { storage } = currentBackend().record(output);
-        return { shape: output.shape, dtype: output.dtype, storage };
-      }),
-      isArray: Array.isArray(result),
-      variables,
-    };
-  } catch (error) {
-    addon.recordAbort();
-    if (result !== undefined) tf.dispose(result);
-    throw toTensorkilnError(error);
-  }
+  const { result, recording } = recordStep(addon, stock, fn, args);
   const previous = state.recording;
   state.recordings++;
-  state.recording = fresh;
-  state.proven = previous?.fingerprint === fresh.fingerprint;
-  if (previous !== undefined) {
-    addon.planDispose(previous.plan);
-    if (!state.proven && state.recordings >= MAX_RECORDINGS) {
-      const difference = firstDifference(previous.fingerprint, fresh.fingerprint);
-      addon.planDispose(fresh.plan);
-      state.recording = undefined;
-      state.recordings = 0;
-      tf.dispose(result);
-      throw new TensorkilnError(
-        'E_RECORDING',
-        `[compile] the step does not repeat itself, so it cannot be replayed. ${difference} ` +
-          'Pass what changes as a tensor argument, or keep it in a variable.',
-      );
-    }
-  }
-  return result;
-}
-
-/** What the caller may keep: variables and tensors from outside come back as tensors of their own, as they would from a replay. */
-function ownResult<R extends StepResult>(result: R): R {
-  const madeInside = new Set(tf.engine().state.activeScope.track);
-  const own = (value: unknown): tf.Tensor => {
-    if (!isTensor(value)) {
-      throw new TensorkilnError(
-        'E_RECORDING',
-        `[compile] a step must return a tensor or an array of tensors, got ${typeof value}.`,
-      );
-    }
-    return value instanceof tf.Variable || !madeInside.has(value) ? value.clone() : value;
-  };
-  return (Array.isArray(result) ? result.map(own) : own(result)) as R;
-}
-
-function variablesOf(addon: NativeAddon, plan: number): CapturedVariable[] {
-  const captured = new Map(Array.from(addon.planCaptures(plan), (handle, index) => [handle, index]));
-  return variableHandles().flatMap(({ variable, handle }) => {
-    const index = captured.get(handle);
-    return index === undefined ? [] : [{ variable, index, handle }];
-  });
-}
-
-/** A variable may be on another buffer at each recording and is the same all the same: in the fingerprint it goes by its name. */
-function nameVariables(fingerprint: string, variables: readonly CapturedVariable[]): string {
-  const names = new Map(variables.map(({ variable, handle }) => [String(handle), variable.name]));
-  return fingerprint.replace(/ buffer (\d+)$/gm, (text, handle: string) => {
-    const name = names.get(handle);
-    return name === undefined ? text : ` variable ${name}`;
-  });
-}
-
-/** The buffer of each variable that lives here. */
-function variableHandles(): { variable: tf.Variable; handle: number }[] {
-  const backend = currentBackend();
-  return Object.values(tf.engine().registeredVariables).flatMap((variable) => {
-    const handle = backend.handleIfHere(variable);
-    return handle === undefined ? [] : [{ variable, handle }];
-  });
-}
-
-/** Variable.assign moves a variable to another buffer, which no replay would do. Our optimizers update in place. */
-function refuseAssignments(before: readonly { variable: tf.Variable; handle: number }[]): void {
-  const backend = currentBackend();
-  for (const { variable, handle } of before) {
-    // The data id may change all the same: `makeUnique` gives the variable another one with the old buffer.
-    if (tf.engine().registeredVariables[variable.name] !== variable || backend.handleIfHere(variable) === handle) continue;
+  state.recording = recording;
+  state.proven = previous?.fingerprint === recording.fingerprint;
+  if (previous === undefined) return result;
+  addon.planDispose(previous.plan);
+  if (state.proven) return result;
+  try {
+    // A first call may draw initial values; one that goes on drawing is no step.
+    refuseHostRandom(recording);
+    if (state.recordings < MAX_RECORDINGS) return result;
     throw new TensorkilnError(
       'E_RECORDING',
-      `[compile] variable '${variable.name}' was assigned another tensor inside the step, which a replay would not repeat. ` +
-        "Use an optimizer of 'tensorkiln/optim', which updates in place, or assign outside the step.",
+      `[compile] the step does not repeat itself, so it cannot be replayed. ${firstDifference(previous, recording)} ` +
+        'Pass what changes as a tensor argument, or keep it in a variable.',
     );
+  } catch (error) {
+    addon.planDispose(recording.plan);
+    state.recording = undefined;
+    state.recordings = 0;
+    tf.dispose(result);
+    throw error;
   }
 }
 
@@ -356,6 +274,12 @@ function replay(addon: NativeAddon, recording: Recording, args: readonly StepArg
       captured.handle = handle;
     }
     const handles = addon.planReplay(recording.plan, handlesOf(args));
+    recording.assigned.forEach((variable, index) => {
+      const value = handles[recording.outputs.length + index] as number;
+      if (!variable.isDisposed) addon.assign(makeUnique(variable), value);
+      addon.release(value);
+    });
+    countUpdates(recording.updates);
     const outputs = recording.outputs.map(({ shape, dtype, storage }, index) =>
       tensorFromHandle(handles[index] as number, shape, dtype, storage),
     );
@@ -363,29 +287,4 @@ function replay(addon: NativeAddon, recording: Recording, args: readonly StepArg
   } catch (error) {
     throw toTensorkilnError(error);
   }
-}
-
-function firstDifference(before: string, after: string): string {
-  const [a, b] = [before.split('\n'), after.split('\n')];
-  const calls = (lines: string[]): string[] => lines.filter((line) => line.includes('('));
-  const [callsBefore, callsAfter] = [calls(a), calls(b)];
-  for (let i = 0; i < Math.max(callsBefore.length, callsAfter.length); ++i) {
-    if (callsBefore[i] !== callsAfter[i]) {
-      return `Call ${String(i + 1)} was \`${callsBefore[i] ?? 'absent'}\` and became \`${callsAfter[i] ?? 'absent'}\`.`;
-    }
-  }
-  const line = a.findIndex((text, index) => text !== b[index]);
-  const [was, is] = [a[line] ?? '', b[line] ?? ''];
-  if (was.startsWith('constant')) {
-    return `The host wrote other values each time (\`${was}\`, then \`${is}\`), used by \`${userOf(b, is)}\`.`;
-  }
-  return `It used another tensor from outside each time (\`${was}\`, then \`${is}\`), in \`${userOf(b, is)}\`.`;
-}
-
-/** The first call that uses the value which a line declares, by itself or under another name. */
-function userOf(lines: readonly string[], declaration: string): string {
-  const name = /%\d+/.exec(declaration)?.[0] ?? '';
-  const user = lines.find((line) => line !== declaration && line.includes('(') && new RegExp(`${name}\\b`).test(line));
-  if (user === undefined) return 'no call';
-  return / = alias\(/.test(user) ? userOf(lines, user) : user;
 }

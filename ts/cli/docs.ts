@@ -1,4 +1,5 @@
 /** The pages and files that are made from schema and commands: `npm run docs` writes them, a test compares them. */
+import { architectureJsonSchema, ARCHITECTURE_SCHEMA_FILE } from '../nn/architecture-schema.js';
 import { configJsonSchema, configTables, SCHEMA_FILE } from '../run/config/reference.js';
 import { createProgram } from './program.js';
 import { commandPages } from './reference.js';
@@ -9,6 +10,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'docs/config.md': CONFIG_PAGE.replace('TABLES', () => configTables()),
     'docs/cli.md': CLI_PAGE.replace('COMMANDS', () => commandPages(createProgram('0'))),
     [SCHEMA_FILE]: `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
+    [ARCHITECTURE_SCHEMA_FILE]: `${JSON.stringify(architectureJsonSchema(), null, 2)}\n`,
   };
 }
 
@@ -75,7 +77,9 @@ A column whose present cells are all numbers is numeric, other text is categoric
 | file | content |
 | --- | --- |
 | \`report.html\` | the page to look at; needs nothing else |
-| \`metrics.json\` | \`test\`, \`validation\`, \`baselines\` and \`targets\`; written last |
+| \`report.md\` | the same as text |
+| \`training_curves.svg\` | the learning curves as a picture |
+| \`metrics.json\` | every figure of \`test\`, \`validation\` and \`baselines\`, with \`intervals\`, \`curves\`, \`targets\` and \`verdict\`; written last |
 | \`training_history.json\` | losses of every epoch, with processor time and memory; the best epoch, why training ended |
 | \`config.resolved.yaml\` | what repeats the run |
 | \`model-architecture.json\` | the layers with everything decided, without weights; may be named as \`model\` of another configuration |

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { relative } from 'node:path';
 import { styleText } from 'node:util';
 import { columnTable, type DataCounts, type DataVerdict } from '../data/index.js';
 import type { TrainingHistory } from '../train/index.js';
 import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
+import { relativePath } from './relative-path.js';
 import { formatLoss, ProgressLine } from './progress-line.js';
 import type { RunResult } from '../run/run-events.js';
 import type { Scores } from '../run/scores.js';
@@ -63,6 +63,25 @@ export class TextReporter implements RunReporter {
       case 'learning_rate':
         this.#line(`Learning rate lowered from ${event.from} to ${event.to} after epoch ${event.epoch}: no improvement`);
         break;
+      case 'rollback':
+        this.#line(
+          `${this.#style('yellow', 'Note:')} steps were not finite; weights of ${'file' in event.source ? relativePath(event.source.file) : `epoch ${event.source.epoch}`} are back, learning rate lowered from ${event.from} to ${event.to}`,
+        );
+        break;
+      case 'micro_batch':
+        this.#line(`${this.#style('yellow', 'Note:')} memory ran out; batches are computed ${event.rows} rows at a time`);
+        break;
+      case 'unfrozen':
+        this.#line(`Trained from epoch ${event.epoch} on: ${event.layers.join(', ')}`);
+        break;
+      case 'non_finite':
+        this.#line(
+          `${this.#style('yellow', 'Not finite:')} first in ${event.op} of ${event.layer ?? 'the loss'}${event.isBackward ? ', backwards' : ''}, epoch ${event.epoch}, step ${event.step}`,
+        );
+        break;
+      case 'advice':
+        this.#line(`${this.#style('yellow', 'Advice:')} ${event.message}`);
+        break;
       case 'data_read':
         this.#line(`Read ${relativePath(event.path)}: ${event.rows} rows, ${event.columns} columns`);
         break;
@@ -97,6 +116,8 @@ export class TextReporter implements RunReporter {
         this.#progress?.step(event);
         break;
       case 'run_start':
+      case 'skipped':
+      case 'gradients':
       case 'checkpoint':
       case 'evaluated':
         break;
@@ -200,13 +221,9 @@ function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string
       return `Stopped when its time was up after epoch ${epochs.length}; ${best}`;
     case 'stopped':
       return `Stopped by a callback after epoch ${epochs.length}; ${best}`;
+    case 'diverged':
+      return `Stopped because the loss grew without end after epoch ${epochs.length}; ${best}`;
     case 'aborted':
       return `Stopped by a signal after epoch ${epochs.length}; ${best}`;
   }
-}
-
-/** Relative to the working directory where that is shorter to read. */
-function relativePath(path: string): string {
-  const short = relative(process.cwd(), path);
-  return short.startsWith('..') ? path : short;
 }

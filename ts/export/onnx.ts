@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 
 import { TensorkilnError } from '../errors.js';
@@ -7,6 +5,7 @@ import type { ModelDescription } from '../nn/description.js';
 import { writeFileAtomic } from '../write-file.js';
 import { OnnxGraphBuilder, type GraphValue } from './onnx-graph.js';
 import { isSameShape, writeLayer } from './onnx-layers.js';
+import { packageVersion } from './package-version.js';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
@@ -33,6 +32,8 @@ export interface OnnxOptions {
   readonly outputName?: string;
   /** Added behind the last layer: 'softmax' makes probabilities of a model that was trained on logits; default 'linear', nothing. */
   readonly outputActivation?: 'linear' | 'softmax';
+  /** For a regression trained on (target - shift) / scale: brings the output back to the unit of the target. */
+  readonly outputScale?: { readonly shift: number; readonly scale: number };
   /** Class names in output order; stored as JSON under the metadata key 'classes'. */
   readonly classes?: readonly string[];
   /** Further metadata of the file, text by key. */
@@ -142,6 +143,14 @@ function buildGraph(model: ModelDescription, options: OnnxOptions): GraphProto {
   if (outputActivation === 'softmax') {
     value = { ...value, name: graph.addNode(`${outputName}/softmax`, 'Softmax', [value.name], { axis: { int: -1 } }) };
   }
+  if (options.outputScale !== undefined) {
+    const { shift, scale } = options.outputScale;
+    const scaled = graph.addNode(`${outputName}/scale`, 'Mul', [value.name, graph.addScalar(`${outputName}/unit`, scale)]);
+    value = {
+      ...value,
+      name: graph.addNode(`${outputName}/shift`, 'Add', [scaled, graph.addScalar(`${outputName}/origin`, shift)]),
+    };
+  }
   nameOutput(graph, value.name, outputName);
   return create(GraphProtoSchema, {
     name: modelName,
@@ -169,9 +178,4 @@ function describeTensor(name: string, shape: readonly number[]): MessageInitShap
   const sizes = shape.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
   const tensorType = { elemType: TensorProto_DataType.FLOAT, shape: { dim: [batch, ...sizes] } };
   return { name, type: { value: { case: 'tensorType', value: tensorType } } };
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,5 +1,6 @@
 import { TensorkilnError } from '../errors.js';
 import { importOptional } from '../optional-package.js';
+import { largestRowError } from './row-error.js';
 
 /** Rows and what the model in memory makes of them; both row-major float32. */
 export interface OnnxProbe {
@@ -90,27 +91,4 @@ async function runModel(runtime: Runtime, bytes: Uint8Array, features: Float32Ar
     const text = error instanceof Error ? error.message : String(error);
     throw new TensorkilnError('E_EXPORT', `[onnx] ${PACKAGE} cannot run the exported model: ${text}`, { cause: error });
   }
-}
-
-/** Infinity where sizes differ or a value is not finite on one side only. */
-function largestRowError(actual: Float32Array, expected: Float32Array, rows: number): number {
-  if (actual.length !== expected.length) return Infinity;
-  const rowSize = expected.length / rows;
-  let largest = 0;
-  for (let start = 0; start < expected.length; start += rowSize) {
-    let magnitude = 0;
-    let difference = 0;
-    for (let i = start; i < start + rowSize; ++i) {
-      // Equal covers infinities; two NaN agree as well.
-      if (actual[i] === expected[i] || (Number.isNaN(actual[i]) && Number.isNaN(expected[i]))) continue;
-      const distance = Math.abs(actual[i]! - expected[i]!);
-      if (!Number.isFinite(distance)) return Infinity;
-      difference = Math.max(difference, distance);
-    }
-    for (let i = start; i < start + rowSize; ++i) {
-      if (Number.isFinite(expected[i])) magnitude = Math.max(magnitude, Math.abs(expected[i]!));
-    }
-    if (difference > 0) largest = Math.max(largest, difference / Math.max(magnitude, Number.MIN_VALUE));
-  }
-  return largest;
 }

@@ -5,6 +5,7 @@ import { replaceVariable } from '../backend/custom/move-towards.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
+import { LAYER_SCOPE } from '../backend/custom/watch.js';
 import type { LayerDescription, WeightDescription } from './description.js';
 import { checkBackend, checkHome } from './home.js';
 import type { KeyValueCache } from './key-value-cache.js';
@@ -267,7 +268,8 @@ export abstract class Layer {
     checkBackend(this.place);
     const rows = inputs.map((input) => input.shape.slice(1));
     if (!rows.every((row, index) => isSameShape(row, shapes[index] as Shape))) this.checkFlexed(rows);
-    return tf.tidy(() => this.forward(inputs, options) as tf.Tensor[]);
+    // The scope carries the layer's name for whoever watches the ops.
+    return tf.tidy(`${LAYER_SCOPE}${this.place}`, () => this.forward(inputs, options) as tf.Tensor[]);
   }
 
   /** Checks inputs of other sizes along flexible axes against each other. @throws E_SHAPE */
@@ -298,6 +300,11 @@ export abstract class Layer {
       if (trainable && constraint !== undefined) tf.tidy(() => replaceVariable(variable, constrained(constraint, variable)));
     }
     for (const layer of this.#sublayers) layer.applyConstraints();
+  }
+
+  /** Whether a row's result in training depends on the other rows of its batch, so that a batch cannot be cut into parts. */
+  get usesBatchStatistics(): boolean {
+    return this.#sublayers.some((layer) => layer.usesBatchStatistics);
   }
 
   /**

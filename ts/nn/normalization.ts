@@ -205,6 +205,10 @@ export class BatchNorm extends Norm {
   #mean: tf.Variable | undefined;
   #variance: tf.Variable | undefined;
 
+  override get usesBatchStatistics(): boolean {
+    return true;
+  }
+
   constructor(options: BatchNormOptions = {}) {
     super('batch_norm', options, { keys: ['momentum'], epsilon: 1e-3 });
     this.#momentum = checkNumber('batch_norm', 'momentum', options.momentum ?? 0.99, { min: 0, max: 1 });

@@ -103,6 +103,7 @@ export abstract class Optimizer<Scalar extends string = string> {
   /** By the name their copies have in states; the order in which they follow. */
   #followers: Readonly<Record<string, Follower>> = {};
   #isSwapped = false;
+  #isTorn = false;
   /** One part per group of parameters that share their hyper-parameters. */
   #parts: readonly Bound<Scalar>[] | undefined;
   #variables: { readonly names: readonly string[]; readonly parameters: readonly tf.Variable[] } | undefined;
@@ -244,13 +245,20 @@ export abstract class Optimizer<Scalar extends string = string> {
       const clipped = this.#clip === undefined ? list : clipGradients(list, this.#clip, options.norm);
       const active = options.active && tf.reshape(tf.cast(options.active, 'float32'), [1]);
       let start = 0;
+      this.#isTorn = true;
       for (const part of parts) {
         const end = start + part.names.length;
         this.update(part, clipped.slice(start, end), active);
         start = end;
       }
       for (const follower of Object.values(this.#followers)) follower.advance(active);
+      this.#isTorn = false;
     });
+  }
+
+  /** Whether an update failed half-way, for want of memory, so that some parameters have been changed and others have not. */
+  get isTorn(): boolean {
+    return this.#isTorn;
   }
 
   /** Whether an average of the parameters is kept. */
@@ -336,6 +344,32 @@ export abstract class Optimizer<Scalar extends string = string> {
         scalars.set(this.#scalarsOf(this.#groups[groupOf(this.#groups, names[0] as string)] as ParameterGroup));
     }
     this.scalarsChanged();
+  }
+
+  /**
+   * Takes other parameters: those it had before keep their state, new ones begin anew. For layers that are frozen or unfrozen.
+   *
+   * @throws as `bind`
+   */
+  async rebind(variables: NamedVariables): Promise<void> {
+    const state = this.isBound ? await this.getState() : undefined;
+    this.#release();
+    this.bind(variables);
+    if (state === undefined) return;
+    const fresh = await this.getState();
+    const slots = Object.entries(fresh.slots).map(([slot, entries]): [string, Record<string, SlotData>] => [
+      slot,
+      Object.fromEntries(Object.entries(entries).map(([name, start]) => [name, state.slots[slot]?.[name] ?? start])),
+    ]);
+    this.setState({ ...state, slots: Object.fromEntries(slots) });
+  }
+
+  /** Begins anew: state as after `bind`, hyper-parameters as they are. @throws E_USAGE before `bind` */
+  reset(): void {
+    this.#needBound();
+    const { names, parameters } = this.#variables as { names: readonly string[]; parameters: readonly tf.Variable[] };
+    this.#release();
+    this.bind(Object.fromEntries(names.map((name, i) => [name, parameters[i] as tf.Variable])));
   }
 
   /** Hyper-parameters, step count and slots after everything enqueued so far. @throws E_USAGE before `bind` */
@@ -443,8 +477,13 @@ export abstract class Optimizer<Scalar extends string = string> {
   /** Frees the state and the hyper-parameters; the parameters stay. Repeated calls do nothing. */
   dispose(): void {
     if (this.#isDisposed) return;
+    this.#release();
     this.#isDisposed = true;
     this.scalars.dispose();
+  }
+
+  /** Frees what `bind` has made. */
+  #release(): void {
     for (const { scalars, step, products, slots } of this.#parts ?? []) {
       if (scalars !== this.scalars) scalars.dispose();
       tf.dispose([step, ...Object.values(products), ...Object.values(slots).flat()]);

@@ -3,7 +3,8 @@ import type { LayerDType } from '../nn/layer.js';
 import { disposeBatch, toTensors } from './batches.js';
 import { InFlight } from './in-flight.js';
 import { applyLimit } from './options.js';
-import { stepArguments, type Step } from './steps.js';
+import type { Step } from './step.js';
+import { stepArguments } from './steps.js';
 import type { BatchSource } from './training-data.js';
 
 /** Least rows in a step that only judges: there is no reason for small ones. */

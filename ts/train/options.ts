@@ -1,5 +1,6 @@
 /** What trainers and `fit` take, and its checks. */
 import { checkBoolean, checkInteger, checkKeys, checkNumber, checkOneOf, show } from '../arguments.js';
+import type { Precision } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import type { Layer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
@@ -7,10 +8,12 @@ import type { Optimizer } from '../optim/optimizer.js';
 import type { Schedule } from '../optim/schedules.js';
 import type { Callback } from './callbacks.js';
 import type { Facts } from './checkpoint/facts.js';
+import { checkGuard, type CheckedGuard, type DivergenceOptions, type NonFiniteOptions } from './guard.js';
 import type { Metric, StepFunctions } from './steps.js';
 import type { TfjsModel } from './trainable.js';
 import type { TrainingData } from './training-data.js';
 import type { TrainingEvent } from './types.js';
+import { checkUnfreezing, type Unfreezing } from './unfreeze.js';
 
 interface CommonOptions {
   /** Seed of the order of rows, an integer in [0, 2^53). Default 0. Initial weights and dropout follow the model's seed. */
@@ -36,6 +39,11 @@ export interface ModelTrainerOptions extends CommonOptions {
   readonly optimizer: Optimizer;
   /** How much a row of each class counts in the training loss, >= 0, by class index; for one output with class targets. */
   readonly classWeights?: readonly number[];
+  /**
+   * How activations are stored: 'float32', or in 16 bits as `autocast` says; parameters and the optimizer's state stay float32.
+   * With 'f16' losses are scaled as `GradScaler` does. Default 'float32'.
+   */
+  readonly precision?: Precision;
 }
 
 /** A trainer of a step function. */
@@ -121,6 +129,21 @@ export interface FitOptions {
   readonly fastDevRun?: boolean;
   /** Validation batches that are judged before the first epoch, so that what is wrong there is told at once. Default 2; 0 for none. */
   readonly sanityValidationBatches?: number;
+  /** What comes of steps whose loss or gradients are not finite. */
+  readonly nonFinite?: NonFiniteOptions;
+  /** When a growing loss ends training. Default: never. */
+  readonly divergence?: DivergenceOptions;
+  /**
+   * Most rows computed at a time, >= 1: a larger batch is computed in parts whose gradients are added up before its one update.
+   * Not for models that normalise over the batch. Default: all, and fewer where the memory does not suffice (`microBatchAuto`).
+   */
+  readonly microBatch?: number;
+  /** Whether a batch that does not fit into memory is computed in parts. Default true. */
+  readonly microBatchAuto?: boolean;
+  /** Parameters that are trained from an epoch on, though they are frozen before. */
+  readonly unfreeze?: readonly Unfreezing[];
+  /** Whether to look closely: checks of the data, where numbers stop being finite, statistics of gradients. Default false. */
+  readonly debug?: boolean;
   /** Ends training after the running step. */
   readonly signal?: AbortSignal;
   /** Called in order; an error it throws ends training and rejects `fit`. */
@@ -144,6 +167,12 @@ const FIT_KEYS = [
   'overfitBatches',
   'fastDevRun',
   'sanityValidationBatches',
+  'nonFinite',
+  'divergence',
+  'microBatch',
+  'microBatchAuto',
+  'unfreeze',
+  'debug',
   'signal',
   'onEvent',
 ] as const;
@@ -170,6 +199,11 @@ export interface CheckedFit {
   readonly limitTrainBatches: BatchLimit | undefined;
   readonly limitValidationBatches: BatchLimit | undefined;
   readonly sanityValidationBatches: number;
+  readonly guard: CheckedGuard;
+  readonly microBatch: number | undefined;
+  readonly microBatchAuto: boolean;
+  readonly unfreeze: readonly Unfreezing[];
+  readonly debug: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onEvent: ((event: TrainingEvent) => void) | undefined;
 }
@@ -226,6 +260,12 @@ export function checkFitOptions(options: FitOptions, monitors: readonly MonitorN
     limitTrainBatches: fast ? 1 : (overfit ?? checkLimit('limitTrainBatches', options.limitTrainBatches)),
     limitValidationBatches: fast ? 1 : checkLimit('limitValidationBatches', options.limitValidationBatches),
     sanityValidationBatches: checkInteger('fit', 'sanityValidationBatches', options.sanityValidationBatches ?? 2, { min: 0 }),
+    guard: checkGuard(options.nonFinite, options.divergence),
+    microBatch:
+      options.microBatch === undefined ? undefined : checkInteger('fit', 'microBatch', options.microBatch, { min: 1 }),
+    microBatchAuto: checkBoolean('fit', 'microBatchAuto', options.microBatchAuto ?? true),
+    unfreeze: checkUnfreezing(options.unfreeze ?? []),
+    debug: checkBoolean('fit', 'debug', options.debug ?? false),
     signal: options.signal,
     onEvent: options.onEvent,
   };

@@ -1,20 +1,25 @@
 /** One call of `fit`: epochs, steps, judging, and everything that must be known to go on after an interruption. */
 import { TensorkilnError } from '../errors.js';
 import type { Optimizer } from '../optim/optimizer.js';
+import type { Layer } from '../nn/layer.js';
+import { BatchRunner } from './batch-runner.js';
 import { disposeBatch, toTensors } from './batches.js';
 import type { CallbackContext } from './callbacks.js';
 import { compareFacts, type Facts } from './checkpoint/facts.js';
 import { collectBest, collectState, restoreState, type Position, type SavedState } from './checkpoint/state.js';
 import { CheckpointStore } from './checkpoint/store.js';
+import { Debugger } from './debug.js';
+import { Guard, readStep } from './guard.js';
 import { InFlight } from './in-flight.js';
 import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
 import { applyLimit, type CheckedFit } from './options.js';
 import { Snapshot } from './snapshot.js';
-import { stepArguments, type Steps } from './steps.js';
+import type { Steps } from './steps.js';
 import { Tracker } from './tracker.js';
-import type { Trainable } from './trainable.js';
+import { trainableVariables, type Trainable } from './trainable.js';
 import type { BatchSource } from './training-data.js';
 import type { EpochRecord, StopReason, TrainingHistory } from './types.js';
+import { setTrainable, type Unfreezing } from './unfreeze.js';
 
 /** Steps that may be enqueued and not yet read back: one runs, one waits, so the engine is never idle. */
 export const STEPS_IN_FLIGHT = 2;
@@ -22,6 +27,8 @@ export const STEPS_IN_FLIGHT = 2;
 export interface RunParts {
   readonly model: Trainable;
   readonly steps: Steps;
+  /** The model where it is made of our layers. */
+  readonly layer: Layer | undefined;
   readonly optimizer: Optimizer | undefined;
   readonly isClassification: boolean;
   readonly metricNames: readonly string[];
@@ -45,6 +52,9 @@ export class TrainingRun {
   readonly #best: Snapshot;
   readonly #early: Tracker;
   readonly #plateau: Tracker | undefined;
+  readonly #guard: Guard;
+  readonly #runner: BatchRunner;
+  readonly #debug: Debugger | undefined;
   readonly #store: CheckpointStore | undefined;
   readonly #facts: Facts;
   readonly #startedAt = performance.now();
@@ -53,6 +63,7 @@ export class TrainingRun {
   #position: Position;
   #baseLearningRate: number | undefined;
   #plateauScale = 1;
+  readonly #unfrozen = new Set<Unfreezing>();
   #elapsedBefore = 0;
   #savedAt = performance.now();
   #savedBest = 0;
@@ -67,6 +78,14 @@ export class TrainingRun {
     this.#plateau = options.reduceOnPlateau === undefined ? undefined : new Tracker(options.reduceOnPlateau);
     this.#store =
       options.checkpoints === undefined ? undefined : new CheckpointStore(options.checkpoints.folder, options.checkpoints.keep);
+    this.#guard = new Guard(options.guard);
+    this.#runner = new BatchRunner(parts.model, parts.steps, {
+      limit: options.microBatch,
+      isAutomatic: options.microBatchAuto,
+      isTorn: () => optimizer?.isTorn === true,
+      onLimit: (rows, cause) => this.#announceParts(rows, cause),
+    });
+    this.#debug = options.debug ? new Debugger(parts, (event) => options.onEvent?.(event)) : undefined;
     this.#facts = options.checkpoints === undefined ? {} : { ...options.checkpoints.facts, ...parts.facts() };
     this.#position = { epoch: 1, stepInEpoch: 0, lossSum: 0, rowsDone: 0, step: 0, pass: parts.firstPass };
     this.#baseLearningRate = optimizer?.learningRate;
@@ -104,10 +123,11 @@ export class TrainingRun {
   }
 
   async run(): Promise<TrainingHistory> {
-    const { steps, options, model, train } = this.#parts;
+    const { options, model, train } = this.#parts;
     const { callbacks, onEvent } = options;
-    const replaysBefore = steps.train.replays;
+    const replaysBefore = this.#replays;
     await this.#openCheckpoints();
+    await this.#unfreeze();
     if (this.#position.step === 0) await this.#checkSanity();
     onEvent?.({
       type: 'start',
@@ -116,27 +136,44 @@ export class TrainingRun {
       parameters: model.parameters().reduce((sum, { variable }) => sum + variable.size, 0),
       rows: train.size,
     });
+    this.#debug?.checkData();
     for (const callback of callbacks) await callback.onStart?.(this.#context);
     while (this.#position.epoch <= options.epochs && this.#stopReason === 'epochs') await this.#epoch();
     const isComplete = this.#stopReason === 'epochs' || this.#stopReason === 'early_stopping';
     await this.#save(isComplete);
     const mustRestore = !isComplete || options.earlyStopping?.restoreBest === true;
     if (mustRestore && this.#best.epoch > 0) this.#best.restore();
+    else if (this.#hasAverage) this.#parts.optimizer?.loadAverage();
     const history: TrainingHistory = {
       epochs: this.#records,
       bestEpoch: mustRestore ? this.#best.epoch : this.#records.length,
       stopReason: this.#stopReason,
       steps: this.#position.step,
-      replayedSteps: steps.train.replays - replaysBefore,
+      replayedSteps: this.#replays - replaysBefore,
+      skippedSteps: this.#guard.skipped,
+      rollbacks: this.#guard.rollbacks,
+      ...(this.#runner.limit === undefined ? {} : { microBatch: this.#runner.limit }),
     };
     for (const callback of callbacks) await callback.onEnd?.(this.#context, history);
     onEvent?.({ type: 'end', history });
     return history;
   }
 
+  /** Steps that were replayed so far. */
+  get #replays(): number {
+    const { steps } = this.#parts;
+    return steps.train.replays + (steps.parts?.apply.replays ?? 0);
+  }
+
+  /** Whether the optimizer keeps an average of the weights, which is what is judged and kept then. */
+  get #hasAverage(): boolean {
+    return this.#parts.optimizer?.hasAverage === true;
+  }
+
   async #epoch(): Promise<void> {
-    const { options, validation, optimizer } = this.#parts;
+    const { options, optimizer } = this.#parts;
     const { epoch, rowsDone } = this.#position;
+    if (this.#position.stepInEpoch === 0) await this.#unfreeze();
     const start = performance.now();
     const cpuStart = process.cpuUsage();
     if (this.#position.stepInEpoch === 0)
@@ -148,12 +185,48 @@ export class TrainingRun {
     }
     const trainSeconds = (performance.now() - start) / 1000;
     if (this.#position.stepInEpoch < this.#stepsPerEpoch) return;
+    if (this.#position.rowsDone === 0) {
+      // Every step was left out: the epoch says nothing and is done again.
+      if (!this.#guard.canRollBack)
+        this.#takeBack(divergedError('training loss', NaN, epoch, 'every step of the epoch was left out.'));
+      await this.#rollBack();
+      this.#position = { ...this.#position, stepInEpoch: 0, pass: this.#position.pass + 1 };
+      return;
+    }
+    // What is judged and kept as the best is the average, where there is one.
+    if (this.#hasAverage) optimizer?.swapAverage();
+    try {
+      const record = await this.#judgeEpoch({ start, cpuStart, rowsDone, trainSeconds });
+      if (record === undefined) return;
+      // Weights after which steps could not be made are not the best, whatever the epoch's loss.
+      const improved = this.#early.observe(figureOf(record, options.best.monitor)) && this.#guard.inARow === 0;
+      if (improved) this.#best.take(epoch);
+      this.#watchPlateau(record);
+      options.onEvent?.({ type: 'epoch', record, improved });
+      this.#debug?.observeEpoch(this.#records);
+      for (const callback of options.callbacks) await callback.onEpochEnd?.(this.#context, record);
+    } finally {
+      if (this.#hasAverage) optimizer?.swapAverage();
+    }
+    await this.#finishEpoch();
+  }
+
+  /** Judges the epoch on the validation rows and records it; nothing when the signal ended it. */
+  async #judgeEpoch(times: {
+    readonly start: number;
+    readonly cpuStart: NodeJS.CpuUsage;
+    readonly rowsDone: number;
+    readonly trainSeconds: number;
+  }): Promise<EpochRecord | undefined> {
+    const { options, validation, optimizer } = this.#parts;
+    const { epoch } = this.#position;
+    const { start, cpuStart, rowsDone, trainSeconds } = times;
     let judged: Judged | undefined;
     if (validation !== undefined) {
       judged = await this.#judge(validation, options.limitValidationBatches);
       if (judged === undefined) {
         this.#stop('aborted');
-        return;
+        return undefined;
       }
       if (!Number.isFinite(judged.loss)) this.#takeBack(divergedError('validation loss', judged.loss, epoch));
     }
@@ -171,13 +244,16 @@ export class TrainingRun {
       residentBytes: process.memoryUsage.rss(),
     };
     this.#records.push(record);
-    const improved = this.#early.observe(figureOf(record, options.best.monitor));
-    if (improved) this.#best.take(epoch);
-    this.#watchPlateau(record);
-    options.onEvent?.({ type: 'epoch', record, improved });
-    for (const callback of options.callbacks) await callback.onEpochEnd?.(this.#context, record);
+    return record;
+  }
+
+  /** Moves on to the next epoch, or ends training. */
+  async #finishEpoch(): Promise<void> {
+    const { options } = this.#parts;
+    const { epoch } = this.#position;
     const { step, pass } = this.#position;
     this.#position = { epoch: epoch + 1, stepInEpoch: 0, lossSum: 0, rowsDone: 0, step, pass: pass + 1 };
+    if (this.#guard.hasDiverged((this.#records.at(-1) as EpochRecord).trainLoss)) this.#stop('diverged');
     if (options.earlyStopping !== undefined && this.#early.since >= options.earlyStopping.patience && epoch < options.epochs) {
       this.#stop('early_stopping');
       return;
@@ -193,10 +269,23 @@ export class TrainingRun {
     const { train, steps, seed, options } = this.#parts;
     const { epoch, pass, stepInEpoch } = this.#position;
     if (stepInEpoch >= this.#stepsPerEpoch) return;
+    let mustRollBack = false;
     const inFlight = new InFlight<{ step: number; rows: number }>(STEPS_IN_FLIGHT, (values, { step, rows }) => {
-      const loss = values[0] as number;
-      if (!Number.isFinite(loss)) throw divergedError('training loss', loss, epoch, step);
+      const result = readStep(values);
+      const { loss } = result;
+      // A step function of the user's own has updated its variables already.
+      if (steps.parts === undefined && !Number.isFinite(loss)) throw divergedError('training loss', loss, epoch, step);
+      const verdict = this.#guard.observe(result);
       const { lossSum, rowsDone } = this.#position;
+      if (verdict !== 'fine') {
+        this.#position = { ...this.#position, stepInEpoch: step, step: this.#position.step + 1 };
+        options.onEvent?.({ type: 'skipped', epoch, step, loss, inARow: this.#guard.inARow });
+        this.#debug?.explain(step);
+        if (verdict === 'diverged')
+          throw divergedError('training loss', loss, epoch, step, `weights were taken back ${this.#guard.rollbacks} times.`);
+        mustRollBack ||= verdict === 'roll back';
+        return;
+      }
       this.#position = {
         ...this.#position,
         lossSum: lossSum + loss * rows,
@@ -215,15 +304,23 @@ export class TrainingRun {
         if (this.#isOver()) break;
         this.#schedule(firstStep + step - stepInEpoch);
         const batch = toTensors(train, host, this.#parts.model.inputDTypes);
-        let loss;
+        let result;
         try {
-          loss = steps.train(...stepArguments(batch));
+          this.#debug?.observeBatch(epoch, step + 1, host);
+          result = this.#runner.run(batch);
         } finally {
           disposeBatch(batch);
         }
-        await inFlight.push(loss, { step: ++step, rows: batch.rows });
+        await inFlight.push(result, { step: ++step, rows: batch.rows });
+        this.#debug?.stepDone();
+        if (mustRollBack) {
+          await inFlight.drain();
+          await this.#rollBack();
+          mustRollBack = false;
+        }
         if (step >= this.#stepsPerEpoch) break;
-        if (this.#isDue(step)) {
+        // A state from which steps cannot be made is not worth going back to.
+        if (this.#isDue(step) && this.#guard.inARow === 0) {
           await inFlight.drain();
           await this.#save(false);
         }
@@ -232,6 +329,48 @@ export class TrainingRun {
     } finally {
       await inFlight.abandon();
     }
+  }
+
+  /** Takes weights and optimizer back to the last checkpoint, without one to the best weights, and lowers the rate. */
+  async #rollBack(): Promise<void> {
+    const { optimizer, model, options, steps } = this.#parts;
+    this.#guard.countRollback();
+    const loaded = await this.#store?.load();
+    if (loaded !== undefined) {
+      restoreState(loaded.file, { model, optimizer, best: this.#best, scaler: steps.scaler }, loaded.content);
+    } else {
+      this.#best.restore();
+      optimizer?.reset();
+      for (const step of [steps.train, steps.parts?.apply]) step?.reset();
+    }
+    const from = optimizer?.learningRate ?? 0;
+    this.#plateauScale *= options.guard.rateFactor;
+    const to = from * options.guard.rateFactor;
+    if (optimizer !== undefined) optimizer.learningRate = to;
+    const { epoch, stepInEpoch } = this.#position;
+    const source = loaded === undefined ? { epoch: this.#best.epoch } : { file: loaded.file };
+    options.onEvent?.({ type: 'rollback', epoch, step: stepInEpoch, source, from, to });
+  }
+
+  /** Brings in parameters whose time has come. */
+  async #unfreeze(): Promise<void> {
+    const { options, optimizer, layer, model, steps } = this.#parts;
+    const due = options.unfreeze.filter((entry) => entry.epoch <= this.#position.epoch && !this.#unfrozen.has(entry));
+    if (due.length === 0) return;
+    if (layer === undefined || optimizer === undefined)
+      throw new TensorkilnError('E_CONFIG', '[fit] wrong unfreeze: expected a trainer of a model of layers with an optimizer.');
+    const layers = due.flatMap((entry) => setTrainable(layer, entry.layers, true));
+    for (const entry of due) this.#unfrozen.add(entry);
+    await optimizer.rebind(trainableVariables(model));
+    for (const step of [steps.train, steps.parts?.apply]) step?.reset();
+    options.onEvent?.({ type: 'unfrozen', epoch: this.#position.epoch, layers });
+  }
+
+  #announceParts(rows: number, cause: unknown): void {
+    const { options } = this.#parts;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    options.onEvent?.({ type: 'micro_batch', epoch: this.#position.epoch, rows, reason });
+    this.#debug?.adviseOnMemory();
   }
 
   /** Whether training ends before the next step. */
@@ -320,10 +459,18 @@ export class TrainingRun {
     if (loaded === undefined) return;
     const saved = loaded.content.state as SavedState;
     compareFacts(loaded.file, saved.facts, this.#facts);
-    restoreState(loaded.file, { model, optimizer, best: this.#best }, loaded.content);
+    // Parameters that had been brought in have state of the optimizer.
     this.#position = saved.position;
+    await this.#unfreeze();
+    restoreState(loaded.file, { model, optimizer, best: this.#best, scaler: this.#parts.steps.scaler }, loaded.content);
     this.#records.push(...saved.records);
     this.#early.setState(saved.early);
+    if (saved.guard !== undefined)
+      this.#guard.setState(
+        saved.guard,
+        saved.records.map(({ trainLoss }) => trainLoss),
+      );
+    if (saved.microBatch !== undefined) this.#runner.limit = saved.microBatch;
     if (saved.plateau !== null) this.#plateau?.setState(saved.plateau);
     this.#baseLearningRate = saved.baseLearningRate ?? undefined;
     this.#plateauScale = saved.plateauScale;
@@ -346,7 +493,7 @@ export class TrainingRun {
     const store = this.#store;
     if (store === undefined) return;
     const content = await collectState(
-      { model, optimizer, best: this.#best },
+      { model, optimizer, best: this.#best, scaler: this.#parts.steps.scaler },
       {
         facts: this.#facts,
         position: this.#position,
@@ -356,6 +503,8 @@ export class TrainingRun {
         plateau: this.#plateau?.getState() ?? null,
         baseLearningRate: this.#baseLearningRate ?? null,
         plateauScale: this.#plateauScale,
+        guard: this.#guard.getState(),
+        ...(this.#runner.limit === undefined ? {} : { microBatch: this.#runner.limit }),
         elapsedSeconds: this.#elapsedSeconds(),
         callbacks: Object.fromEntries(
           options.callbacks.flatMap((callback) =>
@@ -400,10 +549,11 @@ function figureOf(record: EpochRecord, monitor: string): number {
   return figures[monitor] ?? NaN;
 }
 
-function divergedError(what: string, value: number, epoch: number, step?: number): TensorkilnError {
+function divergedError(what: string, value: number, epoch: number, step?: number | string, more = ''): TensorkilnError {
+  if (typeof step === 'string') return divergedError(what, value, epoch, undefined, step);
   const where = step === undefined ? `epoch ${epoch}` : `epoch ${epoch}, step ${step}`;
   return new TensorkilnError(
     'E_DIVERGED',
-    `[fit] the ${what} of ${where} is ${value}: expected a finite number. The best weights so far are restored. Try a smaller learning rate, or look for values that are not finite or not scaled in the data.`,
+    `[fit] the ${what} of ${where} is ${value}: expected a finite number${more === '' ? '' : `; ${more.replace(/\.$/, '')}`}. The best weights so far are restored. Try a smaller learning rate, or look for values that are not finite or not scaled in the data.`,
   );
 }

@@ -1,10 +1,14 @@
 /** The functions a trainer runs per batch, recorded or not. */
 import * as tf from '@tensorflow/tfjs-core';
+import { autocast, type Precision } from '../backend/custom/autocast.js';
+import { globalNorm } from '../backend/custom/multi-tensor.js';
 import type { RandomState } from '../backend/custom/random.js';
-import { compile } from '../backend/plan.js';
 import type { Loss } from '../nn/losses.js';
+import type { GradScaler } from '../optim/grad-scaler.js';
 import type { NamedVariables, Optimizer } from '../optim/optimizer.js';
 import type { Batch } from './batches.js';
+import { makePartSteps } from './part-steps.js';
+import { makeStep, type PartSteps, type Step } from './step.js';
 import { trainableVariables, type Trainable } from './trainable.js';
 
 /** A metric besides the loss: a value per row, whose mean over rows is reported. */
@@ -27,33 +31,29 @@ export interface StepFunctions {
   readonly randomStates?: Readonly<Record<string, RandomState>>;
 }
 
-/** A step: tensors in, one tensor out that the caller disposes. */
-export interface Step {
-  (...args: tf.Tensor[]): tf.Tensor;
-  /** Calls that were replayed without running JavaScript. */
-  readonly replays: number;
-  dispose(): void;
-}
-
-/** Runs `fn` as a compiled step or, when `isCompiled` is false, as it stands. Both give the same bits. */
-function makeStep(fn: (...args: tf.Tensor[]) => tf.Tensor, isCompiled: boolean): Step {
-  if (!isCompiled) {
-    return Object.assign((...args: tf.Tensor[]) => tf.tidy(() => fn(...args)), { replays: 0, dispose: () => undefined });
-  }
-  const compiled = compile<tf.Tensor[], tf.Tensor>(fn);
-  return Object.defineProperties((...args: tf.Tensor[]) => compiled(...args), {
-    replays: { get: () => compiled.statistics.replays },
-    dispose: { value: () => compiled.dispose() },
-  }) as Step;
-}
-
 export interface Steps {
-  /** A batch's tensors, as `stepArguments` lists them -> mean loss, a scalar; updates the model. */
+  /**
+   * A batch's tensors, as `stepArguments` lists them -> float32, mean loss first; updates the model. Steps of ours give
+   * [loss, 1 when the update was made, norm of all gradients, factor of loss scaling] and leave the update out when loss or
+   * gradients are not finite.
+   */
   readonly train: Step;
   /** The same -> [sum of losses, number of correct rows, sum of each metric] float32; correct rows are 0 unless it is classification. */
   readonly evaluate: Step;
   /** Inputs -> all outputs of each row behind each other, [N, values]. */
   readonly predict: Step;
+  /** For a batch in parts; absent for steps of the user's own. */
+  readonly parts?: PartSteps;
+  /** Loss scaling of f16 training. */
+  readonly scaler?: GradScaler | undefined;
+  /** As `train`, but without recording and updating: runs forwards and backwards under `watch`. Absent for steps of the user's own. */
+  readonly trace?: (args: readonly tf.Tensor[]) => GradientTrace;
+}
+
+/** Loss and gradients of one batch, to be looked at. */
+export interface GradientTrace {
+  readonly loss: tf.Scalar;
+  readonly gradients: Readonly<Record<string, tf.Tensor>>;
 }
 
 /** Inputs, targets, and weights where there are any. */
@@ -69,10 +69,12 @@ export interface StepParts {
   readonly lossWeights: readonly number[];
   readonly metrics: readonly Metric[];
   readonly optimizer: Optimizer;
+  readonly precision: Precision;
+  readonly scaler: GradScaler | undefined;
 }
 
 export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
-  const { model, losses, lossWeights, metrics, optimizer } = parts;
+  const { model, losses, lossWeights, metrics, optimizer, precision, scaler } = parts;
   const split = (args: readonly tf.Tensor[]): { inputs: tf.Tensor[]; targets: tf.Tensor[]; weights: tf.Tensor | undefined } => {
     const numInputs = model.inputShapes.length;
     const numTargets = losses.length;
@@ -97,41 +99,78 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
       .reduce((sum, value) => tf.add(sum, value));
     return weights === undefined ? rows : tf.mul(rows, weights);
   };
-  const train = (...args: tf.Tensor[]): tf.Tensor => {
+  /** Loss and gradients by parameter name; under loss scaling the gradients are those of the scaled loss. */
+  const differentiate = (args: readonly tf.Tensor[]): { value: tf.Scalar; gradients: Record<string, tf.Tensor> } => {
     const { inputs, targets, weights } = split(args);
     const variables = trainableVariables(model);
-    const objective = (): tf.Scalar =>
-      model
+    let plain: tf.Scalar | undefined;
+    const objective = (): tf.Scalar => {
+      const loss = model
         .penalties()
         .reduce<tf.Scalar>(
           (sum, penalty) => tf.add(sum, penalty),
           tf.mean(lossRows(model.call(inputs, true), targets, weights)),
         );
-    const { value, grads } = tf.variableGrads(objective, Object.values(variables));
+      if (scaler === undefined) return loss;
+      plain = tf.keep(tf.clone(loss));
+      return scaler.scaleLoss(loss);
+    };
+    const { value, grads } = autocast(precision, () => tf.variableGrads(objective, Object.values(variables)));
     const gradients = Object.entries(variables).flatMap(([name, variable]): [string, tf.Tensor][] => {
       const gradient = grads[variable.name];
       return gradient === undefined ? [] : [[name, gradient]];
     });
-    optimizer.apply(Object.fromEntries(gradients));
+    return { value: plain === undefined ? value : ownedByScope(plain), gradients: Object.fromEntries(gradients) };
+  };
+  /** Applies gradients unless something is not finite, and tells what happened. */
+  const update = (loss: tf.Tensor, gradients: Readonly<Record<string, tf.Tensor>>): tf.Tensor => {
+    const names = Object.keys(gradients);
+    const list = Object.values(gradients);
+    // Without any gradient the optimizer names the first parameter that lacks one.
+    if (list.length === 0) optimizer.apply({});
+    const scale = scaler?.scale() ?? tf.ones([1]);
+    const judged = scaler?.unscale(list) ?? { gradients: list, ...globalNorm(list) };
+    const active = tf.logicalAnd(judged.isFinite, tf.isFinite(tf.reshape(loss, [])));
+    const named = Object.fromEntries(names.map((name, i) => [name, judged.gradients[i] as tf.Tensor]));
+    optimizer.apply(named, { active, norm: judged.norm });
+    scaler?.update(judged.isFinite);
     model.applyConstraints();
-    return value;
+    return tf.concat([tf.reshape(loss, [1]), tf.cast(tf.reshape(active, [1]), 'float32'), tf.reshape(judged.norm, [1]), scale]);
+  };
+  const train = (...args: tf.Tensor[]): tf.Tensor => {
+    const { value, gradients } = differentiate(args);
+    return update(value, gradients);
   };
   const evaluate = (...args: tf.Tensor[]): tf.Tensor => {
     const { inputs, targets, weights } = split(args);
-    const predictions = model.call(inputs, false);
+    const predictions = autocast(precision, () => model.call(inputs, false)) as tf.Tensor[];
     const sum = tf.sum(lossRows(predictions, targets, weights));
-    const [first, target] = [predictions[0] as tf.Tensor, targets[0] as tf.Tensor];
+    const [first, target] = [predictions[0] as tf.Tensor, targets[0] as tf.Tensor & { shape: [number] }];
     const correct =
       losses[0]?.isClassification === true
-        ? tf.sum(tf.cast(tf.equal(tf.argMax(first, -1), target), 'float32'))
+        ? // Of rows with a class at several places, the share of places counts.
+          tf.sum(tf.mean(tf.reshape(tf.cast(tf.equal(tf.argMax(first, -1), target), 'float32'), [target.shape[0], -1]), 1))
         : tf.zerosLike(sum);
     return tf.stack([sum, correct, ...metrics.map((metric) => tf.sum(metric.rows(first, target)))]);
   };
   return {
     train: makeStep(train, isCompiled),
     evaluate: makeStep(evaluate, isCompiled),
-    predict: makeStep((...inputs) => joinOutputs(model.call(inputs, false)), isCompiled),
+    predict: makeStep((...inputs) => autocast(precision, () => joinOutputs(model.call(inputs, false))), isCompiled),
+    parts: makePartSteps({ differentiate, update, variables: () => trainableVariables(model) }, isCompiled),
+    scaler,
+    trace: (args) => {
+      const { value, gradients } = differentiate(args);
+      return { loss: value, gradients };
+    },
   };
+}
+
+/** A tensor that was kept, as one of the current scope. */
+function ownedByScope<T extends tf.Tensor>(kept: T): T {
+  const owned = tf.clone(kept);
+  kept.dispose();
+  return owned;
 }
 
 function joinOutputs(outputs: readonly tf.Tensor[]): tf.Tensor {

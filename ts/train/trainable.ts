@@ -30,6 +30,8 @@ export interface Trainable {
   outputShapesFor(inputShapes: readonly Shape[]): readonly Shape[];
   build(inputShapes: readonly Shape[]): void;
   call(inputs: readonly tf.Tensor[], training: boolean): readonly tf.Tensor[];
+  /** Whether a row's result in training depends on the other rows of its batch. */
+  readonly usesBatchStatistics: boolean;
   /** What is added to the loss besides the rows' own: weight penalties. */
   penalties(): readonly tf.Scalar[];
   /** Brings weights back to their constraints, in place; after each step. */
@@ -93,6 +95,10 @@ class LayerTrainable implements Trainable {
     return this.#layer.apply(inputs, { training });
   }
 
+  get usesBatchStatistics(): boolean {
+    return this.#layer.usesBatchStatistics;
+  }
+
   penalties(): readonly tf.Scalar[] {
     return this.#layer.penalties();
   }
@@ -147,6 +153,10 @@ class TfjsTrainable implements Trainable {
 
   applyConstraints(): void {
     // A LayersModel's constraints belong to its own fit.
+  }
+
+  get usesBatchStatistics(): boolean {
+    return JSON.stringify(this.#model.toJSON(null, false)).includes('"BatchNormalization"');
   }
 
   penalties(): readonly tf.Scalar[] {

@@ -1,9 +1,11 @@
 /** The trainer: checks, one call at a time, and what it keeps between calls. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkKeys } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkOneOf } from '../arguments.js';
+import { PRECISIONS } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import { Layer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
+import { GradScaler } from '../optim/grad-scaler.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { ofDType } from './batches.js';
 import { applyClassWeights, checkBackend, checkShapes, checkSource } from './checks.js';
@@ -12,6 +14,7 @@ import { CheckpointStore } from './checkpoint/store.js';
 import { InFlight } from './in-flight.js';
 import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
 import { checkFitOptions, type CheckedFit, type FitOptions, type StepTrainerOptions, type TrainerOptions } from './options.js';
+import { findRate, type RateFinderOptions, type RateFinding } from './rate-finder.js';
 import { findUnfinished, STEPS_IN_FLIGHT, TrainingRun } from './run.js';
 import { makeOwnSteps, makeSteps, type Metric, type StepFunctions, type Steps } from './steps.js';
 import { checkParameters, toTrainable, trainableVariables, type Trainable } from './trainable.js';
@@ -40,6 +43,7 @@ export class Trainer {
   readonly #optimizer: Optimizer | undefined;
   readonly #classWeights: readonly number[] | undefined;
   readonly #functions: StepFunctions | undefined;
+  readonly #layer: Layer | undefined;
   readonly #seed: number;
   readonly #steps: Steps;
   #nextPass = 0;
@@ -62,8 +66,13 @@ export class Trainer {
       );
       return;
     }
-    checkKeys('trainer', options, ['model', 'loss', 'lossWeights', 'metrics', 'optimizer', 'classWeights', 'seed', 'compile']);
+    checkKeys('trainer', options, [
+      ...['model', 'loss', 'lossWeights', 'metrics', 'optimizer', 'classWeights'],
+      ...['seed', 'compile', 'precision'],
+    ]);
+    const precision = checkOneOf('trainer', 'precision', options.precision ?? 'float32', PRECISIONS);
     this.#model = toTrainable(options.model);
+    this.#layer = options.model instanceof Layer ? options.model : undefined;
     this.#losses = Array.isArray(options.loss) ? (options.loss as readonly Loss[]) : [options.loss as Loss];
     this.#metrics = options.metrics ?? [];
     this.#classWeights = options.classWeights;
@@ -82,6 +91,8 @@ export class Trainer {
         lossWeights,
         metrics: this.#metrics,
         optimizer: options.optimizer,
+        precision,
+        scaler: precision === 'f16' ? new GradScaler() : undefined,
       },
       isCompiled,
     );
@@ -120,6 +131,7 @@ export class Trainer {
       const run = new TrainingRun({
         model: this.#model,
         steps: this.#steps,
+        layer: this.#layer,
         optimizer: this.#optimizer,
         isClassification: this.#isClassification,
         metricNames: this.#metrics.map(({ name }) => name),
@@ -136,6 +148,28 @@ export class Trainer {
         this.#nextPass = run.nextPass;
         run.dispose();
       }
+    });
+  }
+
+  /**
+   * Trains for some steps at growing learning rates and tells the loss at each, to choose one by. Model and optimizer are
+   * afterwards as they were before.
+   *
+   * @throws (as rejections) as `fit`; E_USAGE for a trainer without an optimizer; E_ABORTED
+   */
+  async findLearningRate(train: TrainingData, options: RateFinderOptions = {}): Promise<RateFinding> {
+    return this.#exclusively('findLearningRate', async () => {
+      const optimizer = this.#optimizer;
+      if (optimizer === undefined)
+        throw new TensorkilnError(
+          'E_USAGE',
+          '[findLearningRate] there is no learning rate: the trainer was made without an optimizer.',
+        );
+      const source = toSource('findLearningRate', train);
+      this.#checkSource('findLearningRate', source);
+      this.#model.build(source.inputShapes);
+      optimizer.bind(trainableVariables(this.#model));
+      return findRate({ model: this.#model, steps: this.#steps, optimizer, source, seed: this.#seed }, options);
     });
   }
 
@@ -340,6 +374,7 @@ class FunctionTrainable implements Trainable {
   #inputShapes: readonly (readonly number[])[] = [];
   readonly isBuilt = true;
   readonly inputDTypes = undefined;
+  readonly usesBatchStatistics = false;
   readonly outputShapes = [];
 
   constructor(options: StepTrainerOptions) {

@@ -18,7 +18,7 @@ export interface EpochRecord {
 }
 
 /** What ended a training run. */
-export type StopReason = 'epochs' | 'early_stopping' | 'aborted' | 'max_time' | 'stopped';
+export type StopReason = 'epochs' | 'early_stopping' | 'aborted' | 'max_time' | 'stopped' | 'diverged';
 
 export interface TrainingHistory {
   readonly epochs: readonly EpochRecord[];
@@ -29,6 +29,26 @@ export interface TrainingHistory {
   readonly steps: number;
   /** Steps of this process that were replayed without running JavaScript. */
   readonly replayedSteps: number;
+  /** Steps left out because loss or gradients were not finite. */
+  readonly skippedSteps: number;
+  /** How often weights were taken back to the last good state. */
+  readonly rollbacks: number;
+  /** Rows computed at a time, where batches were cut into parts. */
+  readonly microBatch?: number;
+}
+
+/** What a piece of advice is about. */
+export type AdviceTopic = 'data' | 'overfitting' | 'underfitting' | 'gradients' | 'memory' | 'speed';
+
+/** Norms of one parameter at one step. */
+export interface ParameterStatistics {
+  readonly name: string;
+  readonly gradientNorm: number;
+  readonly weightNorm: number;
+  /** Norm of what the step changed over the norm of the weights; about 1e-3 is usual. */
+  readonly updateRatio: number;
+  /** Share of the gradient's values that are 0. */
+  readonly zeroShare: number;
 }
 
 /**
@@ -57,4 +77,38 @@ export type TrainingEvent =
   | { readonly type: 'epoch'; readonly record: EpochRecord; readonly improved: boolean }
   | { readonly type: 'learning_rate'; readonly epoch: number; readonly from: number; readonly to: number }
   | { readonly type: 'checkpoint'; readonly file: string; readonly epoch: number; readonly step: number }
+  /** A step was left out. */
+  | { readonly type: 'skipped'; readonly epoch: number; readonly step: number; readonly loss: number; readonly inARow: number }
+  /** Weights and optimizer were taken back, and the rate lowered. */
+  | {
+      readonly type: 'rollback';
+      readonly epoch: number;
+      readonly step: number;
+      /** The checkpoint's file, or the epoch of the best weights; 0 are those training began with. */
+      readonly source: { readonly file: string } | { readonly epoch: number };
+      readonly from: number;
+      readonly to: number;
+    }
+  /** Memory ran out: batches are computed in parts of so many rows. */
+  | { readonly type: 'micro_batch'; readonly epoch: number; readonly rows: number; readonly reason: string }
+  | { readonly type: 'unfrozen'; readonly epoch: number; readonly layers: readonly string[] }
+  /** With `debug`: the first op whose result was not finite. */
+  | {
+      readonly type: 'non_finite';
+      readonly epoch: number;
+      readonly step: number;
+      readonly op: string;
+      /** Layer that ran it; absent in the loss and on the way back. */
+      readonly layer?: string;
+      readonly shape: readonly number[];
+      readonly isBackward: boolean;
+    }
+  /** With `debug`: norms of the first step of an epoch. */
+  | {
+      readonly type: 'gradients';
+      readonly epoch: number;
+      readonly norm: number;
+      readonly parameters: readonly ParameterStatistics[];
+    }
+  | { readonly type: 'advice'; readonly epoch: number; readonly topic: AdviceTopic; readonly message: string }
   | { readonly type: 'end'; readonly history: TrainingHistory };

@@ -9,9 +9,13 @@ TK_BEGIN_LEVEL
 void activation_cpu(const OpCall& call, CpuContext& context) {
   const Operand &x = call[0], &y = call[1];
   TK_CHECK_EQ(y.size, x.size);
+  // Units start at multiples of the grain, so their addresses are as aligned as y's.
+  const bool stream = streams_rows(x, y, kMathGrain);
   activation::with(TK_INT(call, activation, kind), [&](auto function) {
     context.parallel_for(x.size, kMathGrain, [&](int64_t begin, int64_t end, int) {
-      map_row(x.f32() + begin, y.f32() + begin, end - begin, [&](VecF v, int64_t, int) { return function.f(v); });
+      map_row(
+          x.f32() + begin, y.f32() + begin, end - begin, [&](VecF v, int64_t, int) { return function.f(v); }, stream);
+      if (stream) stream_fence();
     });
   });
 }

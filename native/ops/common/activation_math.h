@@ -41,12 +41,13 @@ struct gelu {
   // From here down Phi(x) counts as 0: the result is below 1.3e-7 then. The limit keeps -inf from giving NaN.
   static constexpr float kZeroFrom = -5.58f;
   TK_INLINE static VecF bounded(VecF x) { return vmax(set1(-6.0f), x); }
-  // Phi(x) of the normal distribution; for negative x through erfc, since 1 + erf would cancel.
+  // Phi(x) of the normal distribution. Beyond sqrt 2 through erfc, since 1 + erf would cancel for negative x.
   TK_INLINE static VecF distribution(VecF x) {
-    const VecF scaled = x * set1(0.707106781f);
-    const VecF near = set1(0.5f) + set1(0.5f) * verf(scaled);
-    const VecF tail = set1(0.5f) * vexp_flush(log_erfc(vmin(set1(3.95f), vmax(set1(1.0f), vneg(scaled)))));
-    return select(x < set1(-1.5f), select(x < set1(kZeroFrom), zero(), tail), near);
+    const VecF scaled = x * set1(0.707106781f), a = vmin(set1(3.95f), vabs(scaled));
+    const VecF near = fmadd(set1(0.5f), erf_near(scaled), set1(0.5f));
+    const VecF tail = set1(0.5f) * exp_bounded(log_erfc(a));
+    const VecF far = select(x < zero(), select(x < set1(kZeroFrom), zero(), tail), set1(1.0f) - tail);
+    return select(a >= set1(1.0f), far, near);
   }
   TK_INLINE static VecF density(VecF x) { return set1(0.398942280f) * vexp(set1(-0.5f) * x * x); }
   TK_INLINE static VecF f(VecF x) {

@@ -58,6 +58,13 @@ TK_INLINE VecF vexp_flush(VecF x) {
   return select(x < set1(-87.0f), zero(), p * power_of_two(n));
 }
 
+// e^x for -87 <= x <= 88 without a check; NaN gives some value.
+TK_INLINE VecF exp_bounded(VecF x) {
+  VecI n;
+  const VecF p = set1(1.0f) + expm1_reduced(x, &n);
+  return as_float(as_int(p) + shift_left<23>(n));
+}
+
 TK_INLINE VecF vexpm1(VecF x) {
   VecI n;
   const VecF p = expm1_reduced(vmin(set1(89.0f), vmax(set1(-18.0f), x)), &n);
@@ -136,14 +143,18 @@ TK_INLINE VecF log_erfc(VecF a) {
   return polynomial(a, kCoefficients);
 }
 
-// Below 1: x + x P(x^2). Above: 1 - erfc |x|; from 3.95 on the result is 1.
-TK_INLINE VecF verf(VecF x) {
+// erf x for |x| <= 1: x + x P(x^2).
+TK_INLINE VecF erf_near(VecF x) {
   static constexpr float kNear[] = {0.128379166f,  -0.37612626f,    0.112835787f,   -0.0268533472f,
                                     0.0051871622f, -0.00079978531f, 7.80690389e-05f};
+  return fmadd(x, polynomial(x * x, kNear), x);
+}
+
+// Above 1: 1 - erfc |x|; from 3.95 on the result is 1.
+TK_INLINE VecF verf(VecF x) {
   const VecF a = vmin(set1(3.95f), vabs(x));
-  const VecF near = fmadd(x, polynomial(x * x, kNear), x);
-  const VecF far = set1(1.0f) - vexp_flush(log_erfc(a));
-  return select(a >= set1(1.0f), copy_sign(far, x), near);
+  const VecF far = set1(1.0f) - exp_bounded(log_erfc(a));
+  return select(a >= set1(1.0f), copy_sign(far, x), erf_near(x));
 }
 
 // Largest argument that sin_cos_reduced takes; beyond it the product of the quotient and the parts of pi/2 loses digits.

@@ -17,25 +17,6 @@ struct DepthwiseSum {
   int64_t result_image, result_row;  // in floats
 };
 
-// Taps [q0, q1) of a filter row for the pixels i .. i + Pixels - 1, all inside the source; adds to sums. n < kVecWidth channels
-// only with Vectors == 1.
-template <int Pixels, int Vectors>
-TK_INLINE void add_taps(const DepthwiseSum& s, const float* source_row, const float* filter_row, int64_t i, int64_t q0,
-                        int64_t q1, int n, VecF (&sums)[Pixels][Vectors]) {
-  const int64_t step = s.w.scale * s.channels;
-  for (int64_t q = q0; q < q1; ++q) {
-    const float* tap = filter_row + (s.w_taps.first_tap + q * s.w_taps.tap_step) * s.channels;
-    const float* pixel = source_row + (i * s.w.scale + s.w.offset + q * s.w.offset_step) * s.channels;
-    for (int v = 0; v < Vectors; ++v) {
-      const VecF weight = n < kVecWidth ? load_part(tap, n) : load(tap + v * kVecWidth);
-      for (int p = 0; p < Pixels; ++p) {
-        const float* at = pixel + p * step + v * kVecWidth;
-        sums[p][v] = fmadd(n < kVecWidth ? load_part(at, n) : load(at), weight, sums[p][v]);
-      }
-    }
-  }
-}
-
 struct Inside {
   int64_t first, last;
 };
@@ -50,80 +31,183 @@ Inside inside_positions(const GatherAxis& axis) {
   return range;
 }
 
-// One row of the result, channels [c, c + Vectors * kVecWidth) or [c, c + n).
-struct RowPart {
-  const DepthwiseSum* sum;
-  int64_t image, i, c;
-  Inside inside;
+template <bool Full>
+TK_INLINE VecF load_channels(const float* p, int n) {
+  if constexpr (Full) return load(p);
+  return load_part(p, n);
+}
 
-  // Calls visit(row of the source, row of the filter) for the taps of the row, from channel c on.
-  template <class Visit>
-  TK_INLINE void for_each_row(const Visit& visit) const {
-    const DepthwiseSum& s = *sum;
-    for (int64_t q = 0; q < s.h.taps; ++q) {
-      const int64_t y = i * s.h.scale + s.h.offset + q * s.h.offset_step;
-      if (y < 0 || y >= s.h.source) continue;
-      visit(s.source + (image * s.h.source + y) * s.w.source * s.channels + c,
-            s.filter + (s.h_taps.first_tap + q * s.h_taps.tap_step) * s.filter_columns * s.channels + c);
-    }
-  }
-  template <int Pixels, int Vectors>
-  TK_INLINE void store_sums(int64_t j, int n, const VecF (&sums)[Pixels][Vectors]) const {
-    const DepthwiseSum& s = *sum;
-    float* row = s.result + image * s.result_image + (s.h.result_first + i * s.h.result_step) * s.result_row + c;
-    for (int p = 0; p < Pixels; ++p) {
-      float* to = row + (s.w.result_first + (j + p) * s.w.result_step) * s.channels;
-      for (int v = 0; v < Vectors; ++v) {
-        if (n < kVecWidth)
-          store_part(to, sums[p][v], n);
-        else
-          store(to + v * kVecWidth, sums[p][v]);
+// The rows of the source and of the filter that one row of the result meets, at most kTapRows of them at a time: a row that
+// meets more is summed in several passes, which take up the sums where they lie.
+constexpr int kTapRows = 16;
+struct TapRows {
+  const float* source[kTapRows];  // at pixel 0
+  const float* filter[kTapRows];  // at the first tap of the class
+  int count = 0;
+  bool first = true;  // the first pass: sums start at zero
+};
+
+// One row of the result. Pixels go in strips and, within a strip, channels go innermost: memory is read in order, and what a
+// strip reads of each source row stays in L1 for all its taps. Everything the loops need is copied into locals, since the
+// compiler must assume that a store may change what a pointer leads to.
+struct ResultRow {
+  float* result;                 // at the first pixel
+  int64_t result_step;           // floats from pixel to pixel
+  int64_t channels;              //
+  int64_t pixel_step, tap_step;  // floats in the source, from pixel to pixel and from tap to tap
+  int64_t filter_step;           // floats from tap to tap of the filter
+  const float* next_source;      // a row of the source to bring nearer meanwhile, or null
+  int64_t source_floats;         // of one row
+
+  // Pixels j .. j + Pixels - 1, taps [q0, q1), all inside the source; channels from c on, kVecWidth of them if Full, else n.
+  template <int Pixels, bool Full>
+  TK_INLINE void strip(const TapRows& rows, int64_t j, int64_t q0, int64_t q1, int64_t c, int n) const {
+    VecF sums[Pixels];
+    float* to = result + j * result_step + c;
+    TK_UNROLL for (int p = 0; p < Pixels; ++p) { sums[p] = rows.first ? zero() : load_channels<Full>(to + p * result_step, n); }
+    const int64_t at = j * pixel_step + c, step = pixel_step;
+    for (int r = 0; r < rows.count; ++r) {
+      for (int64_t q = q0; q < q1; ++q) {
+        const VecF weight = load_channels<Full>(rows.filter[r] + q * filter_step + c, n);
+        const float* pixel = rows.source[r] + at + q * tap_step;
+        TK_UNROLL for (int p = 0; p < Pixels; ++p) {
+          sums[p] = fmadd(load_channels<Full>(pixel + p * step, n), weight, sums[p]);
+        }
       }
     }
-  }
-  template <int Pixels, int Vectors>
-  TK_INLINE void run_inside(int64_t j, int n) const {
-    VecF sums[Pixels][Vectors];
-    for (auto& pixel : sums) {
-      for (VecF& value : pixel) value = zero();
+    TK_UNROLL for (int p = 0; p < Pixels; ++p) {
+      Full ? store(to + p * result_step, sums[p]) : store_part(to + p * result_step, sums[p], n);
     }
-    for_each_row([&](const float* source, const float* filter) {
-      add_taps<Pixels, Vectors>(*sum, source, filter, j, 0, sum->w.taps, n, sums);
-    });
-    store_sums<Pixels, Vectors>(j, n, sums);
   }
-  template <int Vectors>
-  TK_INLINE void run_border(int64_t j, int n) const {
-    VecF sums[1][Vectors];
-    for (VecF& value : sums[0]) value = zero();
-    for_each_row([&](const float* source, const float* filter) {
-      for (int64_t q = 0; q < sum->w.taps; ++q) {
-        const int64_t x = j * sum->w.scale + sum->w.offset + q * sum->w.offset_step;
-        if (x >= 0 && x < sum->w.source) add_taps<1, Vectors>(*sum, source, filter, j, q, q + 1, n, sums);
+  template <int Pixels>
+  TK_INLINE void run_strip(const TapRows& rows, int64_t j, int64_t q0, int64_t q1) const {
+    int64_t c = 0;
+    for (; c + kVecWidth <= channels; c += kVecWidth) strip<Pixels, true>(rows, j, q0, q1, c, kVecWidth);
+    if (c < channels) strip<Pixels, false>(rows, j, q0, q1, c, int(channels - c));
+  }
+
+  // The same where neighbouring pixels share all but one of their taps (pixel_step is tap_step or its negative): each source
+  // pixel is loaded once for all of them. The walk goes in the direction of rising taps, so every sum gets its terms in the
+  // order of `strip`.
+  template <int Pixels, int Taps>
+  TK_INLINE void run_sliding(const TapRows& rows, int64_t j) const {
+    const bool forward = tap_step == pixel_step;
+    const int64_t first = forward ? j : j + Pixels - 1;
+    const int64_t step = tap_step, to_step = forward ? result_step : -result_step, weight_step = filter_step;
+    float* const to = result + first * result_step;
+    const int64_t at = first * pixel_step;
+    const int count = rows.count;
+    const bool fresh = rows.first;
+    int64_t c = 0;
+    for (; c + kVecWidth <= channels; c += kVecWidth) {
+      VecF sums[Pixels];
+      TK_UNROLL for (int p = 0; p < Pixels; ++p) sums[p] = fresh ? zero() : load(to + p * to_step + c);
+      for (int r = 0; r < count; ++r) {
+        const float *tap = rows.filter[r] + c, *pixel = rows.source[r] + at + c;
+        VecF weights[Taps];
+        TK_UNROLL for (int q = 0; q < Taps; ++q) weights[q] = load(tap + q * weight_step);
+        TK_UNROLL for (int t = 0; t < Pixels + Taps - 1; ++t) {
+          const VecF value = load(pixel + t * step);
+          TK_UNROLL for (int q = 0; q < Taps; ++q) {
+            const int p = t - q;
+            if (p >= 0 && p < Pixels) sums[p] = fmadd(value, weights[q], sums[p]);
+          }
+        }
       }
-    });
-    store_sums<1, Vectors>(j, n, sums);
+      TK_UNROLL for (int p = 0; p < Pixels; ++p) store(to + p * to_step + c, sums[p]);
+    }
+    if (c < channels) strip<Pixels, false>(rows, j, 0, Taps, c, int(channels - c));
   }
-  template <int Vectors>
-  void run(int n) const {
-    constexpr int kPixels = 4;
+
+  // Brings a piece of the next row into L2: the hardware follows too few streams at once to see it coming.
+  TK_INLINE void prefetch([[maybe_unused]] int64_t j, [[maybe_unused]] int64_t pixels) const {
+#if defined(__GNUC__)
+    constexpr int64_t kLine = 16;  // floats
+    if (next_source == nullptr) return;
+    const int64_t end = min64((j + pixels) * pixel_step, source_floats);
+    for (int64_t k = j * pixel_step; k < end; k += kLine) __builtin_prefetch(next_source + k, 0, 2);
+#endif
+  }
+
+  void border(const TapRows& rows, const GatherAxis& w, int64_t j) const {
+    // The taps that meet the source follow one another.
+    int64_t q0 = 0, q1 = w.taps;
+    const auto outside = [&](int64_t q) {
+      const int64_t x = j * w.scale + w.offset + q * w.offset_step;
+      return x < 0 || x >= w.source;
+    };
+    while (q0 < q1 && outside(q0)) ++q0;
+    while (q1 > q0 && outside(q1 - 1)) --q1;
+    run_strip<1>(rows, j, q0, q1);
+  }
+
+  void run(const TapRows& rows, const GatherAxis& w, Inside inside) const {
+    constexpr int kStrip = 8;
+    const bool slides = pixel_step == tap_step || pixel_step == -tap_step;
     int64_t j = 0;
-    for (; j < inside.first; ++j) run_border<Vectors>(j, n);
-    for (; j + kPixels <= inside.last; j += kPixels) run_inside<kPixels, Vectors>(j, n);
-    for (; j < inside.last; ++j) run_inside<1, Vectors>(j, n);
-    for (; j < sum->w.result; ++j) run_border<Vectors>(j, n);
+    for (; j < inside.first; ++j) border(rows, w, j);
+    if (slides && w.taps == 3) {
+      for (; j + kStrip <= inside.last; j += kStrip) {
+        prefetch(j, kStrip);
+        run_sliding<kStrip, 3>(rows, j);
+      }
+      for (; j + 2 <= inside.last; j += 2) run_sliding<2, 3>(rows, j);
+    } else if (slides && w.taps == 5) {
+      for (; j + kStrip <= inside.last; j += kStrip) {
+        prefetch(j, kStrip);
+        run_sliding<kStrip, 5>(rows, j);
+      }
+    } else {
+      for (; j + kStrip <= inside.last; j += kStrip) {
+        prefetch(j, kStrip);
+        run_strip<kStrip>(rows, j, 0, w.taps);
+      }
+    }
+    for (; j < inside.last; ++j) run_strip<1>(rows, j, 0, w.taps);
+    for (; j < w.result; ++j) border(rows, w, j);
   }
 };
+
+// The row of the source that the next row of the result is the first to read, at pixel 0 of w's taps; null when there is none.
+TK_INLINE const float* next_source_row(const DepthwiseSum& s, int64_t image, int64_t i) {
+  const int64_t y = (i + 1) * s.h.scale + s.h.offset + max64(0, (s.h.taps - 1) * s.h.offset_step);
+  if (i + 1 >= s.h.result || y < 0 || y >= s.h.source) return nullptr;
+  return s.source + (image * s.h.source + y) * s.w.source * s.channels;
+}
+
+void run_result_row(const DepthwiseSum& s, Inside inside, int64_t image, int64_t i) {
+  ResultRow row;
+  row.result = s.result + image * s.result_image + (s.h.result_first + i * s.h.result_step) * s.result_row +
+               s.w.result_first * s.channels;
+  row.result_step = s.w.result_step * s.channels;
+  row.channels = s.channels;
+  row.pixel_step = s.w.scale * s.channels;
+  row.tap_step = s.w.offset_step * s.channels;
+  row.filter_step = s.w_taps.tap_step * s.channels;
+  row.next_source = next_source_row(s, image, i);
+  row.source_floats = s.w.source * s.channels;
+  TapRows rows;
+  for (int64_t q = 0; q <= s.h.taps; ++q) {
+    if (q == s.h.taps || rows.count == kTapRows) {
+      if (rows.count > 0 || rows.first) row.run(rows, s.w, inside);
+      rows.count = 0;
+      rows.first = false;
+      if (q == s.h.taps) break;
+    }
+    const int64_t y = i * s.h.scale + s.h.offset + q * s.h.offset_step;
+    if (y < 0 || y >= s.h.source) continue;
+    rows.source[rows.count] = s.source + ((image * s.h.source + y) * s.w.source + s.w.offset) * s.channels;
+    rows.filter[rows.count] =
+        s.filter + ((s.h_taps.first_tap + q * s.h_taps.tap_step) * s.filter_columns + s.w_taps.first_tap) * s.channels;
+    ++rows.count;
+  }
+}
 
 void run_sum(const DepthwiseSum& s, CpuContext& context) {
   const Inside inside = inside_positions(s.w);
   const int64_t row_work = max64(1, s.w.result * s.channels * s.h.taps * s.w.taps);
   context.parallel_for(s.images * s.h.result, max64(1, kDepthwiseUnit / row_work), [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      RowPart part = {&s, row / s.h.result, row % s.h.result, 0, inside};
-      for (; part.c + 2 * kVecWidth <= s.channels; part.c += 2 * kVecWidth) part.run<2>(kVecWidth);
-      for (; part.c < s.channels; part.c += kVecWidth) part.run<1>(int(min64(kVecWidth, s.channels - part.c)));
-    }
+    for (int64_t row = begin; row < end; ++row) run_result_row(s, inside, row / s.h.result, row % s.h.result);
   });
 }
 

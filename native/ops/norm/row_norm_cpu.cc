@@ -17,6 +17,7 @@ struct RowNorm {
   bool centered;
   double epsilon;
   const float *scale, *offset;
+  bool stream = false;  // y is written past the caches
 
   TK_INLINE void row(const float* x, float* y, float* mean_out, float* inverse_out) const {
     const double count = double(cols);
@@ -31,12 +32,13 @@ struct RowNorm {
     *mean_out = mean;
     *inverse_out = inverse;
     const VecF factor = set1(inverse);
-    map_row(x, y, cols, [&](VecF v, int64_t i, int k) {
+    const auto normalise = [&](VecF v, int64_t i, int k) {
       VecF h = (v - shift) * factor;
       if (scale != nullptr) h = h * load_row(scale + i, k, 0.0f);
       if (offset != nullptr) h = h + load_row(offset + i, k, 0.0f);
       return h;
-    });
+    };
+    map_row(x, y, cols, normalise, stream);
   }
 };
 
@@ -115,12 +117,14 @@ void row_norm_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(y.size, x.size);
   TK_CHECK_EQ(mean.size, shape.rows);
   TK_CHECK_EQ(inverse.size, shape.rows);
-  const RowNorm norm =
+  RowNorm norm =
       read_row_norm(shape.cols, call[1], call[2], TK_INT(call, row_norm, centered) != 0, TK_FLOAT(call, row_norm, epsilon));
+  norm.stream = streams_rows(x, y, shape.cols);
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       norm.row(x.f32() + row * shape.cols, y.f32() + row * shape.cols, mean.f32() + row, inverse.f32() + row);
     }
+    if (norm.stream) stream_fence();
   });
 }
 
@@ -132,8 +136,9 @@ void residual_norm_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(y.size, x.size);
   TK_CHECK_EQ(mean.size, shape.rows);
   TK_CHECK_EQ(inverse.size, shape.rows);
-  const RowNorm norm = read_row_norm(shape.cols, call[2], call[3], TK_INT(call, residual_norm, centered) != 0,
-                                     TK_FLOAT(call, residual_norm, epsilon));
+  RowNorm norm = read_row_norm(shape.cols, call[2], call[3], TK_INT(call, residual_norm, centered) != 0,
+                               TK_FLOAT(call, residual_norm, epsilon));
+  norm.stream = streams_rows(x, y, shape.cols);
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t at = row * shape.cols;
@@ -142,6 +147,7 @@ void residual_norm_cpu(const OpCall& call, CpuContext& context) {
               [&](VecF v, int64_t i, int k) { return v + load_row(added + i, k, 0.0f); });
       norm.row(sum.f32() + at, y.f32() + at, mean.f32() + row, inverse.f32() + row);
     }
+    if (norm.stream) stream_fence();
   });
 }
 

@@ -62,6 +62,8 @@ export class Engine {
   readonly addon: NativeAddon;
   /** Told of every stay of JavaScript in the engine while a profile is taken: name and times of performance.now(). */
   onCall: ((name: string, startMs: number, endMs: number) => void) | undefined = undefined;
+  /** Told before each op call while a step is recorded. */
+  onRecordedCall: (() => void) | undefined = undefined;
   readonly #ints: Int32Array;
   readonly #floats: Float64Array;
   readonly #infos = new Map<string, { index: number; info: OpInfo }>();
@@ -112,6 +114,7 @@ export class Engine {
     floats: readonly number[] = NO_ATTRIBUTES,
   ): void {
     const start = this.onCall === undefined ? 0 : performance.now();
+    if (this.onRecordedCall !== undefined) this.onRecordedCall();
     const block = this.#ints;
     const number = this.#numbers[op.slot] ?? this.#lookUp(op).index;
     block[0] = number;

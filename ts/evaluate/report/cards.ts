@@ -12,6 +12,7 @@ const STOP_REASONS: Readonly<Record<LearningHistory['stopReason'], string>> = {
   aborted: 'stopped by hand',
   max_time: 'out of time',
   stopped: 'stopped by a callback',
+  diverged: 'the loss grew without end',
 };
 
 /** The answer first: one figure, what it is worth, and what to know about it. */

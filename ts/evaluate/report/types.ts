@@ -21,7 +21,7 @@ export interface LearningHistory {
   readonly epochs: readonly EpochPoint[];
   /** Epoch whose weights the judged model holds. */
   readonly bestEpoch: number;
-  readonly stopReason: 'epochs' | 'early_stopping' | 'aborted' | 'max_time' | 'stopped';
+  readonly stopReason: 'epochs' | 'early_stopping' | 'aborted' | 'max_time' | 'stopped' | 'diverged';
 }
 
 /** One column of the source table. */

@@ -5,7 +5,9 @@ import type { RandomStateData } from '../../backend/custom/random.js';
 import { TensorkilnError } from '../../errors.js';
 import { safetensorsEntry, type SafetensorsEntry } from '../../formats/safetensors.js';
 import type { Parameter } from '../../nn/layer.js';
+import type { GradScaler, GradScalerState } from '../../optim/grad-scaler.js';
 import type { Optimizer, OptimizerState, SlotData } from '../../optim/optimizer.js';
+import type { GuardState } from '../guard.js';
 import type { Snapshot } from '../snapshot.js';
 import type { Trainable } from '../trainable.js';
 import type { TrackerState } from '../tracker.js';
@@ -42,7 +44,13 @@ export interface SavedState {
   readonly baseLearningRate: number | null;
   readonly plateauScale: number;
   readonly elapsedSeconds: number;
-  readonly optimizer: Pick<OptimizerState, 'type' | 'scalars' | 'step'> | null;
+  readonly optimizer: Pick<OptimizerState, 'type' | 'scalars' | 'step' | 'products'> | null;
+  /** Loss scaling of f16 training; absent otherwise. */
+  readonly scaler?: GradScalerState;
+  /** Steps left out and roll-backs so far; absent in checkpoints of earlier versions. */
+  readonly guard?: GuardState;
+  /** Rows computed at a time, where batches are cut; absent otherwise. */
+  readonly microBatch?: number;
   readonly random: Readonly<Record<string, RandomStateData>>;
   readonly callbacks: Readonly<Record<string, unknown>>;
 }
@@ -51,12 +59,16 @@ export interface StateParts {
   readonly model: Trainable;
   readonly optimizer: Optimizer | undefined;
   readonly best: Snapshot;
+  readonly scaler?: GradScaler | undefined;
 }
 
-type Progress = Omit<SavedState, 'optimizer' | 'random' | 'bestEpoch'>;
+type Progress = Omit<SavedState, 'optimizer' | 'random' | 'bestEpoch' | 'scaler'>;
 
 /** Reads everything back from the device, after all steps enqueued so far. */
-export async function collectState({ model, optimizer, best }: StateParts, progress: Progress): Promise<CheckpointContent> {
+export async function collectState(
+  { model, optimizer, best, scaler }: StateParts,
+  progress: Progress,
+): Promise<CheckpointContent> {
   const parameters = model.parameters();
   const optimizerState = optimizer?.isBound === true ? await optimizer.getState() : undefined;
   const random = await Promise.all(
@@ -74,7 +86,13 @@ export async function collectState({ model, optimizer, best }: StateParts, progr
     optimizer:
       optimizerState === undefined
         ? null
-        : { type: optimizerState.type, scalars: optimizerState.scalars, step: optimizerState.step },
+        : {
+            type: optimizerState.type,
+            scalars: optimizerState.scalars,
+            step: optimizerState.step,
+            ...(optimizerState.products === undefined ? {} : { products: optimizerState.products }),
+          },
+    ...(scaler === undefined ? {} : { scaler: await scaler.getState() }),
     random: Object.fromEntries(random),
   };
   return { tensors, state };
@@ -90,7 +108,11 @@ export async function collectBest(best: Snapshot, facts: Readonly<Record<string,
  *
  * @throws E_DATA when a tensor is missing or has another shape or dtype; the model may then be changed in part
  */
-export function restoreState(file: string, { model, optimizer, best }: StateParts, content: CheckpointContent): SavedState {
+export function restoreState(
+  file: string,
+  { model, optimizer, best, scaler }: StateParts,
+  content: CheckpointContent,
+): SavedState {
   const state = content.state as SavedState;
   const parameters = model.parameters();
   const values = (prefix: string, { name, variable }: Parameter): Float32Array | Int32Array =>
@@ -105,6 +127,7 @@ export function restoreState(file: string, { model, optimizer, best }: StatePart
     }
     optimizer.setState({ ...state.optimizer, slots });
   }
+  if (state.scaler !== undefined) scaler?.setState(state.scaler);
   const random = model.randomStates();
   for (const [name, saved] of Object.entries(state.random)) random[name]?.setState(saved);
   if (state.bestEpoch > 0) {

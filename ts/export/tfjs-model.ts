@@ -1,0 +1,338 @@
+/** Models as a tfjs LayersModel: a folder with model.json and weights.bin that stock tfjs-layers loads. */
+import { randomBytes } from 'node:crypto';
+import { readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type * as tf from '@tensorflow/tfjs-core';
+import { TensorkilnError } from '../errors.js';
+import type { Model, WeightDescription } from '../nn/index.js';
+import { importOptional } from '../optional-package.js';
+import { makeFolder, writeFileAtomic } from '../write-file.js';
+import { modelGraph, type LayerCall, type ModelGraph, type ValueSource } from './model-graph.js';
+import { packageVersion } from './package-version.js';
+import { largestRowError } from './row-error.js';
+import { tfjsLayers, type TfjsLayer } from './tfjs-layers.js';
+
+/** What is put behind the last layer, so that the model says what a user wants to know. */
+export interface OutputStage {
+  /** 'softmax' makes probabilities of a model that was trained on logits; default 'linear', nothing. */
+  readonly outputActivation?: 'linear' | 'softmax';
+  /** For a regression trained on (target - shift) / scale: brings the output back to the unit of the target. */
+  readonly outputScale?: { readonly shift: number; readonly scale: number };
+}
+
+export interface TfjsOptions extends OutputStage {
+  /** Kept in model.json under userDefinedMetadata. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+export interface TfjsExportOptions extends TfjsOptions {
+  /** Folder to write; one of that name is replaced when the new one is right. */
+  readonly path: string;
+  /** Rows whose outputs the exported model must repeat; for models of one float32 input and one output. */
+  readonly probe?: { readonly features: Float32Array; readonly outputs: Float32Array };
+}
+
+/** What checking an exported model found; a model that failed the check is an error. */
+export type TfjsVerification =
+  | { readonly verified: true; readonly rows: number; readonly largestError: number }
+  | { readonly verified: false; readonly reason: string };
+
+/** Content of a LayersModel folder. */
+export interface TfjsModel {
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly weights: Uint8Array;
+}
+
+const KERAS_VERSION = 'tfjs-layers 4.22.0';
+const WEIGHTS_FILE = 'weights.bin';
+/** float32 sums in another order, relative to the largest value of a row. */
+const TOLERANCE = 1e-4;
+
+/**
+ * Encodes a built model as a tfjs LayersModel. Layers that only matter while training are kept.
+ *
+ * @throws E_EXPORT naming the first layer or option that tfjs-layers has no counterpart for; E_USAGE before the model is built
+ * @source tensorflow/tfjs `tfjs-core/src/io/types.ts`, `tfjs-layers/src/models.ts`
+ */
+export async function buildTfjs(model: Model, options: TfjsOptions = {}): Promise<TfjsModel> {
+  const graph = withOutputStage(await modelGraph(model), options);
+  const topology = new Topology(graph);
+  return {
+    json: {
+      format: 'layers-model',
+      generatedBy: `tensorkiln ${packageVersion()}`,
+      convertedBy: null,
+      modelTopology: {
+        class_name: 'Model',
+        config: topology.config(),
+        keras_version: KERAS_VERSION,
+        backend: 'tensor_flow.js',
+      },
+      weightsManifest: [
+        {
+          paths: [WEIGHTS_FILE],
+          weights: topology.weights.map(([name, { shape }]) => ({ name, shape, dtype: 'float32' })),
+        },
+      ],
+      ...(options.metadata === undefined ? {} : { userDefinedMetadata: options.metadata }),
+    },
+    weights: concatenate(topology.weights.map(([, weight]) => weight.data)),
+  };
+}
+
+/**
+ * Writes a tfjs LayersModel. The folder is written under another name, loaded by tfjs-layers where that is installed, run on
+ * the probe rows, and gets its name only when the outputs agree.
+ *
+ * @throws E_EXPORT as buildTfjs, and when tfjs-layers refuses the model or its outputs differ; E_IO
+ */
+export async function exportTfjs(model: Model, options: TfjsExportOptions): Promise<TfjsVerification> {
+  const content = await buildTfjs(model, options);
+  const temporary = `${options.path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    await makeFolder(dirname(options.path));
+    await makeFolder(temporary);
+    await writeFileAtomic(join(temporary, WEIGHTS_FILE), content.weights);
+    await writeFileAtomic(join(temporary, 'model.json'), `${JSON.stringify(content.json)}\n`);
+    const verification = await verify(temporary, options.probe, model.inputShape);
+    await replaceFolder(temporary, options.path);
+    return verification;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function replaceFolder(from: string, to: string): Promise<void> {
+  const isThere = await stat(to).then(
+    () => true,
+    () => false,
+  );
+  const aside = `${from}.old`;
+  try {
+    if (isThere) await rename(to, aside);
+    await rename(from, to);
+    if (isThere) await rm(aside, { recursive: true, force: true });
+  } catch (cause) {
+    throw new TensorkilnError('E_IO', `[tfjs] cannot write ${to}: ${cause instanceof Error ? cause.message : String(cause)}.`, {
+      cause,
+    });
+  }
+}
+
+function withOutputStage(graph: ModelGraph, { outputActivation = 'linear', outputScale }: OutputStage): ModelGraph {
+  if (outputActivation === 'linear' && outputScale === undefined) return graph;
+  const [output] = graph.outputs;
+  const shape = output === undefined || 'input' in output ? undefined : graph.calls[output.call]?.outputShapes[output.output];
+  if (output === undefined || shape === undefined || graph.outputs.length > 1) {
+    throw new TensorkilnError(
+      'E_EXPORT',
+      `[tfjs] the model has ${graph.outputs.length} outputs: expected one to bring to its unit.`,
+    );
+  }
+  const stage: Pick<LayerCall, 'type' | 'name' | 'config' | 'weights'> =
+    outputScale === undefined
+      ? { type: 'activation', name: 'probabilities', config: { activation: outputActivation }, weights: {} }
+      : {
+          type: 'dense',
+          name: 'to_unit',
+          config: { activation: 'linear' },
+          weights: unitWeights(outputScale, shape.at(-1) ?? 1),
+        };
+  const calls = [...graph.calls, { ...stage, inputShapes: [shape], outputShapes: [shape], inputs: [output] }];
+  return { ...graph, calls, outputs: [{ call: calls.length - 1, output: 0 }] };
+}
+
+/** y = x * scale + shift as a dense layer. */
+function unitWeights({ shift, scale }: { shift: number; scale: number }, size: number): LayerCall['weights'] {
+  const kernel = new Float32Array(size * size);
+  for (let i = 0; i < size; ++i) kernel[i * size + i] = scale;
+  return {
+    kernel: { shape: [size, size], data: kernel },
+    bias: { shape: [size], data: new Float32Array(size).fill(shift) },
+  };
+}
+
+/** Where a value is in tfjs's terms: layer, which use of it, which output. */
+type TfjsValue = readonly [layer: string, node: number, tensor: number];
+
+/** One tfjs layer with all its uses. */
+interface Placed extends TfjsLayer {
+  readonly name: string;
+  readonly nodes: (readonly TfjsValue[])[];
+}
+
+class Topology {
+  readonly #graph: ModelGraph;
+  readonly #layers = new Map<string, Placed>();
+  readonly #names = new Set<string>();
+  readonly #inputs = new Map<string, string>();
+  /** Outputs of each call. */
+  readonly #values: (readonly TfjsValue[])[] = [];
+
+  constructor(graph: ModelGraph) {
+    this.#graph = graph;
+    for (const { name } of graph.inputs) this.#inputs.set(name, this.#freeName(name));
+    for (const call of graph.calls) this.#place(call);
+  }
+
+  /** Trainable weights in the order of the layers, then the others, as tfjs-layers saves them. */
+  get weights(): readonly (readonly [name: string, weight: WeightDescription])[] {
+    const all = [...this.#layers.values()].flatMap((layer) =>
+      layer.weights.map(([name, weight, trainable]) => ({ name: `${layer.name}/${name}`, weight, trainable })),
+    );
+    return [...all.filter((one) => one.trainable), ...all.filter((one) => !one.trainable)].map(({ name, weight }) => [
+      name,
+      weight,
+    ]);
+  }
+
+  config(): Readonly<Record<string, unknown>> {
+    const inputs = this.#graph.inputs.map(({ name, shape, dtype }) => ({
+      name: this.#inputs.get(name),
+      class_name: 'InputLayer',
+      config: { batch_input_shape: [null, ...shape], dtype, sparse: false, name: this.#inputs.get(name) },
+      inbound_nodes: [],
+    }));
+    const layers = [...this.#layers.values()].map(({ name, className, config, nodes }) => ({
+      name,
+      class_name: className,
+      config: { name, trainable: true, ...config },
+      inbound_nodes: nodes.map((sources) => sources.map((source) => [...source, {}])),
+    }));
+    return {
+      name: 'model',
+      layers: [...inputs, ...layers],
+      input_layers: inputs.map(({ name }) => [name, 0, 0]),
+      output_layers: this.#graph.outputs.map((output) => this.#valueOf(output)),
+    };
+  }
+
+  #place(call: LayerCall): void {
+    let sources = call.inputs.map((input) => this.#valueOf(input));
+    tfjsLayers(call).forEach((layer, part) => {
+      const key = `${call.name}#${part}`;
+      const placed = this.#layers.get(key) ?? { ...layer, name: this.#freeName(call.name), nodes: [] };
+      this.#layers.set(key, placed);
+      const node = placed.nodes.push(sources) - 1;
+      sources = call.outputShapes.map((_, output) => [placed.name, node, output]);
+    });
+    this.#values.push(sources);
+  }
+
+  #valueOf(source: ValueSource): TfjsValue {
+    if ('input' in source) return [this.#inputs.get(source.input) as string, 0, 0];
+    return this.#values[source.call]?.[source.output] as TfjsValue;
+  }
+
+  /** Names of tfjs are letters, digits and a few signs; a slash would part layer and weight. */
+  #freeName(wanted: string): string {
+    const base = wanted.replaceAll(/[^A-Za-z0-9_.-]/g, '_').replace(/^[^A-Za-z0-9.]/, 'layer$&');
+    let name = base;
+    for (let count = 2; this.#names.has(name); ++count) name = `${base}_${count}`;
+    this.#names.add(name);
+    return name;
+  }
+}
+
+function concatenate(parts: readonly Float32Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  const view = new DataView(bytes.buffer);
+  let offset = 0;
+  for (const part of parts) {
+    for (const value of part) {
+      view.setFloat32(offset, value, true);
+      offset += Float32Array.BYTES_PER_ELEMENT;
+    }
+  }
+  return bytes;
+}
+
+async function verify(
+  folder: string,
+  probe: TfjsExportOptions['probe'],
+  inputShape: readonly number[],
+): Promise<TfjsVerification> {
+  const layers = await importOptional('@tensorflow/tfjs-layers', () => import('@tensorflow/tfjs-layers'));
+  if (layers === undefined) {
+    return { verified: false, reason: '@tensorflow/tfjs-layers is not installed (npm install @tensorflow/tfjs-layers@4.22.0)' };
+  }
+  const core = await import('@tensorflow/tfjs-core');
+  let loaded: Awaited<ReturnType<typeof layers.loadLayersModel>> | undefined;
+  try {
+    loaded = await layers.loadLayersModel(fileHandler(folder));
+    if (probe === undefined) return { verified: false, reason: 'loaded in tfjs-layers, but no probe rows were given' };
+    const rows = probe.features.length / inputShape.reduce((product, size) => product * size, 1);
+    const input = core.tensor(probe.features, [rows, ...inputShape]);
+    const output = loaded.predict(input, { batchSize: rows }) as tf.Tensor;
+    const actual = await output.data<'float32'>();
+    core.dispose([input, output]);
+    const largestError = largestRowError(actual, probe.outputs, rows);
+    if (!(largestError <= TOLERANCE)) {
+      throw new TensorkilnError(
+        'E_EXPORT',
+        `[tfjs] the exported model differs from the model in memory: expected at most ${TOLERANCE} of a row's largest ` +
+          `magnitude, got ${largestError} over ${rows} rows.`,
+      );
+    }
+    return { verified: true, rows, largestError };
+  } catch (cause) {
+    if (cause instanceof TensorkilnError) throw cause;
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new TensorkilnError('E_EXPORT', `[tfjs] tfjs-layers cannot load the exported model: ${text}`, { cause });
+  } finally {
+    loaded?.dispose();
+  }
+}
+
+/**
+ * Reads what lies in a folder; tfjs-core itself reads no files. Layers get other names: two variables of one name cannot live
+ * in one engine, and the model that was exported may well be alive.
+ */
+function fileHandler(folder: string): tf.io.IOHandler {
+  return {
+    load: async () => {
+      const text = await readFile(join(folder, 'model.json'), 'utf8');
+      const json = withPrefix(JSON.parse(text) as LayersJson, `verify_${randomBytes(6).toString('hex')}_`);
+      const weights = await readFile(join(folder, WEIGHTS_FILE));
+      return {
+        modelTopology: json.modelTopology,
+        format: 'layers-model',
+        weightSpecs: json.weightsManifest.flatMap((group) => group.weights),
+        weightData: new Uint8Array(weights).buffer,
+      };
+    },
+  };
+}
+
+type Reference = [layer: string, ...rest: unknown[]];
+
+/** The parts of a model.json that name layers. */
+interface LayersJson {
+  readonly modelTopology: {
+    readonly config: {
+      readonly layers: {
+        name: string;
+        readonly config: { name: string };
+        readonly inbound_nodes: readonly Reference[][];
+      }[];
+      readonly input_layers: readonly Reference[];
+      readonly output_layers: readonly Reference[];
+    };
+  };
+  readonly weightsManifest: readonly { readonly weights: (tf.io.WeightsManifestEntry & { name: string })[] }[];
+}
+
+/** Puts a text before the name of every layer. */
+function withPrefix(json: LayersJson, prefix: string): LayersJson {
+  const { layers, input_layers: inputs, output_layers: outputs } = json.modelTopology.config;
+  for (const layer of layers) {
+    layer.name = prefix + layer.name;
+    layer.config.name = layer.name;
+  }
+  for (const reference of [...layers.flatMap((layer) => layer.inbound_nodes.flat()), ...inputs, ...outputs]) {
+    reference[0] = prefix + reference[0];
+  }
+  for (const weight of json.weightsManifest.flatMap((group) => group.weights)) weight.name = prefix + weight.name;
+  return json;
+}

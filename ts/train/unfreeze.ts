@@ -1,0 +1,65 @@
+/** Parameters that begin to be trained later than others. */
+import { checkInteger, checkKeys, show } from '../arguments.js';
+import { TensorkilnError } from '../errors.js';
+import type { Layer } from '../nn/layer.js';
+
+/** Layers that are trained from an epoch on; until then they are as their `trainable` says. */
+export interface Unfreezing {
+  /** Counted from 1. */
+  readonly epoch: number;
+  /** A text matches the layer of that path and all below it; an expression what it finds in the path. */
+  readonly layers: readonly (string | RegExp)[];
+}
+
+/** @throws E_CONFIG naming the entry and the key */
+export function checkUnfreezing(list: readonly Unfreezing[]): readonly Unfreezing[] {
+  list.forEach((entry, index) => {
+    const place = `fit unfreeze[${index}]`;
+    checkKeys(place, entry, ['epoch', 'layers']);
+    checkInteger(place, 'epoch', entry.epoch, { min: 1 });
+    const given: unknown = entry.layers;
+    const isPattern = (one: unknown): boolean => (typeof one === 'string' && one !== '') || one instanceof RegExp;
+    if (!Array.isArray(given) || given.length === 0 || !given.every(isPattern)) {
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[${place}] wrong layers: expected a non-empty list of paths or expressions, got ${show(given)}.`,
+      );
+    }
+  });
+  return list;
+}
+
+/** Every layer inside one, itself included. */
+function allLayers(layer: Layer): Layer[] {
+  return [layer, ...layer.sublayers.flatMap(allLayers)];
+}
+
+/**
+ * Sets `trainable` of layers by path, all layers around them included, so that they do have the say.
+ *
+ * @param patterns  a text matches the layer of that path and all below it; an expression what it finds in the path
+ * @returns         paths of the layers that match
+ * @throws E_CONFIG naming a pattern that matches no layer
+ */
+export function setTrainable(model: Layer, patterns: readonly (string | RegExp)[], trainable: boolean): readonly string[] {
+  const layers = allLayers(model).filter((layer) => layer !== model);
+  const matched = new Set<Layer>();
+  for (const pattern of patterns) {
+    const found = layers.filter(({ path }) =>
+      typeof pattern === 'string' ? path === pattern || path.startsWith(`${pattern}/`) : path.search(pattern) >= 0,
+    );
+    if (found.length === 0) {
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[setTrainable] no layer matches ${show(pattern instanceof RegExp ? String(pattern) : pattern)}: expected one of ${layers.map(({ path }) => path).join(', ')}.`,
+      );
+    }
+    for (const layer of found) matched.add(layer);
+  }
+  for (const layer of matched) layer.trainable = trainable;
+  if (trainable) {
+    const isAround = (outer: Layer): boolean => outer.sublayers.some((inner) => matched.has(inner) || isAround(inner));
+    for (const layer of [model, ...layers]) if (isAround(layer)) layer.trainable = true;
+  }
+  return [...matched].map(({ path }) => path);
+}
