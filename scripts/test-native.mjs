@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 /** Tests of CUDA code in the emulator, each in ascending, descending and a random order of threads. */
-const EMULATED_TESTS = ['emulator_test', 'layouts_test', 'cuda_ops_test'];
+const EMULATED_TESTS = ['emulator_test', 'layouts_test', 'cuda_ops_test', 'gemm_test'];
 const THREAD_ORDERS = ['seed=0', 'seed=1', 'seed=7 threads=2'];
 const totals = { passed: 0, failed: 0, checks: 0 };
 

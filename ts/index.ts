@@ -26,6 +26,10 @@ export {
   type ProfileRow,
 } from './backend/profiler.js';
 export {
+  autocast,
+  PRECISIONS,
+  storageDType,
+  type Precision,
   attention,
   batchNormFixed,
   batchNormTrain,
