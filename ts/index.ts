@@ -116,6 +116,7 @@ export {
   loadPredictor,
   predictFile,
   prepareData,
+  profileTraining,
   renderConfig,
   repeatTraining,
   reproduceRun,
@@ -140,6 +141,7 @@ export type {
   Prediction,
   Predictor,
   PredictRowsOptions,
+  ProfileTrainingOptions,
   RenderedConfig,
   RenderOptions,
   Reproduction,
@@ -153,4 +155,5 @@ export type {
   SeriesOptions,
   SeriesResult,
   TrainingConfig,
+  TrainingProfile,
 } from './run/index.js';
