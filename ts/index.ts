@@ -26,6 +26,10 @@ export {
   type ProfileRow,
 } from './backend/profiler.js';
 export {
+  autocast,
+  PRECISIONS,
+  storageDType,
+  type Precision,
   attention,
   batchNormFixed,
   batchNormTrain,
@@ -110,23 +114,34 @@ export {
   exportModel,
   loadConfig,
   loadPredictor,
+  predictFile,
   prepareData,
+  profileTraining,
   renderConfig,
   repeatTraining,
   reproduceRun,
   runTraining,
 } from './library.js';
 export type { ColumnReport, DataConfig, DataCounts, DataEvent, Dataset, PrepareOptions, PreparedData } from './data/index.js';
-export type { ClassificationMetrics } from './evaluate/index.js';
+export type { ClassificationMetrics, Metrics, RegressionMetrics } from './evaluate/index.js';
 export type {
+  ClassPrediction,
+  EvaluatedRun,
   EvaluateOptions,
+  EvaluateRunOptions,
   ExportedModel,
+  ExportFormat,
   ExportModelOptions,
+  ExportRunOptions,
   LoadConfigOptions,
   LoadPredictorOptions,
+  NumberPrediction,
+  PredictFileOptions,
+  PredictFileResult,
   Prediction,
   Predictor,
   PredictRowsOptions,
+  ProfileTrainingOptions,
   RenderedConfig,
   RenderOptions,
   Reproduction,
@@ -140,4 +155,5 @@ export type {
   SeriesOptions,
   SeriesResult,
   TrainingConfig,
+  TrainingProfile,
 } from './run/index.js';

@@ -4,15 +4,21 @@
  * What a call needs is loaded at the first call: a tfjs script that only wants the backend does not wait for it.
  */
 import type { DataConfig, Dataset, PreparedData, PrepareOptions } from './data/index.js';
-import type { ClassificationMetrics } from './evaluate/index.js';
-import type { Sequential } from './nn/index.js';
+import type { Metrics } from './evaluate/index.js';
+import type { Model } from './nn/index.js';
 import type {
+  EvaluatedRun,
   EvaluateOptions,
+  EvaluateRunOptions,
   ExportedModel,
   ExportModelOptions,
+  ExportRunOptions,
   LoadConfigOptions,
   LoadPredictorOptions,
+  PredictFileOptions,
+  PredictFileResult,
   Predictor,
+  ProfileTrainingOptions,
   RenderedConfig,
   RenderOptions,
   Reproduction,
@@ -22,6 +28,7 @@ import type {
   SeriesOptions,
   SeriesResult,
   TrainingConfig,
+  TrainingProfile,
 } from './run/index.js';
 
 /** From a table to data sets that a Trainer takes: see `prepareData` of tensorkiln/data. */
@@ -37,6 +44,11 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
 /** The configuration a run would use, every "auto" decided. Writes nothing. */
 export async function renderConfig(config: TrainingConfig, options: RenderOptions = {}): Promise<RenderedConfig> {
   return (await import('./run/index.js')).renderConfig(config, options);
+}
+
+/** What `tensorkiln plan` and `tensorkiln profile` do: training steps of a configuration under the profiler. Writes nothing. */
+export async function profileTraining(config: TrainingConfig, options: ProfileTrainingOptions = {}): Promise<TrainingProfile> {
+  return (await import('./run/index.js')).profileTraining(config, options);
 }
 
 /**
@@ -87,25 +99,50 @@ export async function loadPredictor(run: string, options: LoadPredictorOptions =
 }
 
 /**
- * Judges a classifier on rows it has not learned from: accuracy, precision, recall, F1, log loss, confusion matrix.
+ * What `tensorkiln predict` does: every row of a CSV, JSON Lines or Parquet file, or every image of a folder, part by part, so that the
+ * size does not matter.
  *
- * @param model  a built model whose output is logits [N, C], or a predictor
- * @param data   features as the model takes them, and class indices
+ * @throws (as rejections) E_IO, E_DATA, E_USAGE, E_ABORTED; nothing is left behind then
+ */
+export async function predictFile(run: string, input: string, options: PredictFileOptions): Promise<PredictFileResult> {
+  return (await import('./run/index.js')).predictFile(run, input, options);
+}
+
+/**
+ * What `tensorkiln evaluate` does: judges the model of a finished run on its test rows once more, which is recorded, or on other rows.
+ *
+ * @throws (as rejections) E_IO, E_DATA, E_ABORTED
+ */
+export async function evaluateRun(run: string, options: EvaluateRunOptions = {}): Promise<EvaluatedRun> {
+  return (await import('./run/index.js')).evaluateRun(run, options);
+}
+
+/**
+ * What `tensorkiln export` does: the model of a finished run as ONNX, tfjs LayersModel or safetensors.
+ *
+ * @throws (as rejections) E_EXPORT naming a layer that the format cannot express, or when the check fails; E_IO
+ */
+export async function exportRunAs(run: string, options: ExportRunOptions): Promise<ExportedModel> {
+  return (await import('./run/index.js')).exportRunAs(run, options);
+}
+
+/**
+ * Judges a model on rows it has not learned from, by every metric of its task: a classifier for class indices (Int32Array), a regression
+ * for numbers (Float32Array).
+ *
+ * @param model  a built model whose output is logits [N, C] or a number [N, 1], or a predictor
+ * @param data   features as the model takes them, and class indices or numbers
  * @throws (as rejections) E_SHAPE, E_DATA, E_INDEX when data and model do not fit; E_USAGE before the model is built; E_ABORTED
  */
-export async function evaluate(
-  model: Sequential | Predictor,
-  data: Dataset,
-  options: EvaluateOptions = {},
-): Promise<ClassificationMetrics> {
+export async function evaluate(model: Model | Predictor, data: Dataset, options: EvaluateOptions = {}): Promise<Metrics> {
   return (await import('./run/index.js')).evaluate(model, data, options);
 }
 
 /**
- * Writes a built model as ONNX or safetensors, checked before the file gets its name.
+ * Writes a built model as ONNX, tfjs LayersModel or safetensors, checked before the file gets its name.
  *
  * @throws (as rejections) E_EXPORT for what the format cannot express or when the check fails; E_IO; E_USAGE before the model is built
  */
-export async function exportModel(model: Sequential | Predictor, options: ExportModelOptions): Promise<ExportedModel> {
+export async function exportModel(model: Model | Predictor, options: ExportModelOptions): Promise<ExportedModel> {
   return (await import('./run/index.js')).exportModel(model, options);
 }

@@ -79,7 +79,9 @@ A column whose present cells are all numbers is numeric, other text is categoric
 | file | content |
 | --- | --- |
 | \`report.html\` | the page to look at; needs nothing else |
-| \`metrics.json\` | \`test\`, \`validation\`, \`baselines\` and \`targets\`; written last |
+| \`report.md\` | the same as text |
+| \`training_curves.svg\` | the learning curves as a picture |
+| \`metrics.json\` | every figure of \`test\`, \`validation\` and \`baselines\`, with \`intervals\`, \`curves\`, \`targets\` and \`verdict\`; written last |
 | \`training_history.json\` | losses of every epoch, with processor time and memory; the best epoch, why training ended |
 | \`config.resolved.yaml\` | what repeats the run |
 | \`model-architecture.json\` | the layers with everything decided, without weights; may be named as \`model\` of another configuration |

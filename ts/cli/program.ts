@@ -1,5 +1,9 @@
 import { Command } from 'commander';
+import { evaluateCommand } from './evaluate.js';
+import { exportCommand } from './export.js';
 import { inspectCommand } from './inspect.js';
+import { predictCommand } from './predict.js';
+import { planCommand, profileCommand } from './profile.js';
 import { renderCommand } from './render.js';
 import { reproduceCommand } from './reproduce.js';
 import { resumeCommand, trainCommand } from './train.js';
@@ -12,7 +16,18 @@ export function createProgram(version: string): Command {
     .option('--verbose', 'show stacks and causes of errors (also: TENSORKILN_DEBUG=1)')
     .showHelpAfterError('(tensorkiln --help lists commands and options)')
     .exitOverride();
-  for (const command of [trainCommand(), resumeCommand(), renderCommand(), reproduceCommand(), inspectCommand()]) {
+  for (const command of [
+    trainCommand(),
+    resumeCommand(),
+    renderCommand(),
+    reproduceCommand(),
+    predictCommand(),
+    evaluateCommand(),
+    exportCommand(),
+    planCommand(),
+    profileCommand(),
+    inspectCommand(),
+  ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   return program;

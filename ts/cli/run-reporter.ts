@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { relative } from 'node:path';
 import { styleText } from 'node:util';
 import { columnTable, type DataCounts, type DataVerdict } from '../data/index.js';
 import type { TrainingHistory } from '../train/index.js';
 import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
+import { relativePath } from './relative-path.js';
 import { formatLoss, ProgressLine } from './progress-line.js';
 import type { RunResult } from '../run/run-events.js';
 import type { Scores } from '../run/scores.js';
@@ -114,6 +114,9 @@ export class TextReporter implements RunReporter {
         break;
       case 'step':
         this.#progress?.step(event);
+        break;
+      case 'not_compiled':
+        this.#line(`the ${event.step} step runs uncompiled: ${event.reason}`);
         break;
       case 'run_start':
       case 'skipped':
@@ -226,10 +229,4 @@ function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string
     case 'aborted':
       return `Stopped by a signal after epoch ${epochs.length}; ${best}`;
   }
-}
-
-/** Relative to the working directory where that is shorter to read. */
-function relativePath(path: string): string {
-  const short = relative(process.cwd(), path);
-  return short.startsWith('..') ? path : short;
 }

@@ -15,6 +15,7 @@ export type { CategoricalEncoding, FeatureOptions, FeatureType, TextOptions } fr
 export { POOL_FROM_CELLS } from './matrix-filler.js';
 export type { ImageTransform } from './images/augment.js';
 export { ImageBatches, plainImages, type ImageBatch, type ImageBatchesOptions } from './images/image-batches.js';
+export { readImageFiles, type ImageFileBatch, type ImageFilesOptions } from './images/image-files.js';
 export { readImageArrays, readImageFolder, type ImageFolderOptions, type ImageSet } from './images/image-set.js';
 export {
   prepareImages,
@@ -50,6 +51,10 @@ export { Preprocessor, type FeatureBlock, type FeatureColumn, type FitOptions, t
 export type { ColumnEncoding, NumericEncoding, OneHotEncoding, PcaEncoding, SavedPreprocessor } from './encodings/schemas.js';
 export { profileTable, type ColumnProfile } from './profile.js';
 export { SeededRandom } from './random.js';
+export { writeParquetFromCsv } from './formats/parquet.js';
+export { readTableParts, STREAMED_FORMATS, type ReadPartsOptions } from './read-parts.js';
+export type { TablePart } from './csv/read-csv.js';
+export { asNumbers } from './cast.js';
 export { formatOf, readTable, shownPath, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
 export { groupedKFold, kFold, splitByGroup, splitByTime } from './split-methods.js';
 export { splitRows, type Split, type SplitOptions, type SplitShares } from './split.js';

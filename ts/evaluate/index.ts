@@ -15,6 +15,7 @@ export type { LinearBaselineResult, RegressionBaseline } from './regression-base
 export { evaluateRegression } from './regression.js';
 export type { RegressionMetrics } from './regression.js';
 export { renderReport, renderTrainingCurves } from './report.js';
+export { metricRows, type MetricRow } from './report/metric-rows.js';
 export { renderMarkdown } from './report/markdown.js';
 export { wilsonInterval } from './report/classification-verdict.js';
 export type {

@@ -32,6 +32,8 @@ export interface OnnxOptions {
   readonly outputName?: string;
   /** Added behind the last layer: 'softmax' makes probabilities of a model that was trained on logits; default 'linear', nothing. */
   readonly outputActivation?: 'linear' | 'softmax';
+  /** For a regression trained on (target - shift) / scale: brings the output back to the unit of the target. */
+  readonly outputScale?: { readonly shift: number; readonly scale: number };
   /** Class names in output order; stored as JSON under the metadata key 'classes'. */
   readonly classes?: readonly string[];
   /** Further metadata of the file, text by key. */
@@ -140,6 +142,14 @@ function buildGraph(model: ModelDescription, options: OnnxOptions): GraphProto {
   }
   if (outputActivation === 'softmax') {
     value = { ...value, name: graph.addNode(`${outputName}/softmax`, 'Softmax', [value.name], { axis: { int: -1 } }) };
+  }
+  if (options.outputScale !== undefined) {
+    const { shift, scale } = options.outputScale;
+    const scaled = graph.addNode(`${outputName}/scale`, 'Mul', [value.name, graph.addScalar(`${outputName}/unit`, scale)]);
+    value = {
+      ...value,
+      name: graph.addNode(`${outputName}/shift`, 'Add', [scaled, graph.addScalar(`${outputName}/origin`, shift)]),
+    };
   }
   nameOutput(graph, value.name, outputName);
   return create(GraphProtoSchema, {

@@ -3,14 +3,21 @@ export { loadConfig, type LoadConfigOptions } from './config/load.js';
 export type { Decision, ResolvedConfig } from './config/resolve.js';
 export type { TrainingConfig } from './config/schema.js';
 export { evaluate, exportModel, type EvaluateOptions, type ExportedModel, type ExportModelOptions } from './judge-model.js';
+export { evaluateRun, type EvaluatedRun, type EvaluateRunOptions } from './evaluate-run.js';
+export { EXPORT_FORMATS, type ExportFormat } from './export-format-names.js';
+export { exportRunAs, type ExportRunOptions } from './export-formats.js';
+export { predictFile, type PredictFileOptions, type PredictFileResult } from './predict-file.js';
+export { loadPredictor, type LoadPredictorOptions } from './load-predictor.js';
 export {
-  loadPredictor,
   Predictor,
-  type LoadPredictorOptions,
+  type ClassPrediction,
+  type NumberPrediction,
   type Prediction,
   type PredictRowsOptions,
   type Row,
 } from './predictor.js';
+export { planPicture } from './plan-picture.js';
+export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './profile-training.js';
 export { renderConfig, type RenderedConfig, type RenderOptions } from './render-config.js';
 export { reproduceRun, type Difference, type Reproduction, type ReproduceOptions } from './reproduce.js';
 export type { RunEvent, RunFiles, RunResult } from './run-events.js';

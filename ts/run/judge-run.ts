@@ -1,5 +1,7 @@
 /** How the model of a run, and simple models beside it, fare on rows it has not learned from. */
 import {
+  classCurves,
+  classificationIntervals,
   evaluateClassification,
   evaluateRegression,
   linearBaseline,
@@ -8,7 +10,9 @@ import {
   meanBaseline,
   pictureErrors,
   regressionIntervals,
+  type ClassCurves,
   type ClassificationBaseline,
+  type ClassificationIntervals,
   type ClassificationMetrics,
   type ErrorPicture,
   type RegressionBaseline,
@@ -21,6 +25,9 @@ import { countOutputs } from './build-model.js';
 import { predictRows, type OutputMeaning } from './predict-rows.js';
 import type { RunData } from './run-data.js';
 
+/** A linear model of pixels is a yardstick, not a rival: to its optimum it would take longer than many a network takes to train. */
+const PIXEL_ITERATIONS = 25;
+
 /** What judging gave, by task. */
 export type Judgement =
   | {
@@ -29,6 +36,8 @@ export type Judgement =
       /** Undefined when the split has no validation part. */
       readonly validation: ClassificationMetrics | undefined;
       readonly baselines: readonly ClassificationBaseline[];
+      readonly intervals: ClassificationIntervals;
+      readonly curves: ClassCurves;
     }
   | {
       readonly task: 'regression';
@@ -52,17 +61,21 @@ export async function judgeRun(trainer: Trainer, data: RunData): Promise<Judgeme
   const predict = (rows: Dataset): Promise<Float32Array> => predictRows(trainer, rows.features, meaningOf(data));
   const { train, validation, test, classes, task } = data;
   if (task === 'classification') {
-    const judge = async (rows: Dataset): Promise<ClassificationMetrics> =>
-      evaluateClassification(await predict(rows), rows.targets, classes);
+    const probabilities = await predict(test);
     return {
       task,
-      test: await judge(test),
-      validation: validation.size === 0 ? undefined : await judge(validation),
+      test: evaluateClassification(probabilities, test.targets, classes),
+      validation:
+        validation.size === 0 ? undefined : evaluateClassification(await predict(validation), validation.targets, classes),
       // The number of a token is no size, so a linear model of token numbers would say nothing.
       baselines: [
-        ...(data.vocabulary === undefined ? [await logisticBaseline(train, test, classes)] : []),
+        ...(data.vocabulary === undefined
+          ? [await logisticBaseline(train, test, classes, data.images === undefined ? {} : { maxIterations: PIXEL_ITERATIONS })]
+          : []),
         majorityBaseline(train, test, classes),
       ],
+      intervals: await classificationIntervals(probabilities, test.targets, classes),
+      curves: classCurves(probabilities, test.targets, classes),
     };
   }
   const predictions = await predict(test);

@@ -1,142 +1,167 @@
 /** A finished run as something that predicts. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { z } from 'zod';
-import { categoricalColumn, numericColumn, Preprocessor, Table, type Column } from '../data/index.js';
+import {
+  categoricalColumn,
+  numericColumn,
+  Table,
+  type Column,
+  type ImageScale,
+  type Preprocessor,
+  type TargetScale,
+  type Task,
+} from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
-import { loadSafetensorsModel } from '../export/index.js';
-import { crossEntropy, type Sequential } from '../nn/index.js';
+import { crossEntropy, type Model } from '../nn/index.js';
 import { SGD } from '../optim/index.js';
 import { Trainer } from '../train/index.js';
-import { predictProbabilities } from './probabilities.js';
-import { selectDevice } from './select-device.js';
+import { predictRows } from './predict-rows.js';
 
 /** One row: column name to cell. null, undefined and '' stand for a missing cell, as do the texts of the run's `na_values`. */
 export type Row = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-export interface Prediction {
+/** What a classifier says of a row. */
+export interface ClassPrediction {
   /** Name of the most probable class; the first one of a tie. */
   readonly label: string;
   /** By class, in the order of `Predictor.classes`. */
   readonly probabilities: readonly number[];
 }
 
-export interface LoadPredictorOptions {
-  /** auto, cpu, cuda or cuda:<number>; default TENSORKILN_DEVICE, else cpu. */
-  readonly device?: string;
+/** What a regression says of a row, in the unit of the target. */
+export interface NumberPrediction {
+  readonly value: number;
 }
+
+export type Prediction = ClassPrediction | NumberPrediction;
 
 export interface PredictRowsOptions {
   readonly signal?: AbortSignal;
 }
 
-const savedPreprocessing = z.object({
-  format: z.literal('tensorkiln.preprocessing'),
-  version: z.literal(1),
-  target: z.string(),
-  classes: z.array(z.string()).min(2),
-  na_values: z.array(z.string()),
-  preprocessor: z.unknown(),
-});
-
-/**
- * Loads the model of a finished run, with the preprocessing it was trained with.
- *
- * @example
- * const predictor = await loadPredictor('runs/penguins');
- * const [{ label }] = await predictor.predict([{ island: 'Biscoe', bill_length_mm: 46.1 }]);
- *
- * @param run  the folder of the run, or its `export` folder alone
- * @throws (as rejections) E_IO when a file cannot be read; E_DATA when one is damaged or something else; E_DEVICE, E_NATIVE_LOAD
- */
-export async function loadPredictor(run: string, options: LoadPredictorOptions = {}): Promise<Predictor> {
-  const folder = await findExport(run);
-  const path = join(folder, 'preprocessing.json');
-  const parsed = savedPreprocessing.safeParse(JSON.parse(await readFile(path, 'utf8')));
-  if (!parsed.success)
-    throw new TensorkilnError(
-      'E_DATA',
-      `[predictor] ${path}: not a saved preprocessing of version 1: ${z.prettifyError(parsed.error)}`,
-    );
-  await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
-  const { classes, target, na_values: naValues, preprocessor } = parsed.data;
-  const loaded = Preprocessor.fromJSON(preprocessor);
-  // Runs over tables train chains only.
-  const model = (await loadSafetensorsModel(join(folder, 'model.safetensors'))) as Sequential;
-  return new Predictor({ model, preprocessor: loaded, classes, target, naValues });
+/** How images become a model's input. */
+export interface ImageInputShape extends ImageScale {
+  /** Height, width, channels. */
+  readonly shape: readonly [number, number, number];
 }
 
-async function findExport(run: string): Promise<string> {
-  const tried = [join(run, 'export'), run];
-  for (const folder of tried) {
-    const text = await readFile(join(folder, 'preprocessing.json')).catch(() => undefined);
-    if (text !== undefined) return folder;
-  }
-  throw new TensorkilnError(
-    'E_IO',
-    `[predictor] no model in ${run}: expected export/preprocessing.json and export/model.safetensors there, as a finished run leaves them.`,
-  );
-}
-
-interface PredictorParts {
-  readonly model: Sequential;
-  readonly preprocessor: Preprocessor;
+export interface PredictorParts {
+  readonly task: Task;
+  readonly model: Model;
+  /** Undefined for images. */
+  readonly preprocessor: Preprocessor | undefined;
+  readonly image: ImageInputShape | undefined;
+  /** Empty for regression. */
   readonly classes: readonly string[];
+  readonly targetScale: TargetScale | undefined;
   readonly target: string;
   readonly naValues: readonly string[];
 }
 
 /** Predicts rows in this process. Calls may overlap: they run one after the other. */
 export class Predictor {
-  /** Class names. */
+  readonly task: Task;
+  /** Class names; empty for regression. */
   readonly classes: readonly string[];
   /** Column that is predicted. */
   readonly target: string;
-  readonly #preprocessor: Preprocessor;
+  /** Texts that stand for a missing cell. */
+  readonly naValues: readonly string[];
+  /** For models of images: what they must be brought to. */
+  readonly image: ImageInputShape | undefined;
+  readonly #preprocessor: Preprocessor | undefined;
   readonly #missing: ReadonlySet<string>;
-  readonly #model: Sequential;
+  readonly #model: Model;
+  readonly #targetScale: TargetScale | undefined;
   readonly #optimizer = new SGD();
   readonly #trainer: Trainer;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ model, preprocessor, classes, target, naValues }: PredictorParts) {
+  constructor({ task, model, preprocessor, image, classes, targetScale, target, naValues }: PredictorParts) {
+    this.task = task;
     this.classes = classes;
     this.target = target;
+    this.naValues = naValues;
+    this.image = image;
     this.#preprocessor = preprocessor;
+    this.#targetScale = targetScale;
     this.#missing = new Set(['', ...naValues]);
     this.#model = model;
     this.#trainer = new Trainer({ model, loss: crossEntropy, optimizer: this.#optimizer });
   }
 
-  /** Columns that every row must have, in the order of training. */
-  get columns(): readonly { readonly name: string; readonly type: string }[] {
-    return this.#preprocessor.columns.map(({ name, kind }) => ({ name, type: kind === 'numeric' ? 'numeric' : 'categorical' }));
+  /** Columns that every row must have, in the order of training; none for images. */
+  get columns(): readonly { readonly name: string; readonly type: 'numeric' | 'categorical' }[] {
+    return (this.#preprocessor?.columns ?? []).map(({ name, kind }) => ({
+      name,
+      type: kind === 'numeric' ? 'numeric' : 'categorical',
+    }));
+  }
+
+  /** What makes rows of a table the model's input. @throws E_USAGE for a model of images */
+  get preprocessor(): Preprocessor {
+    if (this.#preprocessor !== undefined) return this.#preprocessor;
+    throw new TensorkilnError(
+      'E_USAGE',
+      '[predict] the model was trained on images: expected a folder of images, got rows of a table.',
+    );
+  }
+
+  /** Outputs of a row: a probability per class, or one number. */
+  get outputs(): number {
+    return this.task === 'classification' ? this.classes.length : 1;
+  }
+
+  /** For a regression what its raw output is scaled by. */
+  get targetScale(): TargetScale | undefined {
+    return this.#targetScale;
   }
 
   /** The model, for `exportModel` and `evaluate`; it stays the predictor's. */
-  get model(): Sequential {
+  get model(): Model {
     return this.#model;
   }
 
   /**
    * Predicts.
    *
-   * @param rows  in any order of columns; columns that the model does not know are left out of account
+   * @param rows  in any order of columns; columns that the model does not know are left out of account, categories that no training
+   *              row had count as none of the known
    * @returns     one prediction per row
-   * @throws (as rejections) E_DATA naming row and column for a column that is missing or a cell of another type; E_ABORTED;
-   *         E_DISPOSED
+   * @throws (as rejections) E_DATA naming row and column for a column that is missing or a cell of another type; E_USAGE for a model of
+   *         images; E_ABORTED; E_DISPOSED
    */
   async predict(rows: readonly Row[], options: PredictRowsOptions = {}): Promise<readonly Prediction[]> {
-    const features = this.#preprocessor.transform(this.#toTable(rows));
-    const probabilities = await this.#inTurn(() =>
-      predictProbabilities(this.#trainer, features, { numClasses: this.classes.length, ...options }),
-    );
+    const outputs = await this.predictTable(this.#toTable(rows), options);
+    return rows.map((_, row) => this.describe(outputs, row));
+  }
+
+  /**
+   * Predicts the rows of a table.
+   *
+   * @returns [rows, outputs]: probabilities of the classes, or the number in the unit of the target
+   * @throws (as rejections) as `predict`
+   */
+  predictTable(table: Table, options: PredictRowsOptions = {}): Promise<Float32Array> {
+    return this.predictFeatures(this.preprocessor.transform(table), options);
+  }
+
+  /**
+   * Predicts what has been made ready for the model.
+   *
+   * @param features [rows, ...inputShape]
+   * @returns        as `predictTable`
+   */
+  predictFeatures(features: Float32Array, options: PredictRowsOptions = {}): Promise<Float32Array> {
+    const meaning = { task: this.task, outputs: this.outputs, targetScale: this.#targetScale };
+    return this.#inTurn(() => predictRows(this.#trainer, features, meaning, options));
+  }
+
+  /** One row of outputs in words. */
+  describe(outputs: Float32Array, row: number): Prediction {
+    if (this.task === 'regression') return { value: outputs[row] as number };
     const width = this.classes.length;
-    return rows.map((_, row) => {
-      const own = Array.from(probabilities.subarray(row * width, (row + 1) * width));
-      const best = own.reduce((found, value, index) => (value > (own[found] as number) ? index : found), 0);
-      return { label: this.classes[best] as string, probabilities: own };
-    });
+    const own = Array.from(outputs.subarray(row * width, (row + 1) * width));
+    const best = own.reduce((found, value, index) => (value > (own[found] as number) ? index : found), 0);
+    return { label: this.classes[best] as string, probabilities: own };
   }
 
   /** Frees the model. */

@@ -15,6 +15,13 @@ export interface RunFiles {
   /** The architecture with everything decided, without weights. */
   readonly architecture: string;
   readonly report: string;
+  readonly markdown: string;
+  /** Picture of the learning curves; there when the optional package echarts is installed. */
+  readonly curves: string;
+  /** Folder of what `evaluate` found later: one folder a look. */
+  readonly evaluations: string;
+  /** Folder of the tfjs LayersModel, there when it was asked for. */
+  readonly tfjs: string;
   readonly model: string;
   /** Weights and architecture, what loadPredictor reads. */
   readonly weights: string;

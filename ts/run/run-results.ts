@@ -1,7 +1,15 @@
 /** The files that say what a run came to. */
 import { basename } from 'node:path';
 import { packageVersion } from '../backend/native/load.js';
-import { renderReport, type ReportFacts } from '../evaluate/index.js';
+import {
+  judge,
+  renderMarkdown,
+  renderReport,
+  renderTrainingCurves,
+  type ReportFacts,
+  type ReportInput,
+} from '../evaluate/index.js';
+import { errorCodeOf } from '../errors.js';
 import type { OnnxVerification } from '../export/index.js';
 import type { Model } from '../nn/index.js';
 import type { TrainingHistory } from '../train/index.js';
@@ -29,18 +37,22 @@ export interface Outcome {
   readonly targets: readonly TargetResult[];
 }
 
-/** Writes preprocessing, history, report and metrics, the last one last. @throws E_IO */
+/** Writes preprocessing, history, reports, the picture of the curves and metrics, the last one last. @throws E_IO */
 export async function writeResults(run: FinishedRun, outcome: Outcome): Promise<void> {
   const { data, files } = run;
   const { judgement, history } = outcome;
   await writeFileAtomic(files.preprocessing, json(describePreprocessing(run)));
   await writeFileAtomic(files.history, json(withSnakeKeys(history)));
-  await writeFileAtomic(files.report, await report(run, outcome));
+  const input = reportInput(run, outcome);
+  await writeFileAtomic(files.report, await renderReport(input));
+  await writeFileAtomic(files.markdown, renderMarkdown(input));
+  await writeCurves(files, history);
   const metrics = {
     task: judgement.task,
     test: judgement.test,
     ...(judgement.validation === undefined ? {} : { validation: judgement.validation }),
-    ...(judgement.task === 'regression' ? { intervals: judgement.intervals } : {}),
+    intervals: judgement.intervals,
+    ...(judgement.task === 'classification' ? { curves: judgement.curves } : {}),
     baselines: Object.fromEntries(judgement.baselines.map((baseline) => [baseline.name, baseline.metrics])),
     rows: data.counts,
     data: { verdict: data.verdict, forced: data.forced, outliers: data.outliers },
@@ -48,6 +60,9 @@ export async function writeResults(run: FinishedRun, outcome: Outcome): Promise<
     stopReason: history.stopReason,
     onnxVerification: outcome.verification,
     targets: outcome.targets,
+    // Later looks at the same rows are counted by `tensorkiln evaluate`.
+    testLook: 1,
+    verdict: judge(input),
   };
   await writeFileAtomic(files.metrics, json(withSnakeKeys(metrics)));
 }
@@ -69,16 +84,31 @@ function describePreprocessing({ config, data }: FinishedRun): unknown {
   };
 }
 
-function report(run: FinishedRun, outcome: Outcome): Promise<string> {
-  const { judgement } = outcome;
-  const facts = reportFacts(run, outcome);
-  if (judgement.task === 'classification')
-    return renderReport({ ...facts, task: judgement.task, metrics: judgement.test, baselines: judgement.baselines });
-  const { test, baselines, intervals, picture, task } = judgement;
-  return renderReport({ ...facts, task, metrics: test, baselines, intervals, picture });
+/** The picture of the learning curves, which needs the optional package echarts and at least one epoch. */
+async function writeCurves(files: RunFiles, history: TrainingHistory): Promise<void> {
+  if (history.epochs.length === 0) return;
+  try {
+    await writeFileAtomic(files.curves, await renderTrainingCurves(history));
+  } catch (error) {
+    if (errorCodeOf(error) !== 'E_EXPORT') throw error;
+  }
 }
 
-function reportFacts({ config, configText, data }: FinishedRun, { model, history, verification }: Outcome): ReportFacts {
+function reportInput(run: FinishedRun, outcome: Outcome): ReportInput {
+  const { judgement } = outcome;
+  const facts = reportFacts(run, outcome);
+  if (judgement.task === 'classification') {
+    const { task, test, baselines, intervals, curves } = judgement;
+    return { ...facts, task, metrics: test, baselines, intervals, curves };
+  }
+  const { test, baselines, intervals, picture, task } = judgement;
+  return { ...facts, task, metrics: test, baselines, intervals, picture };
+}
+
+function reportFacts(
+  { config, configText, data }: FinishedRun,
+  { model, history, verification, targets }: Outcome,
+): ReportFacts {
   return {
     title: `${config.data.target} from ${basename(config.data.path)}`,
     run: {
@@ -104,6 +134,7 @@ function reportFacts({ config, configText, data }: FinishedRun, { model, history
       },
     },
     history,
+    targets,
     columns: data.columns,
     warnings: data.warnings,
   };

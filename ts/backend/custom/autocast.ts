@@ -33,7 +33,10 @@ export function autocast<Result>(precision: Precision, fn: () => Result): Result
   const inner = (): Result => {
     const result = fn();
     if (result instanceof Promise)
-      throw new TensorkilnError('E_CONFIG', '[autocast] wrong fn: expected a synchronous function, got one that returns a promise.');
+      throw new TensorkilnError(
+        'E_CONFIG',
+        '[autocast] wrong fn: expected a synchronous function, got one that returns a promise.',
+      );
     return result;
   };
   if (kind === 'float32') return backend.withAutocast(undefined, inner);

@@ -61,6 +61,76 @@ export async function readCsv(path: string, options: ReadCsvOptions): Promise<Ta
   return new Table(columns, rowCount);
 }
 
+/** Some rows of a table that is read piece by piece. */
+export interface TablePart {
+  readonly table: Table;
+  /** All columns of the source, also those that were not asked for. */
+  readonly names: readonly string[];
+}
+
+export interface CsvPartsOptions extends ReadCsvOptions {
+  /** The columns wanted and how their cells are read; others are skipped. */
+  readonly kinds: Readonly<Record<string, 'numeric' | 'text'>>;
+}
+
+/**
+ * Reads a CSV file block by block, so that a file of any size takes little memory. Blocks are parsed by the pool, a few of them ahead.
+ *
+ * @yields the rows in their order; one part without rows when there are none
+ * @throws as `readCsv`, besides that a file without rows is none of its errors
+ */
+export async function* readCsvParts(path: string, options: CsvPartsOptions): AsyncGenerator<TablePart> {
+  const naValues = (options.naValues ?? DEFAULT_NA_VALUES).map((value) => value.trim());
+  const pass = { path, naValues, options };
+  throwIfAborted(options.signal);
+  const sniffed = await sniffFile(pass);
+  const { names } = sniffed;
+  const kinds = Uint8Array.from(names, (name) => forcedKind(options.kinds[name]) ?? SKIP);
+  const source = await openText(path, options.encoding);
+  let before = { lines: sniffed.headerLines, rows: 0 };
+  const pending: Promise<ParsedBlock>[] = [];
+  const finish = async (): Promise<TablePart> => {
+    const block = await (pending.shift() as Promise<ParsedBlock>);
+    const here = { ...sniffed, headerLines: before.lines };
+    checkFaults(pass, here, [block]);
+    turnedToText(pass, here, [block]);
+    before = { lines: before.lines + block.lines, rows: before.rows + block.rows };
+    const wanted = names.flatMap((name, index) =>
+      kinds[index] === SKIP ? [] : [joinParts(name, [block.columns[index]], block.rows)],
+    );
+    return { table: new Table(wanted, block.rows), names };
+  };
+  try {
+    await source.read(new Uint8Array(sniffed.headerBytes));
+    const inline = source.sizeBytes < POOL_FROM_BYTES;
+    const linesBefore = async (): Promise<number> =>
+      (await Promise.all(pending)).reduce((sum, block) => sum + block.lines, before.lines);
+    const size = options.blockBytes === undefined ? {} : { blockBytes: options.blockBytes };
+    for await (const bytes of readBlocks(source, path, { dialect: sniffed.dialect, linesBefore, ...size })) {
+      throwIfAborted(options.signal);
+      const task = { bytes, dialect: sniffed.dialect, kinds, naValues };
+      const part = inline ? Promise.resolve(parseBlock(task)) : options.pool.run('parse', task, { transfer: [bytes.buffer] });
+      part.catch(() => undefined);
+      pending.push(part);
+      if (pending.length > options.pool.threads) yield await finish();
+    }
+    while (pending.length > 0) yield await finish();
+    await source.checkUnchanged();
+    if (before.rows === 0) {
+      const empty = names.filter((_, index) => kinds[index] !== SKIP);
+      yield {
+        table: new Table(
+          empty.map((name) => ({ kind: 'numeric', name, values: new Float64Array(0) })),
+          0,
+        ),
+        names,
+      };
+    }
+  } finally {
+    await source.close();
+  }
+}
+
 interface Pass {
   readonly path: string;
   readonly naValues: readonly string[];

@@ -19,6 +19,40 @@ export interface ReadRowsOptions {
  */
 export async function readJsonLines(path: string, options: ReadRowsOptions = {}): Promise<Table> {
   const collector = new RowCollector(`jsonl ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
+  for await (const { row, line } of objectsOf(path, options.signal)) collector.add(row, `line ${line}`);
+  return collector.finish();
+}
+
+/** Rows of a part: some megabytes. */
+const PART_ROWS = 16_384;
+
+/**
+ * Reads JSON Lines part by part. Columns that came up in an earlier part are there in later ones, with missing cells.
+ *
+ * @throws as `readJsonLines`
+ */
+export async function* readJsonLinesParts(path: string, options: ReadRowsOptions = {}): AsyncGenerator<Table> {
+  const start = (): RowCollector => new RowCollector(`jsonl ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
+  const known = new Set<string>();
+  let collector = start();
+  const finish = (): Table => {
+    collector.declare([...known]);
+    const table = collector.finish();
+    for (const { name } of table.columns) known.add(name);
+    collector = start();
+    return table;
+  };
+  for await (const { row, line } of objectsOf(path, options.signal)) {
+    collector.add(row, `line ${line}`);
+    if (collector.rows === PART_ROWS) yield finish();
+  }
+  if (collector.rows > 0) yield finish();
+}
+
+async function* objectsOf(
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ readonly row: Readonly<Record<string, unknown>>; readonly line: number }> {
   const source = await openText(path);
   let line = 0;
   try {
@@ -27,19 +61,18 @@ export async function readJsonLines(path: string, options: ReadRowsOptions = {})
       linesBefore: () => Promise.resolve(line),
     });
     for await (const block of blocks) {
-      if (options.signal?.aborted === true)
-        throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: options.signal.reason });
+      if (signal?.aborted === true)
+        throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: signal.reason });
       const lines = Buffer.from(block.buffer, 0, block.length)
         .toString('utf8')
         .split(/\r\n|\n|\r/);
       lines.pop();
       for (const text of lines) {
         line++;
-        if (text.trim() !== '') collector.add(parseLine(text, path, line), `line ${line}`);
+        if (text.trim() !== '') yield { row: parseLine(text, path, line), line };
       }
     }
     await source.checkUnchanged();
-    return collector.finish();
   } finally {
     await source.close();
   }

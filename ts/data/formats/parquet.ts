@@ -2,7 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import type { DuckDBResult } from '@duckdb/node-api';
 import { TensorkilnError } from '../../errors.js';
 import { readError } from '../csv/byte-source.js';
-import { openDuckDb, sqlPath, type DuckDbSession } from '../duckdb.js';
+import { openDuckDb, sqlPath, sqlText, type DuckDbSession } from '../duckdb.js';
 import { DEFAULT_NA_VALUES } from '../csv/read-csv.js';
 import { RowCollector } from '../row-collector.js';
 import type { Table } from '../table.js';
@@ -21,6 +21,35 @@ const MAGIC = 'PAR1';
  * @throws E_IO; E_DATA when the file is cut off or damaged, the query is wrong, or the optional package @duckdb/node-api is absent; E_ABORTED
  */
 export async function readParquet(path: string, options: ReadParquetOptions = {}): Promise<Table> {
+  const collector = new RowCollector(`parquet ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
+  for await (const rows of rowsOf(path, options)) rows(collector);
+  return collector.finish();
+}
+
+/** Rows of a part; DuckDB gives them in chunks of 2048. */
+const PART_ROWS = 16_384;
+
+/**
+ * Reads a Parquet file part by part, so that a file of any size takes little memory.
+ *
+ * @throws as `readParquet`
+ */
+export async function* readParquetParts(path: string, options: ReadParquetOptions = {}): AsyncGenerator<Table> {
+  const start = (): RowCollector => new RowCollector(`parquet ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
+  let collector = start();
+  for await (const rows of rowsOf(path, options)) {
+    rows(collector);
+    if (collector.rows < PART_ROWS) continue;
+    yield collector.finish();
+    collector = start();
+  }
+  if (collector.rows > 0) yield collector.finish();
+}
+
+/** Puts rows that were read into a collector. */
+type AddRows = (collector: RowCollector) => void;
+
+async function* rowsOf(path: string, options: ReadParquetOptions): AsyncGenerator<AddRows> {
   await checkMagic(path);
   const session = await openDuckDb();
   const interrupt = (): void => {
@@ -28,7 +57,7 @@ export async function readParquet(path: string, options: ReadParquetOptions = {}
   };
   options.signal?.addEventListener('abort', interrupt);
   try {
-    return await query(session, path, options);
+    yield* query(session, path, options);
   } catch (error) {
     if (options.signal?.aborted === true)
       throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: options.signal.reason });
@@ -39,8 +68,7 @@ export async function readParquet(path: string, options: ReadParquetOptions = {}
   }
 }
 
-async function query(session: DuckDbSession, path: string, options: ReadParquetOptions): Promise<Table> {
-  const collector = new RowCollector(`parquet ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
+async function* query(session: DuckDbSession, path: string, options: ReadParquetOptions): AsyncGenerator<AddRows> {
   if (options.signal?.aborted === true) throw options.signal.reason;
   const run = async (what: string, sql: string): Promise<DuckDBResult> => {
     try {
@@ -55,19 +83,24 @@ async function query(session: DuckDbSession, path: string, options: ReadParquetO
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined)
     throw new TensorkilnError('E_DATA', `[parquet] ${path}: two columns have the same name "${repeated}". Rename one.`);
-  collector.declare(names);
+  let before = 0;
   try {
     for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+      const { rowCount } = chunk;
       const vectors = names.map((_, index) => chunk.getColumnVector(index));
-      for (let row = 0; row < chunk.rowCount; row++) {
-        const cells = names.map((name, index) => [name, plainValue(vectors[index]?.getItem(row))] as const);
-        collector.add(Object.fromEntries(cells), `row ${collector.rows + 1}`);
-      }
+      const first = before + 1;
+      before += rowCount;
+      yield (collector) => {
+        collector.declare(names);
+        for (let row = 0; row < rowCount; row++) {
+          const cells = names.map((name, index) => [name, plainValue(vectors[index]?.getItem(row))] as const);
+          collector.add(Object.fromEntries(cells), `row ${first + row}`);
+        }
+      };
     }
   } catch (error) {
     throw error instanceof TensorkilnError ? error : duckDbError(path, 'the file', error);
   }
-  return collector.finish();
 }
 
 /** DuckDB's own value classes, such as those of dates and decimals, know their plain form. */
@@ -109,4 +142,21 @@ async function checkMagic(path: string): Promise<void> {
     ? 'the file is cut off: expected PAR1 at its end'
     : 'not a Parquet file: expected PAR1 at its start';
   throw new TensorkilnError('E_DATA', `[parquet] ${path}: ${reason}. Copy it again.`);
+}
+
+/**
+ * Writes a CSV file with a header line as Parquet, out of core.
+ *
+ * @throws E_IO when it cannot be written; E_DATA when the optional package @duckdb/node-api is absent
+ */
+export async function writeParquetFromCsv(csv: string, parquet: string): Promise<void> {
+  const session = await openDuckDb();
+  try {
+    const rows = `read_csv(${sqlPath(csv)}, header = true, delim = ',', quote = '"', escape = '"', sample_size = -1)`;
+    await session.connection.run(`COPY (SELECT * FROM ${rows}) TO ${sqlText(parquet)} (FORMAT parquet)`);
+  } catch (cause) {
+    throw new TensorkilnError('E_IO', `[parquet] cannot write ${parquet}: DuckDB failed.`, { cause });
+  } finally {
+    session.close();
+  }
 }

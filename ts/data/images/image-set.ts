@@ -28,7 +28,7 @@ export interface ImageFolderOptions {
   readonly signal?: AbortSignal;
 }
 
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.tiff', '.avif'];
+export const IMAGE_EXTENSIONS: readonly string[] = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.tiff', '.avif'];
 
 /**
  * Images of a folder or .tar.gz archive, the class being the folder each lies in; decoded, turned as their EXIF data says, and resized
@@ -38,29 +38,11 @@ const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.ti
  */
 export async function readImageFolder(path: string, options: ImageFolderOptions): Promise<ImageSet> {
   const { height, width, channels = 3, signal } = options;
-  const sharp = await importOptional('sharp', () => import('sharp'));
-  if (sharp === undefined) {
-    throw new TensorkilnError(
-      'E_DATA',
-      '[images] reading images needs the optional package sharp, which is not installed. Install it: npm install sharp',
-    );
-  }
+  const sharp = await loadSharp();
   const images: Uint8Array[] = [];
   const names: string[] = [];
   for await (const file of labeledFiles(path, { extensions: IMAGE_EXTENSIONS, ...(signal === undefined ? {} : { signal }) })) {
-    try {
-      const image = sharp.default(file.bytes).autoOrient().resize(width, height, { fit: 'cover' }).removeAlpha();
-      const plain = channels === 1 ? image.toColourspace('b-w') : image.toColourspace('srgb');
-      images.push(await plain.raw().toBuffer());
-    } catch (cause) {
-      throw new TensorkilnError(
-        'E_DATA',
-        `[images] ${path}: ${file.path} cannot be decoded: expected a whole image. Replace or remove it.`,
-        {
-          cause,
-        },
-      );
-    }
+    images.push(await decodeImage(sharp, file, { folder: path, height, width, channels }));
     names.push(file.label);
   }
   if (images.length === 0) {
@@ -76,6 +58,35 @@ export async function readImageFolder(path: string, options: ImageFolderOptions)
   });
   const labels = Int32Array.from(names, (name) => classes.indexOf(name));
   return { size: images.length, shape: [height, width, channels], pixels, labels, classes };
+}
+
+/** The decoder. @throws E_DATA when the optional package is absent, with the line that installs it */
+export async function loadSharp(): Promise<typeof import('sharp')> {
+  const sharp = await importOptional('sharp', () => import('sharp'));
+  if (sharp !== undefined) return sharp;
+  throw new TensorkilnError(
+    'E_DATA',
+    '[images] reading images needs the optional package sharp, which is not installed. Install it: npm install sharp',
+  );
+}
+
+/** An image as bytes [height, width, channels]. @throws E_DATA naming the file when it cannot be decoded */
+export async function decodeImage(
+  sharp: typeof import('sharp'),
+  file: { readonly path: string; readonly bytes: Uint8Array },
+  { folder, height, width, channels }: ImageFolderOptions & { readonly folder: string },
+): Promise<Uint8Array> {
+  try {
+    const image = sharp.default(file.bytes).autoOrient().resize(width, height, { fit: 'cover' }).removeAlpha();
+    const plain = channels === 1 ? image.toColourspace('b-w') : image.toColourspace('srgb');
+    return await plain.raw().toBuffer();
+  } catch (cause) {
+    throw new TensorkilnError(
+      'E_DATA',
+      `[images] ${folder}: ${file.path} cannot be decoded: expected a whole image. Replace or remove it.`,
+      { cause },
+    );
+  }
 }
 
 /**

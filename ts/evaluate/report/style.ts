@@ -40,7 +40,7 @@ p { margin: 0 0 10px; }
 .notes li { display: grid; grid-template-columns: 24px 1fr; gap: 10px; font-size: .95rem; line-height: 1.45; }
 .mark { width: 22px; height: 22px; border-radius: 50%; background: var(--soft); color: var(--tone); font-size: 13px; font-weight: 700;
   line-height: 22px; text-align: center; }
-.tiles { display: grid; gap: 12px; margin-top: 16px; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); }
+.tiles { display: grid; gap: 12px; margin-top: 16px; grid-template-columns: repeat(auto-fit, minmax(min(46%, 232px), 1fr)); }
 .tile { padding: 14px 16px; }
 .tile b { display: block; font-size: 1.4rem; letter-spacing: -.02em; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tile span { font-size: .82rem; color: var(--tk-muted); }

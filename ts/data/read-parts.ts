@@ -1,0 +1,66 @@
+import { TensorkilnError } from '../errors.js';
+import { asCategories, mapCategories } from './cast.js';
+import { readCsvParts, type TablePart } from './csv/read-csv.js';
+import { readJsonLinesParts } from './formats/json-lines.js';
+import { readParquetParts } from './formats/parquet.js';
+import { formatOf, shownPath, type TableInput } from './read-table.js';
+import { Table, type Column } from './table.js';
+import type { WorkerPool } from './worker-pool.js';
+
+export interface ReadPartsOptions {
+  readonly pool: WorkerPool;
+  /** The columns wanted and how their cells are read. Formats that know types keep their own. */
+  readonly kinds: Readonly<Record<string, 'numeric' | 'text'>>;
+  readonly signal?: AbortSignal;
+}
+
+/** Formats that are read part by part. */
+export const STREAMED_FORMATS = ['csv', 'jsonl', 'parquet'] as const;
+
+/**
+ * Reads a table in parts of some ten thousand rows, in order: a table of any size in little memory.
+ *
+ * @yields parts with the wanted columns that the source has, and the names of all
+ * @throws E_IO when the source cannot be read; E_DATA when it is no proper table; E_USAGE for a format that cannot be read in parts or
+ *         options that do not fit; E_ABORTED
+ */
+export async function* readTableParts(input: TableInput, options: ReadPartsOptions): AsyncGenerator<TablePart> {
+  const { path, replace } = input;
+  const format = input.format ?? formatOf(path);
+  const shared = {
+    ...(input.naValues === undefined ? {} : { naValues: input.naValues }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  };
+  if (format === 'csv') {
+    for await (const part of readCsvParts(path, { ...input.csv, ...shared, kinds: options.kinds, pool: options.pool })) {
+      yield { ...part, table: replaceKnown(part.table, replace) };
+    }
+    return;
+  }
+  const query = input.query === undefined ? {} : { query: input.query };
+  if (format !== 'jsonl' && format !== 'parquet') {
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[read] ${shownPath(path)} is read as ${format}, which is not read in parts: expected one of ${STREAMED_FORMATS.join(', ')}.`,
+    );
+  }
+  const tables = format === 'jsonl' ? readJsonLinesParts(path, shared) : readParquetParts(path, { ...shared, ...query });
+  for await (const table of tables) {
+    const wanted = new Table(
+      table.columns.filter(({ name }) => Object.hasOwn(options.kinds, name)),
+      table.rowCount,
+    );
+    yield { table: replaceKnown(wanted, replace), names: table.columns.map(({ name }) => name) };
+  }
+}
+
+/** Replaces cells of the columns that are there; a table to be predicted may lack the target. */
+function replaceKnown(table: Table, replace: TableInput['replace']): Table {
+  if (replace === undefined) return table;
+  const columns = table.columns.map((column): Column => {
+    const words = replace[column.name];
+    if (words === undefined) return column;
+    return mapCategories(asCategories(column), (cell) => (Object.hasOwn(words, cell) ? (words[cell] ?? cell) : cell));
+  });
+  return new Table(columns, table.rowCount);
+}

@@ -1,0 +1,132 @@
+/** Predictions on their way to a file or a stream. */
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname, extname } from 'node:path';
+import { writeParquetFromCsv, type Table } from '../data/index.js';
+import { TensorkilnError } from '../errors.js';
+import { makeFolder } from '../write-file.js';
+import type { Predictor } from './predictor.js';
+
+export type PredictionFormat = 'csv' | 'jsonl' | 'parquet';
+
+/** The format a name stands for; CSV for anything unknown. */
+export function predictionFormat(path: string): PredictionFormat {
+  const ending = extname(path).toLowerCase();
+  return ending === '.jsonl' || ending === '.ndjson' ? 'jsonl' : ending === '.parquet' || ending === '.pq' ? 'parquet' : 'csv';
+}
+
+/** Columns of the input that are written before the predictions. */
+export interface KeptColumns {
+  /** Rows with the columns to keep; undefined when none are. */
+  readonly table: Table | undefined;
+  readonly rows: number;
+}
+
+/** Turns rows of outputs into lines of text. */
+export class PredictionLines {
+  readonly #predictor: Predictor;
+  readonly #keep: readonly string[];
+  readonly #format: 'csv' | 'jsonl';
+
+  constructor(predictor: Predictor, keep: readonly string[], format: 'csv' | 'jsonl') {
+    this.#predictor = predictor;
+    this.#keep = keep;
+    this.#format = format;
+  }
+
+  /** Names of what is written, in order. */
+  get names(): readonly string[] {
+    const { task, classes } = this.#predictor;
+    const own = task === 'regression' ? ['prediction'] : ['prediction', ...classes.map((name) => `probability_${name}`)];
+    return [...this.#keep, ...own];
+  }
+
+  /** The line above all others; none for JSON Lines. */
+  head(): string {
+    return this.#format === 'csv' ? `${this.names.map(csvCell).join(',')}\n` : '';
+  }
+
+  lines(outputs: Float32Array, kept: KeptColumns): string {
+    const { names } = this;
+    const columns = this.#keep.map((name) => kept.table?.column(name));
+    let text = '';
+    for (let row = 0; row < kept.rows; ++row) {
+      const cells: (string | number | null)[] = columns.map((column) => {
+        if (column === undefined) return null;
+        if (column.kind === 'numeric') return Number.isNaN(column.values[row]) ? null : (column.values[row] as number);
+        return column.categories[column.codes[row] as number] ?? null;
+      });
+      const prediction = this.#predictor.describe(outputs, row);
+      if ('value' in prediction) cells.push(shortest(prediction.value));
+      else cells.push(prediction.label, ...prediction.probabilities.map(shortest));
+      text +=
+        this.#format === 'csv'
+          ? `${cells.map((cell) => (cell === null ? '' : csvCell(String(cell)))).join(',')}\n`
+          : `${JSON.stringify(Object.fromEntries(names.map((name, index) => [name, cells[index]])))}\n`;
+    }
+    return text;
+  }
+}
+
+/** A float32 with the fewest digits that give it back. */
+function shortest(value: number): number {
+  for (let digits = 6; digits <= 8; ++digits) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return Number(value.toPrecision(9));
+}
+
+function csvCell(text: string): string {
+  return /[",\r\n]/.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Where lines go. */
+export interface LineSink {
+  write(text: string): Promise<void>;
+  /** Everything was written: the file gets its name. */
+  finish(): Promise<void>;
+  /** Nothing is left behind. */
+  abandon(): Promise<void>;
+}
+
+/** A file that gets its name when it is whole. @throws E_IO */
+export async function openLineFile(path: string, format: PredictionFormat): Promise<LineSink> {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  const fail = (cause: unknown): never => {
+    throw new TensorkilnError(
+      'E_IO',
+      `[predict] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      {
+        cause,
+      },
+    );
+  };
+  let file: FileHandle;
+  try {
+    await makeFolder(dirname(path));
+    file = await open(temporary, 'wx');
+  } catch (cause) {
+    return fail(cause);
+  }
+  return {
+    write: async (text) => {
+      await file.writeFile(text).catch(fail);
+    },
+    finish: async () => {
+      await file.sync().catch(fail);
+      await file.close();
+      if (format === 'parquet') {
+        const columnar = `${temporary}.parquet`;
+        await writeParquetFromCsv(temporary, columnar);
+        await rename(columnar, path).catch(fail);
+        await rm(temporary, { force: true });
+      } else await rename(temporary, path).catch(fail);
+    },
+    abandon: async () => {
+      await file.close().catch(() => undefined);
+      await rm(temporary, { force: true });
+      await rm(`${temporary}.parquet`, { force: true });
+    },
+  };
+}
