@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 /**
  * Groups by need: `unit` runs without the addon; `ops`, `plan`, `train`, `tfjs` and `differential` need it; `export` needs
  * onnxruntime-web; `package`, `alone` and `conformance` run the compiled files in dist/; `alone` watches memory and delays, so
- * nothing may run beside it; `long` is run by `npm run test:long` only.
+ * nothing may run beside it; `emulated` needs `npm run build:emulated`; `long` is run by `npm run test:long` only.
  */
 const groups = [
   'unit',
@@ -17,6 +17,7 @@ const groups = [
   'alone',
   'conformance',
   'differential',
+  'emulated',
   'long',
 ] as const;
 

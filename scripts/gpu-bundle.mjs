@@ -61,15 +61,24 @@ stripped(ADDON);
 stripped(values.emulated ? EMULATED_LIBRARY : GPU_LIBRARY);
 if (!values.emulated) stripped('build/Release/tensorkiln-cuda-probe');
 layouts();
+// Opens the CUDA library and cuBLAS at run time, so it needs neither here.
+run('c++', [
+  ...['-std=c++20', '-O2', '-s', '-static-libstdc++', '-static-libgcc', '-I', 'native'],
+  ...['-o', join(STAGE, 'bin', 'gemm_bench'), 'tests/gpu/bench/gemm_bench.cc', '-ldl'],
+]);
 
 // One CommonJS file each, so that checks and specs need no node_modules; jasmine finds its own files by path.
 const bundle = { bundle: true, platform: 'node', format: 'cjs', target: 'node20', ignoreAnnotations: true, logLevel: 'error' };
-await build({
-  ...bundle,
-  entryPoints: [join(ROOT, 'tests/gpu/check.mjs')],
-  outfile: join(STAGE, 'check.cjs'),
-  plugins: [packagePaths('.')],
-});
+const COMMANDS = ['check', 'bench', 'steps'];
+for (const name of COMMANDS) {
+  await build({
+    ...bundle,
+    entryPoints: [join(ROOT, `tests/gpu/${name}.mjs`)],
+    outfile: join(STAGE, `${name}.cjs`),
+    plugins: [packagePaths('.')],
+  });
+}
+cpSync(join(ROOT, 'tests/gpu/torch_cases.py'), join(STAGE, 'torch_cases.py'));
 await bundleSpecs({ strict: true, backend: 'tensorkiln-cuda', outfile: join(STAGE, 'specs.cjs'), root: '.' });
 copy('tests/conformance/run.mjs');
 copy('tests/conformance/expected.json');
@@ -81,19 +90,24 @@ for (const file of ['package.json', 'lib/jasmine-core/jasmine.js']) {
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 const commit = run('git', ['rev-parse', '--short=12', 'HEAD']).trim();
 writeFileSync(join(STAGE, 'package.json'), JSON.stringify({ name: 'tensorkiln', version, type: 'module' }));
-writeFileSync(join(STAGE, 'build.json'), JSON.stringify({ version, commit, emulated: values.emulated }));
-const start = `#!/bin/sh
-# Runs the checks; see tests/gpu/check.mjs of the repository. Arguments go to them.
+const library = values.emulated ? EMULATED_LIBRARY : GPU_LIBRARY;
+writeFileSync(join(STAGE, 'build.json'), JSON.stringify({ version, commit, emulated: values.emulated, library }));
+for (const name of COMMANDS) {
+  const start = `#!/bin/sh
+# See tests/gpu/${name}.mjs of the repository. Arguments go to it.
 cd "$(dirname "$0")" || exit 2
 export TENSORKILN_DEVICE=cuda${values.emulated ? ' TENSORKILN_CUDA=emulated TENSORKILN_EMULATOR=quiet' : ''}
-exec ./bin/node check.cjs "$@"
+exec ./bin/node ${name}.cjs "$@"
 `;
-writeFileSync(join(STAGE, 'gpu-check'), start);
-chmodSync(join(STAGE, 'gpu-check'), 0o755);
+  writeFileSync(join(STAGE, `gpu-${name}`), start);
+  chmodSync(join(STAGE, `gpu-${name}`), 0o755);
+}
 
 const archive = join(FOLDER, 'tensorkiln-gpu.tar.xz');
 run('tar', ['-C', FOLDER, '-cJf', archive, 'tensorkiln-gpu'], { env: { XZ_OPT: '-6 -T2', ...process.env } });
 const { size } = statSync(archive);
 if (size > LIMIT_BYTES)
   throw new Error(`gpu:bundle: the archive has ${(size / 1e6).toFixed(1)} MB, more than ${LIMIT_BYTES / 1e6}`);
-console.log(`build-gpu/tensorkiln-gpu.tar.xz: ${(size / 1e6).toFixed(1)} MB. There: tar xf, then ./tensorkiln-gpu/gpu-check`);
+console.log(
+  `build-gpu/tensorkiln-gpu.tar.xz: ${(size / 1e6).toFixed(1)} MB. There: tar xf, then in ./tensorkiln-gpu gpu-check, gpu-bench, gpu-steps`,
+);

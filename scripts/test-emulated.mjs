@@ -1,4 +1,4 @@
-// Runs the op tests, the plan tests and tfjs-core's own suite on `tensorkiln-cuda` with the CUDA library that runs on the CPU.
+// Runs the op tests, the plan tests, those of fused ops and optimizers, tfjs-core's own suite, and what goes wrong with a device on `tensorkiln-cuda` with the CUDA library that runs on the CPU.
 // Where the headers of the CUDA toolkit are absent it says so and runs nothing.
 //   node scripts/test-emulated.mjs
 import { spawnSync } from 'node:child_process';
@@ -21,4 +21,7 @@ if (hasCudaHeaders()) {
   // Left out: the report on the host's memory. What the device's pool does at its limit is tested by tests/cuda.
   const projects = ['ops', 'plan', 'conformance'].flatMap((name) => ['--project', name]);
   run('node_modules/vitest/vitest.mjs', 'run', ...projects, '--exclude', 'tests/ops/memory-report.test.ts');
+  // Of the training tests those of the fused ops and of optimizer rules.
+  const training = ['fused-ops', 'custom-ops', 'optimizers', 'losses'].map((name) => `tests/train/${name}.test.ts`);
+  run('node_modules/vitest/vitest.mjs', 'run', ...training, 'tests/emulated');
 }

@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 /** Tests of CUDA code in the emulator, each in ascending, descending and a random order of threads. */
-const EMULATED_TESTS = ['emulator_test', 'layouts_test', 'cuda_ops_test'];
+const EMULATED_TESTS = ['emulator_test', 'layouts_test', 'cuda_ops_test', 'gemm_test'];
 const THREAD_ORDERS = ['seed=0', 'seed=1', 'seed=7 threads=2'];
 const totals = { passed: 0, failed: 0, checks: 0 };
 
@@ -143,10 +143,15 @@ async function runSanitizedAddon(folder, definitions) {
     ASAN_OPTIONS: 'detect_leaks=0:alloc_dealloc_mismatch=0',
     UBSAN_OPTIONS: 'print_stacktrace=1',
   };
-  runSanitized('op tests', env, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'ops', '--project', 'plan'], (stdout) => {
-    const [, passed, failed] = /^vitest: (\d+) passed, (\d+) failed/m.exec(stdout) ?? [];
-    return { count: Number(passed), problems: failed === '0' ? [] : [stdout.split('\n').slice(-60).join('\n')] };
-  });
+  runSanitized(
+    'op tests',
+    env,
+    ['node_modules/vitest/vitest.mjs', 'run', '--project', 'ops', '--project', 'plan'],
+    (stdout) => {
+      const [, passed, failed] = /^vitest: (\d+) passed, (\d+) failed/m.exec(stdout) ?? [];
+      return { count: Number(passed), problems: failed === '0' ? [] : [stdout.split('\n').slice(-60).join('\n')] };
+    },
+  );
   runSanitized('kernels with wrong input', env, ['tests/support/bad-input.mjs'], (stdout) => {
     const { attempts, problems } = JSON.parse(stdout);
     return { count: attempts, problems };

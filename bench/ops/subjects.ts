@@ -51,7 +51,8 @@ function tfjsSubject(version: string): Subject {
       };
       let calls = 1;
       const calibrate = (): void => {
-        for (block(1); ; calls *= 2) {
+        block(1);
+        for (; ; calls *= 2) {
           const start = performance.now();
           block(calls);
           if (performance.now() - start >= BLOCK_SECONDS * 1e3 || calls >= 4096) return;

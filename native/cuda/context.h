@@ -51,13 +51,19 @@ inline void check_cuda(cudaError_t status, const char* call) {
 constexpr int kThreads = 256;
 constexpr int64_t kMaxBlocks = int64_t(1) << 30;
 
+struct DeviceSettings {
+  bool has_wgmma = false;  // kernels for sm_90a run here
+  bool tf32 = false;       // products of f32 may round their operands to TF32
+};
+
 class CudaContext {
  public:
-  CudaContext(cudaStream_t stream, int multiprocessors, IndexReport* report, uint16_t op)
-      : stream_(stream), multiprocessors_(multiprocessors), reporter_{report, int32_t(op) + 1} {}
+  CudaContext(cudaStream_t stream, int multiprocessors, const DeviceSettings& settings, IndexReport* report, uint16_t op)
+      : stream_(stream), multiprocessors_(multiprocessors), settings_(settings), reporter_{report, int32_t(op) + 1} {}
 
   cudaStream_t stream() const { return stream_; }
   int multiprocessors() const { return multiprocessors_; }
+  const DeviceSettings& settings() const { return settings_; }
   IndexReporter reporter() const { return reporter_; }
 
   // Launches a kernel with the arguments converted to its parameter types; shared_bytes of dynamic shared memory.
@@ -69,6 +75,7 @@ class CudaContext {
  private:
   cudaStream_t stream_;
   int multiprocessors_;
+  DeviceSettings settings_;
   IndexReporter reporter_;
 };
 

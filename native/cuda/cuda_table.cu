@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "core/error.h"
+#include "cuda/gemm/gemm.h"
 #include "cuda/op_bodies.h"
 #include "cuda/stream.h"
 
@@ -253,6 +254,33 @@ double elapsed(TkCudaEvent* begin, TkCudaEvent* end) {
   return double(milliseconds);
 }
 
+tk::cuda::Gemm gemm_of(const TkCudaGemm& g) {
+  tk::cuda::Gemm p;
+  p.m = g.m, p.n = g.n, p.k = g.k, p.batch = g.batch;
+  p.type = tk::DType(g.type), p.y_type = tk::DType(g.y_type);
+  p.precision = g.tf32 != 0 ? tk::cuda::GemmPrecision::tf32 : tk::cuda::GemmPrecision::accurate;
+  p.a = {g.a, g.a_row, g.a_col, g.a_batch};
+  p.b = {g.b, g.b_row, g.b_col, g.b_batch};
+  p.y = g.y, p.y_row = g.y_row, p.y_batch = g.y_batch;
+  p.epilogue = {g.bias, g.residual, g.saved, g.activation, g.gradient_at};
+  p.forced_kernel = g.kernel;
+  return p;
+}
+
+int64_t gemm_workspace(const TkCudaGemm* problem) { return tk::cuda::gemm_workspace(gemm_of(*problem)); }
+
+int32_t gemm(TkCudaStream* stream, const TkCudaGemm* problem, void* workspace) {
+  return guarded([&]() -> int32_t {
+    stream->enter();
+    tk::cuda::gemm(stream->context(), gemm_of(*problem), workspace);
+    return TK_CUDA_OK;
+  });
+}
+
+const char* gemm_kernel(TkCudaStream* stream, const TkCudaGemm* problem) {
+  return tk::cuda::gemm_kernel(stream->context(), gemm_of(*problem));
+}
+
 const TkCudaTable kTable = {
     TK_CUDA_TABLE_VERSION,
     runtime_version,
@@ -280,6 +308,9 @@ const TkCudaTable kTable = {
     destroy_event,
     record_event,
     elapsed,
+    gemm_workspace,
+    gemm,
+    gemm_kernel,
 };
 
 }  // namespace

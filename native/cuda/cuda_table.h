@@ -7,7 +7,7 @@
 #pragma once
 #include <stdint.h>
 
-#define TK_CUDA_TABLE_VERSION 2u
+#define TK_CUDA_TABLE_VERSION 3u
 
 #if defined(_WIN32)
 #define TK_CUDA_EXPORT __declspec(dllexport)
@@ -46,6 +46,21 @@ struct TkCudaMemory {
 
 struct TkCudaStream;
 struct TkCudaEvent;
+
+// A matrix product beyond what ops.def has, as tk::cuda::Gemm (cuda/gemm/gemm.h) in plain C: operands of f16 and bf16, any
+// strides in elements, an epilogue. Types are tk::DType; null pointers leave a step of the epilogue out.
+struct TkCudaGemm {
+  int64_t m, n, k, batch;
+  int32_t type, y_type;  // of a and b, of y
+  int32_t tf32;          // 1: f32 operands are rounded to TF32
+  int32_t kernel;        // -1 to choose, else a tk::cuda::GemmKernel
+  const void *a, *b;
+  void* y;
+  int64_t a_row, a_col, a_batch, b_row, b_col, b_batch, y_row, y_batch;
+  const float *bias, *residual, *gradient_at;
+  float* saved;
+  int32_t activation;
+};
 
 struct TkCudaTable {
   uint32_t version;
@@ -97,6 +112,11 @@ struct TkCudaTable {
   void (*destroy_event)(TkCudaEvent* event);
   int32_t (*record_event)(TkCudaStream* stream, TkCudaEvent* event);
   double (*elapsed)(TkCudaEvent* begin, TkCudaEvent* end);
+
+  // Bytes of scratch memory of a product, its launch, and the name of the kernel that is chosen for it.
+  int64_t (*gemm_workspace)(const TkCudaGemm* problem);
+  int32_t (*gemm)(TkCudaStream* stream, const TkCudaGemm* problem, void* workspace);
+  const char* (*gemm_kernel)(TkCudaStream* stream, const TkCudaGemm* problem);
 };
 
 // The library's one entry point; null when it does not know `version`.

@@ -43,6 +43,12 @@ PTX_FN void ldmatrix_x4_trans(unsigned (&r)[4], const void* row) {
 PTX_MMA(mma_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
 PTX_MMA(mma_f16, "m16n8k16.row.col.f32.f16.f16.f32")
 PTX_MMA(mma_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
+// Nearest, ties away from zero, as the tensor cores want their .tf32 operands: the low 13 bits are 0.
+PTX_FN unsigned to_tf32(float x) {
+  unsigned r;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
+  return r;
+}
 PTX_FN void bar_sync(int id, int n) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(n) : "memory"); }
 PTX_FN void bar_arrive(int id, int n) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(n) : "memory"); }
 
@@ -69,6 +75,13 @@ PTX_FN void tma_load_2d(void* s, const CUtensorMap* m, int x, int y, uint64_t* b
       "l"(m), "r"(smem(b)), "r"(x), "r"(y)
       : "memory");
 }
+PTX_FN void tma_load_3d(void* s, const CUtensorMap* m, int x, int y, int z, uint64_t* b) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
+          smem(s)),
+      "l"(m), "r"(smem(b)), "r"(x), "r"(y), "r"(z)
+      : "memory");
+}
 PTX_FN void tma_store_2d(const CUtensorMap* m, int x, int y, const void* s) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(m), "r"(smem(s)),
                "r"(x), "r"(y)
@@ -92,18 +105,52 @@ PTX_FN void setmaxnreg_dec() {
 }
 #define PTX_F4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define PTX_F16(i) PTX_F4(i), PTX_F4(i + 4), PTX_F4(i + 8), PTX_F4(i + 12)
-// d (64x128, fp32) = A (64x16) * B (16x128) + (scale_d ? d : 0); TB: B is N-major in shared memory
-template <int TB = 0>
-PTX_FN void wgmma_m64n128k16_bf16(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
-  asm volatile(
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
-      "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
-      "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,"
-      "%62,%63},"
-      " %64, %65, p, 1, 1, 0, %67;\n}"
-      : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48)
-      : "l"(a), "l"(b), "r"(scale_d), "n"(TB));
+#define PTX_REGISTERS_64                                                             \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "           \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define PTX_REGISTERS_128                                                                        \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "             \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "             \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "             \
+  "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "             \
+  "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "             \
+  "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+  "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define PTX_WGMMA_BEGIN(n, scale, types)      \
+  "{\n.reg .pred p;\nsetp.ne.b32 p, %" #scale \
+  ", 0;\n"                                    \
+  "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." types " {"
+#define PTX_WGMMA_END(a, b, trans_a, trans_b) "}, %" #a ", %" #b ", p, 1, 1, %" #trans_a ", %" #trans_b ";\n}"
+// d (64x128, fp32) = A (64x16) B (16x128) + (scale_d ? d : 0). kHalf: f16, else bf16. kTransA, kTransB: the operand lies M- or
+// N-major in shared memory, else K-major.
+template <bool kHalf, int kTransA, int kTransB>
+PTX_FN void wgmma_n128(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
+  if constexpr (kHalf) {
+    asm volatile(PTX_WGMMA_BEGIN(128, 66, "f16.f16") PTX_REGISTERS_64 PTX_WGMMA_END(64, 65, 67, 68)
+                 : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48)
+                 : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
+  } else {
+    asm volatile(PTX_WGMMA_BEGIN(128, 66, "bf16.bf16") PTX_REGISTERS_64 PTX_WGMMA_END(64, 65, 67, 68)
+                 : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48)
+                 : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
+  }
+}
+// d (64x256, fp32) = A (64x16) B (16x256) + (scale_d ? d : 0). kHalf: f16, else bf16. kTransA, kTransB: the operand lies M- or
+// N-major in shared memory, else K-major.
+template <bool kHalf, int kTransA, int kTransB>
+PTX_FN void wgmma_n256(float (&d)[128], uint64_t a, uint64_t b, int scale_d) {
+  if constexpr (kHalf) {
+    asm volatile(PTX_WGMMA_BEGIN(256, 130, "f16.f16") PTX_REGISTERS_128 PTX_WGMMA_END(128, 129, 131, 132)
+                 : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48), PTX_F16(64), PTX_F16(80), PTX_F16(96), PTX_F16(112)
+                 : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
+  } else {
+    asm volatile(PTX_WGMMA_BEGIN(256, 130, "bf16.bf16") PTX_REGISTERS_128 PTX_WGMMA_END(128, 129, 131, 132)
+                 : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48), PTX_F16(64), PTX_F16(80), PTX_F16(96), PTX_F16(112)
+                 : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
+  }
 }
 #else
 // ================================================================ host
@@ -132,6 +179,7 @@ PTX_FN void mma_f16(float (&d)[4], const unsigned (&a)[4], const unsigned* b, TK
 PTX_FN void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned* b, TK_EMULATOR_SITE) {
   tk::emulator::mma(tk::emulator::TF32, d, a, b, TK_EMULATOR_ARGS);
 }
+PTX_FN unsigned to_tf32(float x) { return tk::emulator::to_tf32(x); }
 PTX_FN void bar_sync(int id, int n, TK_EMULATOR_SITE) { tk::emulator::barrier(id, n, 0, "bar.sync", TK_EMULATOR_ARGS); }
 PTX_FN void bar_arrive(int id, int n, TK_EMULATOR_SITE) { tk::emulator::barrier_arrive(id, n, TK_EMULATOR_ARGS); }
 PTX_FN void mbarrier_init(uint64_t* b, int count) { tk::emulator::mbar_init(b, unsigned(count)); }
@@ -145,6 +193,10 @@ PTX_FN void mbarrier_wait(uint64_t* b, int parity, TK_EMULATOR_SITE) {
 PTX_FN void tma_load_2d(void* s, const CUtensorMap* m, int x, int y, uint64_t* b, TK_EMULATOR_SITE) {
   int c[2] = {x, y};
   tk::emulator::tma_load(s, m, c, 2, b, TK_EMULATOR_ARGS);
+}
+PTX_FN void tma_load_3d(void* s, const CUtensorMap* m, int x, int y, int z, uint64_t* b, TK_EMULATOR_SITE) {
+  int c[3] = {x, y, z};
+  tk::emulator::tma_load(s, m, c, 3, b, TK_EMULATOR_ARGS);
 }
 PTX_FN void tma_store_2d(const CUtensorMap* m, int x, int y, const void* s, TK_EMULATOR_SITE) {
   int c[2] = {x, y};
@@ -161,9 +213,13 @@ template <int R>
 PTX_FN void setmaxnreg_inc() {}
 template <int R>
 PTX_FN void setmaxnreg_dec() {}
-template <int TB = 0>
-PTX_FN void wgmma_m64n128k16_bf16(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
-  tk::emulator::wgmma(d, 128, a, b, scale_d, TB);
+template <bool kHalf, int kTransA, int kTransB>
+PTX_FN void wgmma_n128(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
+  tk::emulator::wgmma(kHalf ? tk::emulator::F16 : tk::emulator::BF16, d, 128, a, b, scale_d, kTransA, kTransB);
+}
+template <bool kHalf, int kTransA, int kTransB>
+PTX_FN void wgmma_n256(float (&d)[128], uint64_t a, uint64_t b, int scale_d) {
+  tk::emulator::wgmma(kHalf ? tk::emulator::F16 : tk::emulator::BF16, d, 256, a, b, scale_d, kTransA, kTransB);
 }
 #endif
 

@@ -1,7 +1,9 @@
 #include "cuda/stream.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 
 #include "cuda/op_bodies.h"
 
@@ -18,6 +20,15 @@ void DriverSegments::free(void* data) { cudaFree(data); }
 
 namespace {
 
+// TENSORKILN_TF32: 0 or 1.
+bool read_tf32_setting() {
+  const char* text = std::getenv("TENSORKILN_TF32");
+  if (text == nullptr || *text == 0 || std::strcmp(text, "0") == 0) return false;
+  if (std::strcmp(text, "1") == 0) return true;
+  throw std::invalid_argument(std::string("TENSORKILN_TF32 is '") + text +
+                              "': expected 1 (matrix products round f32 operands to TF32) or 0 (they do not)");
+}
+
 int64_t pool_limit(int32_t device, uint64_t limit_bytes) {
   check_cuda(cudaSetDevice(device), "cudaSetDevice");
   size_t free = 0, total = 0;
@@ -33,6 +44,10 @@ using tk::cuda::check_cuda;
 TkCudaStream::TkCudaStream(int32_t device, uint64_t limit_bytes)
     : device_(device), pool_(segments_, tk::cuda::pool_limit(device, limit_bytes)) {
   check_cuda(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
+  int major = 0;
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
+  settings_.has_wgmma = major == 9;
+  settings_.tf32 = tk::cuda::read_tf32_setting();
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   check_cuda(cudaMallocHost(reinterpret_cast<void**>(&pinned_), kPieces * kPieceBytes + sizeof *report_copy_),
              "cudaMallocHost");
@@ -107,8 +122,8 @@ void TkCudaStream::read(const void* source, void* target, uint64_t bytes) {
 }
 
 void TkCudaStream::run(const tk::OpCall& call) {
-  tk::cuda::CudaContext context(stream_, multiprocessors_, report_, call.op);
-  tk::cuda::kCudaOps[call.op].body(call, context);
+  tk::cuda::CudaContext launches = context(call.op);
+  tk::cuda::kCudaOps[call.op].body(call, launches);
 }
 
 void TkCudaStream::fetch_report() {

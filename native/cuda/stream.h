@@ -32,6 +32,8 @@ struct TkCudaStream {
   void run(const tk::OpCall& call);
   void wait();
   cudaStream_t stream() const { return stream_; }
+  // For launches of op number `op`.
+  tk::cuda::CudaContext context(uint16_t op = 0) const { return {stream_, multiprocessors_, settings_, report_, op}; }
   // Takes the first bad index reported before the last wait or read; empty when there was none.
   std::string take_bad_index();
 
@@ -45,6 +47,7 @@ struct TkCudaStream {
 
   const int device_;
   int multiprocessors_ = 1;
+  tk::cuda::DeviceSettings settings_;
   cudaStream_t stream_ = nullptr;
   tk::cuda::DriverSegments segments_;
   tk::cuda::DevicePool pool_;

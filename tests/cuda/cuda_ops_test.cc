@@ -1,6 +1,7 @@
 // The CUDA library through its C table, as the engine uses it: memory, copies, op calls, errors. Runs in the emulator; what an
 // op computes is compared with the CPU's by the tests of the package.
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -215,6 +216,14 @@ TEST(no_device_of_that_number) {
   TkCudaStream* stream = nullptr;
   CHECK(table().open_stream(5, 0, &stream) == TK_CUDA_NO_DEVICE);
   CHECK(std::string(table().last_error()) == "there is no GPU number 5: expected 0 to 0");
+}
+
+TEST(unknown_setting_is_refused) {
+  setenv("TENSORKILN_TF32", "maybe", 1);
+  TkCudaStream* stream = nullptr;
+  CHECK(table().open_stream(0, 0, &stream) == TK_CUDA_FAILED);
+  CHECK(std::string(table().last_error()).find("TENSORKILN_TF32 is 'maybe'") == 0);
+  unsetenv("TENSORKILN_TF32");
 }
 
 TEST_MAIN

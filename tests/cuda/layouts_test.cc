@@ -159,9 +159,9 @@ __global__ void __launch_bounds__(128)
   for (int step = 0; step < kDepth / 16; ++step) {
     const uint64_t da = ptx::desc_sw128(a + step * 32, 16, 1024);
     if (kMajorN) {
-      ptx::wgmma_m64n128k16_bf16<1>(acc, da, ptx::desc_sw128(b + step * 16 * 128, kBytesB / 2, 1024), 1);
+      ptx::wgmma_n128<false, 0, 1>(acc, da, ptx::desc_sw128(b + step * 16 * 128, kBytesB / 2, 1024), 1);
     } else {
-      ptx::wgmma_m64n128k16_bf16<0>(acc, da, ptx::desc_sw128(b + step * 32, 16, 1024), 1);
+      ptx::wgmma_n128<false, 0, 0>(acc, da, ptx::desc_sw128(b + step * 32, 16, 1024), 1);
     }
   }
   ptx::wgmma_commit();

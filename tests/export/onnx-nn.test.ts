@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, it } from 'vitest';
 
 import { buildOnnx, exportOnnx } from '../../ts/export/onnx.js';
+import * as nn from '../../ts/nn/index.js';
 import { ACTIVATIONS, Conv2D, Dense, Dropout, Flatten, layerTypes, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
 import { productOf, randomSource, randomValues } from '../support/describe-model.js';
 import { LAYER_CASES } from '../support/layer-cases.js';
@@ -25,19 +26,19 @@ async function largestErrorOf(model: Sequential, inputShape: readonly number[], 
 // Both sides compute in float32, in another order of sums.
 const TOLERANCE = 1e-5;
 
-it.each(LAYER_CASES)('$name gives the same outputs in onnxruntime', async ({ make, inputShape }) => {
-  expect(await largestErrorOf(new Sequential({ layers: [make()] }), inputShape, 3)).toBeLessThan(TOLERANCE);
+/** What a chain of layers can hold; other layers are refused by name. */
+const EXPORTED = ['dense', 'conv2d', 'max_pool2d', 'avg_pool2d', 'flatten', 'dropout', 'activation', 'sequential'];
+const CASES = LAYER_CASES.filter(({ make }) => EXPORTED.includes(make(nn).type));
+
+it.each(CASES)('$name gives the same outputs in onnxruntime', async ({ make, inputs }) => {
+  const model = new Sequential({ layers: [make(nn) as nn.UnaryLayer] });
+  expect(await largestErrorOf(model, inputs[0] as readonly number[], 3)).toBeLessThan(TOLERANCE);
 });
 
-it('covers every activation, and every layer type or refuses it by name', () => {
-  const covered = new Set(
-    LAYER_CASES.flatMap(({ make }) => {
-      const layer = make();
-      return [layer.type, layer.getConfig()['activation']];
-    }),
-  );
-  for (const name of ACTIVATIONS) expect(covered).toContain(name);
-  const others = layerTypes().filter((type) => !covered.has(type));
+it('covers every activation, and refuses every other layer type by name', () => {
+  const activations = new Set(CASES.map(({ make }) => make(nn).getConfig()['activation']));
+  for (const name of ACTIVATIONS) expect(activations).toContain(name);
+  const others = layerTypes().filter((type) => !EXPORTED.includes(type));
   expect(others).toContain('lstm');
   for (const type of others) {
     const layer = { type, name: 'odd', config: {}, inputShape: [1], outputShape: [1], weights: {} };

@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { FusedActivation } from '../../ts/backend/custom/activations.js';
 import type { AttentionOptions } from '../../ts/backend/custom/attention.js';
+import type { EmbeddingOptions } from '../../ts/backend/custom/embedding.js';
 import type { BatchNormOptions, BatchNormTrainOptions, ChannelNormOptions } from '../../ts/backend/custom/group-norm.js';
 import type { ResidualNorm, RowNormOptions } from '../../ts/backend/custom/layer-norm.js';
 import type { LinearOptions } from '../../ts/backend/custom/linear.js';
@@ -28,6 +29,8 @@ export const gelu = (x: T, isApproximate = false): T => {
 export const silu = (x: T): T => tf.mul(x, tf.sigmoid(x));
 export const mish = (x: T): T => tf.mul(x, tf.tanh(tf.softplus(x)));
 
+export const channelPrelu = (x: T, alpha: T): T => tf.prelu(x, alpha);
+
 const FUNCTIONS: Readonly<Record<FusedActivation, (x: T) => T>> = {
   none: (x) => tf.clone(x),
   relu: tf.relu,
@@ -45,7 +48,13 @@ export function linear(x: T, w: T, { bias, activation = 'none' }: LinearOptions 
   return tf.reshape(y, [...x.shape.slice(0, -1), w.shape[1]!]);
 }
 
-export const embedding = (table: T, ids: T): T => tf.gather(table, ids);
+/** The row of padding is 0 and stays so. */
+export function embedding(table: T, ids: T, { paddingIndex }: EmbeddingOptions = {}): T {
+  const rows = tf.gather(table, ids);
+  return paddingIndex === undefined
+    ? rows
+    : tf.mul(rows, tf.expandDims(tf.cast(tf.notEqual(ids, paddingIndex), 'float32'), -1));
+}
 
 const affine = (x: T, { scale, offset }: RowNormOptions): T => {
   const scaled = scale === undefined ? x : tf.mul(x, scale);

@@ -80,7 +80,7 @@ function smoothOp(random: Random, pool: Pool, world: World, sizes: Sizes): tf.Te
     () => tf.where(tf.greater(world.captured[0] as tf.Tensor, 0), x, tf.mul(y, 0.5)),
     () => dropout(x, 0.3, world.random),
     () => layerNorm(x, { scale: row }),
-    () => linear(x, square, { bias: row as tf.Tensor1D, activation: 'gelu' }),
+    () => linear(x, square, { bias: row, activation: 'gelu' }),
     () => tf.add(x, world.captured[0] as tf.Tensor),
     () => tf.mul(x, tf.tensor1d(Array.from({ length: cols }, (_, i) => 1 / (i + 1)))),
     () => tf.add(x, tf.fill([rows, 1], 0.125)),

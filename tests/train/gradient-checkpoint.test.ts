@@ -30,7 +30,10 @@ const model = (isMarked: boolean, units = 24, blocks = 3): Sequential => {
 };
 
 /** Weights, statistics, random states and losses after five steps of AdamW. */
-async function train(isMarked: boolean, isCompiled: boolean): Promise<{ losses: number[]; values: unknown[]; random: unknown[] }> {
+async function train(
+  isMarked: boolean,
+  isCompiled: boolean,
+): Promise<{ losses: number[]; values: unknown[]; random: unknown[] }> {
   const net = model(isMarked);
   net.build([10]);
   // The layers' paths differ by the mark: the same start all the same.
@@ -43,8 +46,13 @@ async function train(isMarked: boolean, isCompiled: boolean): Promise<{ losses: 
   const optimizer = new AdamW({ learningRate: 0.01 });
   optimizer.bind(variables);
   const step = (x: tf.Tensor): tf.Tensor => {
-    const { value, grads } = tf.variableGrads(() => tf.mean<tf.Scalar>(tf.square(net.call(x, { training: true }))), Object.values(variables));
-    optimizer.apply(Object.fromEntries(Object.entries(variables).map(([name, variable]) => [name, grads[variable.name] as tf.Tensor])));
+    const { value, grads } = tf.variableGrads(
+      () => tf.mean<tf.Scalar>(tf.square(net.call(x, { training: true }))),
+      Object.values(variables),
+    );
+    optimizer.apply(
+      Object.fromEntries(Object.entries(variables).map(([name, variable]) => [name, grads[variable.name] as tf.Tensor])),
+    );
     return value;
   };
   const compiled = compile((x: tf.Tensor) => step(x));

@@ -1,160 +1,172 @@
-// The contract every layer keeps on our backend: forward, gradients, weights, replay.
+// The contract of every layer: shapes, JSON, weights, outputs and gradients against central differences in double, replay.
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compile } from '../../ts/backend/plan.js';
-import { Dense, Sequential, type LayerDescription, type ModelDescription } from '../../ts/nn/index.js';
+import * as nn from '../../ts/nn/index.js';
 import { productOf, randomSource, randomValues } from '../support/describe-model.js';
+import { loadDoubleWorld, type DoubleWorld } from '../support/double-world.js';
 import { LAYER_CASES, type LayerCase } from '../support/layer-cases.js';
 import { bitsOf, useNativeBackend } from '../support/native-backend.js';
 import { numericGradient } from '../support/numeric-gradient.js';
-import { runReference } from '../support/reference-layers.js';
 
-beforeAll(() => useNativeBackend());
+let double: DoubleWorld;
+beforeAll(async () => {
+  await useNativeBackend();
+  double = await loadDoubleWorld();
+});
 
-const ROWS = 3;
+const ROWS = 2;
 
-function build({ make, inputShape }: LayerCase): Sequential {
-  const model = new Sequential({ layers: [make()], seed: 5 });
-  model.build(inputShape);
-  return model;
+function build({ make, inputs }: LayerCase, world: typeof nn = nn, seed = 5): nn.Layer {
+  const layer = make(world);
+  layer.buildAll(inputs, { seed, path: 'layer' });
+  return layer;
 }
 
-/** The description with weights as doubles, so that differences are not lost in rounding. */
-function inDoublePrecision(model: ModelDescription): { description: ModelDescription; weights: Map<string, Float64Array> } {
-  const weights = new Map<string, Float64Array>();
-  const layers = model.layers.map((layer): LayerDescription => {
-    const doubled = Object.entries(layer.weights).map(([name, { shape, data }]) => {
-      const values = Float64Array.from(data);
-      weights.set(`${layer.name}/${name}`, values);
-      return [name, { shape, data: values as unknown as Float32Array }];
-    });
-    return { ...layer, weights: Object.fromEntries(doubled) as LayerDescription['weights'] };
+/** Values of every input; masks hold a row that hides everything. */
+function valuesFor({ inputs, dtypes }: LayerCase, seed: number): Float32Array[] {
+  return inputs.map((shape, i) => {
+    const random = randomSource(seed + i);
+    const values = randomValues(random, ROWS * productOf(shape), 2);
+    const size = productOf(shape);
+    if (dtypes?.[i] === 'int32') return values.map(() => Math.floor(random() * 5));
+    if (dtypes?.[i] === 'bool') return values.map((_, at) => (at < size && random() < 0.7 ? 1 : 0));
+    return values;
   });
-  return { description: { ...model, layers }, weights };
 }
+
+function tensorsOf(t: typeof tf, { inputs, dtypes }: LayerCase, values: readonly ArrayLike<number>[]): tf.Tensor[] {
+  return inputs.map((shape, i) => t.tensor(Array.from(values[i]!), [ROWS, ...shape], dtypes?.[i] ?? 'float32'));
+}
+
+const hasGradient = ({ dtypes, constants }: LayerCase, i: number): boolean =>
+  (dtypes?.[i] ?? 'float32') === 'float32' && constants?.includes(i) !== true;
+
+it('has a case of every registered layer', () => {
+  const seen = new Set<string>();
+  const visit = (layer: nn.Layer): void => {
+    seen.add(layer.type);
+    layer.sublayers.forEach(visit);
+  };
+  for (const layerCase of LAYER_CASES) visit(layerCase.make(nn));
+  expect(nn.layerTypes().filter((type) => !seen.has(type))).toEqual([]);
+});
 
 describe.each(LAYER_CASES)('$name', (layerCase) => {
-  const { inputShape, outputShape } = layerCase;
-  const values = randomValues(randomSource(17), ROWS * productOf(inputShape), 2);
+  const { inputs, outputs } = layerCase;
+  // What draws random numbers is compared with double precision where it draws none.
+  const mode = { training: layerCase.isRandom !== true };
+  const values = valuesFor(layerCase, 17);
+  const weights = outputs.map((shape, i) => randomValues(randomSource(40 + i), ROWS * productOf(shape)));
 
-  it('computes the reference', () => {
-    const model = build(layerCase);
-    const y = model.call(tf.tensor(values, [ROWS, ...inputShape])).dataSync();
-    const expected = runReference(model.describe(), values, ROWS);
-    expect(y.length).toBe(expected.length);
-    // float32 sums of at most 75 products of size about 1.
-    y.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-5 * Math.max(1, Math.abs(expected[i]!))));
-    model.dispose();
-  });
-
-  it('has the gradients of the reference', () => {
-    const model = build(layerCase);
-    const weighting = randomValues(randomSource(23), ROWS * productOf(outputShape));
-    const objective = (x: tf.Tensor): tf.Scalar => tf.sum(tf.mul(model.call(x), tf.tensor(weighting, [ROWS, ...outputShape])));
-    const { description, weights } = inDoublePrecision(model.describe());
-    const input = Float64Array.from(values);
-    const reference = (): number =>
-      runReference(description, input, ROWS).reduce((sum, value, i) => sum + value * weighting[i]!, 0);
+  it('has the outputs and gradients of double precision', () => {
+    const layer = build(layerCase);
+    const reference = build(layerCase, double.nn);
+    const objective = (t: typeof tf, y: readonly tf.Tensor[]): tf.Scalar =>
+      t.addN<tf.Scalar>(y.map((output, i) => t.sum(t.mul(output, t.tensor(Array.from(weights[i]!), output.shape)))));
+    const world = double.tf;
+    const parameters = layer.parameters().filter(({ trainable }) => trainable);
+    const doubles = reference.parameters().filter(({ trainable }) => trainable);
+    // float32 initial values, so that both compute with the same numbers.
+    const held = new Map(parameters.map(({ name, variable }) => [name, Float64Array.from(variable.dataSync())]));
+    const inputValues = values.map((list) => Float64Array.from(list));
+    const evaluate = (): readonly tf.Tensor[] => {
+      for (const { name, variable } of doubles) variable.assign(world.tensor(Array.from(held.get(name)!), variable.shape));
+      return reference.apply(tensorsOf(world, layerCase, inputValues), mode);
+    };
+    const f = (): number => world.tidy(() => objective(world, evaluate()).dataSync()[0]!);
     const check = (name: string, actual: Float32Array, expected: Float64Array): void => {
-      // Sums of up to a few hundred products in float32; 1e-4 of the largest gradient is ten times what is seen.
+      // Sums of at most a few hundred float32 products: ten times what is seen.
       const tolerance = 1e-4 * Math.max(1, ...expected.map(Math.abs));
       expect(actual.length).toBe(expected.length);
       actual.forEach((value, i) =>
         expect(Math.abs(value - expected[i]!), `${name}[${i}]: ${value}, ${expected[i]}`).toBeLessThan(tolerance),
       );
     };
-    check(
-      'input',
-      tf
-        .grad(objective)(tf.tensor(values, [ROWS, ...inputShape]))
-        .dataSync<'float32'>(),
-      numericGradient(input, reference),
+    const x = tensorsOf(tf, layerCase, values);
+    const y = layer.apply(x, mode);
+    expect(y.map(({ shape }) => shape)).toEqual(outputs.map((shape) => [ROWS, ...shape]));
+    world.tidy(() =>
+      evaluate().map((output, i) =>
+        check(`output ${i}`, y[i]!.dataSync<'float32'>(), output.dataSync() as unknown as Float64Array),
+      ),
     );
-    const parameters = model.parameters();
+    const floats = inputs.flatMap((_, i) => (hasGradient(layerCase, i) ? [i] : []));
+    if (floats.length > 0) {
+      const gradients = tf.grads((...args: tf.Tensor[]) =>
+        objective(
+          tf,
+          layer.apply(
+            x.map((one, i) => args[floats.indexOf(i)] ?? one),
+            mode,
+          ),
+        ),
+      )(floats.map((i) => x[i]!));
+      floats.forEach((i, at) => check(`input ${i}`, gradients[at]!.dataSync<'float32'>(), numericGradient(inputValues[i]!, f)));
+    }
     if (parameters.length > 0) {
       const { grads } = tf.variableGrads(
-        () => objective(tf.tensor(values, [ROWS, ...inputShape])),
+        () => objective(tf, layer.apply(x, mode)),
         parameters.map(({ variable }) => variable),
       );
       for (const { name, variable } of parameters) {
-        check(name, grads[variable.name]!.dataSync<'float32'>(), numericGradient(weights.get(name)!, reference));
+        check(name, grads[variable.name]!.dataSync<'float32'>(), numericGradient(held.get(name)!, f));
       }
     }
-    model.dispose();
+    layer.dispose();
+    reference.dispose();
   });
 
-  it('gives the same bits replayed as eager, dropout and gradients included', () => {
+  it('comes back from JSON and takes weights', async () => {
+    const layer = build(layerCase);
+    const copy = nn.layerFromJSON(JSON.parse(JSON.stringify(layer.toJSON())));
+    copy.buildAll(inputs, { seed: 6, path: 'layer' });
+    expect(copy.toJSON()).toEqual(layer.toJSON());
+    expect(copy.outputShapes).toEqual(outputs);
+    copy.setWeights(await layer.getWeights());
+    const x = tensorsOf(tf, layerCase, values);
+    const bits = (one: nn.Layer): Uint32Array[] => one.apply(x).map((y) => bitsOf(y.dataSync<'float32'>()));
+    expect(bits(copy)).toEqual(bits(layer));
+    layer.dispose();
+    copy.dispose();
+  });
+
+  it('leaves no tensor behind', () => {
+    const before = tf.memory().numTensors;
+    const layer = build(layerCase);
+    const x = tensorsOf(tf, layerCase, values);
+    tf.dispose([...layer.apply(x, { training: true }), ...x]);
+    layer.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('gives the same bits replayed as eager, gradients, state and new weights included', async () => {
     const [eager, compiled] = [build(layerCase), build(layerCase)];
     const run =
-      (model: Sequential) =>
-      (x: tf.Tensor): tf.Tensor[] => {
-        const { value, grad } = tf.valueAndGrad((input: tf.Tensor) => tf.sum(tf.square(model.call(input, { training: true }))))(
-          x,
-        );
-        return [value, grad, model.call(x)];
+      (layer: nn.Layer) =>
+      (...x: tf.Tensor[]): tf.Tensor[] => {
+        const objective = (): tf.Scalar =>
+          tf.addN<tf.Scalar>(layer.apply(x, { training: true }).map((y) => tf.sum(tf.square(y))));
+        const variables = Object.values(layer.trainableVariables());
+        if (variables.length === 0) return [objective(), ...layer.apply(x)];
+        const { value, grads } = tf.variableGrads(objective, variables);
+        return [value, ...variables.map(({ name }) => grads[name]!), ...layer.apply(x)];
       };
     const step = compile(run(compiled));
     for (let i = 0; i < 5; ++i) {
-      const x = tf.tensor(randomValues(randomSource(100 + i), ROWS * productOf(inputShape), 2), [ROWS, ...inputShape]);
-      const bits = (outputs: tf.Tensor[]): number[][] => outputs.map((output) => [...bitsOf(output.dataSync<'float32'>())]);
-      expect(bits(step(x))).toEqual(bits(run(eager)(x)));
+      if (i === 4) {
+        const other = build(layerCase, nn, 8);
+        const weights = await other.getWeights();
+        for (const layer of [eager, compiled]) layer.setWeights(weights);
+        other.dispose();
+      }
+      const x = tensorsOf(tf, layerCase, valuesFor(layerCase, 100 + 7 * i));
+      const bits = (tensors: tf.Tensor[]): Uint32Array[] => tensors.map((tensor) => bitsOf(tensor.dataSync<'float32'>()));
+      expect(bits(step(...x))).toEqual(bits(tf.tidy(() => run(eager)(...x))));
     }
     expect(step.statistics.replays).toBe(3);
     step.dispose();
-    for (const model of [eager, compiled]) model.dispose();
-  });
-
-  it('takes its weights from another one, and recorded steps see them', async () => {
-    const model = build(layerCase);
-    const other = new Sequential({ layers: [layerCase.make()], seed: 6 });
-    other.build(inputShape);
-    const x = tf.tensor(values, [ROWS, ...inputShape]);
-    const step = compile((input: tf.Tensor) => model.call(input));
-    for (let i = 0; i < 3; ++i) step(x);
-    model.setWeights(await other.getWeights());
-    expect(await model.getWeights()).toEqual(await other.getWeights());
-    expect(bitsOf(step(x).dataSync<'float32'>())).toEqual(bitsOf(other.call(x).dataSync<'float32'>()));
-    expect(step.statistics.replays).toBe(2);
-    step.dispose();
-    model.dispose();
-    other.dispose();
-  });
-});
-
-describe('setWeights', () => {
-  it('refuses names and shapes that do not fit and changes nothing', async () => {
-    const model = new Sequential({ layers: [new Dense({ units: 2 })], seed: 1 });
-    model.build([3]);
-    const before = await model.getWeights();
-    const changed = { shape: [2], data: Float32Array.of(5, 5) };
-    const failure = (code: string, message: RegExp): Error =>
-      expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
-    expect(() => model.setWeights({ 'dense/bias': changed, 'dense/gain': changed })).toThrow(
-      failure('E_DATA', /missing \['dense\/kernel'\], unknown \['dense\/gain'\]/),
-    );
-    expect(() =>
-      model.setWeights({ 'dense/bias': changed, 'dense/kernel': { shape: [2, 3], data: new Float32Array(6) } }),
-    ).toThrow(failure('E_SHAPE', /'dense\/kernel': expected \[3, 2\]/));
-    expect(await model.getWeights()).toEqual(before);
-    model.dispose();
-  });
-});
-
-describe('inputs', () => {
-  it('must live on the current backend', async () => {
-    const failure = (code: string, message: RegExp): Error =>
-      expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
-    const model = new Sequential({ layers: [new Dense({ units: 2 })] });
-    model.build([3]);
-    await tf.setBackend('cpu');
-    const foreign = tf.zeros([1, 3]);
-    await useNativeBackend();
-    expect(() => model.call(foreign)).toThrow(
-      failure('E_DEVICE', /the input lives on backend 'cpu', but the current one is 'tensorkiln-cpu'/),
-    );
-    foreign.dispose();
-    expect(() => model.call(foreign)).toThrow(failure('E_DISPOSED', /the input has been disposed/));
-    model.dispose();
+    eager.dispose();
+    compiled.dispose();
   });
 });

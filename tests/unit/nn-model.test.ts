@@ -6,29 +6,18 @@ import {
   Dense,
   Dropout,
   Flatten,
-  layerFromJSON,
   layerTypes,
   meanSquaredError,
   modelFromJSON,
   registerLayer,
   Sequential,
 } from '../../ts/nn/index.js';
-import { LAYER_CASES } from '../support/layer-cases.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
 });
 
 describe('JSON', () => {
-  it.each(LAYER_CASES)('$name survives a round trip', ({ make, inputShape, outputShape }) => {
-    const layer = make();
-    const copy = layerFromJSON(JSON.parse(JSON.stringify(layer.toJSON())));
-    expect(copy.toJSON()).toEqual(layer.toJSON());
-    copy.buildAll([inputShape]);
-    expect(copy.outputShapes).toEqual([outputShape]);
-    copy.dispose();
-  });
-
   it('brings a model back, built, with equal initial weights', () => {
     const model = new Sequential({
       seed: 12,

@@ -51,6 +51,8 @@ function fillOf(encoding: ColumnEncoding): string {
     case 'bag':
     case 'sequence':
       return 'no text';
+    case 'hash':
+      return `bucket ${encoding.fill_bucket}`;
     default:
       return `"${encoding.fill}"`;
   }

@@ -26,19 +26,34 @@ export class WorkerPool {
     this.threads = threads;
   }
 
-  /** @throws E_ABORTED, and whatever the task throws */
+  /**
+   * Runs a task. When its worker dies meanwhile, a new one takes it over: tasks depend on their input alone. One whose input was handed
+   * over cannot be run again.
+   *
+   * @throws E_ABORTED; E_OUT_OF_MEMORY, E_INTERNAL when a worker died and the task could not be run again; and whatever the task throws
+   */
   async run<Name extends TaskName>(name: Name, task: TaskInput<Name>, options: TaskOptions = {}): Promise<TaskResult<Name>> {
     this.#pool ??= startPool(this.threads);
     const pool = await this.#pool;
     const { signal, transfer = [] } = options;
-    try {
-      return (await pool.run(
-        { name, task },
-        { ...(signal === undefined ? {} : { signal }), transferList: [...transfer] },
-      )) as TaskResult<Name>;
-    } catch (error) {
-      if (signal?.aborted !== true) throw error;
-      throw new TensorkilnError('E_ABORTED', '[data] preparing the data was cancelled.', { cause: signal.reason });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await pool.run(
+          { name, task },
+          { ...(signal === undefined ? {} : { signal }), transferList: [...transfer] },
+        )) as TaskResult<Name>;
+      } catch (error) {
+        if (signal?.aborted === true)
+          throw new TensorkilnError('E_ABORTED', '[data] preparing the data was cancelled.', { cause: signal.reason });
+        const death = deathOf(error);
+        if (death === undefined) throw error;
+        if (transfer.length === 0 && attempt < MAX_ATTEMPTS) continue;
+        throw new TensorkilnError(
+          death,
+          `[data] a worker thread ended in the middle of its work (${name}): expected it to finish. Run again; if memory is short, give the process more or fewer threads.`,
+          { cause: error },
+        );
+      }
     }
   }
 
@@ -47,6 +62,17 @@ export class WorkerPool {
     this.#pool = undefined;
     await (await pool)?.destroy();
   }
+}
+
+/** How often a task is begun whose workers die. */
+const MAX_ATTEMPTS = 3;
+
+/** The error code for a worker that died, undefined for an error of the task itself. */
+function deathOf(error: unknown): 'E_OUT_OF_MEMORY' | 'E_INTERNAL' | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if ('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') return 'E_OUT_OF_MEMORY';
+  // What piscina says of a thread that is gone; it has no code for it.
+  return error.message.startsWith('worker exited with code') ? 'E_INTERNAL' : undefined;
 }
 
 async function startPool(threads: number): Promise<Piscina> {

@@ -41,12 +41,12 @@ export function attentionWithDropout(
   drop: (weights: tf.Tensor) => tf.Tensor,
 ): tf.Tensor {
   const [, queries, heads, size] = q.shape as [number, number, number, number];
-  const [batch, keys, keyHeads] = k.shape as [number, number, number];
+  const [, keys, keyHeads] = k.shape as [number, number, number];
   // Heads that share keys see copies of them, each for its own query.
   const shared = (y: tf.Tensor): tf.Tensor => {
     if (keyHeads === heads) return y;
-    const repeated = tf.tile(tf.expandDims(y, 3), [1, 1, 1, heads / keyHeads, 1]);
-    return tf.reshape(repeated, [batch, keys, heads, y.shape[3] as number]);
+    const owners = Int32Array.from({ length: heads }, (_, head) => Math.floor((head * keyHeads) / heads));
+    return tf.gather(y, tf.tensor1d(owners, 'int32'), 2);
   };
   const byHead = (y: tf.Tensor): tf.Tensor => tf.transpose(y, [0, 2, 1, 3]);
   const [left, right, values] = [byHead(q), byHead(shared(k)), byHead(shared(v))];

@@ -163,6 +163,40 @@ export class PaddingMask extends ShapeKeepingLayer {
   }
 }
 
+export interface MaskingOptions extends LayerOptions {
+  /** The number that all channels of a place that does not count have. Default 0. */
+  readonly value?: number;
+}
+
+/** Where sequences of numbers count: [N, T, C] -> bool [N, T], false where all channels have one value. */
+export class Masking extends UnaryLayer {
+  readonly type = 'masking';
+  readonly #value: number;
+
+  constructor(options: MaskingOptions = {}) {
+    checkLayerOptions('masking', options, ['value']);
+    super(options);
+    this.#value = checkNumber('masking', 'value', options.value ?? 0);
+  }
+
+  override isFlexible(axis: number): boolean {
+    return axis === 0;
+  }
+
+  override computeOutputShape(inputShape: Shape): Shape {
+    if (inputShape.length !== 2) throw this.shapeError('wrong input shape', '[N, T, C]', formatBatchShape(inputShape));
+    return inputShape.slice(0, 1);
+  }
+
+  protected override transform(x: tf.Tensor): tf.Tensor {
+    return tf.any(tf.notEqual(x, this.#value), 2);
+  }
+
+  override getConfig(): Readonly<Record<string, unknown>> {
+    return { value: this.#value };
+  }
+}
+
 /** Adds something that depends on the place in the sequence: [N, T, C] -> same. */
 abstract class Positions extends UnaryLayer {
   override computeOutputShape(inputShape: Shape): Shape {
@@ -277,5 +311,6 @@ export class SinusoidalPositions extends Positions {
 registerLayer('embedding', (config) => new Embedding(config as unknown as EmbeddingOptions));
 registerLayer('tied_dense', (config) => new TiedDense(config as unknown as TiedDenseOptions));
 registerLayer('padding_mask', (config) => new PaddingMask(config));
+registerLayer('masking', (config) => new Masking(config));
 registerLayer('learned_positions', (config) => new LearnedPositions(config));
 registerLayer('sinusoidal_positions', (config) => new SinusoidalPositions(config));

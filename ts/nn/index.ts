@@ -15,9 +15,14 @@ export * from './noise.js';
 export * from './normalization.js';
 export type { Constraint, ParameterOptions, Regularizer } from './parameter-options.js';
 export * from './pairwise-losses.js';
+export * from './padding.js';
 export * from './pooling.js';
+export * from './prelu.js';
 export * from './recurrent.js';
+export * from './resampling.js';
 export * from './reshaping.js';
+export * from './scaling.js';
+export * from './time-distributed.js';
 export * from './transformer.js';
 export { Dense, type DenseOptions } from './dense.js';
 export type { LayerDescription, ModelDescription, WeightDescription } from './description.js';
@@ -41,7 +46,15 @@ export {
   type LoadReport,
   type Parameter,
 } from './layer.js';
-export { crossEntropy, focalLoss, meanSquaredError, type Loss } from './losses.js';
+export { ctcLoss, type CtcOptions } from './ctc.js';
+export {
+  crossEntropy,
+  crossEntropyLoss,
+  focalLoss,
+  meanSquaredError,
+  type CrossEntropyOptions,
+  type Loss,
+} from './losses.js';
 export { AveragePooling2D, MaxPooling2D, type Pooling2DOptions } from './pooling2d.js';
 export { layerFromJSON, layerTypes, registerLayer, type LayerFactory } from './registry.js';
 export { modelFromJSON, type Model } from './model.js';

@@ -1,6 +1,6 @@
 /** Losses as objects: what they compute, and which targets they need. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkNumber } from '../arguments.js';
+import { checkInteger, checkKeys, checkNumber } from '../arguments.js';
 import { softmaxCrossEntropy } from '../backend/custom/softmax-cross-entropy.js';
 import type { Dataset } from '../data/dataset.js';
 import { TensorkilnError } from '../errors.js';
@@ -67,6 +67,92 @@ export const crossEntropy: Loss = {
     }
   },
 };
+
+/** Options of crossEntropyLoss. */
+export interface CrossEntropyOptions {
+  /** Share of the target spread evenly over all classes, in [0, 1]. Default 0. */
+  readonly smoothing?: number;
+  /** How much each class counts, >= 0, by class index. Default 1 each. */
+  readonly classWeights?: readonly number[];
+  /** A class index, of the classes or outside, whose places do not count: padding. Default none. */
+  readonly ignore?: number;
+}
+
+/**
+ * `crossEntropy` with options, also for a class at every place of a sequence or image: logits [N, ..., C], targets int32 [N, ...].
+ * The loss of a row is the mean over its places that count, 0 where none does.
+ *
+ * @throws E_CONFIG for wrong options
+ * @source smoothing: Szegedy et al. 2015, arXiv:1512.00567, section 7
+ */
+export function crossEntropyLoss(options: CrossEntropyOptions = {}): Loss {
+  const place = 'crossEntropyLoss';
+  checkKeys(place, options, ['smoothing', 'classWeights', 'ignore']);
+  const smoothing = checkNumber(place, 'smoothing', options.smoothing ?? 0, { min: 0, max: 1 });
+  const ignore = options.ignore === undefined ? undefined : checkInteger(place, 'ignore', options.ignore);
+  const classWeights = options.classWeights?.map((weight, i) => checkNumber(place, `classWeights[${i}]`, weight, { min: 0 }));
+  return {
+    name: 'cross_entropy',
+    targetDType: 'int32',
+    isClassification: true,
+    rows: (predictions, targets) =>
+      tf.tidy(() => {
+        const [rows, classes] = [predictions.shape[0], predictions.shape.at(-1) as number];
+        const places = predictions.size / Math.max(1, rows * classes);
+        const losses = softmaxCrossEntropy(tf.reshape(predictions, [-1, classes]), tf.reshape(targets, [-1]), {
+          labelSmoothing: smoothing,
+          ...(ignore === undefined ? {} : { ignoreLabel: ignore }),
+          ...(classWeights === undefined ? {} : { classWeights: tf.tensor1d(classWeights) }),
+        });
+        if (places === 1) return tf.reshape<tf.Rank.R1>(losses, [rows]);
+        const sums = tf.sum<tf.Tensor1D>(tf.reshape(losses, [rows, places]), 1);
+        if (ignore === undefined) return tf.div<tf.Tensor1D>(sums, places);
+        const counts = tf.sum(
+          tf.cast(tf.reshape(tf.notEqual(targets, tf.scalar(ignore, 'int32')), [rows, places]), 'float32'),
+          1,
+        );
+        return tf.div<tf.Tensor1D>(sums, tf.maximum(counts, 1));
+      }),
+    check(where, outputShape, { targets, targetShape }) {
+      const classes = outputShape.at(-1);
+      if (classes === undefined || !isSameShape(outputShape.slice(0, -1), targetShape)) {
+        throw new TensorkilnError(
+          'E_SHAPE',
+          `[${where}] wrong target shape for cross_entropy: expected class indices ${formatBatchShape(outputShape.slice(0, -1))} for logits ${formatBatchShape(outputShape)}, got ${formatBatchShape(targetShape)}.`,
+        );
+      }
+      if (classWeights !== undefined && classWeights.length !== classes) {
+        throw new TensorkilnError(
+          'E_CONFIG',
+          `[${where}] wrong classWeights of cross_entropy: expected one for each of the ${classes} classes, got ${classWeights.length}.`,
+        );
+      }
+      const indices = classIndices(where, 'cross_entropy', targets);
+      const wrong = indices.findIndex((target) => target !== ignore && (target < 0 || target >= classes));
+      if (wrong >= 0) {
+        const row = Math.floor(wrong / sizeOfShape(targetShape));
+        throw new TensorkilnError(
+          'E_DATA',
+          `[${where}] target of row ${row} is no class of the model: expected 0 to ${classes - 1}${ignore === undefined ? '' : ` or ${ignore}`}, got ${indices[wrong]}.`,
+        );
+      }
+      if (ignore !== undefined && indices.every((target) => target === ignore))
+        throw new TensorkilnError(
+          'E_DATA',
+          `[${where}] every target is ${ignore}, which is ignored: there is nothing to learn.`,
+        );
+    },
+  };
+}
+
+/** Targets as class indices. @throws E_DTYPE */
+export function classIndices(place: string, loss: string, targets: Dataset['targets']): Int32Array {
+  if (targets instanceof Int32Array) return targets;
+  throw new TensorkilnError(
+    'E_DTYPE',
+    `[${place}] wrong targets for ${loss}: expected class indices in an Int32Array, got a ${targets.constructor.name}.`,
+  );
+}
 
 /**
  * Focal loss over logits and class indices: loss_i = -(1 - p_i)^gamma * log(p_i), with p_i the probability of the target class.

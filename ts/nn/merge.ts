@@ -1,11 +1,11 @@
 /** Layers that make one tensor of several, and the way round a layer. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkInteger, checkOneOf, show } from '../arguments.js';
+import { checkBoolean, checkInteger, checkOneOf, show } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { activate, ACTIVATIONS, type ActivationName } from './activations.js';
 import { checkLayerOptions, Layer, UnaryLayer, type CallOptions, type LayerOptions } from './layer.js';
 import { layerFromJSON, registerLayer } from './registry.js';
-import { formatBatchShape, isSameShape, type Shape } from './shape.js';
+import { formatBatchShape, isSameShape, sizeOfShape, type Shape } from './shape.js';
 
 /** Elementwise over two or more inputs of one shape [N, ...]. */
 abstract class Merge extends Layer {
@@ -160,6 +160,87 @@ export class Concatenate extends Layer {
   }
 }
 
+export interface DotOptions extends LayerOptions {
+  /** Axes that are summed over, without the batch, negative from the end; one number for both. Default -1. */
+  readonly axes?: number | readonly [number, number];
+  /** Whether both are brought to length 1 along their axes before: the cosine. Default false. */
+  readonly normalize?: boolean;
+}
+
+/** Added to squared lengths, so that vectors of zeros give 0. */
+const TINY_LENGTH = 1e-12;
+
+/**
+ * Sums of products of two inputs along an axis of each: [N, A, C], [N, B, C] -> [N, A, B]; vectors give [N, 1]. Rows of rank 1
+ * or 2.
+ *
+ * @throws E_CONFIG; E_SHAPE at build
+ */
+export class Dot extends Layer {
+  readonly type = 'dot';
+  readonly #axes: readonly [number, number];
+  readonly #isNormalized: boolean;
+
+  constructor(options: DotOptions = {}) {
+    checkLayerOptions('dot', options, ['axes', 'normalize']);
+    super(options);
+    const { axes = -1 } = options;
+    const pair: readonly unknown[] = Array.isArray(axes) ? axes : [axes, axes];
+    if (pair.length !== 2)
+      throw new TensorkilnError('E_CONFIG', `[dot] wrong axes: expected an integer or two of them, got ${show(axes)}.`);
+    this.#axes = [checkInteger('dot', 'axes', pair[0]), checkInteger('dot', 'axes', pair[1])];
+    this.#isNormalized = checkBoolean('dot', 'normalize', options.normalize ?? false);
+  }
+
+  /** Which axis of a row of that rank is summed over. */
+  #axisOf(index: 0 | 1, rank: number): number {
+    const axis = this.#axes[index];
+    return axis < 0 ? rank + axis : axis;
+  }
+
+  protected override computeOutputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
+    const [a, b] = inputShapes;
+    if (a === undefined || b === undefined || inputShapes.length > 2)
+      throw this.shapeError('wrong number of inputs', '2', String(inputShapes.length));
+    const sizes = ([a, b] as const).map((shape, i) => shape[this.#axisOf(i as 0 | 1, shape.length)]);
+    if (a.length > 2 || b.length > 2 || sizes[0] === undefined || sizes[0] !== sizes[1])
+      throw this.shapeError(
+        'wrong input shapes',
+        `rows of rank 1 or 2 whose axes ${this.#axes.join(' and ')} are equal`,
+        inputShapes.map(formatBatchShape).join(', '),
+      );
+    const rest = ([a, b] as const).flatMap((shape, i) => shape.filter((_, j) => j !== this.#axisOf(i as 0 | 1, shape.length)));
+    return [rest.length === 0 ? [1] : rest];
+  }
+
+  protected override createParameters(): void {
+    // None.
+  }
+
+  protected override forward(inputs: readonly tf.Tensor[]): readonly tf.Tensor[] {
+    const [a, b] = inputs.map((x, i) => this.#asRows(x, i as 0 | 1)) as [tf.Tensor, tf.Tensor];
+    const products = tf.matMul(a, b, false, true);
+    return [tf.reshape(products, [products.shape[0], ...(this.outputShapes[0] as Shape)])];
+  }
+
+  /** [N, rest, C], C being the axis that is summed over. */
+  #asRows(x: tf.Tensor, index: 0 | 1): tf.Tensor {
+    const axis = this.#axisOf(index, x.rank - 1) + 1;
+    const last = axis === x.rank - 1 ? x : tf.transpose(x, [0, 2, 1]);
+    const rows = tf.reshape(last, [x.shape[0], -1, x.shape[axis] as number]);
+    return this.#isNormalized ? tf.mul(rows, tf.rsqrt(tf.add(tf.sum(tf.square(rows), 2, true), TINY_LENGTH))) : rows;
+  }
+
+  protected override ownFlops(): number {
+    const [a] = this.inputShapes as readonly [Shape];
+    return 2 * (a[this.#axisOf(0, a.length)] as number) * sizeOfShape(this.outputShapes[0] as Shape);
+  }
+
+  override getConfig(): Readonly<Record<string, unknown>> {
+    return { axes: this.#axes, normalize: this.#isNormalized };
+  }
+}
+
 export interface ResidualOptions extends LayerOptions {
   /** The branch; gives a tensor of the shape of `shortcut`'s. */
   readonly branch: UnaryLayer;
@@ -234,6 +315,7 @@ registerLayer('average', (config) => new Average(config));
 registerLayer('maximum', (config) => new Maximum(config));
 registerLayer('minimum', (config) => new Minimum(config));
 registerLayer('concatenate', (config) => new Concatenate(config));
+registerLayer('dot', (config) => new Dot(config));
 registerLayer('residual', (config) => {
   const read = (key: 'branch' | 'shortcut'): UnaryLayer => layerFromJSON(config[key], `residual ${key}`) as UnaryLayer;
   const { shortcut, ...rest } = config;

@@ -80,6 +80,23 @@ export class SpatialDropout3D extends SpatialDropout {
   }
 }
 
+/**
+ * In training drops whole rows of the batch and divides the others by 1 - rate: at the end of a residual branch it leaves the
+ * way round alone. [N, ...] -> same.
+ *
+ * @source Huang et al. 2016, arXiv:1603.09382
+ */
+export class DropPath extends RandomLayer {
+  readonly type = 'drop_path';
+  constructor(options: DropoutOptions) {
+    super('drop_path', options, 'rate');
+  }
+  protected override disturb(x: tf.Tensor, random: RandomState): tf.Tensor {
+    const shape = x.shape.map((dim, axis) => (axis === 0 ? dim : 1));
+    return tf.mul(x, dropout(tf.ones(shape), this.strength, random));
+  }
+}
+
 /** In training multiplies by normal numbers of mean 1 and deviation sqrt(rate / (1 - rate)). @source Srivastava et al. 2014 */
 export class GaussianDropout extends RandomLayer {
   readonly type = 'gaussian_dropout';
@@ -134,6 +151,7 @@ const asDropout = (config: Readonly<Record<string, unknown>>): DropoutOptions =>
 registerLayer('spatial_dropout1d', (config) => new SpatialDropout1D(asDropout(config)));
 registerLayer('spatial_dropout2d', (config) => new SpatialDropout2D(asDropout(config)));
 registerLayer('spatial_dropout3d', (config) => new SpatialDropout3D(asDropout(config)));
+registerLayer('drop_path', (config) => new DropPath(asDropout(config)));
 registerLayer('gaussian_dropout', (config) => new GaussianDropout(asDropout(config)));
 registerLayer('gaussian_noise', (config) => new GaussianNoise(config as unknown as GaussianNoiseOptions));
 registerLayer('alpha_dropout', (config) => new AlphaDropout(asDropout(config)));

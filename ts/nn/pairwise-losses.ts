@@ -44,6 +44,45 @@ export const binaryCrossEntropyWithLogits: Loss = valueLoss('binary_cross_entrop
   tf.add(tf.sub(tf.relu(z), tf.mul(z, t)), tf.log1p(tf.exp(tf.neg(tf.abs(z))))),
 );
 
+/** Cross-entropy of logits [N, ..., C] with probabilities over the last axis as targets; rows with several places take their mean. */
+export const categoricalCrossEntropy: Loss = {
+  ...valueLoss('categorical_cross_entropy', (p) => p),
+  rows: (predictions, targets) =>
+    tf.tidy(() => rowMeans(tf.neg(tf.sum(tf.mul(tf.reshape(targets, predictions.shape), tf.logSoftmax(predictions)), -1)))),
+};
+
+/**
+ * Focal loss of logits and targets in {0, 1}: -a (1 - p)^gamma log p with p the probability of the target, and a = alpha for
+ * targets 1, 1 - alpha for 0.
+ *
+ * @param options `gamma`: >= 0, default 2; `alpha`: in [0, 1], default 0.25
+ * @throws E_CONFIG
+ * @source Lin, Goyal, Girshick, He, Dollar 2017, arXiv:1708.02002, eq. 5
+ */
+export function binaryFocalLoss({ gamma = 2, alpha = 0.25 }: { readonly gamma?: number; readonly alpha?: number } = {}): Loss {
+  checkNumber('binaryFocalLoss', 'gamma', gamma, { min: 0 });
+  checkNumber('binaryFocalLoss', 'alpha', alpha, { min: 0, max: 1 });
+  return valueLoss('binary_focal', (z, t) => {
+    const loss = tf.add(tf.sub(tf.relu(z), tf.mul(z, t)), tf.log1p(tf.exp(tf.neg(tf.abs(z)))));
+    // 1 - p, kept a little above 0: the power's gradient at 0 is not finite for gamma < 1.
+    const doubt = tf.maximum(tf.sub(1, tf.exp(tf.neg(loss))), 1e-7);
+    const weight = tf.add(tf.mul(t, alpha), tf.mul(tf.sub(1, t), 1 - alpha));
+    return tf.mul(tf.mul(weight, tf.pow(doubt, gamma)), loss);
+  });
+}
+
+/** Squared hinge loss max(0, 1 - t p)^2, targets -1 or 1. */
+export const squaredHingeLoss: Loss = valueLoss('squared_hinge', (p, t) => tf.square(tf.relu(tf.sub(1, tf.mul(t, p)))));
+
+/** Poisson loss exp(p) - t p of the logarithm of a rate, without the constant of the target. */
+export const poissonLoss: Loss = valueLoss('poisson', (p, t) => tf.sub(tf.exp(p), tf.mul(t, p)));
+
+/** log cosh(p - t), safe against overflow. */
+export const logCoshLoss: Loss = valueLoss('log_cosh', (p, t) => {
+  const error = tf.abs(tf.sub(p, t));
+  return tf.sub(tf.add(error, tf.log1p(tf.exp(tf.mul(error, -2)))), Math.LN2);
+});
+
 /** Hinge loss max(0, 1 - t p), targets -1 or 1. */
 export const hingeLoss: Loss = valueLoss('hinge', (p, t) => tf.relu(tf.sub(1, tf.mul(t, p))));
 

@@ -25,6 +25,9 @@ import { countOutputs } from './build-model.js';
 import { predictRows, type OutputMeaning } from './predict-rows.js';
 import type { RunData } from './run-data.js';
 
+/** A linear model of pixels is a yardstick, not a rival: to its optimum it would take longer than many a network takes to train. */
+const PIXEL_ITERATIONS = 25;
+
 /** What judging gave, by task. */
 export type Judgement =
   | {
@@ -66,7 +69,9 @@ export async function judgeRun(trainer: Trainer, data: RunData): Promise<Judgeme
         validation.size === 0 ? undefined : evaluateClassification(await predict(validation), validation.targets, classes),
       // The number of a token is no size, so a linear model of token numbers would say nothing.
       baselines: [
-        ...(data.vocabulary === undefined ? [await logisticBaseline(train, test, classes)] : []),
+        ...(data.vocabulary === undefined
+          ? [await logisticBaseline(train, test, classes, data.images === undefined ? {} : { maxIterations: PIXEL_ITERATIONS })]
+          : []),
         majorityBaseline(train, test, classes),
       ],
       intervals: await classificationIntervals(probabilities, test.targets, classes),

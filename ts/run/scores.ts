@@ -8,6 +8,10 @@ export interface ClassificationScores {
   readonly balancedAccuracy: number;
   readonly macroF1: number;
   readonly logLoss: number;
+  /** Null where a class lacks rows. */
+  readonly rocAuc: number | null;
+  readonly prAuc: number | null;
+  readonly mcc: number;
 }
 
 export interface RegressionScores {
@@ -25,8 +29,9 @@ export function scoresOf(metrics: Metrics): Scores {
   return metrics.task === 'classification' ? ofClasses(metrics) : ofNumbers(metrics);
 }
 
-function ofClasses({ task, rows, accuracy, balancedAccuracy, macroF1, logLoss }: ClassificationMetrics): ClassificationScores {
-  return { task, rows, accuracy, balancedAccuracy, macroF1, logLoss };
+function ofClasses(metrics: ClassificationMetrics): ClassificationScores {
+  const { task, rows, accuracy, balancedAccuracy, macroF1, logLoss, rocAuc, prAuc, mcc } = metrics;
+  return { task, rows, accuracy, balancedAccuracy, macroF1, logLoss, rocAuc, prAuc, mcc };
 }
 
 function ofNumbers({ task, rows, rmse, mae, r2 }: RegressionMetrics): RegressionScores {

@@ -145,10 +145,11 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
     const { inputs, targets, weights } = split(args);
     const predictions = autocast(precision, () => model.call(inputs, false)) as tf.Tensor[];
     const sum = tf.sum(lossRows(predictions, targets, weights));
-    const [first, target] = [predictions[0] as tf.Tensor, targets[0] as tf.Tensor];
+    const [first, target] = [predictions[0] as tf.Tensor, targets[0] as tf.Tensor & { shape: [number] }];
     const correct =
       losses[0]?.isClassification === true
-        ? tf.sum(tf.cast(tf.equal(tf.argMax(first, -1), target), 'float32'))
+        ? // Of rows with a class at several places, the share of places counts.
+          tf.sum(tf.mean(tf.reshape(tf.cast(tf.equal(tf.argMax(first, -1), target), 'float32'), [target.shape[0], -1]), 1))
         : tf.zerosLike(sum);
     return tf.stack([sum, correct, ...metrics.map((metric) => tf.sum(metric.rows(first, target)))]);
   };

@@ -14,6 +14,7 @@ import { CheckpointStore } from './checkpoint/store.js';
 import { InFlight } from './in-flight.js';
 import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
 import { checkFitOptions, type CheckedFit, type FitOptions, type StepTrainerOptions, type TrainerOptions } from './options.js';
+import { findRate, type RateFinderOptions, type RateFinding } from './rate-finder.js';
 import { findUnfinished, STEPS_IN_FLIGHT, TrainingRun } from './run.js';
 import { makeOwnSteps, makeSteps, type Metric, type StepFunctions, type Steps } from './steps.js';
 import { checkParameters, toTrainable, trainableVariables, type Trainable } from './trainable.js';
@@ -147,6 +148,28 @@ export class Trainer {
         this.#nextPass = run.nextPass;
         run.dispose();
       }
+    });
+  }
+
+  /**
+   * Trains for some steps at growing learning rates and tells the loss at each, to choose one by. Model and optimizer are
+   * afterwards as they were before.
+   *
+   * @throws (as rejections) as `fit`; E_USAGE for a trainer without an optimizer; E_ABORTED
+   */
+  async findLearningRate(train: TrainingData, options: RateFinderOptions = {}): Promise<RateFinding> {
+    return this.#exclusively('findLearningRate', async () => {
+      const optimizer = this.#optimizer;
+      if (optimizer === undefined)
+        throw new TensorkilnError(
+          'E_USAGE',
+          '[findLearningRate] there is no learning rate: the trainer was made without an optimizer.',
+        );
+      const source = toSource('findLearningRate', train);
+      this.#checkSource('findLearningRate', source);
+      this.#model.build(source.inputShapes);
+      optimizer.bind(trainableVariables(this.#model));
+      return findRate({ model: this.#model, steps: this.#steps, optimizer, source, seed: this.#seed }, options);
     });
   }
 

@@ -78,7 +78,7 @@ struct WgmmaOp {
   int n;
   uint64_t desc_a, desc_b;
   int scale_d;
-  bool trans_b;
+  bool half, trans_a, trans_b;
 };
 struct WgmmaAcc {
   float* d;

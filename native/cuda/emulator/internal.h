@@ -15,6 +15,7 @@ void __tsan_write_range(void*, unsigned long);
 #define TS_READ(p, n) __tsan_read_range((void*)(p), n)
 #define TS_WRITE(p, n) __tsan_write_range((void*)(p), n)
 namespace tk::emulator {
+
 struct NoRace {
   NoRace() { __tsan_ignore_thread_begin(); }
   ~NoRace() { __tsan_ignore_thread_end(); }
@@ -30,6 +31,8 @@ struct NoRace {
 }  // namespace tk::emulator
 #endif
 namespace tk::emulator {
+// lose=N in TENSORKILN_EMULATOR: the device is lost at the N-th launch; 0 never.
+extern unsigned g_lose_at;
 cudaError_t run_grid(const LaunchInfo& li, const std::function<void()>& kernel);
 bool mbar_init_unfenced();
 void report(const char* text);  // records a kernel error, from outside a kernel

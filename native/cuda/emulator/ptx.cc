@@ -173,6 +173,13 @@ void mma(MmaType t, float* d, const uint32_t* a, const uint32_t* b, const char* 
   warp_rendezvous(~0u, &in, nullptr, f, t == BF16 ? "mma.sync bf16" : t == F16 ? "mma.sync f16" : "mma.sync tf32", file, line);
 }
 
+uint32_t to_tf32(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  if ((bits & 0x7f800000) == 0x7f800000) return (bits & 0x7fffff) != 0 ? 0x7fffe000 : bits;
+  return (bits + 0x1000) & 0xffffe000;
+}
+
 // ---------------------------------------------------------------- mbarrier
 namespace {
 struct MBar {
@@ -385,29 +392,38 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
     WgmmaOp op = t0->wgmma[o];
     for (int i = 1; i < 128; i++) {
       auto& q = ((Thread*)in[i])->wgmma;
-      if (q.size() <= o || q[o].desc_a != op.desc_a || q[o].desc_b != op.desc_b || q[o].scale_d != op.scale_d)
+      if (q.size() <= o || q[o].desc_a != op.desc_a || q[o].desc_b != op.desc_b || q[o].scale_d != op.scale_d ||
+          q[o].half != op.half)
         fail("wgmma: operands differ between threads of the warpgroup");
     }
     static thread_local float A[64][16], B[16][256], C[64][256];
     Desc a = decode(op.desc_a), b = decode(op.desc_b);
     auto load8 = [](uint32_t addr, uint16_t* v) { memcpy(v, smem_ptr(addr, 16, "wgmma"), 16); };
     uint16_t v[8];
-    for (int r = 0; r < 64; r++)
-      for (int kc = 0; kc < 2; kc++) {
-        load8(kmajor(a, r, kc), v);
-        for (int e = 0; e < 8; e++) A[r][kc * 8 + e] = bf16_val(v[e]);
-      }
+    auto value = [&](uint16_t bits) { return op.half ? f16_val(bits) : bf16_val(bits); };
+    if (!op.trans_a)
+      for (int r = 0; r < 64; r++)
+        for (int kc = 0; kc < 2; kc++) {
+          load8(kmajor(a, r, kc), v);
+          for (int e = 0; e < 8; e++) A[r][kc * 8 + e] = value(v[e]);
+        }
+    else
+      for (int k = 0; k < 16; k++)
+        for (int mc = 0; mc < 8; mc++) {
+          load8(mnmajor(a, mc, k), v);
+          for (int e = 0; e < 8; e++) A[mc * 8 + e][k] = value(v[e]);
+        }
     if (!op.trans_b)
       for (int n = 0; n < op.n; n++)
         for (int kc = 0; kc < 2; kc++) {
           load8(kmajor(b, n, kc), v);
-          for (int e = 0; e < 8; e++) B[kc * 8 + e][n] = bf16_val(v[e]);
+          for (int e = 0; e < 8; e++) B[kc * 8 + e][n] = value(v[e]);
         }
     else
       for (int k = 0; k < 16; k++)
         for (int nc = 0; nc < op.n / 8; nc++) {
           load8(mnmajor(b, nc, k), v);
-          for (int e = 0; e < 8; e++) B[k][nc * 8 + e] = bf16_val(v[e]);
+          for (int e = 0; e < 8; e++) B[k][nc * 8 + e] = value(v[e]);
         }
     // Accumulator fragment: warp w of the group holds rows 16w..16w+15; element i of lane l is at
     // row 16w + l/4 + 8*((i/2)%2), column 8*(i/4) + 2*(l%4) + i%2.
@@ -430,7 +446,7 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
 }
 }  // namespace
 void wgmma_fence() { cur->wgmma_fenced = true; }
-void wgmma(float* d, int n, uint64_t da, uint64_t db, int scale_d, bool trans_b) {
+void wgmma(MmaType type, float* d, int n, uint64_t da, uint64_t db, int scale_d, bool trans_a, bool trans_b) {
   NoRace nr;
   if (!cur->wgmma_fenced) fail("wgmma.mma_async without wgmma.fence before it");
   if (!acc_of(cur, d)) {
@@ -441,7 +457,7 @@ void wgmma(float* d, int n, uint64_t da, uint64_t db, int scale_d, bool trans_b)
     cur->wgmma_acc.push_back(a);
     memset(d, 0xFF, n / 2 * sizeof(float));
   }
-  cur->wgmma.push_back({d, n, da, db, scale_d, trans_b});
+  cur->wgmma.push_back({d, n, da, db, scale_d, type == F16, trans_a, trans_b});
 }
 void wgmma_commit() {
   NoRace nr;

@@ -19,6 +19,9 @@ enum MmaType { BF16, F16, TF32 };
 // 9.7.14.5 mma.m16n8k16 (.bf16/.f16) and mma.m16n8k8 (.tf32), fp32 accumulators, d = a*b + d.
 void mma(MmaType t, float* d, const uint32_t* a, const uint32_t* b, const char* file, int line);
 
+// 9.7.9.21 cvt.rna.tf32.f32: halves away from zero; infinities stay, NaN becomes 0x7fffffff with the low bits cleared by use.
+uint32_t to_tf32(float x);
+
 // 9.7.13.15 mbarrier: one 64-bit word: [0,20) pending arrivals, [20,40) count, [40,61) signed
 // transaction count, 61-62 marker 01, 63 phase parity.
 void mbar_init(uint64_t* bar, unsigned count);
@@ -32,10 +35,10 @@ void tma_load(void* smem, const CUtensorMap* map, const int* coord, int rank, ui
 void tma_store(const CUtensorMap* map, const int* coord, int rank, const void* smem, const char* file, int line);
 void tma_store_wait(const char* file, int line);
 
-// 9.7.15 wgmma.mma_async.m64nNk16 bf16, A and B from shared memory.  Work is done at wait_group; the
+// 9.7.15 wgmma.mma_async.m64nNk16 of bf16 or f16, A and B from shared memory.  Work is done at wait_group; the
 // accumulators hold NaN from the issue until then.
 void wgmma_fence();
-void wgmma(float* d, int n, uint64_t desc_a, uint64_t desc_b, int scale_d, bool trans_b);
+void wgmma(MmaType type, float* d, int n, uint64_t desc_a, uint64_t desc_b, int scale_d, bool trans_a, bool trans_b);
 void wgmma_commit();
 void wgmma_wait(int n, const char* file, int line);
 }  // namespace tk::emulator

@@ -214,6 +214,12 @@ cudaError_t launch_closure(const LaunchInfo& li, cudaStream_t s, std::function<v
     return err(cudaErrorInvalidConfiguration);
   auto it = R().dyn_smem_limit.find(li.func);
   if (li.smem > size_t(it == R().dyn_smem_limit.end() ? 48 << 10 : it->second)) return err(cudaErrorInvalidValue);
+  static unsigned launches = 0;
+  config();  // reads the environment
+  if (g_lose_at != 0 && ++launches == g_lose_at) {
+    R().sticky = cudaErrorLaunchFailure;
+    report("the device was lost, as TENSORKILN_EMULATOR asks");
+  }
   return submit(s, Op{[li, f = std::move(per_thread)] { return run_grid(li, f); }});
 }
 static cudaError_t copy_now(void* d, const void* s, size_t n, const char* what, bool d_dev, bool s_dev) {

@@ -105,6 +105,7 @@ extern "C" void tk_emulator_switch(void** save, void* next);
 
 namespace tk::emulator {
 __thread Thread* cur;
+unsigned g_lose_at = 0;
 
 namespace {
 // Sets what one word of TENSORKILN_EMULATOR says, e.g. "seed=2"; false for a word that is not known.
@@ -132,6 +133,8 @@ bool set_switch(Config& c, const std::string& word) {
     c.abort_on_error = value;
   else if (name == "quiet")
     c.quiet = value;
+  else if (name == "lose")
+    g_lose_at = value;
   else
     return false;
   return true;

@@ -1,6 +1,6 @@
 // Copies and fills of short runs, shared by the ops that move data without looking at it.
 #pragma once
-#include "cpu/kernel.h"
+#include "ops/common/elementwise.h"
 
 TK_BEGIN_LEVEL
 
@@ -35,6 +35,17 @@ TK_INLINE void copy_run(void* y, const void* x, int64_t bytes) {
   } else if (bytes == 1) {
     *to = *from;
   }
+}
+
+// A run written past the caches: y and bytes are multiples of 64. A fence is needed before others read it.
+TK_INLINE void stream_run(void* y, const void* x, int64_t bytes) {
+  float* to = static_cast<float*>(y);
+  const float* from = static_cast<const float*>(x);
+  for (int64_t i = 0; i < bytes / 4; i += kVecWidth) stream_store(to + i, load(from + i));
+}
+// Whether runs of so many bytes each, one after the other from y on, are to be written so: y is large and all start lines.
+TK_INLINE bool streams_runs(const void* y, int64_t total_bytes, int64_t run_bytes) {
+  return total_bytes >= kStreamBytes && run_bytes % 64 == 0 && is_aligned(y, 64);
 }
 
 template <class T>

@@ -50,15 +50,23 @@ TK_INLINE void copy_part(T* __restrict y, const T* __restrict x, int64_t n, int6
 template <class T, Run kRun>
 void copy_rows(const StridedView& view, const T* x, T* y, CpuContext& context) {
   const int64_t n = view.dims[view.rank - 1], stride = view.strides[view.rank - 1];
+  // Units start at multiples of the grain, so parts of rows begin and end with lines where rows do.
+  const bool stream = kRun == Run::contiguous && streams_runs(y, view.size * int64_t(sizeof(T)), n * int64_t(sizeof(T)));
   context.parallel_for(view.size, move_grain(sizeof(T)), [&](int64_t begin, int64_t end, int) {
     int64_t column = begin % n;
     RowCursor cursor;
     for (cursor.start(view, begin / n); begin < end; cursor.next(view)) {
       const int64_t count = n - column < end - begin ? n - column : end - begin;
-      copy_part<T, kRun>(y + begin, x + cursor.offset + column * stride, count, stride);
+      const T* from = x + cursor.offset + column * stride;
+      if (stream) {
+        stream_run(y + begin, from, count * int64_t(sizeof(T)));
+      } else {
+        copy_part<T, kRun>(y + begin, from, count, stride);
+      }
       begin += count;
       column = 0;
     }
+    if (stream) stream_fence();
   });
 }
 

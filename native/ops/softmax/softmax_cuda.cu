@@ -1,8 +1,8 @@
-#include "cuda/block_reduce.cuh"
+#include "cuda/rows.cuh"
 #include "ops/common/vector_math.h"
 #include "ops/softmax/softmax.h"
 
-// One block per row. A row is read from memory once and from the cache after that.
+// A row is read from memory once and kept in registers where it fits (cuda/rows.cuh).
 TK_BEGIN_CUDA
 namespace {
 
@@ -11,110 +11,198 @@ struct Rows {
   explicit Rows(const Operand& x) : rows(0), cols(x.dims[x.rank - 1]) {
     TK_CHECK(x.rank >= 1);
     rows = cols == 0 ? 0 : x.size / cols;
-    TK_CHECK(rows <= INT32_MAX);
   }
 };
 
 __device__ inline float exp_of(float x) { return vexp_flush(VecF{x}).v; }
 
 // Largest element of the row; NaN is passed over and comes back in the sum.
-__device__ inline float max_of_row(const float* x, int64_t n, double* shared) {
+template <class Values>
+__device__ inline float max_of(const Values& values) {
   float max = -INFINITY;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) max = x[i] > max ? x[i] : max;
-  return block_reduce(max, reinterpret_cast<float*>(shared), [](float a, float b) { return b > a ? b : a; });
+  values.each([&](int64_t, float v) { max = v > max ? v : max; });
+  return values.fold(max, [](float a, float b) { return b > a ? b : a; });
 }
-// Sum of body(i) over the row, formed in double.
-template <class Body>
-__device__ inline double sum_of_row(int64_t n, double* shared, const Body& body) {
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += double(body(i));
-  return block_reduce(sum, shared, [](double a, double b) { return a + b; });
+template <class Values>
+__device__ inline double exp_sum_of(const Values& values, float max) {
+  return values.sum([=](int64_t, float v) { return exp_of(v - max); });
 }
 
 template <bool kLog>
-__global__ void softmax_rows_kernel(const float* x, float* y, int64_t cols) {
-  __shared__ double shared[kThreads / kWarp];
-  const float* from = x + int64_t(blockIdx.x) * cols;
-  float* to = y + int64_t(blockIdx.x) * cols;
-  const float max = max_of_row(from, cols, shared);
-  const double sum = sum_of_row(cols, shared, [&](int64_t i) { return exp_of(from[i] - max); });
-  if (kLog) {
-    const float log_sum = float(log(sum));
-    for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) to[i] = (from[i] - max) - log_sum;
-  } else {
-    const float scale = float(1.0 / sum);
-    for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) to[i] = exp_of(from[i] - max) * scale;
-  }
-}
+struct SoftmaxWork {
+  const float* x;
+  float* y;
+  int64_t cols;
 
-__global__ void softmax_grad_rows_kernel(const float* dy, const float* y, float* dx, int64_t cols) {
-  __shared__ double shared[kThreads / kWarp];
-  const int64_t start = int64_t(blockIdx.x) * cols;
-  const float dot = float(sum_of_row(cols, shared, [&](int64_t i) { return dy[start + i] * y[start + i]; }));
-  for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) dx[start + i] = y[start + i] * (dy[start + i] - dot);
-}
-
-__global__ void cross_entropy_rows_kernel(const float* logits, const int32_t* classes, const float* weights, float* loss,
-                                          int64_t cols, IndexReporter reporter) {
-  __shared__ double shared[kThreads / kWarp];
-  const float* x = logits + int64_t(blockIdx.x) * cols;
-  const float max = max_of_row(x, cols, shared);
-  const double log_sum = log(sum_of_row(cols, shared, [&](int64_t i) { return exp_of(x[i] - max); }));
-  if (classes != nullptr) {
-    if (threadIdx.x != 0) return;
-    const int64_t label = reporter.checked(classes[blockIdx.x], cols);
-    loss[blockIdx.x] = float(log_sum - double(x[label] - max));
-    return;
-  }
-  const float* p = weights + int64_t(blockIdx.x) * cols;
-  const double total = sum_of_row(cols, shared, [&](int64_t i) { return p[i]; });
-  // Both terms are positive (x - max <= 0), so nothing cancels.
-  const double weighted = sum_of_row(cols, shared, [&](int64_t i) { return p[i] == 0.0f ? 0.0f : p[i] * (x[i] - max); });
-  if (threadIdx.x == 0) loss[blockIdx.x] = float(log_sum * total - weighted);
-}
-
-__global__ void cross_entropy_grad_rows_kernel(const float* logits, const int32_t* classes, const float* weights,
-                                               const float* dloss, float* dlogits, int64_t cols, IndexReporter reporter) {
-  __shared__ double shared[kThreads / kWarp];
-  const int64_t row = blockIdx.x, start = row * cols;
-  const float* x = logits + start;
-  float* dx = dlogits + start;
-  const float max = max_of_row(x, cols, shared), factor = dloss[row];
-  const double sum = sum_of_row(cols, shared, [&](int64_t i) { return exp_of(x[i] - max); });
-  if (classes != nullptr) {
-    const int64_t given = classes[row];
-    const int64_t label = given < 0 ? 0 : given < cols ? given : cols - 1;
-    if (threadIdx.x == 0) reporter.checked(given, cols);
-    const float scale = float(double(factor) / sum);
-    for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) {
-      const float value = exp_of(x[i] - max) * scale;
-      dx[i] = i == label ? value - factor : value;
+  template <int kWidth, int kPer>
+  __device__ void row(int64_t row, double* shared) const {
+    const float* from = x + row * cols;
+    float* to = y + row * cols;
+    const auto load = [=](int64_t i) { return from[i]; };
+    const RowValues<kWidth, kPer, decltype(load)> values(cols, shared, load);
+    const float max = max_of(values);
+    const double sum = exp_sum_of(values, max);
+    if (kLog) {
+      const float log_sum = float(log(sum));
+      values.each([&](int64_t i, float v) { to[i] = (v - max) - log_sum; });
+    } else {
+      const float scale = float(1.0 / sum);
+      values.each([&](int64_t i, float v) { to[i] = exp_of(v - max) * scale; });
     }
-    return;
   }
-  const float* p = weights + start;
-  const double total = sum_of_row(cols, shared, [&](int64_t i) { return p[i]; });
-  const float scale = float(total / sum);
-  for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) dx[i] = (exp_of(x[i] - max) * scale - p[i]) * factor;
-}
+};
+
+struct SoftmaxGradWork {
+  const float *dy, *y;
+  float* dx;
+  int64_t cols;
+
+  template <int kWidth, int kPer>
+  __device__ void row(int64_t row, double* shared) const {
+    const float *gradient = dy + row * cols, *shares = y + row * cols;
+    float* to = dx + row * cols;
+    const auto load = [=](int64_t i) { return gradient[i]; };
+    const auto load_share = [=](int64_t i) { return shares[i]; };
+    const RowValues<kWidth, kPer, decltype(load)> g(cols, shared, load);
+    const RowValues<kWidth, kPer, decltype(load_share)> s(cols, shared, load_share);
+    double mine = 0;
+    g.zip(s, [&](int64_t, float gi, float si) { mine += double(gi * si); });
+    const float dot = float(g.fold(mine, [](double a, double b) { return a + b; }));
+    g.zip(s, [&](int64_t i, float gi, float si) { to[i] = si * (gi - dot); });
+  }
+};
+
+// Both loss ops have the same attributes in the same order.
+struct Targets {
+  const int32_t* classes;     // or
+  const float* shares;        // one per element
+  const float* class_weight;  // null: all 1
+  int64_t cols;
+  bool ignore;
+  int64_t ignored_class;
+  float kept, uniform;  // 1 - smoothing, and the part of the target that all classes share
+
+  Targets(const OpCall& call, const Operand& loss) {
+    const Operand &logits = call[0], &labels = call[1], &weight = call[2];
+    TK_CHECK_EQ(logits.rank, 2);
+    TK_CHECK_EQ(labels.size, labels.dtype == DType::i32 ? logits.dims[0] : logits.size);
+    TK_CHECK_EQ(loss.size, logits.dims[0]);
+    cols = logits.dims[1];
+    if (weight.size != 0) TK_CHECK_EQ(weight.size, cols);
+    classes = labels.dtype == DType::i32 ? labels.i32() : nullptr;
+    shares = labels.dtype == DType::f32 ? labels.f32() : nullptr;
+    class_weight = weight.size == 0 ? nullptr : weight.f32();
+    ignore = TK_INT(call, softmax_cross_entropy, ignore) != 0;
+    ignored_class = TK_INT(call, softmax_cross_entropy, ignored_class);
+    const double smoothing = TK_FLOAT(call, softmax_cross_entropy, smoothing);
+    kept = float(1.0 - smoothing);
+    uniform = cols == 0 ? 0.0f : float(smoothing / double(cols));
+  }
+  __device__ bool is_plain() const { return classes != nullptr && uniform == 0.0f; }
+  __device__ bool is_ignored(int64_t row) const { return classes != nullptr && ignore && classes[row] == ignored_class; }
+  __device__ float weight(int64_t label) const { return class_weight == nullptr ? 1.0f : class_weight[label]; }
+  // Weighted target of class i, without the class of a sparse label.
+  __device__ float target(int64_t row, int64_t i) const {
+    const float q = shares == nullptr ? uniform : fmaf(kept, shares[row * cols + i], uniform);
+    return class_weight == nullptr ? q : q * class_weight[i];
+  }
+};
+
+struct LossWork {
+  Targets targets;
+  const float* logits;
+  float *loss, *row_weight;
+  IndexReporter reporter;
+
+  template <int kWidth, int kPer>
+  __device__ void row(int64_t row, double* shared) const {
+    const int64_t cols = targets.cols;
+    const float* x = logits + row * cols;
+    const auto load = [=](int64_t i) { return x[i]; };
+    const RowValues<kWidth, kPer, decltype(load)> values(cols, shared, load);
+    if (targets.is_ignored(row)) {
+      if (values.lane == 0) loss[row] = row_weight[row] = 0.0f;
+      return;
+    }
+    const float max = max_of(values);
+    const double log_sum = log(exp_sum_of(values, max));
+    double value = 0;
+    float weight = 1.0f;
+    // Both terms of each sum are positive (x - max <= 0), so nothing cancels.
+    if (!targets.is_plain()) {
+      double total = 0, product = 0;
+      values.each([&](int64_t i, float v) {
+        const float q = targets.target(row, i);
+        total += double(q);
+        product += q == 0.0f ? 0.0 : double(q * (v - max));
+      });
+      total = values.fold(total, [](double a, double b) { return a + b; });
+      product = values.fold(product, [](double a, double b) { return a + b; });
+      value = log_sum * total - product;
+    }
+    if (values.lane != 0) return;
+    if (targets.classes != nullptr) {
+      const int64_t label = reporter.checked(targets.classes[row], cols);
+      weight = targets.weight(label);
+      const float share = targets.kept * weight;
+      if (share != 0.0f) value += double(share) * (log_sum - double(x[label] - max));
+    }
+    loss[row] = float(value);
+    row_weight[row] = weight;
+  }
+};
+
+struct LossGradWork {
+  Targets targets;
+  const float *logits, *dloss;
+  float* dlogits;
+  IndexReporter reporter;
+
+  template <int kWidth, int kPer>
+  __device__ void row(int64_t row, double* shared) const {
+    const int64_t cols = targets.cols;
+    const float* x = logits + row * cols;
+    float* dx = dlogits + row * cols;
+    const auto load = [=](int64_t i) { return x[i]; };
+    const RowValues<kWidth, kPer, decltype(load)> values(cols, shared, load);
+    if (targets.is_ignored(row)) {
+      values.each([&](int64_t i, float) { dx[i] = 0.0f; });
+      return;
+    }
+    const float max = max_of(values), factor = dloss[row];
+    const double sum = exp_sum_of(values, max);
+    const bool sparse = targets.classes != nullptr;
+    int64_t label = -1;
+    float share = 0;
+    if (sparse) {
+      const int64_t given = targets.classes[row];
+      label = given < 0 ? 0 : given < cols ? given : cols - 1;
+      if (values.lane == 0) reporter.checked(given, cols);
+      share = targets.kept * targets.weight(label);
+    }
+    if (targets.is_plain()) {
+      const float both = factor * share, scale = float(double(both) / sum);
+      values.each([&](int64_t i, float v) {
+        const float value = exp_of(v - max) * scale;
+        dx[i] = i == label ? value - both : value;
+      });
+      return;
+    }
+    const double total = double(share) + values.sum([&](int64_t i, float) { return targets.target(row, i); });
+    const float scale = float(total / sum), through = share * factor;
+    values.each([&](int64_t i, float v) {
+      const float value = (exp_of(v - max) * scale - targets.target(row, i)) * factor;
+      dx[i] = i == label ? value - through : value;
+    });
+  }
+};
 
 template <bool kLog>
 void run_softmax(const OpCall& call, const CudaContext& context) {
   const Rows shape(call[0]);
   TK_CHECK_EQ(call[1].size, call[0].size);
-  if (shape.rows == 0) return;
-  context.launch(softmax_rows_kernel<kLog>, dim3(unsigned(shape.rows)), dim3(unsigned(row_threads(shape.cols))), 0,
-                 call[0].f32(), call[1].f32(), shape.cols);
+  for_each_row(context, shape.rows, shape.cols, SoftmaxWork<kLog>{call[0].f32(), call[1].f32(), shape.cols});
 }
-
-// Labels are one class or one weight per element of the logits; losses one per row.
-void check_label_sizes(const Operand& logits, const Operand& labels, const Operand& loss) {
-  TK_CHECK_EQ(logits.rank, 2);
-  TK_CHECK_EQ(labels.size, labels.dtype == DType::i32 ? logits.dims[0] : logits.size);
-  TK_CHECK_EQ(loss.size, logits.dims[0]);
-}
-const int32_t* classes_of(const Operand& labels) { return labels.dtype == DType::i32 ? labels.i32() : nullptr; }
-const float* weights_of(const Operand& labels) { return labels.dtype == DType::f32 ? labels.f32() : nullptr; }
 
 }  // namespace
 
@@ -125,30 +213,30 @@ void softmax_grad_cuda(const OpCall& call, CudaContext& context) {
   const Rows shape(call[0]);
   TK_CHECK_EQ(call[1].size, call[0].size);
   TK_CHECK_EQ(call[2].size, call[0].size);
-  if (shape.rows == 0) return;
-  context.launch(softmax_grad_rows_kernel, dim3(unsigned(shape.rows)), dim3(unsigned(row_threads(shape.cols))), 0,
-                 call[0].f32(), call[1].f32(), call[2].f32(), shape.cols);
+  for_each_row(context, shape.rows, shape.cols, SoftmaxGradWork{call[0].f32(), call[1].f32(), call[2].f32(), shape.cols});
 }
 
 void softmax_cross_entropy_cuda(const OpCall& call, CudaContext& context) {
-  check_label_sizes(call[0], call[1], call[2]);
+  const Operand &loss = call[3], &row_weight = call[4];
+  const Targets targets(call, loss);
+  TK_CHECK_EQ(row_weight.size, loss.size);
   const Rows shape(call[0]);
-  if (shape.cols == 0 && call[2].size > 0) {
-    check_cuda(cudaMemsetAsync(call[2].data, 0, size_t(call[2].bytes()), context.stream()), "cudaMemsetAsync");
+  if (shape.cols == 0) {
+    for (const Operand* out : {&loss, &row_weight}) {
+      if (out->size == 0) continue;
+      check_cuda(cudaMemsetAsync(out->data, 0, size_t(out->bytes()), context.stream()), "cudaMemsetAsync");
+    }
   }
-  if (shape.rows == 0) return;
-  context.launch(cross_entropy_rows_kernel, dim3(unsigned(shape.rows)), dim3(unsigned(row_threads(shape.cols))), 0,
-                 call[0].f32(), classes_of(call[1]), weights_of(call[1]), call[2].f32(), shape.cols, context.reporter());
+  for_each_row(context, shape.rows, shape.cols,
+               LossWork{targets, call[0].f32(), loss.f32(), row_weight.f32(), context.reporter()});
 }
 
 void softmax_cross_entropy_grad_cuda(const OpCall& call, CudaContext& context) {
-  check_label_sizes(call[0], call[1], call[2]);
-  TK_CHECK_EQ(call[3].size, call[0].size);
+  const Targets targets(call, call[3]);
+  TK_CHECK_EQ(call[4].size, call[0].size);
   const Rows shape(call[0]);
-  if (shape.rows == 0) return;
-  context.launch(cross_entropy_grad_rows_kernel, dim3(unsigned(shape.rows)), dim3(unsigned(row_threads(shape.cols))), 0,
-                 call[0].f32(), classes_of(call[1]), weights_of(call[1]), call[2].f32(), call[3].f32(), shape.cols,
-                 context.reporter());
+  for_each_row(context, shape.rows, shape.cols,
+               LossGradWork{targets, call[0].f32(), call[3].f32(), call[4].f32(), context.reporter()});
 }
 
 TK_END_CUDA

@@ -7,7 +7,7 @@ import type { DataType, NamedAttrMap, NamedTensorMap, TensorInfo } from '@tensor
 import type { NumericArray } from '../native/addon.js';
 import type { Operand, OpRef } from '../native/engine.js';
 import { storageOf } from '../record.js';
-import { CPU_BACKEND, currentBackend, tensorFromInfo } from '../tensors.js';
+import { CPU_BACKEND, CUDA_BACKEND, currentBackend, tensorFromInfo } from '../tensors.js';
 
 /** An input of an op: a tensor, an operand, or the dtype of one that is not given (an operand of 0 elements). */
 export type FusedInput = tf.Tensor | Operand | 'float32' | 'bool';
@@ -83,11 +83,13 @@ const registered = new Set<string>();
 function kernelFor(count: number): string {
   const kernelName = `TensorkilnFused${count}`;
   if (registered.has(kernelName)) return kernelName;
-  tf.registerKernel({
-    kernelName,
-    backendName: CPU_BACKEND,
-    kernelFunc: ({ attrs }) => [...(attrs as unknown as FusedAttributes).outputs],
-  });
+  for (const backendName of [CPU_BACKEND, CUDA_BACKEND]) {
+    tf.registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc: ({ attrs }) => [...(attrs as unknown as FusedAttributes).outputs],
+    });
+  }
   tf.registerGradient({
     kernelName,
     inputsToSave: Array.from({ length: count }, (_, index) => `kept${index}`),

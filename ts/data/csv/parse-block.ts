@@ -1,6 +1,6 @@
 import { CR, LF, SPACE, TAB, type ByteDialect } from './dialect.js';
 import { parseNumber } from './numbers.js';
-import { TextCells } from './text-cells.js';
+import { HASH_START, hashByte, TextCells } from './text-cells.js';
 
 export const SKIP = 0;
 export const NUMERIC = 1;
@@ -62,6 +62,8 @@ export interface ParsedBlock {
 
 /** Up to this many digits a decimal is an exact integer divided by an exact power of ten: one rounding, so the nearest float64 (Clinger 1990). */
 const EXACT_DIGITS = 15;
+/** Up to this many digits fit a 32-bit integer. */
+const INTEGER_DIGITS = 9;
 const POWERS = Float64Array.from({ length: EXACT_DIGITS + 1 }, (_, exponent) => 10 ** exponent);
 const MAX_FAULT_LINES = 6;
 
@@ -137,6 +139,8 @@ class BlockParser {
     const decimal = dialect.decimal === delimiter ? -1 : dialect.decimal;
     const cells = this.#cells;
     const naNumbers = this.#naNumbers;
+    const emptyIsNa = this.#naValues.has('');
+    let values = cells.map((cell) => (cell instanceof NumericCells ? cell.values : undefined));
     const numericNa = naNumbers.size > 0;
     const width = kinds.length;
     const end = bytes.length;
@@ -151,7 +155,10 @@ class BlockParser {
         line++;
         continue;
       }
-      if (row === this.#capacity) this.#grow();
+      if (row === this.#capacity) {
+        this.#grow();
+        values = cells.map((cell) => (cell instanceof NumericCells ? cell.values : undefined));
+      }
       const recordLine = line;
       let column = 0;
       let badQuotes = false;
@@ -187,40 +194,58 @@ class BlockParser {
             byte = bytes[++at] as number;
           }
           const first = byte;
-          let value = 0;
+          // Integer arithmetic: a float64 product and sum for each digit would wait for each other. It wraps beyond 9 digits, where
+          // the digits are read again.
+          let integer = 0;
           const whole = at;
-          while (byte >= 0x30 && byte <= 0x39) {
-            value = value * 10 + (byte - 0x30);
+          let digit = byte - 0x30;
+          while (digit >= 0 && digit <= 9) {
+            integer = (Math.imul(integer, 10) + digit) | 0;
             byte = bytes[++at] as number;
+            digit = byte - 0x30;
           }
           let digits = at - whole;
           let scale = 0;
           if (byte === decimal) {
             const fraction = ++at;
             byte = bytes[at] as number;
-            while (byte >= 0x30 && byte <= 0x39) {
-              value = value * 10 + (byte - 0x30);
+            digit = byte - 0x30;
+            while (digit >= 0 && digit <= 9) {
+              integer = (Math.imul(integer, 10) + digit) | 0;
               byte = bytes[++at] as number;
+              digit = byte - 0x30;
             }
             scale = at - fraction;
             digits += scale;
           }
+          const stop = at;
           while (byte === SPACE || byte === blankTab) byte = bytes[++at] as number;
           if (digits > 0 && digits <= EXACT_DIGITS && (byte === delimiter || byte === LF || byte === CR)) {
+            let value = digits <= INTEGER_DIGITS ? integer : digitsOf(bytes, whole, stop);
             if (scale > 0) value /= POWERS[scale] as number;
             if (negative) value = -value;
-            const target = cells[column] as NumericCells;
-            if (first === 0x30 && digits > 1 && scale === 0 && bytes[at - 1] !== decimal) target.leadingZeros++;
-            target.values[row] = numericNa && naNumbers.has(value) ? NaN : value;
+            if (first === 0x30 && digits > 1 && scale === 0 && bytes[stop - 1] !== decimal)
+              (cells[column] as NumericCells).leadingZeros++;
+            (values[column] as Float64Array)[row] = numericNa && naNumbers.has(value) ? NaN : value;
+          } else if (digits === 0 && at === start && emptyIsNa && (byte === delimiter || byte === LF || byte === CR)) {
+            (values[column] as Float64Array)[row] = NaN;
           } else {
             while (byte !== delimiter && byte !== LF && byte !== CR) byte = bytes[++at] as number;
             this.#store(column, row, recordLine, { start, stop: trimEnd(bytes, start, at), escapes: 0 });
           }
         } else {
           const start = at;
-          while (byte > CR ? byte !== delimiter : byte !== LF && byte !== CR && byte !== delimiter)
+          let hash = HASH_START;
+          while (byte > CR ? byte !== delimiter : byte !== LF && byte !== CR && byte !== delimiter) {
+            hash = hashByte(hash, byte);
             byte = bytes[++at] as number;
-          if (kind === TEXT) (cells[column] as TextCells).set(row, start, trimEnd(bytes, start, at));
+          }
+          if (kind === TEXT) {
+            const before = at > start ? bytes[at - 1] : 0;
+            // The hash is of all bytes up to here, so of the cell only where no blank follows it.
+            if (before === SPACE || before === TAB) (cells[column] as TextCells).set(row, start, trimEnd(bytes, start, at));
+            else (cells[column] as TextCells).setHashed(row, start, at, hash);
+          }
         }
         column++;
         if (byte !== delimiter) break;
@@ -301,6 +326,16 @@ class BlockParser {
 /** A cell as it may stand in a message: its first character and its length, so that data does not leak into logs. */
 export function maskCell(cell: string): string {
   return `"${cell.slice(0, 1)}..." (${cell.length} characters)`;
+}
+
+/** The digits of a range as one integer, a decimal sign among them passed over; exact up to EXACT_DIGITS. */
+function digitsOf(bytes: Uint8Array, start: number, stop: number): number {
+  let value = 0;
+  for (let at = start; at < stop; at++) {
+    const digit = (bytes[at] as number) - 0x30;
+    if (digit >= 0 && digit <= 9) value = value * 10 + digit;
+  }
+  return value;
 }
 
 function trimStart(bytes: Uint8Array, start: number, stop: number): number {

@@ -1,5 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 
+/** FNV-1a, 32 bits (Fowler, Noll, Vo). */
+export const HASH_START = 0x811c9dc5 | 0;
+export function hashByte(hash: number, byte: number): number {
+  return Math.imul(hash ^ byte, 0x01000193);
+}
+
 /** Distinct texts of one column in one block, found by the bytes themselves: a string is made once per distinct cell. */
 export class TextCells {
   readonly #bytes: Buffer;
@@ -26,10 +32,13 @@ export class TextCells {
 
   /** Sets the cell to the text of bytes [start, stop). */
   set(row: number, start: number, stop: number): void {
-    const bytes = this.#bytes;
-    // FNV-1a, 32 bits.
-    let hash = 0x811c9dc5 | 0;
-    for (let at = start; at < stop; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
+    let hash = HASH_START;
+    for (let at = start; at < stop; at++) hash = hashByte(hash, this.#bytes[at] as number);
+    this.setHashed(row, start, stop, hash);
+  }
+
+  /** As `set`, with the hash of those bytes: `hashByte` over each, from HASH_START. */
+  setHashed(row: number, start: number, stop: number, hash: number): void {
     const mask = this.#slots.length - 1;
     let slot = (hash ^ (hash >>> 15)) & mask;
     for (;;) {

@@ -46,7 +46,13 @@ export function fitCategorical(raw: Column, rows: Int32Array, fit: CategoricalFi
     case 'label':
       return { kind: 'label', ...common, categories };
     case 'hash':
-      return { kind: 'hash', ...common, buckets: fit.buckets };
+      return {
+        kind: 'hash',
+        name,
+        fill_bucket: bucketOf(fill, fit.buckets),
+        buckets: fit.buckets,
+        spell_numbers: common.spell_numbers,
+      };
     case 'target': {
       if (fit.target === undefined)
         throw new TensorkilnError(
@@ -91,7 +97,7 @@ export function planCategorical(encoding: CategoryEncoding, raw: Column, offset:
   const { codes, categories } = column;
   if (encoding.kind === 'hash') {
     const slots = Int32Array.from(categories, (category) => bucketOf(category, encoding.buckets));
-    return { kind: 'one_hot', offset, codes, slots, missingSlot: bucketOf(encoding.fill, encoding.buckets) };
+    return { kind: 'one_hot', offset, codes, slots, missingSlot: encoding.fill_bucket };
   }
   const placeOf = new Map(encoding.categories.map((category, place) => [category, place]));
   const places = categories.map((category) => placeOf.get(category) ?? -1);

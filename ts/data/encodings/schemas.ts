@@ -43,11 +43,12 @@ const target = z.strictObject({
   means: z.array(z.array(z.number())),
 });
 
-/** One-hot over buckets: FNV-1a of the UTF-8 text, modulo their number. */
+/** One-hot over buckets: FNV-1a of the UTF-8 text, modulo their number. No category is kept: there may be one for each row. */
 const hash = z.strictObject({
   kind: z.literal('hash'),
   name: z.string(),
-  fill: z.string(),
+  /** Bucket of a missing cell. */
+  fill_bucket: z.int().min(0),
   buckets: z.int().min(1),
   spell_numbers: z.boolean(),
 });

@@ -7,7 +7,7 @@ import { Residual } from '../merge.js';
 import { BatchNorm } from '../normalization.js';
 import { GlobalAveragePooling2D } from '../pooling.js';
 import { MaxPooling2D } from '../pooling2d.js';
-import { ZeroPadding2D } from '../reshaping.js';
+import { ZeroPadding2D } from '../padding.js';
 import { Sequential } from '../sequential.js';
 import { ZooOptions, type ZooCommon } from './options.js';
 

@@ -1,0 +1,201 @@
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-layers';
+import * as tfl from '@tensorflow/tfjs-layers';
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  BatchNorm,
+  Conv2D,
+  crossEntropy,
+  Dense,
+  Embedding,
+  Flatten,
+  Activation,
+  LayerNorm,
+  LSTM,
+  Sequential,
+} from '../../ts/nn/index.js';
+import { Adam } from '../../ts/optim/index.js';
+import { loadPretrained, replaceHead, setTrainable, suggestRate, Trainer } from '../../ts/train/index.js';
+import { useNativeBackend } from '../support/native-backend.js';
+
+beforeAll(() => useNativeBackend());
+
+type Fixture = Readonly<Record<'net' | 'halfNet' | 'onnx' | 'reader', string>> &
+  Readonly<Record<'x' | 'y' | 'tokens' | 'read', number[]>>;
+const fixture = JSON.parse(readFileSync(new URL('../fixtures/transfer.json', import.meta.url), 'utf8')) as Fixture;
+const bytes = (name: 'net' | 'halfNet' | 'onnx' | 'reader'): Uint8Array => Buffer.from(fixture[name], 'base64');
+const failure = (code: string, message: RegExp): Error =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
+
+const makeNet = (classes = 4): Sequential => {
+  const net = new Sequential({
+    layers: [
+      new Conv2D({ name: 'conv', filters: 3, kernelSize: 3 }),
+      new BatchNorm({ name: 'norm', epsilon: 1e-5 }),
+      new Activation({ activation: 'relu' }),
+      new Flatten(),
+      new Dense({ name: 'head', units: classes }),
+    ],
+  });
+  net.build([5, 5, 2]);
+  return net;
+};
+const outputOf = (net: Sequential): number[] => tf.tidy(() => [...net.call(tf.tensor(fixture.x, [2, 5, 5, 2])).dataSync()]);
+const close = (found: number[], expected: number[], tolerance = 1e-5): void => {
+  expect(found.length).toBe(expected.length);
+  found.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(tolerance));
+};
+
+describe('weights by name', () => {
+  it('from PyTorch in safetensors: names and layouts mapped, the rest listed', async () => {
+    const net = makeNet();
+    const report = await loadPretrained(net, bytes('net'));
+    expect([...report.loaded].sort()).toEqual(
+      net
+        .parameters()
+        .map(({ name }) => name)
+        .sort(),
+    );
+    expect(report).toMatchObject({ missing: [], extra: ['extra.weight'], misshaped: [] });
+    close(outputOf(net), fixture.y);
+    await expect(loadPretrained(net, bytes('net'), { strict: true })).rejects.toThrow(failure('E_DATA', /extra extra.weight/));
+    net.dispose();
+  });
+
+  it('from 16-bit values', async () => {
+    const net = makeNet();
+    await loadPretrained(net, bytes('halfNet'), { strict: true });
+    // bfloat16 keeps 8 bits of a weight.
+    close(outputOf(net), fixture.y, 0.05);
+    net.dispose();
+  });
+
+  it('from the initialisers of an ONNX model, as raw bytes and as numbers', async () => {
+    const net = makeNet();
+    await loadPretrained(net, bytes('onnx'), { strict: true });
+    close(outputOf(net), fixture.y);
+    net.dispose();
+  });
+
+  it('of embeddings, an LSTM and a norm', async () => {
+    const net = new Sequential({
+      layers: [
+        new Embedding({ name: 'words', tokens: 7, units: 5 }),
+        new LSTM({ name: 'lstm', units: 4 }),
+        new LayerNorm({ name: 'scale', epsilon: 1e-5 }),
+      ],
+    });
+    net.build([3]);
+    await loadPretrained(net, bytes('reader'), { strict: true });
+    close(
+      tf.tidy(() => [...net.call(tf.tensor(fixture.tokens, [2, 3], 'int32')).dataSync()]),
+      fixture.read,
+    );
+    net.dispose();
+  });
+
+  it('of a tf.LayersModel', async () => {
+    const source = tfl.sequential({
+      layers: [
+        tfl.layers.conv2d({ name: 'conv', filters: 3, kernelSize: 3, inputShape: [5, 5, 2] }),
+        tfl.layers.batchNormalization({ name: 'norm', epsilon: 1e-5 }),
+        tfl.layers.activation({ activation: 'relu' }),
+        tfl.layers.flatten(),
+        tfl.layers.dense({ name: 'head', units: 4 }),
+      ],
+    });
+    const net = makeNet();
+    await loadPretrained(net, source as never, { strict: true });
+    const expected = tf.tidy(() => [...(source.predict(tf.tensor(fixture.x, [2, 5, 5, 2])) as tf.Tensor).dataSync()]);
+    close(outputOf(net), expected);
+    source.dispose();
+    net.dispose();
+  });
+
+  it('renamed, misshaped and missing ones are told', async () => {
+    const net = makeNet(5);
+    const report = await loadPretrained(net, bytes('net'), {
+      rename: [
+        [/^extra\./, 'nothing.'],
+        ['conv.bias', 'gone'],
+      ],
+    });
+    expect(report.missing).toEqual(['conv/bias']);
+    expect([...report.extra].sort()).toEqual(['gone', 'nothing.weight']);
+    expect(report.misshaped).toEqual([
+      { name: 'head/kernel', expected: [27, 5], found: [27, 4] },
+      { name: 'head/bias', expected: [5], found: [4] },
+    ]);
+    await expect(loadPretrained(net, new Uint8Array([1, 2, 3]))).rejects.toThrow(failure('E_DATA', /no ONNX model|do not fit/));
+    await expect(loadPretrained(net, '/nowhere/weights')).rejects.toThrow(failure('E_IO', /cannot read \/nowhere/));
+    await expect(loadPretrained(net, bytes('net'), { format: 'zip' as never })).rejects.toThrow(failure('E_CONFIG', /format/));
+    net.dispose();
+  });
+});
+
+describe('a new head', () => {
+  it('keeps the body’s weights, freezes it, and is trained', async () => {
+    const net = makeNet();
+    await loadPretrained(net, bytes('net'));
+    const next = await replaceHead(net, [new Dense({ units: 8, activation: 'relu' }), new Dense({ units: 2 })], {
+      freeze: true,
+      seed: 4,
+    });
+    expect(next.outputShape).toEqual([2]);
+    expect(Object.keys(next.trainableVariables())).toEqual(['dense/kernel', 'dense/bias', 'dense_1/kernel', 'dense_1/bias']);
+    const body = next.parameters().filter(({ trainable }) => !trainable);
+    expect(body.map(({ variable }) => [...variable.dataSync()])).toEqual(
+      net
+        .parameters()
+        .slice(0, -2)
+        .map(({ variable }) => [...variable.dataSync()]),
+    );
+    expect(setTrainable(next, ['norm', /^conv$/], true)).toEqual(['norm', 'conv']);
+    expect(Object.keys(next.trainableVariables()).slice(0, 2)).toEqual(['conv/kernel', 'conv/bias']);
+    expect(() => setTrainable(next, ['nothing'], true)).toThrow(failure('E_CONFIG', /no layer matches 'nothing'/));
+    await expect(replaceHead(net, [], { drop: 5 })).rejects.toThrow(failure('E_CONFIG', /fewer than the model's 5 layers/));
+    next.dispose();
+    net.dispose();
+  });
+});
+
+describe('the learning-rate finder', () => {
+  const data = {
+    size: 60,
+    featureShape: [2],
+    features: Float32Array.from({ length: 120 }, (_, i) => Math.sin(3 * i) + (Math.floor(i / 2) % 2) * 2 - 1),
+    targets: Int32Array.from({ length: 60 }, (_, i) => i % 2),
+    targetShape: [],
+  };
+
+  it('finds a rate at which the loss falls, and leaves everything as it was', async () => {
+    const model = new Sequential({ layers: [new Dense({ units: 8, activation: 'tanh' }), new Dense({ units: 2 })], seed: 2 });
+    model.build([2]);
+    const before = model.parameters().map(({ variable }) => [...variable.dataSync()]);
+    const optimizer = new Adam({ learningRate: 0.123 });
+    const trainer = new Trainer({ model, loss: crossEntropy, optimizer });
+    const { points, suggestion } = await trainer.findLearningRate(data, { from: 1e-6, to: 100, steps: 60, batchSize: 20 });
+    expect(points[0]!.rate).toBeCloseTo(1e-6, 12);
+    expect(points.length).toBeGreaterThan(20);
+    expect(suggestion).toBeGreaterThan(1e-4);
+    expect(suggestion).toBeLessThan(1);
+    expect(model.parameters().map(({ variable }) => [...variable.dataSync()])).toEqual(before);
+    expect(optimizer.learningRate).toBe(0.123);
+    expect((await optimizer.getState()).step).toBe(0);
+    await expect(trainer.findLearningRate(data, { from: 1, to: 0.1 })).rejects.toThrow(failure('E_CONFIG', /to: /));
+    await expect(trainer.findLearningRate(data, { signal: AbortSignal.abort() })).rejects.toThrow(
+      failure('E_ABORTED', /cancelled/),
+    );
+    trainer.dispose();
+    optimizer.dispose();
+    model.dispose();
+  });
+
+  it('suggests the steepest fall, and nothing where there is none', () => {
+    const of = (losses: number[]): Parameters<typeof suggestRate>[0] =>
+      losses.map((loss, i) => ({ rate: 10 ** (i / 10 - 4), loss, smoothed: loss }));
+    expect(suggestRate(of([1, 1, 1, 1, 1, 1, 0.9, 0.5, 0.45, 0.44, 2]))).toBeCloseTo(10 ** (0.6 - 4), 8);
+    expect(suggestRate(of([1, 1, 1, 1, 1, 1, 1.1, 2]))).toBeUndefined();
+  });
+});

@@ -1,0 +1,220 @@
+/** Weights of other models: read from files of other tools, brought into our names and layouts, loaded by name. */
+import { readFile } from 'node:fs/promises';
+import { checkBoolean, checkInteger, checkKeys, checkOneOf, show } from '../arguments.js';
+import { TensorkilnError } from '../errors.js';
+import { readOnnxInitializers } from '../export/onnx-initializers.js';
+import { decodeSafetensors } from '../formats/safetensors.js';
+import { toFloat32, type FloatEncoding } from '../formats/half-floats.js';
+import type { WeightDescription } from '../nn/description.js';
+import type { Layer, LoadReport, UnaryLayer } from '../nn/layer.js';
+import { layerFromJSON } from '../nn/registry.js';
+import { Sequential } from '../nn/sequential.js';
+import { toTrainable, type TfjsModel } from './trainable.js';
+
+export interface PretrainedOptions {
+  /** Default: what the content looks like. */
+  readonly format?: 'safetensors' | 'onnx';
+  /** Replacements in the source's names, one after the other, before they are matched, such as [/^model\./, '']. Default none. */
+  readonly rename?: readonly (readonly [pattern: string | RegExp, replacement: string])[];
+  /** Whether anything missing, extra or of another shape is an error. Default false. */
+  readonly strict?: boolean;
+}
+
+type Weights = Readonly<Record<string, WeightDescription>>;
+
+/** What the source calls a parameter's role, and what it may be called here. */
+const ROLES: Readonly<Record<string, readonly string[]>> = {
+  // PyTorch
+  weight: ['kernel', 'scale', 'table', 'alpha'],
+  bias: ['bias', 'offset'],
+  running_mean: ['running_mean'],
+  running_var: ['running_variance'],
+  // Keras and tfjs-layers
+  kernel: ['kernel'],
+  recurrent_kernel: ['recurrent'],
+  gamma: ['scale'],
+  beta: ['offset'],
+  moving_mean: ['running_mean'],
+  moving_variance: ['running_variance'],
+  embeddings: ['table'],
+};
+
+/** Counts that only PyTorch keeps. */
+const NOT_NEEDED = /(^|[./])num_batches_tracked$/;
+
+/**
+ * A tensor with its axes in another order.
+ *
+ * @param order  axis of the source for each axis of the result
+ */
+function transposed({ shape, data }: WeightDescription, order: readonly number[]): WeightDescription {
+  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+  const result = order.map((axis) => shape[axis] as number);
+  const values = new Float32Array(data.length);
+  const index = result.map(() => 0);
+  for (let i = 0; i < values.length; ++i) {
+    values[i] = data[index.reduce((sum, at, axis) => sum + at * (strides[order[axis] as number] as number), 0)] as number;
+    for (let axis = result.length - 1; axis >= 0; --axis) {
+      if (++(index[axis] as number) < (result[axis] as number)) break;
+      index[axis] = 0;
+    }
+  }
+  return { shape: result, data: values };
+}
+
+/** A PyTorch weight [out, in, ...space] as [...space, in, out]; one of a linear layer so as [in, out]. */
+function fromPyTorch(weight: WeightDescription): WeightDescription {
+  const space = weight.shape.slice(2).map((_, axis) => axis + 2);
+  return weight.shape.length < 2 ? weight : transposed(weight, [...space, 1, 0]);
+}
+
+/** PyTorch's LSTM of one layer and direction: gates i, f, g, o as here; its two biases are added up. */
+function lstmOf(weights: Map<string, WeightDescription>): void {
+  for (const [name, inputs] of [...weights]) {
+    const [, path] = /^(.*)weight_ih_l0$/.exec(name) ?? [];
+    if (path === undefined) continue;
+    const [recurrent, first, second] = ['weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'].map((part) =>
+      weights.get(`${path}${part}`),
+    );
+    if (recurrent === undefined || inputs.shape[0] !== 4 * (recurrent.shape[1] as number)) continue;
+    for (const part of ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0']) weights.delete(`${path}${part}`);
+    weights.set(`${path}kernel`, transposed(inputs, [1, 0]));
+    weights.set(`${path}recurrent_kernel`, transposed(recurrent, [1, 0]));
+    if (first !== undefined && second !== undefined)
+      weights.set(`${path}bias`, {
+        shape: first.shape,
+        data: first.data.map((value, i) => value + (second.data[i] as number)),
+      });
+  }
+}
+
+/**
+ * Weights under our names and in our layouts. Names are paths whose parts stand between dots or slashes; the last part says the
+ * role. PyTorch's `weight` becomes the kernel, scale or table that the model has under that path.
+ *
+ * @param known  names of the model's parameters
+ */
+export function mapWeights(source: Weights, known: ReadonlySet<string>, rename: PretrainedOptions['rename'] = []): Weights {
+  const renamed = new Map<string, WeightDescription>();
+  for (const [name, weight] of Object.entries(source)) {
+    const plain = rename.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name.replace(/:0$/, ''));
+    if (!NOT_NEEDED.test(plain)) renamed.set(plain, weight);
+  }
+  lstmOf(renamed);
+  const mapped: Record<string, WeightDescription> = {};
+  for (const [name, weight] of renamed) {
+    if (known.has(name)) {
+      mapped[name] = weight;
+      continue;
+    }
+    const parts = name.split(/[./]/);
+    const role = parts.pop() as string;
+    const found = (ROLES[role] ?? [role]).map((own) => [...parts, own].join('/')).find((own) => known.has(own));
+    if (found === undefined) mapped[name] = weight;
+    else mapped[found] = role === 'weight' && found.endsWith('/kernel') ? fromPyTorch(weight) : weight;
+  }
+  return mapped;
+}
+
+/** The float tensors of a safetensors file. */
+function readSafetensors(content: Uint8Array, place: string): Weights {
+  const { tensors } = decodeSafetensors(content, place);
+  return Object.fromEntries(
+    Object.entries(tensors).flatMap(([name, { dtype, shape, bytes }]): [string, WeightDescription][] => {
+      const encoding = ({ F32: 'f32', F64: 'f64', F16: 'f16', BF16: 'bf16' } as Readonly<Record<string, FloatEncoding>>)[dtype];
+      return encoding === undefined ? [] : [[name, { shape, data: toFloat32(encoding, bytes) }]];
+    }),
+  );
+}
+
+/** The first bytes of a safetensors file: a length, then the brace of its header. */
+function looksLikeSafetensors(content: Uint8Array): boolean {
+  return content.length > 8 && content[8] === '{'.charCodeAt(0) && content[7] === 0;
+}
+
+/**
+ * Loads weights of another model by name: from a safetensors or ONNX file (a path or its bytes), or from a `tf.LayersModel`.
+ * PyTorch's names (`block.0.weight`) and layouts ([out, in, ...]) are brought into ours, so are those of Keras; 16-bit and double
+ * values become float32. What is missing, extra or of another shape is listed, and left as it was.
+ *
+ * @param model    built
+ * @returns        names that were loaded, missing, extra, and of another shape
+ * @throws (as rejections) E_DATA when nothing fits, with `strict` when anything does not, or when the file is damaged; E_IO;
+ *         E_CONFIG; E_USAGE before the model is built
+ */
+export async function loadPretrained(
+  model: Layer,
+  source: string | Uint8Array | TfjsModel,
+  options: PretrainedOptions = {},
+): Promise<LoadReport> {
+  checkKeys('loadPretrained', options, ['format', 'rename', 'strict']);
+  const strict = checkBoolean('loadPretrained', 'strict', options.strict ?? false);
+  const known = new Set(model.parameters().map(({ name }) => name));
+  const weights = await readSource(source, options.format);
+  return model.loadWeights(mapWeights(weights, known, options.rename), { strict });
+}
+
+async function readSource(source: string | Uint8Array | TfjsModel, format: PretrainedOptions['format']): Promise<Weights> {
+  if (typeof source !== 'string' && !(source instanceof Uint8Array)) return readTfjs(source);
+  const place = typeof source === 'string' ? source : 'loadPretrained';
+  const content = typeof source === 'string' ? await readWeightFile(source) : source;
+  const kind = checkOneOf('loadPretrained', 'format', format ?? (looksLikeSafetensors(content) ? 'safetensors' : 'onnx'), [
+    'safetensors',
+    'onnx',
+  ]);
+  return kind === 'safetensors' ? readSafetensors(content, place) : readOnnxInitializers(content, place);
+}
+
+async function readWeightFile(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new TensorkilnError('E_IO', `[loadPretrained] cannot read ${path}: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+async function readTfjs(model: TfjsModel): Promise<Weights> {
+  const entries = toTrainable(model)
+    .parameters()
+    .map(async ({ name, variable }): Promise<[string, WeightDescription]> => {
+      return [name, { shape: [...variable.shape], data: Float32Array.from(await variable.data<'float32'>()) }];
+    });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/**
+ * A new model with the body of another and a head of its own: all layers but the last ones, with their weights, then `head`.
+ * The other model stays as it is.
+ *
+ * @param model    built
+ * @param head     layers that take the body's output
+ * @param options  `drop`: layers of the model that are left out at its end, >= 1; default 1. `freeze`: whether the body is not
+ *                 trained (see `setTrainable` and `unfreeze` of fit); default false. `seed` of the head's initial weights
+ * @throws (as rejections) E_CONFIG for wrong options; E_SHAPE when the head does not fit; E_USAGE before the model is built
+ */
+export async function replaceHead(
+  model: Sequential,
+  head: readonly UnaryLayer[],
+  options: { readonly drop?: number; readonly freeze?: boolean; readonly seed?: number } = {},
+): Promise<Sequential> {
+  checkKeys('replaceHead', options, ['drop', 'freeze', 'seed']);
+  const drop = checkInteger('replaceHead', 'drop', options.drop ?? 1, { min: 1 });
+  const freeze = checkBoolean('replaceHead', 'freeze', options.freeze ?? false);
+  if (drop >= model.layers.length) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[replaceHead] wrong drop: expected fewer than the model's ${model.layers.length} layers, got ${show(drop)}.`,
+    );
+  }
+  const kept = model.layers.slice(0, -drop);
+  const body = kept.map((layer) => {
+    const copy = layerFromJSON(layer.toJSON()) as UnaryLayer;
+    if (freeze) copy.trainable = false;
+    return copy;
+  });
+  const result = new Sequential({ layers: [...body, ...head], ...(options.seed === undefined ? {} : { seed: options.seed }) });
+  result.build(model.inputShape);
+  const weights = Object.assign({}, ...(await Promise.all(kept.map((layer) => layer.getWeights())))) as Weights;
+  if (Object.keys(weights).length > 0) result.loadWeights(weights);
+  return result;
+}
