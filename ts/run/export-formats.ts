@@ -105,10 +105,10 @@ async function tableProbeOf(
       const own = rows.map((row) => (row % 9 === place % 9 ? NaN : Math.fround(shift + scale * Math.sin(row * 1.3 + place))));
       return [column.name, Float32Array.from(own)] as const;
     }
-    const known =
+    const known: readonly string[] =
       column.kind === 'boolean' ? [...column.truthy, ...column.falsy] : 'categories' in column ? column.categories : [];
     const texts = [...known, '', ...predictor.naValues, 'a text that no row had'];
-    return [column.name, rows.map((row) => texts[(row + place) % texts.length] as string)] as const;
+    return [column.name, rows.map((row) => texts[(row + place) % texts.length] ?? '')] as const;
   });
   const naValues = new Set(['', ...predictor.naValues]);
   const table = new Table(
@@ -122,5 +122,5 @@ async function tableProbeOf(
     ),
     PROBE_ROWS,
   );
-  return { columns: Object.fromEntries(cells), outputs: await predictor.predictTable(table) };
+  return { columns: Object.fromEntries<Float32Array | readonly string[]>(cells), outputs: await predictor.predictTable(table) };
 }
