@@ -26,6 +26,10 @@ export {
   type ProfileRow,
 } from './backend/profiler.js';
 export {
+  autocast,
+  PRECISIONS,
+  storageDType,
+  type Precision,
   attention,
   batchNormFixed,
   batchNormTrain,
@@ -112,6 +116,7 @@ export {
   loadPredictor,
   predictFile,
   prepareData,
+  profileTraining,
   renderConfig,
   repeatTraining,
   reproduceRun,
@@ -136,6 +141,7 @@ export type {
   Prediction,
   Predictor,
   PredictRowsOptions,
+  ProfileTrainingOptions,
   RenderedConfig,
   RenderOptions,
   Reproduction,
@@ -149,4 +155,5 @@ export type {
   SeriesOptions,
   SeriesResult,
   TrainingConfig,
+  TrainingProfile,
 } from './run/index.js';

@@ -18,6 +18,7 @@ import type {
   PredictFileOptions,
   PredictFileResult,
   Predictor,
+  ProfileTrainingOptions,
   RenderedConfig,
   RenderOptions,
   Reproduction,
@@ -27,6 +28,7 @@ import type {
   SeriesOptions,
   SeriesResult,
   TrainingConfig,
+  TrainingProfile,
 } from './run/index.js';
 
 /** From a table to data sets that a Trainer takes: see `prepareData` of tensorkiln/data. */
@@ -42,6 +44,11 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
 /** The configuration a run would use, every "auto" decided. Writes nothing. */
 export async function renderConfig(config: TrainingConfig, options: RenderOptions = {}): Promise<RenderedConfig> {
   return (await import('./run/index.js')).renderConfig(config, options);
+}
+
+/** What `tensorkiln plan` and `tensorkiln profile` do: training steps of a configuration under the profiler. Writes nothing. */
+export async function profileTraining(config: TrainingConfig, options: ProfileTrainingOptions = {}): Promise<TrainingProfile> {
+  return (await import('./run/index.js')).profileTraining(config, options);
 }
 
 /**

@@ -93,7 +93,10 @@ class GraphBuilder {
         made.emplace_back(slot, operand.value);
       } else {
         operand.value = current_[size_t(slot)];
-        if (node.roles[i] == Role::inout) {
+        const auto earlier = std::find_if(made.begin(), made.end(), [&](const auto& pair) { return pair.first == slot; });
+        if (node.roles[i] == Role::inout && earlier != made.end()) {
+          operand.result = earlier->second;  // one buffer under two names of the call
+        } else if (node.roles[i] == Role::inout) {
           operand.result = graph.add_value(from.dtype, slots_[size_t(slot)].size, index);
           const auto external = external_of_slot_.find(slot);
           if (external != external_of_slot_.end() && slots_[size_t(slot)].kind != PlanSlot::Kind::constant) {

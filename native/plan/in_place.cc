@@ -94,13 +94,19 @@ class InPlace {
 
   void settle(GraphNode& node, size_t j, int32_t at) {
     GraphOperand& operand = node.operands[j];
+    // One buffer under two names of the call: the first has settled it.
+    for (size_t i = 0; i < j; ++i) {
+      if (node.operands[i].result != operand.result) continue;
+      operand.value = node.operands[i].value;
+      return;
+    }
     const ValueId before = operand.value;
     const GraphValue old = graph_.values[size_t(before)];
     GraphValue& result = graph_.values[size_t(operand.result)];
     const bool is_own = old.parent == kNoValue && (result.external >= 0 ? old.external == result.external : old.external < 0);
     bool needed = size_t(before) < last_.size() && last_[size_t(before)] > at;
     for (size_t i = 0; i < node.operands.size(); ++i) {
-      if (i == j || node.roles[i] == Role::out) continue;
+      if (i == j || node.roles[i] == Role::out || node.operands[i].result == operand.result) continue;
       const GraphValue& other = graph_.values[size_t(node.operands[i].value)];
       needed = needed || node.operands[i].value == before || other.parent == before;
     }

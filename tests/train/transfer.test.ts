@@ -106,7 +106,7 @@ describe('weights by name', () => {
       ],
     });
     const net = makeNet();
-    await loadPretrained(net, source as never, { strict: true });
+    await loadPretrained(net, source, { strict: true });
     const expected = tf.tidy(() => [...(source.predict(tf.tensor(fixture.x, [2, 5, 5, 2])) as tf.Tensor).dataSync()]);
     close(outputOf(net), expected);
     source.dispose();

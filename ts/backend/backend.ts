@@ -51,6 +51,8 @@ export class TensorkilnBackend extends KernelBackend {
    * buffer with the values.
    */
   onHostWrite: ((values: NumericArray) => number | undefined) | undefined = undefined;
+  /** Told why a step cannot be recorded, which then goes on unrecorded; without it, the step ends with that error. */
+  onRefusal: ((reason: TensorkilnError) => void) | undefined = undefined;
   /** Told of every buffer that JavaScript writes while a step is recorded. */
   onHostData: (() => void) | undefined = undefined;
   readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
@@ -501,11 +503,22 @@ export class TensorkilnBackend extends KernelBackend {
     if (this.#engine?.addon.isRecording() !== true) return;
     const { line } = callSite();
     const place = line === undefined ? '' : ` At ${line}.`;
-    throw new TensorkilnError(
-      'E_RECORDING',
+    this.refuseRecording(
       this.#kernel === undefined
         ? `[compile] ${what} inside a recorded step cannot be replayed. Return the tensor from the step and read it outside.${place}`
         : `[compile] the op ${this.#kernel} needs values on the host (${what}), so a recorded step cannot hold it. Do it before or after the step.${place}`,
     );
+  }
+
+  /**
+   * Says that the step under way cannot be recorded: ends the recording when the step may go on without one.
+   *
+   * @throws E_RECORDING with the message otherwise
+   */
+  refuseRecording(message: string): void {
+    const error = new TensorkilnError('E_RECORDING', message);
+    if (this.onRefusal === undefined) throw error;
+    this.engine.addon.recordAbort();
+    this.onRefusal(error);
   }
 }

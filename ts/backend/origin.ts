@@ -56,15 +56,26 @@ export interface CallSite {
   readonly line: string | undefined;
 }
 
-/** Where the program is now. Takes some ten microseconds. */
-export function callSite(): CallSite {
+/** A place in the program, read later: taking it is cheap, its text is made only when it is asked for. */
+export function markSite(): Error {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = STACK_FRAMES;
-  const frames = (new Error('site').stack ?? '').split('\n').slice(1);
+  const mark = new Error('site');
   Error.stackTraceLimit = stackTraceLimit;
+  return mark;
+}
+
+/** What a mark says. */
+export function readSite(mark: Error): CallSite {
+  const frames = (mark.stack ?? '').split('\n').slice(1);
   const first = frames.findIndex((frame) => !PACKAGE_FRAMES.some((part) => frame.includes(part)));
   const inner = first < 0 ? frames : frames.slice(0, first);
   const functions = inner.flatMap((frame) => /^\s*at (?:\w+\.)?(\w+?)_? \(/.exec(frame)?.[1] ?? []);
   const line = /\(?((?:file:\/\/)?\/[^()]+:\d+:\d+|[^\s()]+:\d+:\d+)\)?$/.exec(frames[first] ?? '')?.[1];
   return { functions, line: line?.replace('file://', '') };
+}
+
+/** Where the program is now. */
+export function callSite(): CallSite {
+  return readSite(markSite());
 }

@@ -11,7 +11,7 @@ import {
   handlesOf,
   isTensor,
   recordStep,
-  refuseHostRandom,
+  hostRandomRefusal,
   type Recording,
   type StepArgument,
   type StepResult,
@@ -44,9 +44,16 @@ export interface CompileOptions {
   readonly maxPlans?: number;
   /** When it is aborted, calls throw E_ABORTED; what is enqueued still runs. */
   readonly signal?: AbortSignal;
+  /**
+   * When given, a step that cannot be recorded runs as it stands, in this call and all later ones of the signature, and this is
+   * told why; without it, calls throw.
+   */
+  readonly onFallback?: (reason: TensorkilnError) => void;
 }
 
 interface SignatureState {
+  /** Whether it has been found that it cannot be recorded. */
+  isEager: boolean;
   recording: Recording | undefined;
   proven: boolean;
   recordings: number;
@@ -83,18 +90,24 @@ function dropOldest(states: Map<string, SignatureState>): void {
  * replayed natively, without running `fn`. One plan per signature (shapes and dtypes of the tensors, values of the others).
  *
  * Inside `fn` everything that changes from call to call must be a tensor argument, a variable, or device state of our own
- * ops; variables are seen as they are at each call and may be updated in place. The tensors returned are fresh ones.
+ * ops; variables are seen as they are at each call and may be updated in place or assigned. Optimizers of tfjs-core work as well:
+ * their rate is followed and their steps are counted. The tensors returned are fresh ones.
  *
- * @param fn a synchronous function of tensors, numbers and booleans that returns a tensor or an array of tensors
- * @returns  the compiled step
- * @throws E_RECORDING (when called) when `fn` reads a tensor, returns something else than tensors, or does not repeat itself: the
- *         message names the first call that differs; when called while gradients are being recorded or inside another recording
+ * @param fn      a synchronous function of tensors, numbers and booleans that returns a tensor or an array of tensors
+ * @param options see CompileOptions
+ * @returns       the compiled step
+ * @throws E_CONFIG for options
+ * @throws (when called) E_RECORDING when `fn` reads a tensor, uses an op that works on the host, draws stock random numbers, returns
+ *         something else than tensors, or does not repeat itself: the message names the op and the line of the program; also when
+ *         called while gradients are being taken. E_DEVICE for an argument on another backend, E_DISPOSED for a disposed argument or
+ *         captured tensor, E_ABORTED after the signal.
  */
 export function compile<A extends StepArgument[], R extends StepResult>(
   fn: (...args: A) => R,
   options: CompileOptions = {},
 ): CompiledStep<A, R> {
   const { optimize, fast, maxPlans, signal } = checkOptions(options);
+  const { onFallback } = options;
   // In the order of their last use.
   const states = new Map<string, SignatureState>();
   const stock = new StockOptimizers();
@@ -122,7 +135,7 @@ export function compile<A extends StepArgument[], R extends StepResult>(
     // Inside another step its calls are simply part of that one.
     if (addon.isRecording()) return tf.tidy(() => fn(...args));
     let state = states.get(key);
-    if (state === undefined) state = { recording: undefined, proven: false, recordings: 0 };
+    if (state === undefined) state = { isEager: false, recording: undefined, proven: false, recordings: 0 };
     else states.delete(key);
     states.set(key, state);
     if (states.size > maxPlans) dropOldest(states);
@@ -135,9 +148,10 @@ export function compile<A extends StepArgument[], R extends StepResult>(
       if (engine.onCall !== undefined) engine.onCall('replay', start, performance.now());
       return result;
     }
+    if (state.isEager) return tf.tidy(() => fn(...args));
     recordings++;
     try {
-      const result = record(addon, state, stock, fn, args);
+      const result = record(addon, state, stock, fn, args, onFallback);
       if (state.proven && optimize) optimizePlan(state.recording, fast);
       return result;
     } finally {
@@ -177,7 +191,7 @@ interface CheckedOptions {
 
 function checkOptions(options: CompileOptions): CheckedOptions {
   const place = 'compile';
-  checkKeys(place, options, ['optimize', 'numerics', 'maxPlans', 'signal']);
+  checkKeys(place, options, ['optimize', 'numerics', 'maxPlans', 'signal', 'onFallback']);
   const { signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TensorkilnError('E_CONFIG', '[compile] wrong signal: expected an AbortSignal.');
@@ -235,31 +249,45 @@ function record<A extends StepArgument[], R extends StepResult>(
   stock: StockOptimizers,
   fn: (...args: A) => R,
   args: A,
+  onFallback: CompileOptions['onFallback'],
 ): R {
-  const { result, recording } = recordStep(addon, stock, fn, args);
+  const { result, recording } = recordStep(addon, stock, fn, args, onFallback !== undefined);
   const previous = state.recording;
-  state.recordings++;
-  state.recording = recording;
-  state.proven = previous?.fingerprint === recording.fingerprint;
-  if (previous === undefined) return result;
-  addon.planDispose(previous.plan);
-  if (state.proven) return result;
-  try {
-    // A first call may draw initial values; one that goes on drawing is no step.
-    refuseHostRandom(recording);
-    if (state.recordings < MAX_RECORDINGS) return result;
-    throw new TensorkilnError(
-      'E_RECORDING',
-      `[compile] the step does not repeat itself, so it cannot be replayed. ${firstDifference(previous, recording)} ` +
-        'Pass what changes as a tensor argument, or keep it in a variable.',
-    );
-  } catch (error) {
-    addon.planDispose(recording.plan);
-    state.recording = undefined;
-    state.recordings = 0;
-    tf.dispose(result);
-    throw error;
+  let reason = recording instanceof TensorkilnError ? recording : undefined;
+  if (!(recording instanceof TensorkilnError)) {
+    state.recordings++;
+    state.recording = recording;
+    state.proven = previous?.fingerprint === recording.fingerprint;
+    if (state.proven) {
+      recording.calls.length = 0;
+      recording.hostWrites.length = 0;
+    }
+    if (previous !== undefined && !state.proven) reason = whyNotReplayed(previous, recording, state.recordings);
   }
+  if (previous !== undefined) addon.planDispose(previous.plan);
+  if (reason === undefined) return result;
+  if (!(recording instanceof TensorkilnError)) addon.planDispose(recording.plan);
+  state.recording = undefined;
+  state.recordings = 0;
+  if (onFallback === undefined) {
+    tf.dispose(result);
+    throw reason;
+  }
+  state.isEager = true;
+  onFallback(reason);
+  return result;
+}
+
+/** Why two recordings of one signature that differ are no step; undefined when another recording may still settle it. */
+function whyNotReplayed(previous: Recording, recording: Recording, count: number): TensorkilnError | undefined {
+  // A first call may draw initial values; one that goes on drawing is no step.
+  const random = hostRandomRefusal(recording);
+  if (random !== undefined || count < MAX_RECORDINGS) return random;
+  return new TensorkilnError(
+    'E_RECORDING',
+    `[compile] the step does not repeat itself, so it cannot be replayed. ${firstDifference(previous, recording)} ` +
+      'Pass what changes as a tensor argument, or keep it in a variable.',
+  );
 }
 
 function replay(addon: NativeAddon, recording: Recording, args: readonly StepArgument[]): StepResult {

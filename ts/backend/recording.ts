@@ -1,7 +1,7 @@
 /** One recording of a step: runs it while its op calls are listed natively, and notes what a replay has to do besides them. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import { callSite } from './origin.js';
+import { markSite, readSite } from './origin.js';
 import { toTensorkilnError } from './native/engine.js';
 import type { NativeAddon } from './native/addon.js';
 import type { StockOptimizer, StockOptimizers } from './stock-optimizers.js';
@@ -34,10 +34,9 @@ export interface Recording {
   readonly assigned: readonly tf.Variable[];
   /** Updates of each stock optimizer. */
   readonly updates: ReadonlyMap<StockOptimizer, number>;
-  /** Where in the program each call came from. */
-  readonly lines: readonly (string | undefined)[];
-  /** The stock random function that made numbers on the host, and where; undefined when none did. */
-  readonly hostRandom: { readonly name: string; readonly line: string | undefined } | undefined;
+  /** Where in the program each call and each host write came from; emptied once the plan is proven. */
+  readonly calls: Error[];
+  readonly hostWrites: Error[];
 }
 
 /** tfjs-core's functions that draw on the host, with what to use instead. */
@@ -65,7 +64,8 @@ export function handlesOf(args: readonly StepArgument[]): Int32Array {
  * Runs a step and records it.
  *
  * @param stock      the stock optimizers of the compiled step
- * @returns          what the step returned, and the recording, whose plan the caller disposes
+ * @param mayGoOn    whether a step that cannot be recorded goes on as it stands
+ * @returns          what the step returned, and the recording, whose plan the caller disposes; or why there is none
  * @throws E_RECORDING when the step did what a replay cannot repeat; E_DISPOSED when it used a disposed tensor; what `fn` throws
  */
 export function recordStep<A extends StepArgument[], R extends StepResult>(
@@ -73,10 +73,11 @@ export function recordStep<A extends StepArgument[], R extends StepResult>(
   stock: StockOptimizers,
   fn: (...args: A) => R,
   args: A,
-): { result: R; recording: Recording } {
+  mayGoOn: boolean,
+): { result: R; recording: Recording | TensorkilnError } {
   const loans: tf.Tensor[] = [];
   try {
-    return recordWith(addon, stock, fn, ownHandles(args, loans));
+    return recordWith(addon, stock, fn, ownHandles(args, loans), mayGoOn);
   } finally {
     tf.dispose(loans);
   }
@@ -104,7 +105,8 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
   stock: StockOptimizers,
   fn: (...args: A) => R,
   args: A,
-): { result: R; recording: Recording } {
+  mayGoOn: boolean,
+): { result: R; recording: Recording | TensorkilnError } {
   const handles = handlesOf(args);
   const before = variableHandles();
   stock.follow();
@@ -114,10 +116,14 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
     throw toTensorkilnError(error);
   }
   const notes = new Notes();
+  const backend = currentBackend();
+  let refusal: TensorkilnError | undefined;
+  if (mayGoOn) backend.onRefusal = (reason) => void (refusal ??= reason);
   let result: R | undefined;
   try {
     const watched = notes.take(() => stock.watch(() => tf.tidy(() => ownResult(fn(...args)))));
     result = watched.result;
+    if (refusal !== undefined) return { result, recording: refusal };
     const outputs: tf.Tensor[] = Array.isArray(result) ? result : [result];
     const assigned = assignedVariables(before);
     const plan = addon.recordEnd(handles, Int32Array.from([...handlesOf(outputs), ...assigned.map(makeUnique)]));
@@ -136,33 +142,29 @@ function recordWith<A extends StepArgument[], R extends StepResult>(
         variables,
         assigned,
         updates: watched.updates,
-        lines: notes.lines,
-        hostRandom: notes.hostRandom,
+        calls: notes.calls,
+        hostWrites: notes.hostWrites,
       },
     };
   } catch (error) {
     addon.recordAbort();
     if (result !== undefined) tf.dispose(result);
     throw describe(toTensorkilnError(error));
+  } finally {
+    backend.onRefusal = undefined;
   }
 }
 
 /** Notes where calls and host writes come from while a step runs. */
 class Notes {
-  readonly lines: (string | undefined)[] = [];
-  hostRandom: Recording['hostRandom'];
+  readonly calls: Error[] = [];
+  readonly hostWrites: Error[] = [];
 
   take<Result>(body: () => Result): Result {
     const backend = currentBackend();
     const { engine } = backend;
-    engine.onRecordedCall = () => void this.lines.push(callSite().line);
-    backend.onHostData = () => {
-      const { functions, line } = callSite();
-      const name = functions.find((found) => Object.hasOwn(HOST_RANDOM, found));
-      // tf.dropout draws through randomUniform: the outermost name is the one the program knows.
-      const outer = functions.includes('dropout') ? 'dropout' : name;
-      if (outer !== undefined) this.hostRandom ??= { name: outer, line };
-    };
+    engine.onRecordedCall = () => void this.calls.push(markSite());
+    backend.onHostData = () => void this.hostWrites.push(markSite());
     try {
       return body();
     } finally {
@@ -172,15 +174,20 @@ class Notes {
   }
 }
 
-/** @throws E_RECORDING when a step drew random numbers on the host, naming function, line and what to use */
-export function refuseHostRandom({ hostRandom }: Recording): void {
-  if (hostRandom === undefined) return;
-  const { name, line } = hostRandom;
-  throw new TensorkilnError(
-    'E_RECORDING',
-    `[compile] tf.${name} draws its numbers on the host, so every replay would repeat them: use ${HOST_RANDOM[name] as string}.` +
-      (line === undefined ? '' : ` At ${line}.`),
-  );
+/** The error for a step that drew random numbers on the host, naming function, line and what to use; undefined when it did not. */
+export function hostRandomRefusal({ hostWrites }: Recording): TensorkilnError | undefined {
+  for (const mark of hostWrites) {
+    const { functions, line } = readSite(mark);
+    // tf.dropout draws through randomUniform: the outermost name is the one the program knows.
+    const name = functions.includes('dropout') ? 'dropout' : functions.find((found) => Object.hasOwn(HOST_RANDOM, found));
+    if (name === undefined) continue;
+    return new TensorkilnError(
+      'E_RECORDING',
+      `[compile] tf.${name} draws its numbers on the host, so every replay would repeat them: use ${HOST_RANDOM[name] as string}.` +
+        (line === undefined ? '' : ` At ${line}.`),
+    );
+  }
+  return undefined;
 }
 
 /** tfjs-core has a plain Error for disposed tensors. */
@@ -252,7 +259,8 @@ export function firstDifference(before: Recording, after: Recording): string {
   const callsOf = (lines: readonly string[]): string[] => lines.filter(isCall);
   const [callsBefore, callsAfter] = [callsOf(a), callsOf(b)];
   const at = (index: number): string => {
-    const line = after.lines[index] ?? before.lines[index];
+    const mark = after.calls[index] ?? before.calls[index];
+    const line = mark === undefined ? undefined : readSite(mark).line;
     return line === undefined ? '' : ` At ${line}.`;
   };
   for (let i = 0; i < Math.max(callsBefore.length, callsAfter.length); ++i) {

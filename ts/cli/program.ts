@@ -4,6 +4,7 @@ import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
+import { planCommand, profileCommand } from './profile.js';
 import { renderCommand } from './render.js';
 import { reproduceCommand } from './reproduce.js';
 import { resumeCommand, trainCommand } from './train.js';
@@ -24,6 +25,8 @@ export function createProgram(version: string): Command {
     predictCommand(),
     evaluateCommand(),
     exportCommand(),
+    planCommand(),
+    profileCommand(),
     inspectCommand(),
     benchCommand(),
   ]) {

@@ -115,6 +115,9 @@ export class TextReporter implements RunReporter {
       case 'step':
         this.#progress?.step(event);
         break;
+      case 'not_compiled':
+        this.#line(`the ${event.step} step runs uncompiled: ${event.reason}`);
+        break;
       case 'run_start':
       case 'skipped':
       case 'gradients':

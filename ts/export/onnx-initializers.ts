@@ -5,7 +5,7 @@ import { toFloat32, type FloatEncoding } from '../formats/half-floats.js';
 import type { WeightDescription } from '../nn/description.js';
 import { ModelProtoSchema, TensorProto_DataType, type TensorProto } from './proto/onnx_pb.js';
 
-const ENCODINGS: Readonly<Partial<Record<TensorProto_DataType, FloatEncoding>>> = {
+const ENCODINGS: Readonly<Record<number, FloatEncoding | undefined>> = {
   [TensorProto_DataType.FLOAT]: 'f32',
   [TensorProto_DataType.DOUBLE]: 'f64',
   [TensorProto_DataType.FLOAT16]: 'f16',
@@ -44,7 +44,7 @@ export function readOnnxInitializers(content: Uint8Array, place: string): Record
   }
   return Object.fromEntries(
     tensors.flatMap((tensor): [string, WeightDescription][] => {
-      const encoding = ENCODINGS[tensor.dataType as TensorProto_DataType];
+      const encoding = ENCODINGS[tensor.dataType];
       if (encoding === undefined) return [];
       const shape = tensor.dims.map(Number);
       const data = toFloat32(encoding, bytesOf(tensor));

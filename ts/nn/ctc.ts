@@ -96,12 +96,12 @@ function ctcRows(logits: tf.Tensor3D, labels: tf.Tensor2D, blank: number): tf.Te
   const logProbabilities = tf.logSoftmax(logits);
   // Blank, label, blank, label, ..., blank. Behind the end of a list stand blanks, which the last selection leaves out.
   const isLabel = tf.greaterEqual(labels, tf.scalar(0, 'int32'));
-  const filled = tf.where(isLabel, labels, tf.fill([rows, width], blank, 'int32')) as tf.Tensor2D;
+  const filled = tf.where<tf.Tensor2D>(isLabel, labels, tf.fill([rows, width], blank, 'int32'));
   const blanks = tf.fill([rows, width, 1], blank, 'int32');
   const pairs = tf.reshape(tf.concat([blanks, tf.expandDims(filled, 2)], 2), [rows, 2 * width]);
   const path = tf.concat([pairs, tf.fill([rows, 1], blank, 'int32')], 1) as tf.Tensor2D;
   // Score of each state at each step; a product with ones and zeros, whose gradient is one too.
-  const selection = tf.oneHot(tf.reshape(path, [-1]) as tf.Tensor1D, classes).reshape([rows, states, classes]);
+  const selection = tf.oneHot(tf.reshape<tf.Rank.R1>(path, [-1]), classes).reshape([rows, states, classes]);
   const emissions = tf.matMul(logProbabilities, tf.cast(selection, 'float32'), false, true);
   // A label may follow the one before it without a blank when they differ.
   const before = tf.pad(tf.slice(path, [0, 0], [-1, states - 2 < 0 ? 0 : states - 2]), [[0, 0], [2, 0]], blank); // prettier-ignore

@@ -16,6 +16,8 @@ export {
   type PredictRowsOptions,
   type Row,
 } from './predictor.js';
+export { planPicture } from './plan-picture.js';
+export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './profile-training.js';
 export { renderConfig, type RenderedConfig, type RenderOptions } from './render-config.js';
 export { reproduceRun, type Difference, type Reproduction, type ReproduceOptions } from './reproduce.js';
 export type { RunEvent, RunFiles, RunResult } from './run-events.js';

@@ -14,6 +14,7 @@ export type {
   StepTrainerOptions,
   TrainerOptions,
 } from './options.js';
+export type { ProfileOptions, StepProfile } from './profile-steps.js';
 export type { Metric, StepFunctions } from './steps.js';
 export type { TfjsModel } from './trainable.js';
 export { loadPretrained, replaceHead, type PretrainedOptions } from './transfer.js';

@@ -19,8 +19,8 @@ interface CommonOptions {
   /** Seed of the order of rows, an integer in [0, 2^53). Default 0. Initial weights and dropout follow the model's seed. */
   readonly seed?: number;
   /**
-   * Whether steps are recorded once per batch shape and replayed; the results are the same bits. Default true, false for a
-   * LayersModel: some of its layers assign variables or draw host random numbers, which cannot be recorded.
+   * Whether steps are recorded once per batch shape and replayed; the results are the same bits. Default true. A step that cannot
+   * be recorded, as with layers of a LayersModel that draw host random numbers, runs as it stands; the event `not_compiled` says why.
    */
   readonly compile?: boolean;
 }

@@ -122,6 +122,11 @@ export class TrainingRun {
     this.#best.dispose();
   }
 
+  #tellFallbacks(step: 'train' | 'evaluate'): void {
+    const { steps, options } = this.#parts;
+    for (const reason of steps[step].takeFallbacks()) options.onEvent?.({ type: 'not_compiled', step, reason });
+  }
+
   async run(): Promise<TrainingHistory> {
     const { options, model, train } = this.#parts;
     const { callbacks, onEvent } = options;
@@ -311,6 +316,7 @@ export class TrainingRun {
         } finally {
           disposeBatch(batch);
         }
+        this.#tellFallbacks('train');
         await inFlight.push(result, { step: ++step, rows: batch.rows });
         this.#debug?.stepDone();
         if (mustRollBack) {
@@ -421,7 +427,7 @@ export class TrainingRun {
 
   async #judge(source: BatchSource, limit: number | undefined): Promise<Judged | undefined> {
     const { steps, isClassification, metricNames, options } = this.#parts;
-    return judge(steps.evaluate, source, {
+    const judged = await judge(steps.evaluate, source, {
       batchSize: Math.max(options.batchSize, JUDGE_BATCH),
       limit,
       isClassification,
@@ -429,6 +435,8 @@ export class TrainingRun {
       signal: options.signal,
       inputDTypes: this.#parts.model.inputDTypes,
     });
+    this.#tellFallbacks('evaluate');
+    return judged;
   }
 
   /** Whether a checkpoint is due between two steps of an epoch. */

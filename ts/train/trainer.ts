@@ -16,6 +16,7 @@ import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
 import { checkFitOptions, type CheckedFit, type FitOptions, type StepTrainerOptions, type TrainerOptions } from './options.js';
 import { findRate, type RateFinderOptions, type RateFinding } from './rate-finder.js';
 import { findUnfinished, STEPS_IN_FLIGHT, TrainingRun } from './run.js';
+import { profileSteps, type ProfileOptions, type StepProfile } from './profile-steps.js';
 import { makeOwnSteps, makeSteps, type Metric, type StepFunctions, type Steps } from './steps.js';
 import { checkParameters, toTrainable, trainableVariables, type Trainable } from './trainable.js';
 import { toSource, type BatchSource, type TrainingData, type TypedValues } from './training-data.js';
@@ -83,7 +84,7 @@ export class Trainer {
         `[trainer] wrong lossWeights: expected ${this.#losses.length} finite numbers >= 0, got ${lossWeights.join(', ')}.`,
       );
     }
-    const isCompiled = checkBoolean('trainer', 'compile', options.compile ?? options.model instanceof Layer);
+    const isCompiled = checkBoolean('trainer', 'compile', options.compile ?? true);
     this.#steps = makeSteps(
       {
         model: this.#model,
@@ -271,6 +272,23 @@ export class Trainer {
    */
   static async findUnfinished(folder: string): Promise<string | undefined> {
     return findUnfinished(new CheckpointStore(folder, 1));
+  }
+
+  /**
+   * Runs training steps on the first batch and says what they spend their time on. The model and the optimizer learn from them.
+   *
+   * @param train    rows to learn from
+   * @param options  `batchSize`: rows of the batch, default 32; `steps`: steps that are profiled after those that record, default 10
+   * @throws (as rejections) as `fit` for data that does not fit; E_ABORTED
+   */
+  async profile(train: TrainingData, options: ProfileOptions = {}): Promise<StepProfile> {
+    return this.#exclusively('profile', async () => {
+      const source = toSource('profile', train);
+      this.#checkSource('profile', source);
+      this.#model.build(source.inputShapes);
+      this.#optimizer?.bind(trainableVariables(this.#model));
+      return profileSteps(this.#steps.train, source, options);
+    });
   }
 
   /** Frees recorded steps. Model and optimizer stay the caller's. */

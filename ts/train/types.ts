@@ -53,7 +53,7 @@ export interface ParameterStatistics {
 
 /**
  * Events of Trainer.fit, in order: `resumed` when it goes on from a checkpoint, `start`, then per epoch `step`* and `epoch`, then
- * `end`. `checkpoint` follows what it saves.
+ * `end`. `checkpoint` follows what it saves; `not_compiled` comes with the first step that could not be compiled.
  */
 export type TrainingEvent =
   | {
@@ -72,6 +72,12 @@ export type TrainingEvent =
       readonly stepsPerEpoch: number;
       readonly parameters: number;
       readonly rows: number;
+    }
+  | {
+      /** A step could not be compiled and runs as it stands. */
+      readonly type: 'not_compiled';
+      readonly step: 'train' | 'evaluate';
+      readonly reason: string;
     }
   | { readonly type: 'step'; readonly epoch: number; readonly step: number; readonly loss: number; readonly rows: number }
   | { readonly type: 'epoch'; readonly record: EpochRecord; readonly improved: boolean }

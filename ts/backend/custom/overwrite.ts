@@ -6,12 +6,9 @@ import { currentBackend, makeUnique } from '../tensors.js';
 
 /** Refuses a host write that a replay could not repeat. @throws E_RECORDING inside a recorded step */
 export function refuseWhileRecording(place: string): void {
-  if (currentBackend().engine.addon.isRecording()) {
-    throw new TensorkilnError(
-      'E_RECORDING',
-      `[${place}] values cannot be written inside a recorded step: write them between steps.`,
-    );
-  }
+  const backend = currentBackend();
+  if (backend.engine.addon.isRecording())
+    backend.refuseRecording(`[${place}] values cannot be written inside a recorded step: write them between steps.`);
 }
 
 /**
