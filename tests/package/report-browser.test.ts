@@ -97,7 +97,7 @@ describe.each([
     expect(pictures.length).toBe(charts);
     for (const picture of pictures) {
       const label = await picture.getAttribute('aria-label');
-      expect(await inkOf(await picture.screenshot()), `${label ?? ''}`).toBeGreaterThan(0.01);
+      expect(await inkOf(await picture.screenshot()), label ?? '').toBeGreaterThan(0.01);
     }
     expect(await page.evaluate<boolean>('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
     expect(problems).toEqual([]);

@@ -289,6 +289,16 @@ describe('evaluateRun', () => {
 });
 
 describe('exportRunAs', () => {
+  it('puts the preprocessing inside an ONNX model, missing and unknown cells included', async () => {
+    for (const run of [classes, numbers]) {
+      const path = join(folder, 'pipeline.onnx');
+      const { verification } = await exportRunAs(run, { format: 'onnx-pipeline', output: path });
+      expect(verification).toMatchObject({ verified: true, rows: 64 });
+      if (!('largestError' in verification)) expect.fail('nothing was compared');
+      expect(verification.largestError).toBeLessThan(1e-4);
+    }
+  });
+
   it('writes each format beside the run, checked where it can be run', async () => {
     expect((await exportRunAs(numbers, { format: 'tfjs' })).verification).toMatchObject({ verified: true, rows: 64 });
     expect(readdirSync(join(numbers, 'export', 'tfjs')).sort()).toEqual(['model.json', 'weights.bin']);

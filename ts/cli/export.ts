@@ -17,11 +17,14 @@ export function exportCommand(): Command {
     .description('write the model of a finished run in another format; it is checked before the file gets its name')
     .argument('<run>', 'folder of a finished run')
     .addOption(
-      new Option('--format <name>', 'onnx, tfjs (LayersModel) or safetensors')
+      new Option('--format <name>', 'onnx; onnx-pipeline: with the preprocessing inside; tfjs (LayersModel); safetensors')
         .choices([...EXPORT_FORMATS])
         .makeOptionMandatory(),
     )
-    .option('--output <path>', 'file, for tfjs a folder (default: model.onnx, tfjs or model.safetensors in <run>/export)')
+    .option(
+      '--output <path>',
+      'file, for tfjs a folder (default: model.onnx, pipeline.onnx, tfjs or model.safetensors in <run>/export)',
+    )
     .option('--device <name>', 'auto, cpu, cuda or cuda:<number> (default: TENSORKILN_DEVICE, else cpu)')
     .option('--json', 'print the result as one JSON object')
     .action(async (run: string, options: ExportCommandOptions) => {

@@ -22,7 +22,11 @@ export interface GraphValue {
 }
 
 /** Attribute values: a float must be told from an integer, which JavaScript numbers do not do. */
-export type AttributeValue = { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
+export type AttributeValue =
+  | { readonly float: number }
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly strings: readonly string[] };
 
 /** Collects nodes and constants; every name it hands out occurs once. */
 export class OnnxGraphBuilder {
@@ -44,12 +48,14 @@ export class OnnxGraphBuilder {
     opType: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, AttributeValue>> = {},
+    domain = '',
   ): string {
     const output = this.reserveName(`${name}/output`);
     this.nodes.push(
       create(NodeProtoSchema, {
         name,
         opType,
+        ...(domain === '' ? {} : { domain }),
         input: [...inputs],
         output: [output],
         attribute: Object.entries(attributes).map(([key, value]) => encodeAttribute(key, value)),
@@ -97,6 +103,9 @@ export class OnnxGraphBuilder {
 function encodeAttribute(name: string, value: AttributeValue): MessageInitShape<typeof AttributeProtoSchema> {
   if ('float' in value) return { name, f: value.float, type: AttributeProto_AttributeType.FLOAT };
   if ('int' in value) return { name, i: BigInt(value.int), type: AttributeProto_AttributeType.INT };
+  if ('strings' in value) {
+    return { name, strings: value.strings.map((text) => Buffer.from(text)), type: AttributeProto_AttributeType.STRINGS };
+  }
   return { name, ints: value.ints.map(BigInt), type: AttributeProto_AttributeType.INTS };
 }
 

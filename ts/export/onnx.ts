@@ -5,6 +5,7 @@ import type { ModelDescription } from '../nn/description.js';
 import { writeFileAtomic } from '../write-file.js';
 import { OnnxGraphBuilder, type GraphValue } from './onnx-graph.js';
 import { isSameShape, writeLayer } from './onnx-layers.js';
+import { columnInputs, ML_DOMAIN, writePreprocessing, type ColumnInput, type OnnxPreprocessing } from './onnx-preprocessing.js';
 import { packageVersion } from './package-version.js';
 import {
   GraphProtoSchema,
@@ -14,11 +15,13 @@ import {
   type GraphProto,
   type ValueInfoProtoSchema,
 } from './proto/onnx_pb.js';
-import { verifyOnnx, type OnnxProbe, type OnnxVerification } from './verify-onnx.js';
+import { verifyOnnx, verifyOnnxTable, type OnnxProbe, type OnnxTableProbe, type OnnxVerification } from './verify-onnx.js';
 
 /** Written into every file: what onnxruntime 1.12 and later read. */
 const IR_VERSION = 8n;
 const OPSET_VERSION = 17n;
+/** Of ai.onnx.ml: LabelEncoder from texts to integers. */
+const ML_OPSET_VERSION = 2n;
 
 /** Protobuf readers stop at 2 GiB; the graph around the weights of a chain of layers stays far below the rest. */
 const MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 24;
@@ -32,6 +35,11 @@ export interface OnnxOptions {
   readonly outputName?: string;
   /** Added behind the last layer: 'softmax' makes probabilities of a model that was trained on logits; default 'linear', nothing. */
   readonly outputActivation?: 'linear' | 'softmax';
+  /**
+   * Puts the preprocessing of a table inside: the inputs are its columns, [N, 1] each: numbers as float32 with NaN for a missing one,
+   * others as trimmed texts with '' for a missing one. Default: the input is the features.
+   */
+  readonly preprocessing?: OnnxPreprocessing;
   /** For a regression trained on (target - shift) / scale: brings the output back to the unit of the target. */
   readonly outputScale?: { readonly shift: number; readonly scale: number };
   /** Class names in output order; stored as JSON under the metadata key 'classes'. */
@@ -43,6 +51,8 @@ export interface OnnxOptions {
 export interface OnnxExportOptions extends OnnxOptions {
   /** File to write; without it nothing is written. */
   readonly path?: string;
+  /** Rows of a table whose outputs a model with its preprocessing inside must repeat before the file gets its name. */
+  readonly tableProbe?: OnnxTableProbe;
   /** Rows whose outputs the exported model must repeat before the file gets its name. */
   readonly probe?: OnnxProbe;
 }
@@ -67,7 +77,10 @@ export function buildOnnx(model: ModelDescription, options: OnnxOptions = {}): U
     irVersion: IR_VERSION,
     producerName: 'tensorkiln',
     producerVersion: packageVersion(),
-    opsetImport: [{ domain: '', version: OPSET_VERSION }],
+    opsetImport: [
+      { domain: '', version: OPSET_VERSION },
+      ...(options.preprocessing === undefined ? [] : [{ domain: ML_DOMAIN, version: ML_OPSET_VERSION }]),
+    ],
     graph: buildGraph(model, options),
     metadataProps: Object.entries(collectMetadata(options)).map(([key, value]) => ({ key, value })),
   });
@@ -84,12 +97,21 @@ export function buildOnnx(model: ModelDescription, options: OnnxOptions = {}): U
  */
 export async function exportOnnx(model: ModelDescription, options: OnnxExportOptions = {}): Promise<OnnxExport> {
   const bytes = buildOnnx(model, options);
-  const verification: OnnxVerification =
-    options.probe === undefined
-      ? { verified: false, reason: 'no probe rows were given' }
-      : await verifyOnnx(bytes, options.probe, { inputShape: model.inputShape });
+  const verification: OnnxVerification = await check(bytes, model, options);
   if (options.path !== undefined) await writeFileAtomic(options.path, bytes);
   return { bytes, verification };
+}
+
+function check(
+  bytes: Uint8Array,
+  model: ModelDescription,
+  options: OnnxExportOptions,
+): Promise<OnnxVerification> | OnnxVerification {
+  if (options.preprocessing !== undefined && options.tableProbe !== undefined)
+    return verifyOnnxTable(bytes, options.tableProbe);
+  return options.preprocessing !== undefined || options.probe === undefined
+    ? { verified: false, reason: 'no probe rows were given' }
+    : verifyOnnx(bytes, options.probe, { inputShape: model.inputShape });
 }
 
 function checkOptions(model: ModelDescription, options: OnnxOptions): void {
@@ -129,9 +151,14 @@ function collectMetadata(options: OnnxOptions): Record<string, string> {
 function buildGraph(model: ModelDescription, options: OnnxOptions): GraphProto {
   const { inputName = 'input', outputName = 'output', modelName = 'model', outputActivation = 'linear' } = options;
   const graph = new OnnxGraphBuilder();
-  graph.reserveName(inputName);
+  const { preprocessing } = options;
+  const columns = preprocessing === undefined ? undefined : columnInputs(preprocessing);
+  for (const { name } of columns ?? [{ name: inputName }]) graph.reserveName(name);
   graph.reserveName(outputName);
-  let value: GraphValue = { name: inputName, shape: model.inputShape, layout: 'rows' };
+  let value: GraphValue =
+    preprocessing === undefined
+      ? { name: inputName, shape: model.inputShape, layout: 'rows' }
+      : writePreprocessing(graph, preprocessing, model.inputShape[0] ?? 0);
   for (const layer of model.layers) value = writeLayer(graph, value, layer);
   value = graph.toRows(value, outputName);
   if (!isSameShape(value.shape, model.outputShape)) {
@@ -156,7 +183,10 @@ function buildGraph(model: ModelDescription, options: OnnxOptions): GraphProto {
     name: modelName,
     node: graph.nodes,
     initializer: graph.initializers,
-    input: [describeTensor(inputName, model.inputShape)],
+    input:
+      columns === undefined
+        ? [describeTensor(inputName, model.inputShape)]
+        : columns.map(({ name, type }) => describeTensor(name, [1], type)),
     output: [describeTensor(outputName, model.outputShape)],
   });
 }
@@ -173,9 +203,14 @@ function nameOutput(graph: OnnxGraphBuilder, valueName: string, outputName: stri
   }
 }
 
-function describeTensor(name: string, shape: readonly number[]): MessageInitShape<typeof ValueInfoProtoSchema> {
+function describeTensor(
+  name: string,
+  shape: readonly number[],
+  type: ColumnInput['type'] = 'float',
+): MessageInitShape<typeof ValueInfoProtoSchema> {
   const batch = { value: { case: 'dimParam' as const, value: 'N' } };
   const sizes = shape.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
-  const tensorType = { elemType: TensorProto_DataType.FLOAT, shape: { dim: [batch, ...sizes] } };
+  const elemType = type === 'float' ? TensorProto_DataType.FLOAT : TensorProto_DataType.STRING;
+  const tensorType = { elemType, shape: { dim: [batch, ...sizes] } };
   return { name, type: { value: { case: 'tensorType', value: tensorType } } };
 }
