@@ -337,6 +337,11 @@ export const LAYER_CASES: readonly LayerCase[] = [
     outputs: [[2, 4]],
   },
   { name: 'dot of vectors', make: (nn) => new nn.Dot(), inputs: [[3], [3]], outputs: [[1]] },
+  one(
+    'checkpoint',
+    (nn) => new nn.Checkpoint({ layer: new nn.Sequential({ layers: [new nn.Dense({ units: 3, activation: 'tanh' })] }) }),
+    { from: [4], to: [3] },
+  ),
   one('reshape', (nn) => new nn.Reshape({ shape: [3, -1] }), { from: [2, 6], to: [3, 4] }),
   one('permute', (nn) => new nn.Permute({ axes: [2, 1] }), { from: [2, 3], to: [3, 2] }),
   one('select', (nn) => new nn.Select({ axis: 1, index: -2 }), { from: [2, 3, 4], to: [2, 4] }),

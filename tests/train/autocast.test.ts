@@ -170,7 +170,7 @@ describe('memory', () => {
       'a dense network',
       () => new Sequential({ layers: [256, 256, 256, 8].map((units) => new Dense({ units, activation: 'relu' })) }),
       [64],
-      512,
+      2048,
       0.62,
     ],
     [

@@ -231,7 +231,7 @@ describe('batches in parts', () => {
 
     it('training goes on in parts, says so and records it', async () => {
       const data = clouds(1024);
-      const parts = await within(24, () => train(data, options, { layers: wide(false), optimizer: optimizer() }));
+      const parts = await within(16, () => train(data, options, { layers: wide(false), optimizer: optimizer() }));
       expect(parts.error).toBeUndefined();
       const announced = ofType(parts.events, 'micro_batch');
       expect(announced[0]).toMatchObject({ epoch: 1, rows: 512, reason: expect.stringMatching(/out of memory/) as string });
@@ -249,9 +249,9 @@ describe('batches in parts', () => {
 
     it('it is an error for batch statistics, and where it is not wanted', async () => {
       const data = clouds(1024);
-      const refused = await within(24, () => train(data, options, { layers: wide(true), optimizer: optimizer() }));
+      const refused = await within(12, () => train(data, options, { layers: wide(true), optimizer: optimizer() }));
       expect(refused.error).toEqual(failure('E_OUT_OF_MEMORY', /not computed in parts: the model normalises over the batch/));
-      const plain = await within(24, () =>
+      const plain = await within(12, () =>
         train(data, { ...options, microBatchAuto: false }, { layers: wide(false), optimizer: optimizer() }),
       );
       expect(plain.error).toMatchObject({ code: 'E_OUT_OF_MEMORY' });

@@ -1,5 +1,5 @@
 import type { LayerDescription, WeightDescription } from '../nn/description.js';
-import { layerError, readImageShape, readPair, readWeight, readWindow } from './layer-config.js';
+import { layerError, readImageShape, readNumber, readPair, readWeight, readWindow } from './layer-config.js';
 import { writeActivation } from './onnx-activations.js';
 import type { GraphValue, OnnxGraphBuilder } from './onnx-graph.js';
 
@@ -11,10 +11,31 @@ const LAYERS: Readonly<Record<string, LayerWriter>> = {
   max_pool2d: (graph, input, layer) => writePool(graph, input, layer, 'MaxPool'),
   avg_pool2d: (graph, input, layer) => writePool(graph, input, layer, 'AveragePool'),
   flatten: writeFlatten,
-  // Dropout does nothing outside training.
+  // Dropout and noise do nothing outside training.
   dropout: (_graph, input) => input,
+  spatial_dropout1d: (_graph, input) => input,
+  spatial_dropout2d: (_graph, input) => input,
+  spatial_dropout3d: (_graph, input) => input,
+  gaussian_dropout: (_graph, input) => input,
+  gaussian_noise: (_graph, input) => input,
+  alpha_dropout: (_graph, input) => input,
+  drop_path: (_graph, input) => input,
   activation: writeActivation,
+  batch_norm: writeBatchNorm,
+  layer_norm: writeLayerNorm,
+  prelu: writePrelu,
+  rescaling: writeRescaling,
+  global_avg_pool1d: (graph, input, layer) => writeGlobalPool(graph, input, layer, 'ReduceMean'),
+  global_avg_pool2d: (graph, input, layer) => writeGlobalPool(graph, input, layer, 'ReduceMean'),
+  global_avg_pool3d: (graph, input, layer) => writeGlobalPool(graph, input, layer, 'ReduceMean'),
+  global_max_pool1d: (graph, input, layer) => writeGlobalPool(graph, input, layer, 'ReduceMax'),
+  global_max_pool2d: (graph, input, layer) => writeGlobalPool(graph, input, layer, 'ReduceMax'),
+  global_max_pool3d: (graph, input, layer) => writeGlobalPool(graph, input, layer, 'ReduceMax'),
+  permute: writePermute,
 };
+
+/** Layer types that can be written; the others are refused by name. */
+export const ONNX_LAYER_TYPES: readonly string[] = Object.keys(LAYERS);
 
 /**
  * Adds one layer to the graph and checks the shape it gives against the description.
@@ -24,7 +45,7 @@ const LAYERS: Readonly<Record<string, LayerWriter>> = {
 export function writeLayer(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
   const write = Object.hasOwn(LAYERS, layer.type) ? LAYERS[layer.type] : undefined;
   if (write === undefined) {
-    throw layerError(layer, `this layer type cannot be expressed in ONNX: expected one of ${Object.keys(LAYERS).join(', ')}.`);
+    throw layerError(layer, `this layer type cannot be expressed in ONNX: expected one of ${ONNX_LAYER_TYPES.join(', ')}.`);
   }
   if (!isSameShape(input.shape, layer.inputShape)) {
     throw layerError(
@@ -134,4 +155,81 @@ function writeFlatten(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDe
   const rows = graph.toRows(input, layer.name);
   const name = graph.addNode(graph.reserveName(layer.name), 'Flatten', [rows.name], { axis: { int: 1 } });
   return { name, shape: [rows.shape.reduce((product, size) => product * size, 1)], layout: 'rows' };
+}
+
+/** A number per channel, so that it broadcasts over the value as it lies. */
+function addPerChannel(graph: OnnxGraphBuilder, name: string, value: GraphValue, data: Float32Array): string {
+  const shape = value.layout === 'nchw' ? [data.length, ...value.shape.slice(1).map(() => 1)] : [data.length];
+  return graph.addConstant(name, { shape, data });
+}
+
+/** Outside training a fixed factor and summand per channel, taken together in double precision. */
+function writeBatchNorm(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
+  const channels = [input.shape.at(-1) ?? 0];
+  const read = (name: string): Float32Array => readWeight(layer, name, channels).data;
+  const optional = (name: string): Float32Array | undefined => (layer.weights[name] === undefined ? undefined : read(name));
+  const epsilon = readNumber(layer, 'epsilon', 1e-3);
+  const [mean, scale, offset] = [read('running_mean'), optional('scale'), optional('offset')];
+  const factors = [...read('running_variance')].map((variance, c) => (scale?.[c] ?? 1) / Math.sqrt(variance + epsilon));
+  const summands = factors.map((factor, c) => (offset?.[c] ?? 0) - (mean[c] as number) * factor);
+  const factor = addPerChannel(graph, `${layer.name}/factor`, input, Float32Array.from(factors));
+  const summand = addPerChannel(graph, `${layer.name}/summand`, input, Float32Array.from(summands));
+  const node = graph.reserveName(layer.name);
+  const product = graph.addNode(`${node}/scale`, 'Mul', [input.name, factor]);
+  return { ...input, name: graph.addNode(node, 'Add', [product, summand]) };
+}
+
+function writeLayerNorm(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
+  const rows = graph.toRows(input, layer.name);
+  const channels = rows.shape.at(-1) ?? 0;
+  const read = (name: string, fallback: number): string => {
+    const weight =
+      layer.weights[name] === undefined
+        ? { shape: [channels], data: new Float32Array(channels).fill(fallback) }
+        : readWeight(layer, name, [channels]);
+    return graph.addConstant(`${layer.name}/${name}`, weight);
+  };
+  const inputs = [rows.name, read('scale', 1), read('offset', 0)];
+  const epsilon = { float: readNumber(layer, 'epsilon', 1e-5) };
+  const name = graph.addNode(graph.reserveName(layer.name), 'LayerNormalization', inputs, { axis: { int: -1 }, epsilon });
+  return { ...rows, name };
+}
+
+function writePrelu(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
+  const size = layer.config['shared'] === true ? 1 : (input.shape.at(-1) ?? 0);
+  const alpha = addPerChannel(graph, `${layer.name}/alpha`, input, readWeight(layer, 'alpha', [size]).data);
+  return { ...input, name: graph.addNode(graph.reserveName(layer.name), 'PRelu', [input.name, alpha]) };
+}
+
+function writeRescaling(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
+  const node = graph.reserveName(layer.name);
+  const scale = graph.addScalar(`${node}/factor`, readNumber(layer, 'scale', 1));
+  const offset = graph.addScalar(`${node}/summand`, readNumber(layer, 'offset', 0));
+  const product = graph.addNode(`${node}/scale`, 'Mul', [input.name, scale]);
+  return { ...input, name: graph.addNode(node, 'Add', [product, offset]) };
+}
+
+function writeGlobalPool(
+  graph: OnnxGraphBuilder,
+  input: GraphValue,
+  layer: LayerDescription,
+  opType: 'ReduceMean' | 'ReduceMax',
+): GraphValue {
+  const keepsAxes = layer.config['keepDims'] === true;
+  // Axes that stay must stay where rows have them.
+  const value = keepsAxes ? graph.toRows(input, layer.name) : input;
+  const first = value.layout === 'nchw' ? 2 : 1;
+  const axes = value.shape.slice(1).map((_, axis) => first + axis);
+  const name = graph.addNode(graph.reserveName(layer.name), opType, [value.name], {
+    axes: { ints: axes },
+    keepdims: { int: keepsAxes ? 1 : 0 },
+  });
+  return { name, shape: layer.outputShape, layout: 'rows' };
+}
+
+function writePermute(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
+  const axes = layer.config['axes'] as readonly number[];
+  const rows = graph.toRows(input, layer.name);
+  const name = graph.addNode(graph.reserveName(layer.name), 'Transpose', [rows.name], { perm: { ints: [0, ...axes] } });
+  return { name, shape: axes.map((axis) => rows.shape[axis - 1] as number), layout: 'rows' };
 }

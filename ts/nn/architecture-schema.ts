@@ -141,6 +141,7 @@ const CONFIGS: Readonly<Record<string, () => z.ZodType>> = {
   avg_pool3d: () => pooling(3),
   batch_norm: () => normalization({ momentum: z.number().min(0).max(1) }),
   bidirectional: () => options({ layer, merge: z.enum(['concat', 'sum', 'mul', 'average']) }, ['layer']),
+  checkpoint: () => options({ layer }, ['layer']),
   concatenate: () => options({ axis: z.int() }),
   conv1d: () => convolution(1, { filters: count }),
   conv1d_transposed: () => convolution(1, { filters: count }),
@@ -240,6 +241,12 @@ const CONFIGS: Readonly<Record<string, () => z.ZodType>> = {
 
 /** Layer types the schema knows: all of the package. Those that users register are not part of it. */
 export const SCHEMA_TYPES: readonly string[] = Object.keys(CONFIGS);
+
+/** Names of a layer's options, without `name` and `trainable`. */
+export function layerOptions(type: string): readonly string[] {
+  const config = CONFIGS[type]?.();
+  return config instanceof z.ZodObject ? Object.keys(config.shape) : [];
+}
 
 const name = z.string().regex(/^[^/]+$/);
 

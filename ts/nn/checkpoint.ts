@@ -73,7 +73,7 @@ export class Checkpoint extends UnaryLayer {
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
-    return { layer: this.#layer.toJSON() };
+    return { layer: this.#layer.layerJSON() };
   }
 }
 

@@ -7,7 +7,7 @@ import { readRole, roleKeys, type ParameterOptions, type RoleOptions } from './p
 import { registerLayer } from './registry.js';
 import { formatBatchShape, sizeOfShape, type Shape } from './shape.js';
 import { ShapeKeepingLayer } from './simple-layer.js';
-import { TensorkilnError } from '../errors.js';
+import { isTensorkilnError, TensorkilnError } from '../errors.js';
 
 /** Initialiser of the table: uniform in [-0.05, 0.05). */
 export type EmbeddingOptions = LayerOptions &
@@ -72,7 +72,13 @@ export class Embedding extends UnaryLayer {
   }
 
   protected override transform(x: tf.Tensor): tf.Tensor {
-    return embedding(this.#table as tf.Tensor, x, { paddingIndex: this.#padding });
+    try {
+      return embedding(this.#table as tf.Tensor, x, { paddingIndex: this.#padding });
+    } catch (error) {
+      // The op knows the token, the layer where it stands in the model.
+      if (!isTensorkilnError(error) || error.code !== 'E_INDEX') throw error;
+      throw new TensorkilnError('E_INDEX', `[${this.place}] wrong token: ${error.message}`, { cause: error });
+    }
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
