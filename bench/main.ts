@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { type Judged, prepareLine, sampledPlaces } from './harness/case.js';
 import type { Leg } from './harness/leg.js';
 import { LOAD_LIMIT, busySeconds } from './harness/load.js';
-import { type CaseResult, type Team, WrongResult, assemble, measureCase } from './harness/measure.js';
+import { CannotStart, type CaseResult, type Team, WrongResult, assemble, measureCase } from './harness/measure.js';
+import { buildNativeLegs } from './harness/native-legs.js';
 import { HELP, type Options, UsageError, chooseCases, readOptions } from './harness/options.js';
 import { ALL_PEERS, OURS, type Places, type Table, runnersOf } from './harness/peers.js';
 import { pageHtml } from './harness/report-html.js';
@@ -22,7 +23,9 @@ const KERNEL_CASES = [...GEMM_CASES, ...CONV_CASES, ...MEMORY_CASES];
 const ALL_CASES: readonly Judged[] = [...KERNEL_CASES, ...OP_CASES];
 const IDLE = 'tfjs-core alone';
 
+/** The bundle lies in dist/bench. */
 const here = dirname(fileURLToPath(import.meta.url));
+const ROOT = join(here, '../..');
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -103,6 +106,16 @@ async function measureTable(
   }
 }
 
+/** Where the compiled legs are: given by TENSORKILN_BENCH_NATIVE, else built now. */
+function nativeFolder(): string {
+  const given = process.env['TENSORKILN_BENCH_NATIVE'];
+  if (given !== undefined && given !== '') return given;
+  note('building the native legs of the benchmark: minutes the first time');
+  const { folder, failure } = buildNativeLegs(ROOT);
+  if (failure !== undefined) note(`not all of them could be built: ${failure}`);
+  return folder;
+}
+
 function commit(): string {
   try {
     return execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
@@ -131,8 +144,8 @@ async function main(): Promise<void> {
     return;
   }
   const places: Places = {
-    native: process.env['TENSORKILN_BENCH_NATIVE'] ?? join(here, 'native'),
-    scripts: process.env['TENSORKILN_BENCH_SCRIPTS'] ?? join(here, '../bench/peers'),
+    native: options.tables.includes('kernels') ? nativeFolder() : '',
+    scripts: join(ROOT, 'bench/peers'),
     worker: join(here, 'worker.js'),
     python: options.python,
   };
@@ -199,7 +212,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof UsageError || error instanceof WrongResult)) throw error;
+  if (!(error instanceof UsageError || error instanceof WrongResult || error instanceof CannotStart)) throw error;
   note(error instanceof WrongResult ? `WRONG RESULT of ours: ${error.message}` : error.message);
-  process.exitCode = error instanceof WrongResult ? 1 : 2;
+  process.exitCode = error instanceof UsageError ? 2 : 1;
 }

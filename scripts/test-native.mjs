@@ -152,10 +152,15 @@ async function runSanitizedAddon(folder, definitions) {
       return { count: Number(passed), problems: failed === '0' ? [] : [stdout.split('\n').slice(-60).join('\n')] };
     },
   );
-  runSanitized('kernels with wrong input', env, ['tests/support/bad-input.mjs'], (stdout) => {
-    const { attempts, problems } = JSON.parse(stdout);
-    return { count: attempts, problems };
-  });
+  for (const [title, script] of [
+    ['kernels with wrong input', 'bad-input.mjs'],
+    ['tf.* with wrong input', 'bad-input-tf.mjs'],
+  ]) {
+    runSanitized(title, env, [`tests/support/${script}`], (stdout) => {
+      const { attempts, problems } = JSON.parse(stdout);
+      return { count: attempts, problems };
+    });
+  }
 }
 
 /** Runs one script of Node on the sanitized addon; `read` takes { count, problems } from what it printed. */

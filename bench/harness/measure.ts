@@ -6,6 +6,9 @@ import { OURS, type Runner, threadEnvironment } from './peers.js';
 /** A result of ours that is not what the case says: nothing that follows would be worth printing. */
 export class WrongResult extends Error {}
 
+/** We ourselves do not run. */
+export class CannotStart extends Error {}
+
 /** What became of one runner in one case. */
 export type Outcome =
   | { readonly kind: 'time'; readonly samples: readonly number[] }
@@ -27,7 +30,7 @@ export interface Team {
   readonly absent: ReadonlyMap<string, string>;
 }
 
-/** Starts every runner; a peer that cannot start is absent, with the reason. @throws Error when ours cannot */
+/** Starts every runner; a peer that cannot start is absent, with the reason. @throws CannotStart when ours cannot */
 export async function assemble(runners: readonly Runner[], threads: number): Promise<Team> {
   const legs: Leg[] = [];
   const versions = new Map<string, string>();
@@ -53,7 +56,7 @@ export async function assemble(runners: readonly Runner[], threads: number): Pro
   }
   if (!versions.has(OURS)) {
     for (const leg of legs) leg.close();
-    throw new Error(`${OURS} does not run: ${absent.get(OURS)}`);
+    throw new CannotStart(`${OURS} does not run: ${absent.get(OURS)}`);
   }
   return { legs, versions, absent };
 }

@@ -1,5 +1,5 @@
 // Matrix products through the C table: every kernel, transpose, ragged sizes, misaligned operands, types, epilogues, and what the
-// choice of the kernel depends on. Runs in the emulator and, opened from the archive, on a GPU.
+// choice of the kernel depends on. Runs in the emulator.
 #include <cmath>
 #include <functional>
 #include <random>

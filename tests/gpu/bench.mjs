@@ -96,11 +96,12 @@ function cases() {
   add(
     'adam',
     () => {
-      const weights = Array.from({ length: 4 }, () => tf.variable(normal([parameters])));
-      const gradients = weights.map(() => normal([parameters]));
+      const names = ['a', 'b', 'c', 'd'];
+      const named = (make) => Object.fromEntries(names.map((name) => [name, make()]));
+      const gradients = named(() => tf.keep(normal([parameters])));
       const optimizer = new Adam({ learningRate: 1e-4 });
-      optimizer.bind(weights);
-      return [() => optimizer.step(gradients)];
+      optimizer.bind(named(() => tf.variable(normal([parameters]))));
+      return [() => optimizer.apply(gradients)];
     },
     { bytes: 4 * parameters * 28 },
   );

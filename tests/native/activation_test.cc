@@ -51,6 +51,23 @@ TEST(activations_and_derivatives) {
   }
 }
 
+// Results of 16 MB and more are written past the caches: the same bits as in small pieces.
+TEST(activations_of_large_operands) {
+  constexpr int64_t kPiece = 1000, kPieces = 4200;
+  Tensor x = Tensor::random({kPieces, kPiece}, 3), piece = Tensor::random({kPiece}, 4), expected(tk::DType::f32, {kPiece});
+  for (int64_t p : {int64_t(0), kPieces / 2, kPieces - 1}) {
+    std::memcpy(x.f() + p * kPiece, piece.f(), size_t(piece.bytes()));
+  }
+  for (const Run& run : tktest::runs()) {
+    Tensor y(tk::DType::f32, {kPieces, kPiece});
+    call_op(run, "activation", {&x, &y}, {4});
+    call_op(run, "activation", {&piece, &expected}, {4});
+    for (int64_t p : {int64_t(0), kPieces / 2, kPieces - 1}) {
+      CHECK(std::memcmp(y.f() + p * kPiece, expected.f(), size_t(expected.bytes())) == 0);
+    }
+  }
+}
+
 TEST(activations_of_special_values) {
   for (const Run& run : runs()) {
     for (int kind = 0; kind < 8; ++kind) {

@@ -87,6 +87,7 @@ TEST(gather_shapes) {
   check_gather(1, 300, 17, 1000);
   check_gather(1, 50, 128, 5000);
   check_gather(4, 1000, 1, 70000);
+  check_gather(1, 50, 64, 70000);  // 17 MB: written past the caches
   check_gather(300, 3, 5, 2);
   check_gather(2, 5, 0, 3);
   check_gather(2, 5, 3, 0);

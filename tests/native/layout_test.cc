@@ -164,6 +164,7 @@ TEST(transpose_large) {
   check_transpose({1024, 1024}, {1, 0});
   check_transpose({100003, 3}, {1, 0});
   check_transpose({3, 100003}, {1, 0});
+  check_transpose({2, 33, 65, 1024}, {0, 2, 1, 3});  // 17 MB of long runs: written past the caches
 }
 TEST(transpose_image_layouts) {
   for (int64_t channels : {1, 2, 3, 4, 5, 16, 35}) {

@@ -137,6 +137,8 @@ TEST(row_norm_and_gradients) {
   }
 }
 
+TEST(row_norm_of_large_operands) { check_row_norm(4200, 1024, true, true, false); }  // 17 MB: written past the caches
+
 TEST(group_norm_and_gradients) {
   for (bool affine : {true, false}) {
     for (int64_t channels : {1, 3, 8, 12, 17}) {

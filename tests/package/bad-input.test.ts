@@ -1,4 +1,4 @@
-/** Wrong input for every kernel, past the checks of tfjs-core. */
+/** Wrong input for every kernel, past the checks of tfjs-core and through them. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { expect, it } from 'vitest';
@@ -14,9 +14,9 @@ interface Sweep {
 }
 
 /** Runs the sweep in a process of its own; a crash is reported with the attempt that was under way. */
-function sweep(): Promise<Sweep> {
+function sweep(script: string): Promise<Sweep> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['tests/support/bad-input.mjs'], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [`tests/support/${script}`], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
     let last = '';
     let output = '';
     createInterface({ input: child.stderr }).on('line', (line) => {
@@ -36,10 +36,17 @@ it('has a signature for every kernel and no other', () => {
 });
 
 it('is refused by every kernel, or does no harm', { timeout: 600_000 }, async () => {
-  const { attempts, refused, ran, problems } = await sweep();
+  const { attempts, refused, ran, problems } = await sweep('bad-input.mjs');
   expect(problems).toEqual([]);
   // The calls of the fixture give that many; fewer would mean that kernels were skipped.
   expect(attempts).toBeGreaterThan(15_000);
   expect(refused + ran).toBe(attempts);
   expect(ran).toBeGreaterThan(kernelTable.length);
+});
+
+it('is refused through tf.*, or does no harm', { timeout: 600_000 }, async () => {
+  const { attempts, refused, ran, problems } = await sweep('bad-input-tf.mjs');
+  expect(problems).toEqual([]);
+  expect(attempts).toBeGreaterThan(7000);
+  expect(refused + ran).toBe(attempts);
 });

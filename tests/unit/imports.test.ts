@@ -70,6 +70,11 @@ describe('direction of imports', () => {
     expect(tsImports.length).toBeGreaterThan(0);
   });
 
+  it('uses nothing of another backend of tfjs', () => {
+    const users = filesUnder('ts').filter((file) => /['"]@tensorflow\/tfjs-backend-/.test(textOf(file)));
+    expect(users).toEqual([]);
+  });
+
   it('holds between the rooms of ts/', () => {
     const wrong = tsImports
       .filter(({ from, to }) => from !== to && !(allowedFor(from) ?? []).includes(to))

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { benchCommand } from './bench.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { inspectCommand } from './inspect.js';
@@ -27,6 +28,7 @@ export function createProgram(version: string): Command {
     planCommand(),
     profileCommand(),
     inspectCommand(),
+    benchCommand(),
   ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
