@@ -115,7 +115,7 @@ describe('checkpointed blocks', () => {
     const before = tf.memory().numTensors;
     run();
     expect(tf.memory().numTensors).toBe(before);
-    const [y, again] = tf.tidy(() => [net.call(tf.ones([2, 10])), net.call(tf.ones([2, 10]))]) as [tf.Tensor, tf.Tensor];
+    const [y, again] = tf.tidy<[tf.Tensor, tf.Tensor]>(() => [net.call(tf.ones([2, 10])), net.call(tf.ones([2, 10]))]);
     expect([...y.dataSync()]).toEqual([...again.dataSync()]);
     tf.dispose([y, again]);
     net.dispose();

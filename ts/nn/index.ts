@@ -47,14 +47,7 @@ export {
   type Parameter,
 } from './layer.js';
 export { ctcLoss, type CtcOptions } from './ctc.js';
-export {
-  crossEntropy,
-  crossEntropyLoss,
-  focalLoss,
-  meanSquaredError,
-  type CrossEntropyOptions,
-  type Loss,
-} from './losses.js';
+export { crossEntropy, crossEntropyLoss, focalLoss, meanSquaredError, type CrossEntropyOptions, type Loss } from './losses.js';
 export { AveragePooling2D, MaxPooling2D, type Pooling2DOptions } from './pooling2d.js';
 export { layerFromJSON, layerTypes, registerLayer, type LayerFactory } from './registry.js';
 export { modelFromJSON, type Model } from './model.js';

@@ -47,7 +47,7 @@ export function recomputed(
           const targets = [...again, ...(variables as readonly tf.Tensor[])];
           const { grads } = tf.engine().gradients(() => f(again), targets, dy, true);
           // tfjs-core takes an absent gradient of customGrad for an error.
-          return targets.map((target, i) => (grads[i]) ?? tf.zerosLike(target));
+          return targets.map((target, i) => grads[i] ?? tf.zerosLike(target));
         } finally {
           states.forEach((variable, i) => putBack(variable, after[i] as tf.Tensor));
           // tfjs-core ends its tape with the inner gradient, in the middle of the outer one.
