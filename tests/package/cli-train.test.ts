@@ -16,7 +16,9 @@ const RUN_FILES = [
   'metrics.json',
   'model-architecture.json',
   'report.html',
+  'report.md',
   'run.json',
+  'training_curves.svg',
   'training_history.json',
 ];
 
