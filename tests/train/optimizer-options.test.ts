@@ -204,6 +204,16 @@ describe('averages', () => {
     tf.dispose([variables, twins]);
   });
 
+  it('an equal average is the trained parameters until the first value that counts', () => {
+    for (const steps of [1, 4]) {
+      const { history, optimizer, variables } = run({ average: { kind: 'equal', from: 3, every: 2 } }, steps);
+      optimizer.swapAverage();
+      expect([...variables['a/kernel']!.dataSync()]).toEqual(history[steps]);
+      optimizer.dispose();
+      tf.dispose(variables);
+    }
+  });
+
   it('look-ahead goes back to slow weights every third step', () => {
     const plain = run({}, 9);
     const { history, optimizer, variables } = run({ lookahead: { every: 3, weight: 0.5 } }, 9);

@@ -9,7 +9,7 @@ import { TensorkilnError } from '../errors.js';
  * An average of the parameters over the steps, moved on after each of them.
  *
  * exponential: a += (1 - decay) (p - a), for good weights at any moment (EMA). equal: the plain mean of the parameters after
- * step `from`, every `every`-th step (SWA).
+ * step `from`, every `every`-th step (SWA); the parameters themselves until the first of those steps.
  *
  * @source equal: Izmailov et al. 2018, arXiv:1803.05407; exponential: Polyak, Juditsky 1992; ramp: TensorFlow's
  *         ExponentialMovingAverage
@@ -136,8 +136,10 @@ export function averager(parameters: readonly tf.Variable[], options: Required<A
       return;
     }
     const after = tf.sub(count, options.from);
-    // The n-th value that counts moves the mean by 1 / n of the way; all others by 0.
-    const isTurn = tf.logicalAnd(tf.greater(after, 0), tf.equal(tf.mod(after, options.every), 0));
+    // The n-th value that counts moves the mean by 1 / n of the way, all others by 0. Before the first there is no mean yet:
+    // the copies are the parameters, so that who judges or keeps the average gets trained weights.
+    const isEarly = tf.less(after, options.every);
+    const isTurn = tf.logicalOr(isEarly, tf.equal(tf.mod(after, options.every), 0));
     const turn = tf.maximum(tf.div(after, options.every), 1);
     moveTowards(copies, parameters, tf.div(tf.cast(isTurn, 'float32'), turn));
   });
