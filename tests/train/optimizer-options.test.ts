@@ -232,6 +232,30 @@ describe('averages', () => {
     tf.dispose([variables, plain.variables]);
   });
 
+  it.each<[string, OptimizerOptions]>([
+    ['exponential', { average: { kind: 'exponential', decay: 0.8 } }],
+    ['equal', { average: { kind: 'equal', every: 2 } }],
+    ['look-ahead', { lookahead: { every: 2 } }],
+  ])('%s: a step that is left out moves nothing', async (_, options) => {
+    const [variables, twins] = [makeVariables(), makeVariables()];
+    const [optimizer, twin] = [variables, twins].map((list) => {
+      const made = new SGD({ learningRate: 0.1, ...options });
+      made.bind(list);
+      return made;
+    }) as [SGD, SGD];
+    [true, true, false, false, true, true, false].forEach((active, step) => {
+      tf.tidy(() => {
+        optimizer.apply(gradientsOf(variables, step, active ? undefined : NaN), { active: tf.scalar(active, 'bool') });
+        if (active) twin.apply(gradientsOf(twins, step));
+      });
+    });
+    expect(valuesOf(variables)).toEqual(valuesOf(twins));
+    expect(await optimizer.getState()).toEqual(await twin.getState());
+    optimizer.dispose();
+    twin.dispose();
+    tf.dispose([variables, twins]);
+  });
+
   it('refuses wrong options', () => {
     expect(() => new SGD({ average: { kind: 'mean' } as never })).toThrow(/average.kind: .*got 'mean'/);
     expect(() => new SGD({ average: { kind: 'exponential', decay: 1 } })).toThrow(/average.decay/);
