@@ -110,6 +110,27 @@ describe('weights of rows', () => {
     expect(byClass.weights).toEqual((await fit({}, { loss, data: { ...DATA, targets, sampleWeights } })).weights);
   });
 
+  it.each([
+    ['one class per row', [], Int32Array.of(1, 0, -1, -1), 1 / 2],
+    ['a class at every place', [2], Int32Array.of(1, -1, 1, 0, -1, -1, 0, 0), (1 + 1 / 2 + 0) / 3],
+  ])('accuracy leaves ignored targets out: %s', async (_, places, targets, expected) => {
+    // Class 1 has the larger score everywhere.
+    const model = new Sequential({
+      layers: [new Dense({ units: 2 })],
+    });
+    model.build([...places, 3]);
+    model.setWeights({
+      'dense/kernel': { shape: [3, 2], data: new Float32Array(6) },
+      'dense/bias': { shape: [2], data: Float32Array.of(0, 1) },
+    });
+    const trainer = new Trainer({ model, loss: crossEntropyLoss({ ignore: -1 }), optimizer: new SGD({ learningRate: 0.1 }) });
+    const features = new Float32Array(3 * targets.length);
+    const data = { size: 4, featureShape: [...places, 3], features, targets, targetShape: places };
+    expect((await trainer.evaluate(data, { batchSize: 3 })).accuracy).toBeCloseTo(expected, 6);
+    trainer.dispose();
+    model.dispose();
+  });
+
   it('class weights for a class at every place belong to the loss', async () => {
     const model = new Sequential({ layers: [new Dense({ units: 2 })] });
     const trainer = new Trainer({
