@@ -5,12 +5,14 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   BatchNorm,
+  Bidirectional,
   Conv2D,
   crossEntropy,
   Dense,
   Embedding,
   Flatten,
   Activation,
+  layerFromJSON,
   LayerNorm,
   LSTM,
   Sequential,
@@ -172,7 +174,10 @@ describe('freezing what is inside a layer', () => {
     return net;
   };
   const runningMean = (net: Sequential): number[] => [
-    ...net.parameters().find(({ name }) => name === 'block/norm/running_mean')!.variable.dataSync(),
+    ...net
+      .parameters()
+      .find(({ name }) => name === 'block/norm/running_mean')!
+      .variable.dataSync(),
   ];
 
   it.each(['by the option', 'by the property', 'by setTrainable', 'in a copy'])('%s keeps running statistics', async (how) => {
@@ -188,6 +193,19 @@ describe('freezing what is inside a layer', () => {
     expect(runningMean(net)).toEqual([0, 0, 0]);
     expect(Object.keys(net.trainableVariables())).toEqual(['head/kernel', 'head/bias']);
     net.dispose();
+  });
+
+  it('a frozen recurrent layer is frozen in both directions, and in a copy', () => {
+    const layer = new Bidirectional({ layer: new LSTM({ units: 2, trainable: false }) });
+    layer.build([4, 3]);
+    expect(Object.keys(layer.trainableVariables())).toEqual([]);
+    const copy = layerFromJSON(JSON.parse(JSON.stringify(layer.toJSON()))) as Bidirectional;
+    copy.build([4, 3]);
+    expect(Object.keys(copy.trainableVariables())).toEqual([]);
+    copy.trainable = true;
+    expect(Object.keys(copy.trainableVariables())).toHaveLength(6);
+    layer.dispose();
+    copy.dispose();
   });
 
   it('thaws a layer inside a frozen one alone, or all of it', () => {

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkOneOf } from '../arguments.js';
 import { gru, lstm, rnn, type RecurrentWeights, type SequenceOptions } from '../backend/custom/recurrent.js';
 import { TensorkilnError } from '../errors.js';
-import { checkLayerOptions, type CallOptions, type LayerDType, type LayerJSON, type LayerOptions } from './layer.js';
+import { checkLayerOptions, type CallOptions, type LayerDType, type LayerOptions } from './layer.js';
 import { MaskedLayer } from './masked-layer.js';
 import { readBias, readRole, roleKeys, type ParameterOptions, type RoleOptions } from './parameter-options.js';
 import { layerFromJSON, registerLayer } from './registry.js';
@@ -310,7 +310,6 @@ export interface BidirectionalOptions extends LayerOptions {
 export class Bidirectional extends MaskedLayer {
   readonly type = 'bidirectional';
   readonly #merge: (typeof MERGES)[number];
-  readonly #layer: LayerJSON;
   readonly #forward: RecurrentLayer;
   readonly #backward: RecurrentLayer;
 
@@ -329,9 +328,9 @@ export class Bidirectional extends MaskedLayer {
       );
     this.#merge = checkOneOf('bidirectional', 'merge', options.merge ?? 'concat', MERGES);
     const { type, config } = layer.layerJSON();
-    this.#layer = { type, name: type, config };
     this.#forward = layer;
-    this.#backward = layerFromJSON({ type, config: { ...config, reverse: true } }) as RecurrentLayer;
+    const { trainable } = layer;
+    this.#backward = layerFromJSON({ type, config: { ...config, reverse: true }, trainable }) as RecurrentLayer;
     this.addSublayer(this.#forward, 'forward');
     this.addSublayer(this.#backward, 'backward');
   }
@@ -362,7 +361,8 @@ export class Bidirectional extends MaskedLayer {
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
-    return { layer: this.#layer, merge: this.#merge };
+    const { type, ...rest } = this.#forward.layerJSON();
+    return { layer: { ...rest, type, name: type }, merge: this.#merge };
   }
 }
 
