@@ -9,12 +9,14 @@ import { BatchNorm, crossEntropy, Dense, Dropout, Sequential, type UnaryLayer } 
 import { Adam, GradScaler, SGD, type Optimizer } from '../../ts/optim/index.js';
 import {
   Trainer,
+  type Callback,
   type FitOptions,
   type ModelTrainerOptions,
   type TrainingEvent,
   type TrainingHistory,
   type WeightedDataset,
 } from '../../ts/train/index.js';
+import { makePartSteps } from '../../ts/train/part-steps.js';
 import { randomSource } from '../support/describe-model.js';
 import { useNativeBackend } from '../support/native-backend.js';
 
@@ -239,6 +241,25 @@ describe('batches in parts', () => {
     const options: Partial<FitOptions> = { batchSize: 1024, epochs: 2, debug: true };
     const optimizer = (): Optimizer => new Adam({ learningRate: 1e-3 });
 
+    it('sums of gradients that do not all fit are freed', () => {
+      const variables = tf.tidy(() => ({ small: tf.variable(tf.zeros([2 ** 18])), large: tf.variable(tf.zeros([2 ** 21])) }));
+      const parts = makePartSteps(
+        { differentiate: () => ({ value: tf.scalar(0), gradients: {} }), update: (loss) => loss, variables: () => variables },
+        false,
+      );
+      const { addon } = currentBackend().engine;
+      const [tensors, { live, budget }] = [tf.memory().numTensors, addon.memory()];
+      setMemoryLimit(live + 4 * 2 ** 20);
+      try {
+        expect(() => parts.add([], { isFirst: true, weight: 1 })).toThrow(failure('E_OUT_OF_MEMORY', /./));
+      } finally {
+        setMemoryLimit(budget);
+      }
+      expect(tf.memory().numTensors).toBe(tensors);
+      parts.apply.dispose();
+      tf.dispose(variables);
+    });
+
     it('training goes on in parts, says so and records it', async () => {
       const data = clouds(1024);
       const parts = await within(16, () => train(data, options, { layers: wide(false), optimizer: optimizer() }));
@@ -335,6 +356,24 @@ describe('debug', () => {
         isBackward: false,
       },
     ]);
+  });
+
+  it('holds nothing when training ends before the statistics are told', async () => {
+    const held = async (debug: boolean): Promise<number> => {
+      const before = tf.memory().numTensors;
+      const optimizer = new SGD({ learningRate: 0.1 });
+      const ending: Callback = {
+        onStep() {
+          throw new Error('the end');
+        },
+      };
+      const { events, error } = await train(clouds(8), { debug, callbacks: [ending] }, { optimizer });
+      expect(error).toEqual(expect.objectContaining({ message: 'the end' }));
+      expect(ofType(events, 'gradients')).toEqual([]);
+      optimizer.dispose();
+      return tf.memory().numTensors - before;
+    };
+    expect(await held(true)).toBe(await held(false));
   });
 
   it('tells norms of gradients and steps, and changes nothing', async () => {

@@ -25,7 +25,8 @@ interface Pending {
   readonly epoch: number;
   readonly norm: number;
   readonly gradients: readonly { readonly name: string; readonly norm: number; readonly zeroShare: number }[];
-  readonly before: readonly tf.Tensor[];
+  /** Values of the parameters before the step, in host memory: nothing is to be freed when training ends before it is done. */
+  readonly before: readonly Float32Array[];
 }
 
 export class Debugger {
@@ -141,7 +142,7 @@ export class Debugger {
         epoch: this.#epoch,
         norm: Math.hypot(...list.map(({ norm }) => norm)),
         gradients: list,
-        before: list.map(({ name }) => tf.keep(tf.clone(variables.get(name) as tf.Tensor))),
+        before: list.map(({ name }) => (variables.get(name) as tf.Variable).dataSync<'float32'>()),
       };
     });
   }
@@ -157,13 +158,11 @@ export class Debugger {
     this.#pending = undefined;
     const variables = this.#variables();
     const parameters = pending.gradients.map(({ name, norm, zeroShare }, i): ParameterStatistics => {
-      const before = pending.before[i] as tf.Tensor;
-      const [from, to] = [before.dataSync(), (variables.get(name) as tf.Variable).dataSync()];
+      const [from, to] = [pending.before[i] as Float32Array, (variables.get(name) as tf.Variable).dataSync()];
       const weightNorm = normOf(from);
       const change = normOf(Float32Array.from(to, (value, k) => value - (from[k] as number)));
       return { name, gradientNorm: norm, weightNorm, updateRatio: weightNorm === 0 ? 0 : change / weightNorm, zeroShare };
     });
-    tf.dispose([...pending.before]);
     this.#emit({ type: 'gradients', epoch: pending.epoch, norm: pending.norm, parameters });
     this.#advise(adviceOnGradients(pending.norm, parameters));
   }

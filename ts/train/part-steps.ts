@@ -24,12 +24,23 @@ class Sums {
   readonly loss: tf.Variable;
   readonly scalars: DeviceScalars<AccumulateScalar>;
 
+  /** @throws E_OUT_OF_MEMORY; nothing is held then */
   constructor(variables: NamedVariables) {
-    const zeros = (shape: readonly number[]): tf.Variable => tf.tidy(() => tf.variable(tf.zeros([...shape]), false));
-    this.names = Object.keys(variables);
-    this.gradients = Object.values(variables).map(({ shape }) => zeros(shape));
-    this.loss = zeros([1]);
-    this.scalars = new DeviceScalars(ACCUMULATE_SCALARS, { keep: 0, weight: 1 });
+    const made: tf.Variable[] = [];
+    const zeros = (shape: readonly number[]): tf.Variable => {
+      const variable = tf.tidy(() => tf.variable(tf.zeros([...shape]), false));
+      made.push(variable);
+      return variable;
+    };
+    try {
+      this.names = Object.keys(variables);
+      this.gradients = Object.values(variables).map(({ shape }) => zeros(shape));
+      this.loss = zeros([1]);
+      this.scalars = new DeviceScalars(ACCUMULATE_SCALARS, { keep: 0, weight: 1 });
+    } catch (error) {
+      tf.dispose(made);
+      throw error;
+    }
   }
 
   dispose(): void {
