@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { setMemoryLimit } from '../../ts/backend/memory.js';
 import { currentBackend } from '../../ts/backend/tensors.js';
 import { BatchNorm, crossEntropy, Dense, Dropout, Sequential, type UnaryLayer } from '../../ts/nn/index.js';
@@ -125,6 +125,43 @@ describe('steps that are not finite', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+
+  describe('after the best epoch, with an older checkpoint', () => {
+    let folder: string;
+    beforeEach(() => {
+      folder = mkdtempSync(join(tmpdir(), 'tensorkiln-rollback-'));
+    });
+    afterEach(() => {
+      rmSync(folder, { recursive: true, force: true });
+    });
+    /** One checkpoint, within epoch 2, which becomes the best; eight of the ten batches of epoch 3 are broken, the others heavy. */
+    const trainOn = (epochs: number): Promise<Outcome> => {
+      const data = { ...clouds(80), sampleWeights: new Float32Array(80).fill(1) };
+      return train(data, {
+        epochs,
+        checkpoints: { folder, every: { steps: 17 } },
+        earlyStopping: { monitor: 'train_loss', patience: 9 },
+        nonFinite: { skip: 1, rollbacks: 3 },
+        callbacks: [
+          {
+            onEpochStart: ({ epoch }) => {
+              if (epoch !== 3) return;
+              data.features.fill(NaN, 0, 4 * 64);
+              data.sampleWeights.fill(9);
+            },
+          },
+        ],
+      });
+    };
+
+    it('the best weights stay', async () => {
+      const best = await trainOn(2);
+      rmSync(folder, { recursive: true });
+      const { history, weights } = await trainOn(3);
+      expect(history).toMatchObject({ rollbacks: 2, bestEpoch: 2 });
+      expect(weights).toEqual(best.weights);
+    });
   });
 
   it('end training when nothing helps, with the best weights', async () => {

@@ -343,7 +343,8 @@ export class TrainingRun {
     this.#guard.countRollback();
     const loaded = await this.#store?.load();
     if (loaded !== undefined) {
-      restoreState(loaded.file, { model, optimizer, best: this.#best, scaler: steps.scaler }, loaded.content);
+      // The best weights stay: those of the checkpoint may be older, and the tracker knows the figure of the newer ones.
+      restoreState(loaded.file, { model, optimizer, scaler: steps.scaler }, loaded.content);
     } else {
       this.#best.restore();
       optimizer?.reset();
