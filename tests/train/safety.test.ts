@@ -162,6 +162,17 @@ describe('steps that are not finite', () => {
       expect(history).toMatchObject({ rollbacks: 2, bestEpoch: 2 });
       expect(weights).toEqual(best.weights);
     });
+
+    it('each roll-back to it lowers the rate further', async () => {
+      const { events } = await trainOn(3);
+      const rollbacks = ofType(events, 'rollback');
+      expect(rollbacks.map(({ from, to }) => [from, to])).toEqual([
+        [0.1, 0.05],
+        [0.05, 0.025],
+      ]);
+      expect(rollbacks[1]!.source).toEqual(rollbacks[0]!.source);
+      expect(ofType(events, 'epoch').at(-1)!.record.learningRate).toBe(0.025);
+    });
   });
 
   it('end training when nothing helps, with the best weights', async () => {

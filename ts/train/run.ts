@@ -341,6 +341,8 @@ export class TrainingRun {
   async #rollBack(): Promise<void> {
     const { optimizer, model, options, steps } = this.#parts;
     this.#guard.countRollback();
+    // Read before the checkpoint's own rate is back: each roll-back to the same one lowers the rate further.
+    const from = optimizer?.learningRate ?? 0;
     const loaded = await this.#store?.load();
     if (loaded !== undefined) {
       // The best weights stay: those of the checkpoint may be older, and the tracker knows the figure of the newer ones.
@@ -350,7 +352,6 @@ export class TrainingRun {
       optimizer?.reset();
       for (const step of [steps.train, steps.parts?.apply]) step?.reset();
     }
-    const from = optimizer?.learningRate ?? 0;
     this.#plateauScale *= options.guard.rateFactor;
     const to = from * options.guard.rateFactor;
     if (optimizer !== undefined) optimizer.learningRate = to;
