@@ -287,7 +287,7 @@ export class Trainer {
       this.#checkSource('profile', source);
       this.#model.build(source.inputShapes);
       this.#optimizer?.bind(trainableVariables(this.#model));
-      return profileSteps(this.#steps.train, source, options);
+      return profileSteps({ model: this.#model, step: this.#steps.train, source }, options);
     });
   }
 
