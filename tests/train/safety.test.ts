@@ -309,6 +309,19 @@ describe('batches in parts', () => {
 });
 
 describe('precision', () => {
+  it.each([true, false])(
+    'a disposed trainer leaves no tensors behind: parts and loss scaling (compiled: %s)',
+    async (compile) => {
+      const before = tf.memory().numTensors;
+      // The optimizer stays the caller's, so it is disposed here.
+      const optimizer = new SGD({ learningRate: 0.1 });
+      const { history } = await train(clouds(16), { microBatch: 3 }, { precision: 'f16', compile, optimizer });
+      optimizer.dispose();
+      expect(history!.microBatch).toBe(3);
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
+
   it.each(['bf16', 'f16'] as const)('%s learns, and keeps parameters in float32', async (precision) => {
     const plain = await train(clouds(90), { epochs: 15 });
     const { history, weights, events } = await train(clouds(90), { epochs: 15 }, { precision });

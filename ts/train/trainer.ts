@@ -291,13 +291,15 @@ export class Trainer {
     });
   }
 
-  /** Frees recorded steps. Model and optimizer stay the caller's. */
+  /** Frees recorded steps and what they keep: sums of batches in parts, the factor of loss scaling. Model and optimizer stay the caller's. */
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.#steps.train.dispose();
     this.#steps.evaluate.dispose();
     this.#steps.predict.dispose();
+    this.#steps.parts?.apply.dispose();
+    this.#steps.scaler?.dispose();
   }
 
   get #isClassification(): boolean {
