@@ -175,6 +175,29 @@ describe('steps that are not finite', () => {
     });
   });
 
+  it('at the end of an epoch keep its figure from being the best, as its weights are not kept', async () => {
+    // Without features and rate the loss of a row is its weight times ln 3.
+    const data = { ...clouds(40), features: new Float32Array(160), sampleWeights: new Float32Array(40).fill(1) };
+    const { history, events } = await train(
+      data,
+      {
+        epochs: 3,
+        earlyStopping: { monitor: 'train_loss', patience: 1 },
+        callbacks: [
+          {
+            onEpochStart: ({ epoch }) => {
+              data.sampleWeights.fill([1, 0.1, 0.5][epoch - 1]!);
+              data.features.fill(epoch === 2 ? NaN : 0, 4 * 32);
+            },
+          },
+        ],
+      },
+      { optimizer: new SGD({ learningRate: 0 }) },
+    );
+    expect(ofType(events, 'epoch').map(({ improved }) => improved)).toEqual([true, false, true]);
+    expect(history).toMatchObject({ skippedSteps: 1, bestEpoch: 3, stopReason: 'epochs' });
+  });
+
   it('end training when nothing helps, with the best weights', async () => {
     const { error, weights, events } = await train(
       clouds(40, () => true),

@@ -204,7 +204,7 @@ export class TrainingRun {
       const record = await this.#judgeEpoch({ start, cpuStart, rowsDone, trainSeconds });
       if (record === undefined) return;
       // Weights after which steps could not be made are not the best, whatever the epoch's loss.
-      const improved = this.#early.observe(figureOf(record, options.best.monitor)) && this.#guard.inARow === 0;
+      const improved = this.#early.observe(figureOf(record, options.best.monitor), this.#guard.inARow === 0);
       if (improved) this.#best.take(epoch);
       this.#watchPlateau(record);
       options.onEvent?.({ type: 'epoch', record, improved });
