@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeParquetFromCsv } from '../../ts/data/index.js';
+import { readParquet } from '../../ts/data/formats/parquet.js';
 import { loadConfig } from '../../ts/run/config/load.js';
 import { evaluateRun } from '../../ts/run/evaluate-run.js';
 import { exportRunAs } from '../../ts/run/export-formats.js';
@@ -143,6 +144,40 @@ describe('predictFile', () => {
     });
     expect(readdirSync(join(folder, 'out')).length).toBe(3);
     expect(readFileSync(csv, 'utf8').split('\n').length).toBe(4);
+  });
+
+  it('keeps cells in Parquet as they were: numbers only where they were read as such', async () => {
+    const output = join(folder, 'types.parquet');
+    const cells = [
+      ['12345678901234567890', '1.10', '2020-01-01', 'true', '"a, ""b""\r\nc"'],
+      ['00017', '2', '2021-05-06', 'false', ''],
+    ] as const;
+    const keep = ['id', 'price', 'day', 'Flag', 'note', 'size'];
+    const rows = cells.map((own, row) => `${own.join(',')},${row + 0.5},red\n`).join('');
+    await predictFile(classes, input(`id,price,day,Flag,note,size,colour\n${rows}`), { output, keep });
+    const names = [...keep, 'prediction', 'probability_large'];
+    const query = `SELECT ${names.map((name) => `typeof("${name}") AS "${name}"`).join(', ')} FROM data LIMIT 1`;
+    const types = (await readParquet(output, { query })).columns.map((column) =>
+      column.kind === 'categorical' ? column.categories.join() : expect.fail('no type'),
+    );
+    expect(types).toEqual([...Array.from({ length: 5 }, () => 'VARCHAR'), 'DOUBLE', 'VARCHAR', 'DOUBLE']);
+    const table = await readParquet(output);
+    const texts = (name: string): readonly (string | undefined)[] => {
+      const column = table.column(name);
+      return column.kind === 'categorical' ? [...column.codes].map((code) => column.categories[code]) : expect.fail(name);
+    };
+    expect(keep.slice(0, 4).map(texts)).toEqual([0, 1, 2, 3].map((place) => cells.map((own) => own[place])));
+    expect(texts('note')).toEqual(['a, "b"\r\nc', undefined]);
+    expect(table.column('size')).toMatchObject({ kind: 'numeric', values: Float64Array.of(0.5, 1.5) });
+
+    const values = join(folder, 'values.parquet');
+    const lines = '{"size": 5, "colour": "red", "code": 1}\n{"size": 2, "colour": "red", "code": "x"}\n';
+    await predictFile(numbers, input(lines, 'jsonl'), { output: values, keep: ['code'] });
+    const regression = await readParquet(values);
+    expect(regression.columns.map(({ name, kind }) => [name, kind])).toEqual([
+      ['code', 'categorical'],
+      ['prediction', 'numeric'],
+    ]);
   });
 
   it('predicts numbers in the unit of the target', async () => {

@@ -65,11 +65,11 @@ export async function predictFile(run: string, input: string, options: PredictFi
     const sink = typeof output === 'string' ? await openLineFile(output, format) : streamSink(output);
     try {
       const job: Job = { predictor, sink, options, lineFormat: format === 'jsonl' ? 'jsonl' : 'csv' };
-      const result =
+      const { columns, ...result } =
         predictor.image === undefined
           ? await predictRowsOf(run, input, job)
           : await predictImagesOf(input, job, predictor.image);
-      await sink.finish();
+      await sink.finish(columns);
       return { ...result, output: typeof output === 'string' ? output : undefined };
     } catch (error) {
       await sink.abandon();
@@ -87,7 +87,7 @@ interface Job {
   readonly lineFormat: 'csv' | 'jsonl';
 }
 
-type Found = Omit<PredictFileResult, 'output'>;
+type Found = Omit<PredictFileResult, 'output'> & Pick<PredictionLines, 'columns'>;
 
 function streamSink(write: (text: string) => Promise<void>): LineSink {
   return { write, finish: () => Promise.resolve(), abandon: () => Promise.resolve() };
@@ -128,7 +128,7 @@ async function predictRowsOf(run: string, input: string, { predictor, sink, opti
     await pool.close();
   }
   if (extra === undefined) await sink.write(lines.head());
-  return { rows, extra: extra ?? [], unseen };
+  return { rows, extra: extra ?? [], unseen, columns: lines.columns };
 }
 
 /** How the input is read: as the data of the run was, as far as that is known and makes sense for another file. */
@@ -183,7 +183,7 @@ async function predictImagesOf(input: string, job: Job, image: NonNullable<Predi
     options.onProgress?.(rows);
   }
   if (rows === 0) throw new TensorkilnError('E_DATA', `[predict] ${input}: no images in this folder or those below it.`);
-  return { rows, extra: [], unseen: {} };
+  return { rows, extra: [], unseen: {}, columns: lines.columns };
 }
 
 async function isFolder(path: string): Promise<boolean> {
