@@ -1,5 +1,5 @@
 /** What is done with a finished run: predicting files, judging it again, exporting it. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -16,24 +16,28 @@ import { runTraining } from '../../ts/run/run-training.js';
 let folder: string;
 let classes: string;
 let numbers: string;
+let levels: string;
 
-/** Rows of a table; the class follows from `size`, `amount` is linear in it. */
-function table(rows: number, target: 'kind' | 'amount'): string {
+type Target = 'kind' | 'level' | 'amount';
+
+/** Rows of a table; the classes follow from `size`, `amount` is linear in it. */
+function table(rows: number, target: Target): string {
   const lines = Array.from({ length: rows }, (_, row) => {
     const size = ((row * 37) % 100) / 10;
     const colour = ['red', 'green', 'blue'][row % 3];
-    return `r${row},${size},${colour},${target === 'kind' ? (size > 5 ? 'large' : 'small') : 3 + 2 * size}`;
+    const answers = { kind: size > 5 ? 'large' : 'small', level: size > 5 ? 1 : 0, amount: 3 + 2 * size };
+    return `r${row},${size},${colour},${answers[target]}`;
   });
   return [`id,size,colour,${target}`, ...lines, ''].join('\n');
 }
 
-async function train(name: string, target: 'kind' | 'amount'): Promise<string> {
+async function train(name: string, target: Target, more = ''): Promise<string> {
   const data = join(folder, `${name}.csv`);
   writeFileSync(data, table(300, target));
   const file = join(folder, `${name}.yaml`);
   writeFileSync(
     file,
-    `data: {path: ${data}, target: ${target}}\nfeatures: {id: ignore}\nmodel: {hidden_units: [8]}\n` +
+    `data: {path: ${data}, target: ${target}${more}}\nfeatures: {id: ignore}\nmodel: {hidden_units: [8]}\n` +
       'training: {epochs: 15, learning_rate: 0.05, batch_size: 32}\nlogging: {checkpoint_every: false}\n',
   );
   const output = join(folder, name);
@@ -46,6 +50,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tensorkiln-predict-'));
   classes = await train('classes', 'kind');
   numbers = await train('numbers', 'amount');
+  writeFileSync(join(folder, 'held-out.csv'), table(60, 'level'));
+  levels = await train('levels', 'level', `, test_path: ${join(folder, 'held-out.csv')}, na_values: ['', unknown]`);
 });
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -98,6 +104,15 @@ describe('predictFile', () => {
           .map((cell) => Math.fround(Number(cell))),
       ).toEqual(prediction.probabilities);
     });
+  });
+
+  it("knows the run's spellings of a missing cell from its export folder alone", async () => {
+    const rows = 'size,colour\n9.5,unknown\nunknown,red\n';
+    const alone = join(folder, 'alone');
+    cpSync(join(levels, 'export'), alone, { recursive: true });
+    const [whole, exported] = [await predict(rows, { run: levels }), await predict(rows, { run: alone })];
+    expect(exported.lines).toEqual(whole.lines);
+    expect(exported.unseen).toEqual({});
   });
 
   it('takes columns in any order, passes over others and counts unseen categories', async () => {

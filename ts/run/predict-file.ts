@@ -93,7 +93,8 @@ function streamSink(write: (text: string) => Promise<void>): LineSink {
   return { write, finish: () => Promise.resolve(), abandon: () => Promise.resolve() };
 }
 
-async function predictRowsOf(run: string, input: string, { predictor, sink, options, lineFormat }: Job): Promise<Found> {
+async function predictRowsOf(run: string, input: string, job: Job): Promise<Found> {
+  const { predictor, sink, options, lineFormat } = job;
   const { keep = [], signal } = options;
   const lines = new PredictionLines(predictor, keep, lineFormat);
   const kinds = Object.fromEntries([
@@ -105,7 +106,7 @@ async function predictRowsOf(run: string, input: string, { predictor, sink, opti
   let extra: readonly string[] | undefined;
   let rows = 0;
   try {
-    const parts = readTableParts(await inputFor(run, input, options), {
+    const parts = readTableParts(await inputFor(run, input, job), {
       pool,
       kinds,
       ...(signal === undefined ? {} : { signal }),
@@ -132,18 +133,21 @@ async function predictRowsOf(run: string, input: string, { predictor, sink, opti
 }
 
 /** How the input is read: as the data of the run was, as far as that is known and makes sense for another file. */
-async function inputFor(run: string, input: string, options: PredictFileOptions): Promise<TableInput> {
-  const own = { path: input, ...(options.inputFormat === undefined ? {} : { format: options.inputFormat }) };
+async function inputFor(run: string, input: string, { predictor, options }: Job): Promise<TableInput> {
+  const own = {
+    path: input,
+    naValues: predictor.naValues,
+    ...(options.inputFormat === undefined ? {} : { format: options.inputFormat }),
+  };
   const file = join(run, 'config.resolved.yaml');
   if (!existsSync(file)) return { ...own, ...(options.csv === undefined ? {} : { csv: options.csv }) };
   const config = await loadConfig(file);
   if (isImages(config)) return own;
-  const { csv: trained, naValues, replace = {} } = dataConfig(config);
+  const { csv: trained, replace = {} } = dataConfig(config);
   const csv = options.csv ?? trained;
   const cells = Object.fromEntries(Object.entries(replace).filter(([name]) => name !== config.data.target));
   return {
     ...own,
-    ...(naValues === undefined ? {} : { naValues }),
     ...(csv === undefined ? {} : { csv }),
     ...(Object.keys(cells).length === 0 ? {} : { replace: cells }),
   };
