@@ -324,6 +324,14 @@ describe('evaluateRun', () => {
     expect([withoutTarget, testLook]).toEqual([1, undefined]);
   });
 
+  it('knows classes that are numbers in whatever spelling', async () => {
+    const rows = 'size,colour,level\n9.5,red,1.0\n1,red,0\n2,blue,00.0\n8,red,\n';
+    const { metrics, withoutTarget } = await evaluateRun(levels, { data: input(rows) });
+    expect(metrics).toMatchObject({ task: 'classification', rows: 3, accuracy: 1 });
+    expect(withoutTarget).toBe(1);
+    await expect(evaluateRun(levels, { data: input(`${rows}1,red,2\n`) })).rejects.toThrow(/expected one of 0, 1/);
+  });
+
   it('refuses a class the model does not know, a table without the target and data that has changed', async () => {
     const unknown = input('size,colour,kind\n1,red,huge\n');
     await expect(evaluateRun(classes, { data: unknown })).rejects.toThrow(

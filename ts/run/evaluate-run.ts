@@ -3,7 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { packageVersion } from '../backend/native/load.js';
-import { asNumbers, readTableParts, shownPath, WorkerPool, type CsvOptions, type TableInput } from '../data/index.js';
+import {
+  asCategories,
+  asNumbers,
+  isAllNumbers,
+  readTableParts,
+  shownPath,
+  WorkerPool,
+  type CsvOptions,
+  type TableInput,
+} from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
 import {
   classCurves,
@@ -188,13 +197,12 @@ async function otherRows(
 /** Class indices or numbers; NaN where the target is missing. @throws E_DATA for classes that the model does not know */
 function targetsOf(column: Parameters<typeof asNumbers>[0], { task, classes, target }: Predictor): Float64Array {
   if (task === 'regression') return asNumbers(column, 'evaluate').values;
-  if (column.kind === 'numeric') {
-    const codeOf = new Map(classes.map((name, code) => [Number(name), code]));
-    return column.values.map((value) => (Number.isNaN(value) ? NaN : (codeOf.get(value) ?? failUnknown(target, classes))));
-  }
+  // Spelled as in training, where a target of nothing but numbers has classes such as 1 for 1.0.
+  const spelled = isAllNumbers({ kind: 'categorical', name: target, codes: new Int32Array(0), categories: classes });
+  const { codes: found, categories } = asCategories(column, spelled);
   const codeOf = new Map(classes.map((name, code) => [name, code]));
-  const codes = column.categories.map((category) => codeOf.get(category) ?? failUnknown(target, classes));
-  return Float64Array.from(column.codes, (code) => (code < 0 ? NaN : (codes[code] as number)));
+  const codes = categories.map((category) => codeOf.get(category) ?? failUnknown(target, classes));
+  return Float64Array.from(found, (code) => (code < 0 ? NaN : (codes[code] as number)));
 }
 
 function failUnknown(target: string, classes: readonly string[]): never {
