@@ -343,6 +343,12 @@ describe('evaluateRun', () => {
     writeFileSync(data, table(301, 'amount'));
     await expect(evaluateRun(numbers)).rejects.toThrow(/is not the data of the run any more/);
     writeFileSync(data, before);
+    const heldOut = join(folder, 'held-out.csv');
+    const rows = readFileSync(heldOut);
+    expect((await evaluateRun(levels)).metrics.rows).toBe(60);
+    writeFileSync(heldOut, table(61, 'level'));
+    await expect(evaluateRun(levels)).rejects.toThrow(/held-out\.csv is not the data of the run any more/);
+    writeFileSync(heldOut, rows);
   });
 });
 

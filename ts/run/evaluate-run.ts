@@ -124,16 +124,23 @@ async function testRows(
   return { outputs: await predictor.predictFeatures(test.features, stop), targets: test.targets, withoutTarget: 0 };
 }
 
-/** @throws E_DATA when the data is another than the run read: its test rows would be others */
+const fileDigest = z.object({ sha256: z.string().nullable() });
+const runRecord = z.object({ data: fileDigest.extend({ others: z.record(z.string(), fileDigest).default({}) }) });
+
+/** @throws E_DATA when a file of the data is another than the run read: its test rows would be others */
 async function checkData(run: string, config: TrainingConfig): Promise<void> {
-  const path = runFiles(run).record;
-  const saved = z.object({ data: z.object({ sha256: z.string().nullable() }) }).safeParse(await readJson(path));
-  const before = saved.success ? saved.data.data.sha256 : null;
-  const { sha256 } = await describeDataFiles(config);
-  if (before === null || before === sha256) return;
+  const saved = runRecord.safeParse(await readJson(runFiles(run).record));
+  if (!saved.success) return;
+  const { data: before } = saved.data;
+  const { others, ...own } = await describeDataFiles(config);
+  const changed = [
+    { ...own, was: before.sha256 },
+    ...Object.entries(others).map(([key, file]) => ({ ...file, was: before.others[key]?.sha256 ?? null })),
+  ].find(({ sha256, was }) => was !== null && was !== sha256);
+  if (changed === undefined) return;
   throw new TensorkilnError(
     'E_DATA',
-    `[evaluate] ${shownPath(config.data.path)} is not the data of the run any more: its test rows would be others. ` +
+    `[evaluate] ${changed.path} is not the data of the run any more: its test rows would be others. ` +
       'Name the rows to judge by --data, or put the file back.',
   );
 }
