@@ -133,8 +133,8 @@ async function replaceFolder(from: string, to: string): Promise<void> {
   try {
     const wasThere = await rename(to, aside).then(
       () => true,
-      (cause: NodeJS.ErrnoException) => {
-        if (cause.code === 'ENOENT') return false;
+      (cause: unknown) => {
+        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
         throw cause;
       },
     );
