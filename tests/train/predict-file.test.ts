@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeParquetFromCsv } from '../../ts/data/index.js';
@@ -247,6 +248,13 @@ describe('predictFile', () => {
     expect(found).toMatchObject({ code });
     expect(found.message).toMatch(message);
     expect(found.message).not.toContain('secret');
+  });
+
+  it('loads no model for an output that is refused', async () => {
+    const before = tf.memory().numTensors;
+    const options = { output: () => Promise.resolve(), outputFormat: 'parquet' } as const;
+    await expect(predictFile(classes, input('size\n1\n'), options)).rejects.toMatchObject({ code: 'E_USAGE' });
+    expect(tf.memory().numTensors).toBe(before);
   });
 
   it('refuses a file that is not there and a folder that is no run', async () => {

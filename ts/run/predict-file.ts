@@ -56,11 +56,11 @@ export interface PredictFileResult {
  * @throws (as rejections) E_IO, E_DATA, E_USAGE, E_ABORTED; nothing is left behind then
  */
 export async function predictFile(run: string, input: string, options: PredictFileOptions): Promise<PredictFileResult> {
-  const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
   const { output } = options;
   const format = options.outputFormat ?? (typeof output === 'string' ? predictionFormat(output) : 'csv');
   if (format === 'parquet' && typeof output !== 'string')
     throw new TensorkilnError('E_USAGE', '[predict] Parquet is written to files only: expected an output file.');
+  const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
   try {
     const sink = typeof output === 'string' ? await openLineFile(output, format) : streamSink(output);
     try {
