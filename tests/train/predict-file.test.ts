@@ -52,7 +52,8 @@ beforeAll(async () => {
   classes = await train('classes', 'kind');
   numbers = await train('numbers', 'amount');
   writeFileSync(join(folder, 'held-out.csv'), table(60, 'level'));
-  levels = await train('levels', 'level', `, test_path: ${join(folder, 'held-out.csv')}, na_values: ['', unknown]`);
+  const replace = 'replace: {id: {old: new}, colour: {crimson: red}}';
+  levels = await train('levels', 'level', `, test_path: ${join(folder, 'held-out.csv')}, na_values: ['', unknown], ${replace}`);
 });
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -114,6 +115,14 @@ describe('predictFile', () => {
     const [whole, exported] = [await predict(rows, { run: levels }), await predict(rows, { run: alone })];
     expect(exported.lines).toEqual(whole.lines);
     expect(exported.unseen).toEqual({});
+  });
+
+  it('replaces cells for the model, not those that are only kept', async () => {
+    const rows = (colour: string): string => `id,size,colour\nold,5.5,${colour}\nold,2,${colour}\n`;
+    const replaced = await predict(rows('crimson'), { run: levels, keep: ['id'] });
+    expect(replaced.unseen).toEqual({});
+    expect(replaced.lines[1]).toMatch(/^old,/);
+    expect(replaced.lines).toEqual((await predict(rows('red'), { run: levels, keep: ['id'] })).lines);
   });
 
   it('takes columns in any order, passes over others and counts unseen categories', async () => {
@@ -229,6 +238,20 @@ describe('predictFile', () => {
       { keep: ['name'] },
       'E_DATA',
       /no column "name": expected one of "size", "colour"/,
+    ],
+    [
+      'a column to keep that is named as a prediction',
+      'size,colour,prediction\n1,red,x\n',
+      { keep: ['prediction'] },
+      'E_USAGE',
+      /two columns would be named "prediction": expected columns to keep/,
+    ],
+    [
+      'a column to keep twice',
+      'id,size,colour\na,1,red\n',
+      { keep: ['id', 'id'] },
+      'E_USAGE',
+      /two columns would be named "id"/,
     ],
     ['a short row', 'size,colour\n1\n', {}, 'E_DATA', /1 row is malformed \(line 2\): expected 2 fields/],
     [

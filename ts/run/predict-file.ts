@@ -23,7 +23,10 @@ export interface PredictFileOptions {
   readonly output: string | ((text: string) => Promise<void>);
   /** Default: by the ending of the output file, else CSV. */
   readonly outputFormat?: PredictionFormat;
-  /** Columns of the input that are written before the predictions. Default none. */
+  /**
+   * Columns of the input that are written before the predictions, under other names than those. Missing cells are written empty whatever
+   * they were spelled like; columns that the model reads are written as it reads them. Default none.
+   */
   readonly keep?: readonly string[];
   /** Default: by the ending of the input file. */
   readonly inputFormat?: TableFormat;
@@ -145,7 +148,9 @@ async function inputFor(run: string, input: string, { predictor, options }: Job)
   if (isImages(config)) return own;
   const { csv: trained, replace = {} } = dataConfig(config);
   const csv = options.csv ?? trained;
-  const cells = Object.fromEntries(Object.entries(replace).filter(([name]) => name !== config.data.target));
+  // Only what the model reads: columns that are merely kept stay as they are, and the target may be absent.
+  const read = new Set(predictor.columns.map(({ name }) => name));
+  const cells = Object.fromEntries(Object.entries(replace).filter(([name]) => read.has(name)));
   return {
     ...own,
     ...(csv === undefined ? {} : { csv }),

@@ -30,10 +30,19 @@ export class PredictionLines {
   /** Kinds of cells that a kept column had so far. */
   readonly #kinds = new Map<string, Set<ParquetColumnType>>();
 
+  /** @throws E_USAGE when two columns would have one name */
   constructor(predictor: Predictor, keep: readonly string[], format: 'csv' | 'jsonl') {
     this.#predictor = predictor;
     this.#keep = keep;
     this.#format = format;
+    const { names } = this;
+    const repeated = names.find((name, place) => names.indexOf(name) !== place);
+    if (repeated === undefined) return;
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[predict] two columns would be named "${repeated}": expected columns to keep that are named once and not as the predictions ` +
+        `are. Rename the column of the input, or leave it out.`,
+    );
   }
 
   /** Names of what is written, in order. */
