@@ -102,10 +102,10 @@ describe('tensorkiln predict', () => {
     const line = `${JSON.stringify({ ...row, body_mass_g: 4500, sex: 'female', year: 2007 })}\n`;
     // Some parts: what is left when the reader goes fits into no pipe.
     writeFileSync(rows, line.repeat(40_000));
-    const { process: child, ended, waitFor } = startCli(['predict', trained, rows], { cwd: folder });
-    await waitFor('Gentoo');
-    child.stdout?.destroy();
-    expect(await ended).toMatchObject({ code: 0, stderr: '' });
+    const started = startCli(['predict', trained, rows], { cwd: folder });
+    await started.waitFor('Gentoo');
+    started.process.stdout?.destroy();
+    expect(await started.ended).toMatchObject({ code: 0, stderr: '' });
   });
 });
 
