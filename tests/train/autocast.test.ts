@@ -4,7 +4,7 @@ import { attention, autocast, dropout, linear, RandomState, storageDType } from 
 import { CAST_LISTS } from '../../ts/backend/autocast.js';
 import { compile } from '../../ts/backend/plan.js';
 import { currentBackend } from '../../ts/backend/tensors.js';
-import { Conv2D, Dense, Flatten, Sequential, TransformerEncoder } from '../../ts/nn/index.js';
+import { Conv2D, ctcLoss, Dense, Flatten, MultiHeadAttention, Sequential, TransformerEncoder } from '../../ts/nn/index.js';
 import { Adam } from '../../ts/optim/index.js';
 import { bitsOf, useNativeBackend } from '../support/native-backend.js';
 
@@ -52,6 +52,30 @@ describe.each(HALVES)('%s', (precision) => {
       // 16 bits lose something, or nothing was rounded at all.
       expect([...values]).not.toEqual([...tf.matMul(a, b).dataSync()]);
     });
+  });
+
+  it('leaves ctc and its gradient in float32', () => {
+    tf.tidy(() => {
+      const [logits, labels] = [wave([2, 6, 5]), tf.tensor2d([[1, 2, 2], [3, 4, -1]], [2, 3], 'int32')]; // prettier-ignore
+      const run = (): number[][] => {
+        const { value, grad } = tf.valueAndGrad((x: tf.Tensor) => tf.sum(ctcLoss().rows(x, labels)))(logits);
+        return [[...value.dataSync()], [...grad.dataSync()]];
+      };
+      expect(autocast(precision, run)).toEqual(run());
+    });
+  });
+
+  it('attention with dropout gives zeros to queries that see no key', () => {
+    const layer = new MultiHeadAttention({ heads: 2, dropout: 0.5, useBias: false, causal: true });
+    layer.buildAll([[4, 8], [4]]);
+    const values = tf.tidy(() => {
+      const mask = tf.tensor2d([[0, 0, 0, 0], [1, 1, 0, 0]], [2, 4], 'bool'); // prettier-ignore
+      const x = wave([2, 4, 8]);
+      return [...autocast(precision, () => layer.apply([x, mask], { training: true })[0]!).dataSync()];
+    });
+    expect(values.slice(0, 32)).toEqual(new Array(32).fill(0));
+    expect(values.slice(32).every(Number.isFinite)).toBe(true);
+    layer.dispose();
   });
 
   it('stores each result as the lists say', () => {

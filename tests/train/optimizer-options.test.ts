@@ -204,6 +204,16 @@ describe('averages', () => {
     tf.dispose([variables, twins]);
   });
 
+  it('an equal average is the trained parameters until the first value that counts', () => {
+    for (const steps of [1, 4]) {
+      const { history, optimizer, variables } = run({ average: { kind: 'equal', from: 3, every: 2 } }, steps);
+      optimizer.swapAverage();
+      expect([...variables['a/kernel']!.dataSync()]).toEqual(history[steps]);
+      optimizer.dispose();
+      tf.dispose(variables);
+    }
+  });
+
   it('look-ahead goes back to slow weights every third step', () => {
     const plain = run({}, 9);
     const { history, optimizer, variables } = run({ lookahead: { every: 3, weight: 0.5 } }, 9);
@@ -220,6 +230,30 @@ describe('averages', () => {
     plain.optimizer.dispose();
     optimizer.dispose();
     tf.dispose([variables, plain.variables]);
+  });
+
+  it.each<[string, OptimizerOptions]>([
+    ['exponential', { average: { kind: 'exponential', decay: 0.8 } }],
+    ['equal', { average: { kind: 'equal', every: 2 } }],
+    ['look-ahead', { lookahead: { every: 2 } }],
+  ])('%s: a step that is left out moves nothing', async (_, options) => {
+    const [variables, twins] = [makeVariables(), makeVariables()];
+    const [optimizer, twin] = [variables, twins].map((list) => {
+      const made = new SGD({ learningRate: 0.1, ...options });
+      made.bind(list);
+      return made;
+    }) as [SGD, SGD];
+    [true, true, false, false, true, true, false].forEach((active, step) => {
+      tf.tidy(() => {
+        optimizer.apply(gradientsOf(variables, step, active ? undefined : NaN), { active: tf.scalar(active, 'bool') });
+        if (active) twin.apply(gradientsOf(twins, step));
+      });
+    });
+    expect(valuesOf(variables)).toEqual(valuesOf(twins));
+    expect(await optimizer.getState()).toEqual(await twin.getState());
+    optimizer.dispose();
+    twin.dispose();
+    tf.dispose([variables, twins]);
   });
 
   it('refuses wrong options', () => {

@@ -78,11 +78,19 @@ const ofType = <T extends TrainingEvent['type']>(events: TrainingEvent[], type: 
   events.filter((event): event is Extract<TrainingEvent, { type: T }> => event.type === type);
 
 describe('steps that are not finite', () => {
-  it('are left out: the weights are those of the other batches, bit for bit', async () => {
+  it.each([
+    ['the weights', []],
+    ['the running statistics too', [new BatchNorm(), new BatchNorm()]],
+  ] as const)('are left out: %s are those of the other batches, bit for bit', async (_, norms) => {
     const data = clouds(40, (row) => row >= 16 && row < 24);
-    const broken = await train(data);
+    const layers = (norm: UnaryLayer | undefined): UnaryLayer[] => [
+      new Dense({ units: 8, activation: 'tanh' }),
+      ...(norm === undefined ? [] : [norm]),
+      new Dense({ units: 3 }),
+    ];
+    const broken = await train(data, {}, { layers: layers(norms[0]) });
     const whole = clouds(40);
-    const clean = await train({
+    const rest: WeightedDataset = {
       ...whole,
       size: 32,
       features: Float32Array.from([...whole.features.subarray(0, 64), ...whole.features.subarray(96)]),
@@ -90,7 +98,9 @@ describe('steps that are not finite', () => {
         ...(whole.targets as Int32Array).subarray(0, 16),
         ...(whole.targets as Int32Array).subarray(24),
       ]),
-    });
+    };
+    const clean = await train(rest, {}, { layers: layers(norms[1]) });
+    expect(clean.weights.every(Number.isFinite)).toBe(true);
     expect(broken.history).toMatchObject({ skippedSteps: 1, rollbacks: 0, steps: 5 });
     expect(ofType(broken.events, 'skipped')).toEqual([{ type: 'skipped', epoch: 1, step: 3, loss: NaN, inARow: 1 }]);
     expect(broken.weights).toEqual(clean.weights);

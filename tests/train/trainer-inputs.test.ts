@@ -2,7 +2,17 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../ts/data/dataset.js';
-import { crossEntropy, Dense, focalLoss, Layer, meanSquaredError, Sequential, type Shape } from '../../ts/nn/index.js';
+import {
+  crossEntropy,
+  crossEntropyLoss,
+  Dense,
+  focalLoss,
+  Layer,
+  meanSquaredError,
+  Sequential,
+  type Loss,
+  type Shape,
+} from '../../ts/nn/index.js';
 import { Adam, SGD, stepSchedule, cosineSchedule, exponentialSchedule, withWarmup } from '../../ts/optim/index.js';
 import {
   Trainer,
@@ -13,6 +23,7 @@ import {
   type TrainingEvent,
   type WeightedDataset,
 } from '../../ts/train/index.js';
+import { toSource } from '../../ts/train/training-data.js';
 import { softmaxCrossEntropy } from '../../ts/backend/custom/softmax-cross-entropy.js';
 import { randomSource } from '../support/describe-model.js';
 import { bitsOf, useNativeBackend } from '../support/native-backend.js';
@@ -34,13 +45,19 @@ const DATA = rows(64, 1);
 /** Fits a linear classifier; what the callback makes of it comes back, and everything is freed. */
 async function fit(
   options: Partial<FitOptions>,
-  trainer: { classWeights?: readonly number[]; data?: WeightedDataset | BatchSource; rate?: number; seed?: number } = {},
+  trainer: {
+    classWeights?: readonly number[];
+    data?: WeightedDataset | BatchSource;
+    rate?: number;
+    seed?: number;
+    loss?: Loss;
+  } = {},
 ): Promise<{ weights: number[]; events: TrainingEvent[]; history: Awaited<ReturnType<Trainer['fit']>> }> {
   const model = new Sequential({ seed: trainer.seed ?? 1, layers: [new Dense({ units: 2 })] });
   const optimizer = new SGD({ learningRate: trainer.rate ?? 0.1 });
   const made = new Trainer({
     model,
-    loss: crossEntropy,
+    loss: trainer.loss ?? crossEntropy,
     optimizer,
     ...(trainer.classWeights === undefined ? {} : { classWeights: trainer.classWeights }),
   });
@@ -67,6 +84,67 @@ describe('weights of rows', () => {
     const sampleWeights = Float32Array.from(DATA.targets, (target) => (target === 1 ? 3 : 1));
     expect((await fit({}, { data: { ...DATA, sampleWeights } })).weights).toEqual(byClass.weights);
     expect((await fit({})).weights).not.toEqual(byClass.weights);
+  });
+
+  it.each([
+    ['arrays', (data: Dataset): BatchSource | Dataset => data],
+    [
+      'a source',
+      (data: Dataset): BatchSource | Dataset => {
+        const source = toSource('test', data);
+        return {
+          size: source.size,
+          inputShapes: source.inputShapes,
+          targetShapes: source.targetShapes,
+          fingerprint: () => source.fingerprint(),
+          batches: (options) => source.batches(options),
+        };
+      },
+    ],
+  ])('class weights leave ignored rows of %s out', async (_, wrap) => {
+    const targets = DATA.targets.map((target, row) => (row % 4 === 0 ? -1 : target)) as Int32Array;
+    const sampleWeights = Float32Array.from(targets, (target) => (target === 1 ? 3 : 1));
+    const loss = crossEntropyLoss({ ignore: -1 });
+    const byClass = await fit({}, { loss, classWeights: [1, 3], data: wrap({ ...DATA, targets }) });
+    expect(byClass.history.skippedSteps).toBe(0);
+    expect(byClass.weights).toEqual((await fit({}, { loss, data: { ...DATA, targets, sampleWeights } })).weights);
+  });
+
+  it.each([
+    ['one class per row', [], Int32Array.of(1, 0, -1, -1), 1 / 2],
+    ['a class at every place', [2], Int32Array.of(1, -1, 1, 0, -1, -1, 0, 0), (1 + 1 / 2 + 0) / 3],
+  ])('accuracy leaves ignored targets out: %s', async (_, places, targets, expected) => {
+    // Class 1 has the larger score everywhere.
+    const model = new Sequential({
+      layers: [new Dense({ units: 2 })],
+    });
+    model.build([...places, 3]);
+    model.setWeights({
+      'dense/kernel': { shape: [3, 2], data: new Float32Array(6) },
+      'dense/bias': { shape: [2], data: Float32Array.of(0, 1) },
+    });
+    const trainer = new Trainer({ model, loss: crossEntropyLoss({ ignore: -1 }), optimizer: new SGD({ learningRate: 0.1 }) });
+    const features = new Float32Array(3 * targets.length);
+    const data = { size: 4, featureShape: [...places, 3], features, targets, targetShape: places };
+    expect((await trainer.evaluate(data, { batchSize: 3 })).accuracy).toBeCloseTo(expected, 6);
+    trainer.dispose();
+    model.dispose();
+  });
+
+  it('class weights for a class at every place belong to the loss', async () => {
+    const model = new Sequential({ layers: [new Dense({ units: 2 })] });
+    const trainer = new Trainer({
+      model,
+      loss: crossEntropyLoss(),
+      optimizer: new SGD({ learningRate: 0.1 }),
+      classWeights: [1, 3],
+    });
+    const places = { ...DATA, size: 32, featureShape: [2, 3], targetShape: [2] };
+    await expect(trainer.fit(places, { epochs: 1, batchSize: 16 })).rejects.toThrow(
+      /wrong classWeights: expected one class per row, got targets \[N, 2\]. Give the weights to the loss/,
+    );
+    trainer.dispose();
+    model.dispose();
   });
 
   it('a row of weight 2 counts as the row twice', async () => {

@@ -160,6 +160,49 @@ describe('a new head', () => {
   });
 });
 
+describe('freezing what is inside a layer', () => {
+  const build = (trainable = true): Sequential => {
+    const block = new Sequential({
+      name: 'block',
+      trainable,
+      layers: [new Dense({ name: 'a', units: 3 }), new BatchNorm({ name: 'norm' }), new Dense({ name: 'b', units: 3 })],
+    });
+    const net = new Sequential({ layers: [block, new Dense({ name: 'head', units: 2 })] });
+    net.build([3]);
+    return net;
+  };
+  const runningMean = (net: Sequential): number[] => [
+    ...net.parameters().find(({ name }) => name === 'block/norm/running_mean')!.variable.dataSync(),
+  ];
+
+  it.each(['by the option', 'by the property', 'by setTrainable', 'in a copy'])('%s keeps running statistics', async (how) => {
+    let net = build(how !== 'by the option');
+    if (how === 'by the property') net.layers[0]!.trainable = false;
+    if (how === 'by setTrainable') setTrainable(net, ['block'], false);
+    if (how === 'in a copy') {
+      const next = await replaceHead(net, [new Dense({ name: 'head', units: 2 })], { freeze: true });
+      net.dispose();
+      net = next;
+    }
+    tf.tidy(() => void net.call(tf.ones([4, 3]), { training: true }));
+    expect(runningMean(net)).toEqual([0, 0, 0]);
+    expect(Object.keys(net.trainableVariables())).toEqual(['head/kernel', 'head/bias']);
+    net.dispose();
+  });
+
+  it('thaws a layer inside a frozen one alone, or all of it', () => {
+    const net = build(false);
+    expect(setTrainable(net, ['block/b'], true)).toEqual(['block/b']);
+    expect(Object.keys(net.trainableVariables())).toEqual(['block/b/kernel', 'block/b/bias', 'head/kernel', 'head/bias']);
+    tf.tidy(() => void net.call(tf.ones([4, 3]), { training: true }));
+    expect(runningMean(net)).toEqual([0, 0, 0]);
+    expect(setTrainable(net, [/^block$/], true)).toEqual(['block']);
+    expect(Object.keys(net.trainableVariables())).toHaveLength(8);
+    expect(net.layers[0]!.sublayers.map(({ trainable }) => trainable)).toEqual([true, true, true]);
+    net.dispose();
+  });
+});
+
 describe('the learning-rate finder', () => {
   const data = {
     size: 60,

@@ -115,6 +115,16 @@ describe('schedules of our own', () => {
     expect(() => withWarmup(schedule, { steps: 1, epochs: 1 })).toThrow(/got both/);
   });
 
+  it('one cycle with a rise of one step begins at its peak', () => {
+    for (const threePhases of [false, true]) {
+      const schedule = oneCycleSchedule({ rise: 0.25, length: 4, unit: 'steps', threePhases });
+      const rates = [0, 1, 2, 3].map((step) => schedule(at(step)));
+      expect(rates[0]).toBe(1);
+      expect(rates[3]).toBeCloseTo(1 / 25 / 1e4, 12);
+      expect(rates.every((rate, i) => i === 0 || rate < rates[i - 1]!)).toBe(true);
+    }
+  });
+
   it('a schedule that has ended stays at its end', () => {
     expect(cosineSchedule({ floor: 0.1 })(at(1000))).toBeCloseTo(0.1, 12);
     expect(oneCycleSchedule()(at(1000))).toBeCloseTo(1 / 25 / 1e4, 12);

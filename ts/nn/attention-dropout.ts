@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { autocast } from '../backend/custom/autocast.js';
 
 /** Which keys a query sees, as `attention` takes it. */
 export interface Visibility {
@@ -10,7 +11,7 @@ export interface Visibility {
   readonly isCausal: boolean;
 }
 
-/** Stands for minus infinity in sums, where -Infinity + Infinity would give NaN: exp of it is 0 in float32. */
+/** Stands for minus infinity in sums, where -Infinity + Infinity would give NaN: exp of it is 0 in float32. Beyond float16. */
 const HIDDEN = -1e9;
 
 /** 1 where a query sees a key, else 0; broadcasts to [N, heads, T, S]. */
@@ -53,8 +54,11 @@ export function attentionWithDropout(
   const scores = tf.mul(tf.matMul(left, right, false, true), 1 / Math.sqrt(size));
   const seen = visible(queries, keys, visibility);
   const { mask } = visibility;
-  const moved = mask === undefined ? scores : tf.add(scores, tf.maximum(mask, HIDDEN));
-  const soft = tf.softmax(seen === undefined ? moved : tf.add(moved, tf.mul(tf.sub(1, seen), HIDDEN)));
+  // Under autocast too in float32: in float16 HIDDEN is minus infinity, and the softmax of nothing else NaN.
+  const soft = autocast('float32', () => {
+    const moved = mask === undefined ? scores : tf.add(scores, tf.maximum(mask, HIDDEN));
+    return tf.softmax(seen === undefined ? moved : tf.add(moved, tf.mul(tf.sub(1, seen), HIDDEN)));
+  });
   // A row without any visible key would share its weight out evenly: all of it is taken back.
   const weights = seen === undefined ? soft : tf.mul(soft, seen);
   return byHead(tf.matMul(drop(weights), values));

@@ -1,6 +1,7 @@
 /** Connectionist temporal classification: labels without places in a sequence. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, checkKeys } from '../arguments.js';
+import { autocast } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import { classIndices, type Loss } from './losses.js';
 import { formatBatchShape } from './shape.js';
@@ -89,6 +90,25 @@ export function ctcLoss(options: CtcOptions = {}): Loss {
   };
 }
 
+/**
+ * Score of each state at each step: a product with ones and zeros, whose gradient is one too. Under autocast both stay in float32,
+ * as all else here does.
+ *
+ * @param scores     [N, T, C]
+ * @param selection  [N, states, C], a one for the class of each state
+ * @returns          [N, T, states]
+ */
+function selected(scores: tf.Tensor3D, selection: tf.Tensor): tf.Tensor {
+  const product = tf.customGrad((x, save) => {
+    (save as tf.GradSaveFunc)([selection]);
+    return {
+      value: autocast('float32', () => tf.matMul(x as tf.Tensor, selection, false, true)),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => autocast('float32', () => tf.matMul(dy, saved[0] as tf.Tensor)),
+    };
+  });
+  return product(scores);
+}
+
 function ctcRows(logits: tf.Tensor3D, labels: tf.Tensor2D, blank: number): tf.Tensor1D {
   const [rows, steps, classes] = logits.shape;
   const width = labels.shape[1];
@@ -100,9 +120,8 @@ function ctcRows(logits: tf.Tensor3D, labels: tf.Tensor2D, blank: number): tf.Te
   const blanks = tf.fill([rows, width, 1], blank, 'int32');
   const pairs = tf.reshape(tf.concat([blanks, tf.expandDims(filled, 2)], 2), [rows, 2 * width]);
   const path = tf.concat([pairs, tf.fill([rows, 1], blank, 'int32')], 1) as tf.Tensor2D;
-  // Score of each state at each step; a product with ones and zeros, whose gradient is one too.
   const selection = tf.oneHot(tf.reshape<tf.Rank.R1>(path, [-1]), classes).reshape([rows, states, classes]);
-  const emissions = tf.matMul(logProbabilities, tf.cast(selection, 'float32'), false, true);
+  const emissions = selected(logProbabilities, tf.cast(selection, 'float32'));
   // A label may follow the one before it without a blank when they differ.
   const before = tf.pad(tf.slice(path, [0, 0], [-1, states - 2 < 0 ? 0 : states - 2]), [[0, 0], [2, 0]], blank); // prettier-ignore
   const odd = tf.tensor1d(Float32Array.from({ length: states }, (_, i) => i % 2));

@@ -190,13 +190,17 @@ export abstract class Layer {
     return this.computeOutputShapes(inputShapes.map((shape) => checkShape(this.place, shape)));
   }
 
-  /** Whether training changes the parameters of this layer; setting it freezes or thaws them, sublayers included. */
+  /**
+   * Whether training changes the parameters of this layer; setting it freezes or thaws them, and all layers inside it, as in
+   * Keras. A layer inside a frozen one is not trained whatever its own value is.
+   */
   get trainable(): boolean {
     return this.#trainable;
   }
 
   set trainable(value: boolean) {
     this.#trainable = checkBoolean(this.place, 'trainable', value);
+    for (const layer of this.#sublayers) layer.trainable = value;
   }
 
   /**
@@ -506,7 +510,7 @@ export abstract class Layer {
   }
 
   /**
-   * Declares a layer inside this one, under a name; to be called from the constructor.
+   * Declares a layer inside this one, under a name; to be called from the constructor. Inside a frozen layer it is frozen too.
    *
    * @throws E_USAGE when the layer already belongs to a container
    */
@@ -515,6 +519,7 @@ export abstract class Layer {
       throw new TensorkilnError('E_USAGE', `[${this.place}] layer '${name}' is already part of a model: make a new layer.`);
     layer.#parent = this;
     layer.#name = name;
+    if (!this.#trainable) layer.trainable = false;
     this.#sublayers.push(layer);
   }
 

@@ -13,6 +13,8 @@ export interface Loss {
   readonly targetDType: 'int32' | 'float32';
   /** Whether predictions are scores per class, so that accuracy is defined. */
   readonly isClassification: boolean;
+  /** Target of places that do not count, in accuracy neither; none when absent. */
+  readonly ignoredClass?: number;
   /**
    * Loss of every row.
    *
@@ -95,6 +97,7 @@ export function crossEntropyLoss(options: CrossEntropyOptions = {}): Loss {
     name: 'cross_entropy',
     targetDType: 'int32',
     isClassification: true,
+    ...(ignore === undefined ? {} : { ignoredClass: ignore }),
     rows: (predictions, targets) =>
       tf.tidy(() => {
         const [rows, classes] = [predictions.shape[0], predictions.shape.at(-1) as number];

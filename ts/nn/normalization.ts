@@ -193,8 +193,9 @@ export type BatchNormOptions = NormOptions & {
  * [N, ..., C] -> same.
  *
  * State, saved with the weights and never trained: `running_mean` and `running_variance` [C], moved in device memory by every
- * training call: r = momentum * r + (1 - momentum) * statistic, the variance unbiased, as in PyTorch. A frozen layer
- * (`trainable: false`) uses and keeps the running statistics in training too, as in Keras.
+ * training call: r = momentum * r + (1 - momentum) * statistic, the variance unbiased, as in PyTorch. A channel
+ * whose statistics are not finite keeps the old ones. A frozen layer (`trainable: false`) uses and keeps the running statistics
+ * in training too, as in Keras.
  *
  * @throws E_CONFIG for wrong options; E_SHAPE at build when there is no axis besides the batch
  * @source Ioffe, Szegedy 2015, arXiv:1502.03167

@@ -9,7 +9,7 @@ import { TensorkilnError } from '../errors.js';
  * An average of the parameters over the steps, moved on after each of them.
  *
  * exponential: a += (1 - decay) (p - a), for good weights at any moment (EMA). equal: the plain mean of the parameters after
- * step `from`, every `every`-th step (SWA).
+ * step `from`, every `every`-th step (SWA); the parameters themselves until the first of those steps.
  *
  * @source equal: Izmailov et al. 2018, arXiv:1803.05407; exponential: Polyak, Juditsky 1992; ramp: TensorFlow's
  *         ExponentialMovingAverage
@@ -79,6 +79,13 @@ export function checkLookahead(place: string, options: LookaheadOptions): Requir
 }
 
 /**
+ * Moves copies and parameters after a step.
+ *
+ * @param share  the part of a move's weight that counts: the weight itself, or 0 when the step was left out
+ */
+type Move = (follower: Follower, parameters: readonly tf.Variable[], share: (weight: tf.Tensor) => tf.Tensor) => void;
+
+/**
  * A copy of the parameters that follows them. Everything it decides, it decides on the device from a count of steps, so that a
  * recorded step repeats it: a few op calls per step, however many parameters there are.
  */
@@ -88,9 +95,9 @@ export class Follower {
   /** float32 [1]: steps done. */
   readonly count: tf.Variable;
   readonly #parameters: readonly tf.Variable[];
-  readonly #move: (follower: Follower, parameters: readonly tf.Variable[]) => void;
+  readonly #move: Move;
 
-  constructor(parameters: readonly tf.Variable[], move: (follower: Follower, parameters: readonly tf.Variable[]) => void) {
+  constructor(parameters: readonly tf.Variable[], move: Move) {
     this.#parameters = parameters;
     this.#move = move;
     this.copies = parameters.map((parameter) => tf.tidy(() => tf.variable(tf.clone(parameter as tf.Tensor), false)));
@@ -101,7 +108,7 @@ export class Follower {
   advance(active: tf.Tensor | undefined): void {
     tf.tidy(() => {
       replaceVariable(this.count, tf.add(this.count, active ?? 1));
-      this.#move(this, this.#parameters);
+      this.#move(this, this.#parameters, (weight) => (active === undefined ? weight : tf.mul(weight, active)));
     });
   }
 
@@ -128,25 +135,27 @@ export class Follower {
 
 /** A follower that averages. */
 export function averager(parameters: readonly tf.Variable[], options: Required<AveragingOptions>): Follower {
-  return new Follower(parameters, ({ copies, count }) => {
+  return new Follower(parameters, ({ copies, count }, _, share) => {
     if (options.kind === 'exponential') {
       const ramp = options.ramp ? tf.div(tf.add(count, 1), tf.add(count, 10)) : undefined;
       const decay = ramp === undefined ? tf.tensor1d([options.decay]) : tf.minimum(ramp, options.decay);
-      moveTowards(copies, parameters, tf.sub(1, decay));
+      moveTowards(copies, parameters, share(tf.sub(1, decay)));
       return;
     }
     const after = tf.sub(count, options.from);
-    // The n-th value that counts moves the mean by 1 / n of the way; all others by 0.
-    const isTurn = tf.logicalAnd(tf.greater(after, 0), tf.equal(tf.mod(after, options.every), 0));
+    // The n-th value that counts moves the mean by 1 / n of the way, all others by 0. Before the first there is no mean yet:
+    // the copies are the parameters, so that who judges or keeps the average gets trained weights.
+    const isEarly = tf.less(after, options.every);
+    const isTurn = tf.logicalOr(isEarly, tf.equal(tf.mod(after, options.every), 0));
     const turn = tf.maximum(tf.div(after, options.every), 1);
-    moveTowards(copies, parameters, tf.div(tf.cast(isTurn, 'float32'), turn));
+    moveTowards(copies, parameters, share(tf.div(tf.cast(isTurn, 'float32'), turn)));
   });
 }
 
 /** A follower the parameters fall back to. */
 export function lookahead(parameters: readonly tf.Variable[], options: Required<LookaheadOptions>): Follower {
-  return new Follower(parameters, ({ copies, count }) => {
-    const isTurn = tf.cast(tf.equal(tf.mod(count, options.every), 0), 'float32');
+  return new Follower(parameters, ({ copies, count }, _, share) => {
+    const isTurn = share(tf.cast(tf.equal(tf.mod(count, options.every), 0), 'float32'));
     moveTowards(copies, parameters, tf.mul(isTurn, options.weight));
     moveTowards(parameters, copies, isTurn);
   });

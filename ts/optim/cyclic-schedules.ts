@@ -86,7 +86,8 @@ export function oneCycleSchedule(options: OneCycleOptions = {}): Schedule {
         ];
     let before = 0;
     for (const [last, from, to] of ends) {
-      if (progress.step <= last) return anneal(from, to, (progress.step - before) / (last - before));
+      // A rise of a single step is its peak.
+      if (progress.step <= last) return last === before ? to : anneal(from, to, (progress.step - before) / (last - before));
       before = last;
     }
     return end;

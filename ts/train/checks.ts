@@ -66,7 +66,8 @@ export function checkShapes(
 /**
  * Training rows with the weights of their classes.
  *
- * @throws E_CONFIG when there are several outputs, the loss is none of classification, or a weight is wrong
+ * @throws E_CONFIG when there are several outputs, the loss is none of classification, a row has more than one class, or a
+ *         weight is wrong
  */
 export function applyClassWeights(
   source: BatchSource,
@@ -78,7 +79,14 @@ export function applyClassWeights(
   if (losses.length !== 1 || losses[0]?.isClassification !== true) {
     throw new TensorkilnError('E_CONFIG', '[trainer] wrong classWeights: expected one output with class targets.');
   }
-  if (classWeights.length !== outputShape[0]) {
+  const targetShape = source.targetShapes[0] ?? [];
+  if (targetShape.length > 0) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[trainer] wrong classWeights: expected one class per row, got targets ${formatBatchShape(targetShape)}. Give the weights to the loss: crossEntropyLoss({ classWeights }).`,
+    );
+  }
+  if (classWeights.length !== outputShape.at(-1)) {
     throw new TensorkilnError(
       'E_CONFIG',
       `[trainer] wrong classWeights: expected one for each of the classes of ${formatBatchShape(outputShape)}, got ${classWeights.length}.`,

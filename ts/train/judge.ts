@@ -12,7 +12,10 @@ export const JUDGE_BATCH = 256;
 /** As in training: the engine is never idle. */
 const STEPS_IN_FLIGHT = 2;
 
-/** Mean loss over rows, and the share of rows whose largest score is the target when the loss is one of classification. */
+/**
+ * Mean loss over rows, and the share of rows whose largest score is the target when the loss is one of classification; rows
+ * whose targets the loss ignores are left out of that share.
+ */
 export interface Evaluation {
   readonly loss: number;
   readonly accuracy?: number;
@@ -37,7 +40,7 @@ export async function judge(
   options: JudgeOptions,
 ): Promise<(Evaluation & { readonly metrics: Readonly<Record<string, number>> }) | undefined> {
   const { batchSize, metricNames, signal } = options;
-  const sums = new Float64Array(2 + metricNames.length);
+  const sums = new Float64Array(3 + metricNames.length);
   const most = applyLimit(Math.ceil(source.size / batchSize), options.limit);
   let rows = 0;
   let batches = 0;
@@ -62,10 +65,10 @@ export async function judge(
   } finally {
     await inFlight.abandon();
   }
-  const [loss = 0, correct = 0, ...others] = Array.from(sums, (sum) => sum / rows);
+  const [loss = 0, correct = 0, counted = 0, ...others] = sums;
   return {
-    loss,
-    ...(options.isClassification ? { accuracy: correct } : {}),
-    metrics: Object.fromEntries(metricNames.map((name, index) => [name, others[index] as number])),
+    loss: loss / rows,
+    ...(options.isClassification ? { accuracy: correct / Math.max(1, counted) } : {}),
+    metrics: Object.fromEntries(metricNames.map((name, index) => [name, (others[index] as number) / rows])),
   };
 }

@@ -37,7 +37,7 @@ export interface ModelTrainerOptions extends CommonOptions {
   readonly metrics?: readonly Metric[];
   /** Not bound to other parameters. The trainer does not dispose it. */
   readonly optimizer: Optimizer;
-  /** How much a row of each class counts in the training loss, >= 0, by class index; for one output with class targets. */
+  /** How much a row of each class counts in the training loss, >= 0, by class index; for one output with one class per row. */
   readonly classWeights?: readonly number[];
   /**
    * How activations are stored: 'float32', or in 16 bits as `autocast` says; parameters and the optimizer's state stay float32.

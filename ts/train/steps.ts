@@ -38,7 +38,10 @@ export interface Steps {
    * gradients are not finite.
    */
   readonly train: Step;
-  /** The same -> [sum of losses, number of correct rows, sum of each metric] float32; correct rows are 0 unless it is classification. */
+  /**
+   * The same -> [sum of losses, number of correct rows, number of rows with a target that counts, sum of each metric] float32;
+   * correct rows are 0 unless it is classification.
+   */
   readonly evaluate: Step;
   /** Inputs -> all outputs of each row behind each other, [N, values]. */
   readonly predict: Step;
@@ -146,12 +149,11 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
     const predictions = autocast(precision, () => model.call(inputs, false)) as tf.Tensor[];
     const sum = tf.sum(lossRows(predictions, targets, weights));
     const [first, target] = [predictions[0] as tf.Tensor, targets[0] as tf.Tensor & { shape: [number] }];
-    const correct =
+    const [correct, counted] =
       losses[0]?.isClassification === true
-        ? // Of rows with a class at several places, the share of places counts.
-          tf.sum(tf.mean(tf.reshape(tf.cast(tf.equal(tf.argMax(first, -1), target), 'float32'), [target.shape[0], -1]), 1))
-        : tf.zerosLike(sum);
-    return tf.stack([sum, correct, ...metrics.map((metric) => tf.sum(metric.rows(first, target)))]);
+        ? countCorrect(first, target, losses[0].ignoredClass)
+        : [tf.zerosLike(sum), tf.onesLike(sum)];
+    return tf.stack([sum, correct, counted, ...metrics.map((metric) => tf.sum(metric.rows(first, target)))]);
   };
   return {
     train: makeStep(train, isCompiled),
@@ -164,6 +166,21 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
       return { loss: value, gradients };
     },
   };
+}
+
+/**
+ * Rows whose largest scores are the targets, and rows that have a target. Of a row with a class at several places, the share of
+ * the places that count is correct.
+ */
+function countCorrect(scores: tf.Tensor, target: tf.Tensor, ignored: number | undefined): [tf.Scalar, tf.Scalar] {
+  const rows = target.shape[0] as number;
+  const byRow = (flags: tf.Tensor): tf.Tensor => tf.reshape(tf.cast(flags, 'float32'), [rows, -1]);
+  const isCorrect = tf.equal(tf.argMax(scores, -1), target);
+  if (ignored === undefined) return [tf.sum(tf.mean(byRow(isCorrect), 1)), tf.scalar(rows)];
+  const isCounted = tf.notEqual(target, tf.scalar(ignored, 'int32'));
+  const places = tf.sum(byRow(isCounted), 1);
+  const shares = tf.div(tf.sum(byRow(tf.logicalAnd(isCorrect, isCounted)), 1), tf.maximum(places, 1));
+  return [tf.sum(shares), tf.sum(tf.minimum(places, 1))];
 }
 
 /** A tensor that was kept, as one of the current scope. */
@@ -186,7 +203,7 @@ export function makeOwnSteps(functions: StepFunctions, countInputs: () => number
   const evaluate = (...args: tf.Tensor[]): tf.Tensor => {
     const rows = functions.evaluate?.(args.slice(0, countInputs()), args.slice(countInputs())) as tf.Tensor1D;
     const sum = tf.sum(rows);
-    return tf.stack([sum, tf.zerosLike(sum)]);
+    return tf.stack([sum, tf.zerosLike(sum), tf.onesLike(sum)]);
   };
   return {
     train: makeStep((...args) => functions.train(args.slice(0, countInputs()), args.slice(countInputs())), isCompiled),

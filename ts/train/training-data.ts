@@ -93,8 +93,7 @@ export class ArraySource implements BatchSource {
 
   /** The same rows, each counting as much more as its class does. */
   withClassWeights(classWeights: readonly number[]): ArraySource {
-    const targets = this.outputs[0]?.values as Int32Array;
-    const weights = Float32Array.from(targets, (target, row) => (classWeights[target] as number) * (this.#weights?.[row] ?? 1));
+    const weights = rowWeights(this.outputs[0]?.values as Int32Array, classWeights, this.#weights);
     return new ArraySource({ size: this.size, inputs: this.inputs, outputs: this.outputs, sampleWeights: weights });
   }
 
@@ -116,6 +115,11 @@ export class ArraySource implements BatchSource {
       };
     }
   }
+}
+
+/** Weights of rows by their class, times their own; 0 for a target that is no class, which the loss ignores. */
+function rowWeights(targets: TypedValues, classWeights: readonly number[], own: Float32Array | undefined): Float32Array {
+  return Float32Array.from(targets, (target, row) => (classWeights[target] ?? 0) * (own?.[row] ?? 1));
 }
 
 /** A source that makes its batches, each row of which counts as much more as its class does. */
@@ -146,12 +150,7 @@ export class ClassWeightedSource implements BatchSource {
 
   async *batches(options: PassOptions): AsyncGenerator<HostBatch> {
     for await (const batch of this.#source.batches(options)) {
-      const targets = batch.targets[0] as TypedValues;
-      const weights = Float32Array.from(
-        targets,
-        (target, row) => (this.#classWeights[target] as number) * (batch.weights?.[row] ?? 1),
-      );
-      yield { ...batch, weights };
+      yield { ...batch, weights: rowWeights(batch.targets[0] as TypedValues, this.#classWeights, batch.weights) };
     }
   }
 }

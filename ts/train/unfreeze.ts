@@ -34,8 +34,25 @@ function allLayers(layer: Layer): Layer[] {
   return [layer, ...layer.sublayers.flatMap(allLayers)];
 }
 
+/** Thaws layers, all inside them and all around them; the others stay trained or frozen as they were. */
+function thaw(model: Layer, matched: ReadonlySet<Layer>): void {
+  const wanted = new Map<Layer, boolean>();
+  const decide = (layer: Layer, isInside: boolean, wasTrained: boolean): boolean => {
+    const isThawed = isInside || matched.has(layer);
+    const isTrained = wasTrained && layer.trainable;
+    // Outer layers come first in the map, for setting one sets all inside it.
+    wanted.set(layer, isTrained);
+    const isAround = layer.sublayers.map((inner) => decide(inner, isThawed, isTrained)).includes(true);
+    if (isThawed || isAround) wanted.set(layer, true);
+    return isThawed || isAround;
+  };
+  decide(model, false, true);
+  for (const [layer, isTrained] of wanted) layer.trainable = isTrained;
+}
+
 /**
- * Sets `trainable` of layers by path, all layers around them included, so that they do have the say.
+ * Sets `trainable` of layers by path and of all inside them. Layers around thawed ones are thawed too, or they would have the
+ * say; what else is inside those stays frozen.
  *
  * @param patterns  a text matches the layer of that path and all below it; an expression what it finds in the path
  * @returns         paths of the layers that match
@@ -56,10 +73,7 @@ export function setTrainable(model: Layer, patterns: readonly (string | RegExp)[
     }
     for (const layer of found) matched.add(layer);
   }
-  for (const layer of matched) layer.trainable = trainable;
-  if (trainable) {
-    const isAround = (outer: Layer): boolean => outer.sublayers.some((inner) => matched.has(inner) || isAround(inner));
-    for (const layer of [model, ...layers]) if (isAround(layer)) layer.trainable = true;
-  }
+  if (trainable) thaw(model, matched);
+  else for (const layer of matched) layer.trainable = false;
   return [...matched].map(({ path }) => path);
 }

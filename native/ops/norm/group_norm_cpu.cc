@@ -210,8 +210,12 @@ void batch_norm_train_cpu(const OpCall& call, CpuContext& context) {
   normalise(b, call, call[5], call[6], call[7], TK_FLOAT(call, batch_norm_train, epsilon), context,
             [&](int64_t channel, const Moments& moments) {
               const double mean = double(running_mean[channel]), variance = double(running_variance[channel]);
-              running_mean[channel] = float(mean + rate * (moments.mean - mean));
-              running_variance[channel] = float(variance + rate * (moments.variance * correction - variance));
+              const float next_mean = float(mean + rate * (moments.mean - mean));
+              const float next_variance = float(variance + rate * (moments.variance * correction - variance));
+              // A batch that is not finite belongs to a step that is left out: it may not spoil the statistics for good.
+              if (next_mean - next_mean != 0 || next_variance - next_variance != 0) return;
+              running_mean[channel] = next_mean;
+              running_variance[channel] = next_variance;
             });
 }
 

@@ -78,8 +78,13 @@ void normalise_images(const CudaContext& context, const OpCall& call, const Imag
         inverse[i] = float(root);
         if (running.mean != nullptr) {
           const double old_mean = running.mean[i], old_variance = running.variance[i];
-          running.mean[i] = float(old_mean + running.rate * (centre - old_mean));
-          running.variance[i] = float(old_variance + running.rate * (variance * running.correction - old_variance));
+          const float next_mean = float(old_mean + running.rate * (centre - old_mean));
+          const float next_variance = float(old_variance + running.rate * (variance * running.correction - old_variance));
+          // A batch that is not finite belongs to a step that is left out: it may not spoil the statistics for good.
+          if (next_mean - next_mean == 0 && next_variance - next_variance == 0) {
+            running.mean[i] = next_mean;
+            running.variance[i] = next_variance;
+          }
         }
         for (int64_t c = first; c < first + size; ++c) {
           float* factor = factors + image * channels + c;

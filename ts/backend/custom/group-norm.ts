@@ -153,7 +153,8 @@ function inPlace(variable: tf.Variable): Operand {
  * biased), and the running statistics move towards them, in device memory and in the same op. A replayed step goes on moving
  * them.
  *
- * @param x        [N, ..., C] float32, rank 2 to 8; an empty batch leaves the running statistics alone
+ * @param x        [N, ..., C] float32, rank 2 to 8; an empty batch leaves the running statistics alone, and so
+ *                 does every channel whose statistics are not finite: a step that is left out does not spoil them
  * @param options  running statistics, scale, offset, epsilon, update rate
  * @returns        x's shape, float32; gradients reach x, scale and offset
  * @throws E_SHAPE, E_DTYPE, E_CONFIG
