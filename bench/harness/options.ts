@@ -33,7 +33,7 @@ export const HELP = `npm run bench -- [options], or: tensorkiln bench [options]
   --seconds <s>     least length of one turn; default 0.05
   --clock <clock>   wall (default), or cpu: processor time, for kernels on one thread on a machine that others use too
   --quick           a few small cases and short turns: shows that everything runs, says little about speed
-  --python <path>   interpreter whose PyTorch and onnxruntime are measured; default TENSORKILN_BENCH_PYTHON, else python3
+  --python <path>   interpreter whose PyTorch and onnxruntime are measured; default TENSORKILN_PYTHON, else python3
   --json <file>     raw samples with machine, commit and options
   --html <file>     the tables as a page with bars
   --list            names ops, shapes, dtypes and peers, and measures nothing
@@ -118,7 +118,7 @@ export function readOptions(args: readonly string[], cases: readonly Judged[], c
     ),
     quick: values.quick,
     list: values.list,
-    python: values.python ?? process.env['TENSORKILN_BENCH_PYTHON'] ?? 'python3',
+    python: values.python ?? process.env['TENSORKILN_PYTHON'] ?? 'python3',
     json: values.json,
     html: values.html,
   };

@@ -85,7 +85,7 @@ struct PassCounts {
 // Calls whose results nobody needs go.
 void drop_dead_calls(Graph& graph, PassCounts& counts);
 // Of equal calls on equal values one stays. Constants with equal bytes are one.
-void merge_same_calls(Graph& graph, Environment& environment, PassCounts& counts);
+void merge_same_calls(Graph& graph, const std::vector<PlanSlot>& slots, PassCounts& counts);
 // Small results of constants are computed once, here. New constants' handles are put into the graph's externals; the caller
 // owns them.
 void fold_constants(Graph& graph, Environment& environment, PassCounts& counts);

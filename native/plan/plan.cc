@@ -76,7 +76,7 @@ bool Plan::optimize(const OptimizeOptions& options) {
   if (!graph) return false;
   PassCounts counts;
   drop_dead_calls(*graph, counts);
-  merge_same_calls(*graph, environment_, counts);
+  merge_same_calls(*graph, slots_, counts);
   const size_t externals = graph->externals.size();
   try {
     fold_constants(*graph, environment_, counts);

@@ -10,6 +10,9 @@ namespace tk {
 
 using Slot = int32_t;
 
+// Constants up to this size are kept on the host too: equal ones become one without waiting for the device to read them back.
+constexpr int64_t kMaxComparedBytes = 65536;
+
 // A value of the plan.
 struct PlanSlot {
   // argument: given to each replay. capture: a buffer from outside (a variable), seen as it is at each replay. constant: bytes
@@ -18,8 +21,9 @@ struct PlanSlot {
   Kind kind = Kind::temporary;
   DType dtype = DType::f32;
   int64_t size = 0;
-  HandleId handle = kNewHandle;  // capture and constant: retained by the plan
-  uint64_t hash = 0;             // constant: fingerprint of its bytes
+  HandleId handle = kNewHandle;      // capture and constant: retained by the plan
+  uint64_t hash = 0;                 // constant: fingerprint of its bytes
+  std::vector<unsigned char> bytes;  // constant of at most kMaxComparedBytes: the bytes themselves, else empty
 };
 
 struct PlanStep {
@@ -54,7 +58,7 @@ class Plan {
   std::vector<HandleId> replay(const std::vector<HandleId>& arguments);
 
   // Replaces the plain replay by an optimised one, which gives the same bits unless options.fast. False when the plan cannot be
-  // optimised (it assigns buffers); it is replayed as recorded then. Reads constants, so it waits for the stream.
+  // optimised (it assigns buffers); it is replayed as recorded then. Waits for nothing: calls over constants are enqueued.
   bool optimize(const OptimizeOptions& options);
 
   // Lets the plan work on another buffer of the same size and dtype in place of captures()[index]. By position, not by handle:

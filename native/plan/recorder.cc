@@ -43,7 +43,7 @@ Slot Recorder::define(PlanSlot::Kind kind, HandleId handle) {
     environment_.retain(handle);
     slot.handle = handle;
   }
-  slots_.push_back(slot);
+  slots_.push_back(std::move(slot));
   const Slot number = Slot(slots_.size()) - 1;
   slot_of_handle_[handle] = number;
   return number;
@@ -77,7 +77,12 @@ void Recorder::on_create(HandleId handle, DType dtype, const void* bytes, int64_
   environment_.set_observer(this);
   const Slot constant = define(PlanSlot::Kind::constant, pristine);
   environment_.release(pristine);
-  slots_[size_t(constant)].hash = hash_bytes(bytes, size * dtype_bytes(dtype));
+  const int64_t count = size * dtype_bytes(dtype);
+  slots_[size_t(constant)].hash = hash_bytes(bytes, count);
+  if (count <= kMaxComparedBytes) {
+    const auto* first = static_cast<const unsigned char*>(bytes);
+    slots_[size_t(constant)].bytes.assign(first, first + count);
+  }
   PlanStep step;
   step.kind = PlanStep::Kind::alias;
   step.source = constant;
@@ -138,7 +143,7 @@ void Recorder::drop_unused(std::vector<Slot>& arguments, std::vector<Slot>& outp
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (used[i]) {
       renumbered[i] = Slot(slots.size());
-      slots.push_back(slots_[i]);
+      slots.push_back(std::move(slots_[i]));
     } else if (slots_[i].kind == PlanSlot::Kind::capture || slots_[i].kind == PlanSlot::Kind::constant) {
       environment_.release(slots_[i].handle);
     }

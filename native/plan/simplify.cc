@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <string_view>
 #include <tuple>
 
 #include "core/error.h"
@@ -11,10 +12,9 @@ namespace tk {
 namespace {
 
 constexpr int64_t kMaxFoldedBytes = 65536;     // of the results of a call that is folded into constants
-constexpr int64_t kMaxComparedBytes = 65536;   // of constants whose bytes are compared
 constexpr int64_t kFreelyMergedBytes = 65536;  // results up to this size may live longer for the sake of another call
 constexpr int64_t kExactInner = 128;           // inner length up to which a product adds in one order whatever the strides are
-constexpr int64_t kSkinnySide = 4;             // products with a side so short have kernels of their own for each stride
+constexpr int64_t kSkinnySide = 8;  // products with a side so short have kernels of their own for each stride, here or on a GPU
 
 bool is_output(Role role) { return role == Role::out; }
 
@@ -94,14 +94,6 @@ std::vector<int32_t> last_readers(const Graph& graph) {
   return last;
 }
 
-std::vector<unsigned char> bytes_of(Environment& environment, const GraphExternal& constant) {
-  const int64_t size = environment.size_of(constant.handle);
-  std::vector<unsigned char> bytes(size_t(size * 4));
-  environment.read_sync(constant.handle, bytes.data(), size);
-  bytes.resize(size_t(size * std::min<int64_t>(4, dtype_bytes(environment.dtype_of(constant.handle)))));
-  return bytes;
-}
-
 }  // namespace
 
 void drop_dead_calls(Graph& graph, PassCounts& counts) {
@@ -132,14 +124,16 @@ void drop_dead_calls(Graph& graph, PassCounts& counts) {
   }
 }
 
-void merge_same_calls(Graph& graph, Environment& environment, PassCounts& counts) {
+void merge_same_calls(Graph& graph, const std::vector<PlanSlot>& slots, PassCounts& counts) {
   Renaming renamed(graph);
-  std::map<std::pair<DType, std::vector<unsigned char>>, ValueId> constants;
+  std::map<std::pair<DType, std::string_view>, ValueId> constants;
   for (const GraphExternal& external : graph.externals) {
     if (external.kind != PlanSlot::Kind::constant) continue;
     const GraphValue& value = graph.values[size_t(external.first)];
     if (value.size * dtype_bytes(value.dtype) > kMaxComparedBytes) continue;
-    const auto [found, is_new] = constants.try_emplace({value.dtype, bytes_of(environment, external)}, external.first);
+    const std::vector<unsigned char>& bytes = slots[size_t(external.slot)].bytes;
+    const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const auto [found, is_new] = constants.try_emplace({value.dtype, content}, external.first);
     if (!is_new) renamed.rename(external.first, found->second);
   }
   const std::vector<int32_t> last = last_readers(graph);
@@ -208,8 +202,16 @@ void fold_constants(Graph& graph, Environment& environment, PassCounts& counts) 
       }
       request.operands.push_back(operand);
     }
-    environment.dispatch(request);
-    for (HandleId view : views) environment.release(view);
+    const auto release_views = [&] {
+      for (HandleId view : views) environment.release(view);
+    };
+    try {
+      environment.dispatch(request);
+    } catch (...) {
+      release_views();
+      throw;
+    }
+    release_views();
     for (size_t j = 0; j < node.operands.size(); ++j) {
       if (!is_output(node.roles[j])) continue;
       const ValueId value = node.operands[j].value;

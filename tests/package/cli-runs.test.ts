@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { readEvents } from '../support/event-file.js';
-import { runCli, type CliResult } from '../support/cli.js';
+import { runCli, startCli, type CliResult } from '../support/cli.js';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/penguins/training-config.yaml', import.meta.url));
 
@@ -92,6 +92,20 @@ describe('tensorkiln train', () => {
       { split: 1, training: 1 },
       { split: 2, training: 2 },
     ]);
+  });
+});
+
+describe('tensorkiln predict', () => {
+  it('ends quietly when its reader goes away, as head does', async () => {
+    const rows = join(folder, 'many.jsonl');
+    const row = { island: 'Biscoe', bill_length_mm: 46.1, bill_depth_mm: 13.2, flipper_length_mm: 211 };
+    const line = `${JSON.stringify({ ...row, body_mass_g: 4500, sex: 'female', year: 2007 })}\n`;
+    // Some parts: what is left when the reader goes fits into no pipe.
+    writeFileSync(rows, line.repeat(40_000));
+    const started = startCli(['predict', trained, rows], { cwd: folder });
+    await started.waitFor('Gentoo');
+    started.process.stdout?.destroy();
+    expect(await started.ended).toMatchObject({ code: 0, stderr: '' });
   });
 });
 

@@ -39,6 +39,17 @@ afterEach(() => {
 });
 
 describe('recording and replaying', () => {
+  it('adds long rows as eager does: one row alone would be added in chunks from 32,768 elements on', () => {
+    const x = tf.randomUniform([40, 32768], -1, 1, 'float32', 7);
+    const sums = (): tf.Tensor => tf.sum(tf.mul(x, x), 1);
+    const expected = tf.tidy(() => sums().dataSync());
+    const step = compile(sums);
+    for (let i = 0; i < 4; ++i) expect(tf.tidy(() => step().dataSync())).toEqual(expected);
+    expect(step.statistics.replays).toBe(2);
+    step.dispose();
+    x.dispose();
+  });
+
   it('records twice, then replays with the same results', () => {
     const step = compile((x: tf.Tensor) => x.mul(2).add(x.square()).sum());
     for (let i = 1; i <= 6; ++i) {

@@ -103,6 +103,60 @@ describe('a recorded step tells tensors apart that share their data', () => {
     tf.dispose([gradient, kept]);
   });
 
+  it('when the step assigns its argument to a variable and updates that', () => {
+    const { variable, update, dispose } = descent();
+    const step = compile((x: tf.Tensor, gradient: tf.Tensor) => {
+      variable.assign(x);
+      update(gradient);
+      return tf.add(variable, 0);
+    });
+    const [x, gradient] = [tf.tensor1d([3, 4]), tf.tensor1d([1, 2])];
+    for (let i = 0; i < CALLS; ++i) {
+      expect([...step(x, gradient).dataSync()]).toEqual([2, 2]);
+      expect([...x.dataSync()]).toEqual([3, 4]);
+    }
+    expect(step.statistics.replays).toBe(CALLS - 2);
+    step.dispose();
+    dispose();
+  });
+
+  it('when the step assigns a captured tensor to a variable', () => {
+    const variable = tf.variable(tf.tensor1d([1, 2]));
+    const zero = tf.tensor1d([0, 0]);
+    const step = compile((x: tf.Tensor) => {
+      variable.assign(zero);
+      return tf.add(x, variable);
+    });
+    for (let i = 0; i < CALLS; ++i) expect([...step(tf.tensor1d([i, 1])).dataSync()]).toEqual([i, 1]);
+    expect(step.statistics.replays).toBe(CALLS - 2);
+    step.dispose();
+    tf.dispose([variable, zero]);
+  });
+
+  it.each([
+    ['that lives on', false],
+    ['that is disposed', true],
+  ])('when a variable is set back between replays to a captured tensor %s', (_, isDisposed) => {
+    const { variable, update, dispose } = descent();
+    const start = tf.tensor1d([10, 20]);
+    const step = compile((gradient: tf.Tensor) => {
+      update(gradient);
+      return tf.sub(variable, start);
+    });
+    const gradient = tf.tensor1d([1, 2]);
+    for (let i = 1; i <= CALLS; ++i) expect([...step(gradient).dataSync()]).toEqual([-i, -2 * i]);
+    variable.assign(start);
+    if (isDisposed) start.dispose();
+    for (let i = 1; i <= CALLS; ++i) expect([...step(gradient).dataSync()]).toEqual([-i, -2 * i]);
+    expect(step.statistics.replays).toBe(2 * CALLS - 2);
+    if (!isDisposed) {
+      expect([...start.dataSync()]).toEqual([10, 20]);
+      start.dispose();
+    }
+    step.dispose();
+    dispose();
+  });
+
   it('and gives back what it borrowed', () => {
     const { addon } = (tf.backend() as unknown as { engine: { addon: { memory(): { handles: number } } } }).engine;
     const x = tf.tensor1d([1, 2]);

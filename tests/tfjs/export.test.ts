@@ -1,12 +1,13 @@
 /** Our models in stock tfjs-layers on the stock backend: what is exported must give the same outputs there. */
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import * as layers from '@tensorflow/tfjs-layers';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { buildTfjs, exportTfjs, type TfjsModel } from '../../ts/export/tfjs-model.js';
 import { TFJS_LAYER_TYPES } from '../../ts/export/tfjs-layers.js';
@@ -15,6 +16,11 @@ import { productOf, randomSource, randomValues } from '../support/describe-model
 import { LAYER_CASES, type LayerCase } from '../support/layer-cases.js';
 import { useNativeBackend } from '../support/native-backend.js';
 import { runOn } from '../support/stock-comparison.js';
+
+vi.mock('node:fs/promises', async (original) => {
+  const own = await original<typeof fs>();
+  return { ...own, rename: vi.fn(own.rename) };
+});
 
 beforeAll(() => useNativeBackend());
 
@@ -244,6 +250,47 @@ describe('exportTfjs', () => {
     const json = JSON.parse(readFileSync(join(path, 'model.json'), 'utf8')) as { userDefinedMetadata: unknown };
     expect(json.userDefinedMetadata).toEqual({ classes: ['a', 'b', 'c'] });
     model.dispose();
+  });
+
+  it('refuses a folder with other files, and a file, before anything is written', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tfjs-'));
+    const model = make();
+    writeFileSync(join(folder, 'thesis.txt'), 'years of work');
+    writeFileSync(join(folder, 'weights.bin'), '');
+    await expect(exportTfjs(model, { path: folder })).rejects.toMatchObject({
+      code: 'E_USAGE',
+      message: expect.stringMatching(/holds other files \(1, one is "thesis\.txt"\): expected a new folder/) as string,
+    });
+    const file = join(folder, 'thesis.txt');
+    await expect(exportTfjs(model, { path: file })).rejects.toMatchObject({ code: 'E_USAGE' });
+    expect(readFileSync(file, 'utf8')).toBe('years of work');
+    expect(readdirSync(folder).sort()).toEqual(['thesis.txt', 'weights.bin']);
+    mkdirSync(join(folder, 'empty'));
+    await exportTfjs(model, { path: join(folder, 'empty') });
+    expect(readdirSync(join(folder, 'empty')).sort()).toEqual(['model.json', 'weights.bin']);
+    model.dispose();
+  });
+
+  it('puts the earlier export back when the new one cannot take its place', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tfjs-'));
+    const path = join(folder, 'model');
+    const model = make();
+    await exportTfjs(model, { path });
+    const before = readFileSync(join(path, 'weights.bin'));
+    model.dispose();
+    const other = make();
+    const { rename } = await vi.importActual<typeof fs>('node:fs/promises');
+    vi.mocked(fs.rename).mockImplementation((from, to) =>
+      to === path && String(from).endsWith('.tmp') ? Promise.reject(new Error('the disk is gone')) : rename(from, to),
+    );
+    try {
+      await expect(exportTfjs(other, { path })).rejects.toMatchObject({ code: 'E_IO' });
+    } finally {
+      vi.mocked(fs.rename).mockImplementation(rename);
+    }
+    expect(readdirSync(folder)).toEqual(['model']);
+    expect(readFileSync(join(path, 'weights.bin'))).toEqual(before);
+    other.dispose();
   });
 
   it('brings a regression back to the unit of the target', async () => {

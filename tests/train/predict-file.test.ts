@@ -1,10 +1,12 @@
 /** What is done with a finished run: predicting files, judging it again, exporting it. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeParquetFromCsv } from '../../ts/data/index.js';
+import { readParquet } from '../../ts/data/formats/parquet.js';
 import { loadConfig } from '../../ts/run/config/load.js';
 import { evaluateRun } from '../../ts/run/evaluate-run.js';
 import { exportRunAs } from '../../ts/run/export-formats.js';
@@ -15,24 +17,28 @@ import { runTraining } from '../../ts/run/run-training.js';
 let folder: string;
 let classes: string;
 let numbers: string;
+let levels: string;
 
-/** Rows of a table; the class follows from `size`, `amount` is linear in it. */
-function table(rows: number, target: 'kind' | 'amount'): string {
+type Target = 'kind' | 'level' | 'amount';
+
+/** Rows of a table; the classes follow from `size`, `amount` is linear in it. */
+function table(rows: number, target: Target): string {
   const lines = Array.from({ length: rows }, (_, row) => {
     const size = ((row * 37) % 100) / 10;
     const colour = ['red', 'green', 'blue'][row % 3];
-    return `r${row},${size},${colour},${target === 'kind' ? (size > 5 ? 'large' : 'small') : 3 + 2 * size}`;
+    const answers = { kind: size > 5 ? 'large' : 'small', level: size > 5 ? 1 : 0, amount: 3 + 2 * size };
+    return `r${row},${size},${colour},${answers[target]}`;
   });
   return [`id,size,colour,${target}`, ...lines, ''].join('\n');
 }
 
-async function train(name: string, target: 'kind' | 'amount'): Promise<string> {
+async function train(name: string, target: Target, more = ''): Promise<string> {
   const data = join(folder, `${name}.csv`);
   writeFileSync(data, table(300, target));
   const file = join(folder, `${name}.yaml`);
   writeFileSync(
     file,
-    `data: {path: ${data}, target: ${target}}\nfeatures: {id: ignore}\nmodel: {hidden_units: [8]}\n` +
+    `data: {path: ${data}, target: ${target}${more}}\nfeatures: {id: ignore}\nmodel: {hidden_units: [8]}\n` +
       'training: {epochs: 15, learning_rate: 0.05, batch_size: 32}\nlogging: {checkpoint_every: false}\n',
   );
   const output = join(folder, name);
@@ -45,6 +51,9 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tensorkiln-predict-'));
   classes = await train('classes', 'kind');
   numbers = await train('numbers', 'amount');
+  writeFileSync(join(folder, 'held-out.csv'), table(60, 'level'));
+  const replace = 'replace: {id: {old: new}, colour: {crimson: red}}';
+  levels = await train('levels', 'level', `, test_path: ${join(folder, 'held-out.csv')}, na_values: ['', unknown], ${replace}`);
 });
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -99,6 +108,23 @@ describe('predictFile', () => {
     });
   });
 
+  it("knows the run's spellings of a missing cell from its export folder alone", async () => {
+    const rows = 'size,colour\n9.5,unknown\nunknown,red\n';
+    const alone = join(folder, 'alone');
+    cpSync(join(levels, 'export'), alone, { recursive: true });
+    const [whole, exported] = [await predict(rows, { run: levels }), await predict(rows, { run: alone })];
+    expect(exported.lines).toEqual(whole.lines);
+    expect(exported.unseen).toEqual({});
+  });
+
+  it('replaces cells for the model, not those that are only kept', async () => {
+    const rows = (colour: string): string => `id,size,colour\nold,5.5,${colour}\nold,2,${colour}\n`;
+    const replaced = await predict(rows('crimson'), { run: levels, keep: ['id'] });
+    expect(replaced.unseen).toEqual({});
+    expect(replaced.lines[1]).toMatch(/^old,/);
+    expect(replaced.lines).toEqual((await predict(rows('red'), { run: levels, keep: ['id'] })).lines);
+  });
+
   it('takes columns in any order, passes over others and counts unseen categories', async () => {
     const plain = await predict('size,colour\n9.5,red\n2,green\n');
     const shuffled = await predict('note,colour,size\nx,red,9.5\ny,green,2\n');
@@ -145,6 +171,40 @@ describe('predictFile', () => {
     expect(readFileSync(csv, 'utf8').split('\n').length).toBe(4);
   });
 
+  it('keeps cells in Parquet as they were: numbers only where they were read as such', async () => {
+    const output = join(folder, 'types.parquet');
+    const cells = [
+      ['12345678901234567890', '1.10', '2020-01-01', 'true', '"a, ""b""\r\nc"'],
+      ['00017', '2', '2021-05-06', 'false', ''],
+    ] as const;
+    const keep = ['id', 'price', 'day', 'Flag', 'note', 'size'];
+    const rows = cells.map((own, row) => `${own.join(',')},${row + 0.5},red\n`).join('');
+    await predictFile(classes, input(`id,price,day,Flag,note,size,colour\n${rows}`), { output, keep });
+    const names = [...keep, 'prediction', 'probability_large'];
+    const query = `SELECT ${names.map((name) => `typeof("${name}") AS "${name}"`).join(', ')} FROM data LIMIT 1`;
+    const types = (await readParquet(output, { query })).columns.map((column) =>
+      column.kind === 'categorical' ? column.categories.join() : expect.fail('no type'),
+    );
+    expect(types).toEqual([...Array.from({ length: 5 }, () => 'VARCHAR'), 'DOUBLE', 'VARCHAR', 'DOUBLE']);
+    const table = await readParquet(output);
+    const texts = (name: string): readonly (string | undefined)[] => {
+      const column = table.column(name);
+      return column.kind === 'categorical' ? [...column.codes].map((code) => column.categories[code]) : expect.fail(name);
+    };
+    expect(keep.slice(0, 4).map(texts)).toEqual([0, 1, 2, 3].map((place) => cells.map((own) => own[place])));
+    expect(texts('note')).toEqual(['a, "b"\r\nc', undefined]);
+    expect(table.column('size')).toMatchObject({ kind: 'numeric', values: Float64Array.of(0.5, 1.5) });
+
+    const values = join(folder, 'values.parquet');
+    const lines = '{"size": 5, "colour": "red", "code": 1}\n{"size": 2, "colour": "red", "code": "x"}\n';
+    await predictFile(numbers, input(lines, 'jsonl'), { output: values, keep: ['code'] });
+    const regression = await readParquet(values);
+    expect(regression.columns.map(({ name, kind }) => [name, kind])).toEqual([
+      ['code', 'categorical'],
+      ['prediction', 'numeric'],
+    ]);
+  });
+
   it('predicts numbers in the unit of the target', async () => {
     const { lines } = await predict('size,colour\n5,red\n', { run: numbers });
     expect(lines[0]).toBe('prediction');
@@ -179,6 +239,20 @@ describe('predictFile', () => {
       'E_DATA',
       /no column "name": expected one of "size", "colour"/,
     ],
+    [
+      'a column to keep that is named as a prediction',
+      'size,colour,prediction\n1,red,x\n',
+      { keep: ['prediction'] },
+      'E_USAGE',
+      /two columns would be named "prediction": expected columns to keep/,
+    ],
+    [
+      'a column to keep twice',
+      'id,size,colour\na,1,red\n',
+      { keep: ['id', 'id'] },
+      'E_USAGE',
+      /two columns would be named "id"/,
+    ],
     ['a short row', 'size,colour\n1\n', {}, 'E_DATA', /1 row is malformed \(line 2\): expected 2 fields/],
     [
       'Parquet without a file',
@@ -197,6 +271,13 @@ describe('predictFile', () => {
     expect(found).toMatchObject({ code });
     expect(found.message).toMatch(message);
     expect(found.message).not.toContain('secret');
+  });
+
+  it('loads no model for an output that is refused', async () => {
+    const before = tf.memory().numTensors;
+    const options = { output: () => Promise.resolve(), outputFormat: 'parquet' } as const;
+    await expect(predictFile(classes, input('size\n1\n'), options)).rejects.toMatchObject({ code: 'E_USAGE' });
+    expect(tf.memory().numTensors).toBe(before);
   });
 
   it('refuses a file that is not there and a folder that is no run', async () => {
@@ -274,6 +355,14 @@ describe('evaluateRun', () => {
     expect([withoutTarget, testLook]).toEqual([1, undefined]);
   });
 
+  it('knows classes that are numbers in whatever spelling', async () => {
+    const rows = 'size,colour,level\n9.5,red,1.0\n1,red,0\n2,blue,00.0\n8,red,\n';
+    const { metrics, withoutTarget } = await evaluateRun(levels, { data: input(rows) });
+    expect(metrics).toMatchObject({ task: 'classification', rows: 3, accuracy: 1 });
+    expect(withoutTarget).toBe(1);
+    await expect(evaluateRun(levels, { data: input(`${rows}1,red,2\n`) })).rejects.toThrow(/expected one of 0, 1/);
+  });
+
   it('refuses a class the model does not know, a table without the target and data that has changed', async () => {
     const unknown = input('size,colour,kind\n1,red,huge\n');
     await expect(evaluateRun(classes, { data: unknown })).rejects.toThrow(
@@ -285,6 +374,12 @@ describe('evaluateRun', () => {
     writeFileSync(data, table(301, 'amount'));
     await expect(evaluateRun(numbers)).rejects.toThrow(/is not the data of the run any more/);
     writeFileSync(data, before);
+    const heldOut = join(folder, 'held-out.csv');
+    const rows = readFileSync(heldOut);
+    expect((await evaluateRun(levels)).metrics.rows).toBe(60);
+    writeFileSync(heldOut, table(61, 'level'));
+    await expect(evaluateRun(levels)).rejects.toThrow(/held-out\.csv is not the data of the run any more/);
+    writeFileSync(heldOut, rows);
   });
 });
 

@@ -218,7 +218,13 @@ describe('several runs', () => {
     const mean = scores.reduce((sum, value) => sum + value, 0) / 3;
     expect(test['rmse']?.mean).toBeCloseTo(mean, 9);
     expect(test['rmse']?.deviation).toBeCloseTo(Math.sqrt(scores.reduce((sum, value) => sum + (value - mean) ** 2, 0) / 2), 9);
-    expect(readJson(join(output, 'summary.json'))).toMatchObject({ kind: 'fold', runs: 3, test: { rmse: { mean } } });
+    expect(readJson(join(output, 'summary.json'))).toMatchObject({
+      kind: 'fold',
+      runs: 3,
+      planned: 3,
+      aborted: false,
+      test: { rmse: { mean } },
+    });
   });
 
   it('a grouped split keeps groups together in folds, and times repeats all of them', async () => {
@@ -232,6 +238,39 @@ describe('several runs', () => {
       /expected no split\.method time\. Use --repeat/,
     );
     await expect(crossValidate(await config(base()), 61)).rejects.toThrow(/expected an integer from 2 to 60/);
+  });
+
+  it.each([
+    ['while the second run trains', 'epoch', 'aborted'],
+    ['before the second run trains', 'resolving', 'E_ABORTED'],
+  ])('interrupted %s, only the first counts', async (_when, moment, outcome) => {
+    const controller = new AbortController();
+    const stops: unknown[] = [];
+    let index = 0;
+    const settings = await config(base());
+    const output = settings.output!;
+    const series = repeatTraining(settings, 3, {
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.type === 'series_run') index = event.index;
+        if (event.type === 'end') stops.push(event.history.stopReason);
+        if (index === 2 && event.type === (moment === 'epoch' ? 'epoch' : 'run_start')) controller.abort();
+      },
+    });
+    const about = { planned: 3, aborted: true };
+    if (outcome === 'E_ABORTED') {
+      await expect(series).rejects.toMatchObject({ code: 'E_ABORTED' });
+      expect(stops).toEqual(['epochs']);
+    } else {
+      const { runs, test, ...rest } = await series;
+      expect(stops).toEqual(['epochs', 'aborted']);
+      expect(runs.map(({ stopReason }) => stopReason)).toEqual(['epochs']);
+      const [{ test: first }] = runs as [RunResult];
+      expect(test['rmse']).toEqual({ mean: first.task === 'regression' ? first.rmse : NaN, deviation: 0 });
+      expect(rest).toEqual({ ...about, folder: output });
+    }
+    expect(existsSync(join(output, 'repeat-3'))).toBe(false);
+    expect(readJson(join(output, 'summary.json'))).toMatchObject({ kind: 'repeat', runs: 1, ...about });
   });
 
   it('repeatTraining changes both seeds', async () => {

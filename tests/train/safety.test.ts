@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { setMemoryLimit } from '../../ts/backend/memory.js';
 import { currentBackend } from '../../ts/backend/tensors.js';
 import { BatchNorm, crossEntropy, Dense, Dropout, Sequential, type UnaryLayer } from '../../ts/nn/index.js';
@@ -137,6 +137,77 @@ describe('steps that are not finite', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+
+  describe('after the best epoch, with an older checkpoint', () => {
+    let folder: string;
+    beforeEach(() => {
+      folder = mkdtempSync(join(tmpdir(), 'tensorkiln-rollback-'));
+    });
+    afterEach(() => {
+      rmSync(folder, { recursive: true, force: true });
+    });
+    /** One checkpoint, within epoch 2, which becomes the best; eight of the ten batches of epoch 3 are broken, the others heavy. */
+    const trainOn = (epochs: number): Promise<Outcome> => {
+      const data = { ...clouds(80), sampleWeights: new Float32Array(80).fill(1) };
+      return train(data, {
+        epochs,
+        checkpoints: { folder, every: { steps: 17 } },
+        earlyStopping: { monitor: 'train_loss', patience: 9 },
+        nonFinite: { skip: 1, rollbacks: 3 },
+        callbacks: [
+          {
+            onEpochStart: ({ epoch }) => {
+              if (epoch !== 3) return;
+              data.features.fill(NaN, 0, 4 * 64);
+              data.sampleWeights.fill(9);
+            },
+          },
+        ],
+      });
+    };
+
+    it('the best weights stay', async () => {
+      const best = await trainOn(2);
+      rmSync(folder, { recursive: true });
+      const { history, weights } = await trainOn(3);
+      expect(history).toMatchObject({ rollbacks: 2, bestEpoch: 2 });
+      expect(weights).toEqual(best.weights);
+    });
+
+    it('each roll-back to it lowers the rate further', async () => {
+      const { events } = await trainOn(3);
+      const rollbacks = ofType(events, 'rollback');
+      expect(rollbacks.map(({ from, to }) => [from, to])).toEqual([
+        [0.1, 0.05],
+        [0.05, 0.025],
+      ]);
+      expect(rollbacks[1]!.source).toEqual(rollbacks[0]!.source);
+      expect(ofType(events, 'epoch').at(-1)!.record.learningRate).toBe(0.025);
+    });
+  });
+
+  it('at the end of an epoch keep its figure from being the best, as its weights are not kept', async () => {
+    // Without features and rate the loss of a row is its weight times ln 3.
+    const data = { ...clouds(40), features: new Float32Array(160), sampleWeights: new Float32Array(40).fill(1) };
+    const { history, events } = await train(
+      data,
+      {
+        epochs: 3,
+        earlyStopping: { monitor: 'train_loss', patience: 1 },
+        callbacks: [
+          {
+            onEpochStart: ({ epoch }) => {
+              data.sampleWeights.fill([1, 0.1, 0.5][epoch - 1]!);
+              data.features.fill(epoch === 2 ? NaN : 0, 4 * 32);
+            },
+          },
+        ],
+      },
+      { optimizer: new SGD({ learningRate: 0 }) },
+    );
+    expect(ofType(events, 'epoch').map(({ improved }) => improved)).toEqual([true, false, true]);
+    expect(history).toMatchObject({ skippedSteps: 1, bestEpoch: 3, stopReason: 'epochs' });
   });
 
   it('end training when nothing helps, with the best weights', async () => {
@@ -292,6 +363,19 @@ describe('batches in parts', () => {
 });
 
 describe('precision', () => {
+  it.each([true, false])(
+    'a disposed trainer leaves no tensors behind: parts and loss scaling (compiled: %s)',
+    async (compile) => {
+      const before = tf.memory().numTensors;
+      // The optimizer stays the caller's, so it is disposed here.
+      const optimizer = new SGD({ learningRate: 0.1 });
+      const { history } = await train(clouds(16), { microBatch: 3 }, { precision: 'f16', compile, optimizer });
+      optimizer.dispose();
+      expect(history!.microBatch).toBe(3);
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
+
   it.each(['bf16', 'f16'] as const)('%s learns, and keeps parameters in float32', async (precision) => {
     const plain = await train(clouds(90), { epochs: 15 });
     const { history, weights, events } = await train(clouds(90), { epochs: 15 }, { precision });

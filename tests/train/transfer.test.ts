@@ -253,6 +253,21 @@ describe('the learning-rate finder', () => {
     model.dispose();
   });
 
+  it('and profile give token models their numbers as they take them', async () => {
+    const model = new Sequential({
+      layers: [new Embedding({ tokens: 5, units: 4 }), new Flatten(), new Dense({ units: 2 })],
+      seed: 2,
+    });
+    const optimizer = new Adam();
+    const trainer = new Trainer({ model, loss: crossEntropy, optimizer });
+    const tokens = { ...data, features: Float32Array.from({ length: 120 }, (_, i) => (i * 3) % 5) };
+    expect((await trainer.findLearningRate(tokens, { steps: 10, batchSize: 20 })).points.length).toBeGreaterThan(0);
+    expect((await trainer.profile(tokens, { steps: 1 })).profile.rows.length).toBeGreaterThan(0);
+    trainer.dispose();
+    optimizer.dispose();
+    model.dispose();
+  });
+
   it('suggests the steepest fall, and nothing where there is none', () => {
     const of = (losses: number[]): Parameters<typeof suggestRate>[0] =>
       losses.map((loss, i) => ({ rate: 10 ** (i / 10 - 4), loss, smoothed: loss }));

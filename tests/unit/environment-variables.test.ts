@@ -3,8 +3,8 @@ import { filesUnder, textOf } from '../support/files.js';
 
 describe('environment variables', () => {
   it('are all described in README.md, and all described ones exist', () => {
-    const sources = [...filesUnder('ts'), ...filesUnder('native'), ...filesUnder('scripts')].filter((file) =>
-      /\.(ts|mjs|cc|h)$/.test(file),
+    const sources = [...filesUnder('ts'), ...filesUnder('native'), ...filesUnder('scripts'), ...filesUnder('bench')].filter(
+      (file) => /\.(ts|mjs|cc|h)$/.test(file),
     );
     const used = sources.flatMap((file) =>
       [...textOf(file).matchAll(/(?:getenv\("|env\.|env\[')(TENSORKILN_[A-Z_]+)/g)].map((match) => match[1]),

@@ -152,7 +152,7 @@ export function compile<A extends StepArgument[], R extends StepResult>(
     recordings++;
     try {
       const result = record(addon, state, stock, fn, args, onFallback);
-      if (state.proven && optimize) optimizePlan(state.recording, fast);
+      if (state.proven && optimize) optimizeAfter(result, state.recording, fast);
       return result;
     } finally {
       // The step may have been disposed by its own function.
@@ -204,12 +204,16 @@ function checkOptions(options: CompileOptions): CheckedOptions {
   };
 }
 
-function optimizePlan(recording: Recording | undefined, fast: boolean): void {
+/** Optimises a plan whose step has just run. Where memory is short the plan is replayed as recorded: the step is done. */
+function optimizeAfter(result: StepResult, recording: Recording | undefined, fast: boolean): void {
   if (recording === undefined) return;
   try {
     recording.addon.planOptimize(recording.plan, fast);
   } catch (error) {
-    throw toTensorkilnError(error);
+    const known = toTensorkilnError(error);
+    if (known instanceof TensorkilnError && known.code === 'E_OUT_OF_MEMORY') return;
+    tf.dispose(result);
+    throw known;
   }
 }
 

@@ -46,6 +46,8 @@ export class TensorRecord implements Operand {
   serial = 0;
   /** Tensors on this data id, as tfjs-core counts them. */
   refCount = 1;
+  /** Id of the variable that the handle belongs to, as `makeUnique` last saw it; plans know the variable by that handle. */
+  owner: number | undefined = undefined;
   /** Where it was made; kept while tensors are traced. */
   origin: Origin | undefined = undefined;
   /** Copy of small int32 data written from JavaScript, so that wrong indices can be named at once. */

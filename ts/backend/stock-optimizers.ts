@@ -53,6 +53,11 @@ class DeviceRate {
     this.handle = backend.engine.create(FLOAT32, Float32Array.of(this.#value));
   }
 
+  /** Whether it is the rate of an optimizer on a device. */
+  isOf(backend: TensorkilnBackend, optimizer: StockOptimizer): boolean {
+    return this.#backend === backend && this.#optimizer === optimizer;
+  }
+
   /** Whether a value that JavaScript has just written is the rate. */
   is(values: NumericArray): boolean {
     return values.length === 1 && values instanceof Float32Array && Object.is(values[0], this.#value);
@@ -76,7 +81,7 @@ class DeviceRate {
 
 /** The stock optimizers that a compiled step uses, with the number of their updates per step. */
 export class StockOptimizers {
-  readonly #rates = new Map<StockOptimizer, DeviceRate>();
+  readonly #rates: DeviceRate[] = [];
 
   /** Runs a step that is being recorded; the optimizers it uses read their rate from the device. Gives their updates. */
   watch<Result>(body: () => Result): { result: Result; updates: ReadonlyMap<StockOptimizer, number> } {
@@ -104,9 +109,10 @@ export class StockOptimizers {
   }
 
   #apply(backend: TensorkilnBackend, optimizer: StockOptimizer, update: () => void): void {
-    let rate = this.#rates.get(optimizer);
+    const known = this.#rates.find((one) => one.isOf(backend, optimizer));
     // The recording that makes it takes it for a constant of the step; those after it find a captured buffer.
-    if (rate === undefined) this.#rates.set(optimizer, (rate = new DeviceRate(backend, optimizer)));
+    const rate = known ?? new DeviceRate(backend, optimizer);
+    if (known === undefined) this.#rates.push(rate);
     const { handle } = rate;
     const isRate = (values: NumericArray): boolean => rate.is(values);
     const value = optimizer.learningRate;
@@ -141,12 +147,11 @@ export class StockOptimizers {
 
   /** Brings all rates up to date. */
   follow(): void {
-    for (const rate of this.#rates.values()) rate.follow();
+    for (const rate of this.#rates) rate.follow();
   }
 
   dispose(): void {
-    for (const rate of this.#rates.values()) rate.dispose();
-    this.#rates.clear();
+    for (const rate of this.#rates.splice(0)) rate.dispose();
   }
 }
 

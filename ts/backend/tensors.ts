@@ -62,9 +62,10 @@ export function tensorFromInfo<R extends Rank = Rank>(info: TensorInfo, backend:
 /**
  * Makes a variable the only tensor on its data, so that it can be updated in place, and returns its native handle.
  *
- * When the data is shared, as after `tf.variable(t)` with `t` alive, the other tensors move to a new handle on the same
- * storage and the variable keeps the old one: plans that were recorded with the handle stay valid. The storage is copied
- * by the first in-place op, so the others keep their values.
+ * Where tensors share the variable's data, as after a clone, they move to a new handle on the same storage and the variable
+ * keeps its own: plans that were recorded with the handle stay valid. Where the variable has come to the data of another tensor,
+ * as after `v.assign(t)`, the handle stays that tensor's, which a plan may know by it, and the variable gets a new one. The
+ * storage is copied by the first in-place op, so the others keep their values.
  *
  * @throws E_DISPOSED when the variable has been disposed, E_DTYPE for string and complex64
  */
@@ -75,13 +76,28 @@ export function makeUnique(variable: Variable): number {
   // Variables are changed in place, in float32. One made from a 16-bit tensor is widened here, with all that share its data.
   if (isHalf(record.storage)) backend.widen(record);
   backend.autocast?.forget(record.handle);
-  if (record.refCount === 1) return record.handle;
-  const handle = record.handle;
-  record.handle = backend.engine.alias(handle, 0, record.size);
+  const isOwn = record.owner === variable.id;
+  if (record.refCount === 1) {
+    // A plan may have captured the handle as that of a tensor that is gone by now. A recording looks at the variable's own steps.
+    if (!isOwn && !backend.engine.addon.isRecording()) {
+      const former = record.handle;
+      record.handle = backend.engine.alias(former, 0, record.size);
+      backend.engine.release(former);
+    }
+    record.owner = variable.id;
+    return record.handle;
+  }
+  const alias = backend.engine.alias(record.handle, 0, record.size);
+  const handle = isOwn ? record.handle : alias;
+  if (isOwn) {
+    record.handle = alias;
+    record.owner = undefined;
+  }
   const info = backend.adopt(handle, [...variable.shape], variable.dtype);
   const carrier = tensorFromInfo(info, backend);
   variable.assign(carrier);
   carrier.dispose();
+  backend.record(variable).owner = variable.id;
   return handle;
 }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import type { TableFormat } from '../data/index.js';
+import { TensorkilnError } from '../errors.js';
 import type { PredictFileResult } from '../run/predict-file.js';
 import { Output } from './output.js';
 import { relativePath } from './relative-path.js';
@@ -41,7 +42,7 @@ async function predict(run: string, input: string, options: PredictOptions): Pro
   try {
     const { predictFile } = await import('../run/predict-file.js');
     const result = await predictFile(resolve(run), resolve(input), {
-      output: options.output === undefined ? writeToStdout : resolve(options.output),
+      output: options.output === undefined ? stdoutWriter() : resolve(options.output),
       signal: interruption.signal,
       ...(options.keep === undefined ? {} : { keep: options.keep.split(',').map((name) => name.trim()) }),
       ...(options.format === undefined ? {} : { inputFormat: options.format }),
@@ -53,6 +54,8 @@ async function predict(run: string, input: string, options: PredictOptions): Pro
         JSON.stringify({ rows: result.rows, extra: result.extra, unseen: result.unseen, output: result.output ?? null }),
       );
     } else for (const line of describe(result)) output.line(line);
+  } catch (error) {
+    if (!(error instanceof ReaderGone)) throw error;
   } finally {
     interruption.dispose();
     const code = interruption.exitCode();
@@ -72,10 +75,19 @@ function describe({ rows, extra, unseen, output }: PredictFileResult): string[] 
   ];
 }
 
-/** Waits while the reader is slower. A reader who goes away ends the writing quietly. */
-function writeToStdout(text: string): Promise<void> {
-  return new Promise((done) => {
-    if (process.stdout.write(text)) done();
-    else process.stdout.once('drain', done);
-  });
+/** The other end of stdout was closed, as `| head` does once it has its lines: there is nobody left to predict for. */
+class ReaderGone extends Error {}
+
+/** Waits while the reader is slower. @throws (as rejections of the function that is returned) ReaderGone; E_IO */
+function stdoutWriter(): (text: string) => Promise<void> {
+  // Without a listener an error of the stream would end the process; here the callback of the write gets it.
+  process.stdout.on('error', () => undefined);
+  return (text) =>
+    new Promise((done, fail) => {
+      process.stdout.write(text, (error?: NodeJS.ErrnoException | null) => {
+        if (error === undefined || error === null) done();
+        else if (error.code === 'EPIPE' || error.code === 'EIO') fail(new ReaderGone(error.message, { cause: error }));
+        else fail(new TensorkilnError('E_IO', `[predict] cannot write to stdout: ${error.message}.`, { cause: error }));
+      });
+    });
 }

@@ -131,9 +131,16 @@ export class TextReporter implements RunReporter {
     this.#line(text);
   }
 
-  series({ runs, test, folder }: SeriesResult): void {
+  series({ runs, planned, aborted, test, folder }: SeriesResult): void {
     this.#line('');
-    this.#line(this.#style('bold', `Held-out result of ${runs.length} runs, mean ± standard deviation`));
+    if (aborted)
+      this.#line(
+        `${this.#style('yellow', 'Note:')} interrupted: ${runs.length} of ${planned} runs were trained to their end, and only they count.`,
+      );
+    if (runs.length > 0)
+      this.#line(
+        this.#style('bold', `Held-out result of ${runs.length} run${runs.length === 1 ? '' : 's'}, mean ± standard deviation`),
+      );
     for (const line of seriesLines({ runs, test })) this.#line(line);
     this.#line(`Runs: ${relativePath(folder)}`);
   }
@@ -198,8 +205,8 @@ export class JsonReporter implements RunReporter {
     this.#output.line(JSON.stringify({ type: 'notice', message: text }));
   }
 
-  series({ runs, test, folder }: SeriesResult): void {
-    this.#output.line(JSON.stringify(withSnakeKeys({ type: 'series_end', runs: runs.length, test, folder })));
+  series({ runs, ...rest }: SeriesResult): void {
+    this.#output.line(JSON.stringify(withSnakeKeys({ type: 'series_end', runs: runs.length, ...rest })));
   }
 
   failure(error: unknown): void {

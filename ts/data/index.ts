@@ -51,10 +51,10 @@ export { Preprocessor, type FeatureBlock, type FeatureColumn, type FitOptions, t
 export type { ColumnEncoding, NumericEncoding, OneHotEncoding, PcaEncoding, SavedPreprocessor } from './encodings/schemas.js';
 export { profileTable, type ColumnProfile } from './profile.js';
 export { SeededRandom } from './random.js';
-export { writeParquetFromCsv } from './formats/parquet.js';
+export { writeParquetFromCsv, type ParquetColumnType } from './formats/parquet.js';
 export { readTableParts, STREAMED_FORMATS, type ReadPartsOptions } from './read-parts.js';
 export type { TablePart } from './csv/read-csv.js';
-export { asNumbers } from './cast.js';
+export { asCategories, asNumbers, isAllNumbers } from './cast.js';
 export { formatOf, readTable, shownPath, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
 export { groupedKFold, kFold, splitByGroup, splitByTime } from './split-methods.js';
 export { splitRows, type Split, type SplitOptions, type SplitShares } from './split.js';

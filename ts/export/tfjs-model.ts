@@ -1,6 +1,6 @@
 /** Models as a tfjs LayersModel: a folder with model.json and weights.bin that stock tfjs-layers loads. */
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
@@ -26,7 +26,7 @@ export interface TfjsOptions extends OutputStage {
 }
 
 export interface TfjsExportOptions extends TfjsOptions {
-  /** Folder to write; one of that name is replaced when the new one is right. */
+  /** Folder to write; an earlier export of that name is replaced when the new one is right, anything else is left alone. */
   readonly path: string;
   /** Rows whose outputs the exported model must repeat; for models of one float32 input and one output. */
   readonly probe?: { readonly features: Float32Array; readonly outputs: Float32Array };
@@ -44,7 +44,9 @@ export interface TfjsModel {
 }
 
 const KERAS_VERSION = 'tfjs-layers 4.22.0';
+const MODEL_FILE = 'model.json';
 const WEIGHTS_FILE = 'weights.bin';
+const FILES: readonly string[] = [MODEL_FILE, WEIGHTS_FILE];
 /** float32 sums in another order, relative to the largest value of a row. */
 const TOLERANCE = 1e-4;
 
@@ -84,16 +86,18 @@ export async function buildTfjs(model: Model, options: TfjsOptions = {}): Promis
  * Writes a tfjs LayersModel. The folder is written under another name, loaded by tfjs-layers where that is installed, run on
  * the probe rows, and gets its name only when the outputs agree.
  *
- * @throws E_EXPORT as buildTfjs, and when tfjs-layers refuses the model or its outputs differ; E_IO
+ * @throws E_USAGE when the path holds anything but an earlier export; E_EXPORT as buildTfjs, and when tfjs-layers refuses the model or
+ *         its outputs differ; E_IO, with the earlier export still in its place
  */
 export async function exportTfjs(model: Model, options: TfjsExportOptions): Promise<TfjsVerification> {
+  await checkReplaceable(options.path);
   const content = await buildTfjs(model, options);
   const temporary = `${options.path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     await makeFolder(dirname(options.path));
     await makeFolder(temporary);
     await writeFileAtomic(join(temporary, WEIGHTS_FILE), content.weights);
-    await writeFileAtomic(join(temporary, 'model.json'), `${JSON.stringify(content.json)}\n`);
+    await writeFileAtomic(join(temporary, MODEL_FILE), `${JSON.stringify(content.json)}\n`);
     const verification = await verify(temporary, options.probe, model.inputShape);
     await replaceFolder(temporary, options.path);
     return verification;
@@ -103,21 +107,59 @@ export async function exportTfjs(model: Model, options: TfjsExportOptions): Prom
   }
 }
 
-async function replaceFolder(from: string, to: string): Promise<void> {
-  const isThere = await stat(to).then(
-    () => true,
-    () => false,
+/** @throws E_USAGE unless there is nothing, or nothing but files of an earlier export: what else lies there is the user's */
+async function checkReplaceable(path: string): Promise<void> {
+  let found: readonly string[];
+  try {
+    found = await readdir(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return;
+    if (code !== 'ENOTDIR') throw ioError(path, cause);
+    throw new TensorkilnError('E_USAGE', `[tfjs] ${path} is a file: expected a new folder, or that of an earlier export.`);
+  }
+  const other = found.filter((name) => !FILES.includes(name));
+  if (other.length === 0) return;
+  throw new TensorkilnError(
+    'E_USAGE',
+    `[tfjs] ${path} holds other files (${other.length}, one is "${other[0] ?? ''}"): expected a new folder, or one with nothing but ` +
+      `${FILES.join(' and ')}, which would be replaced. Name a folder inside it.`,
   );
+}
+
+/** Takes away only the files of an export, so that one that came in the meantime stays. */
+async function replaceFolder(from: string, to: string): Promise<void> {
   const aside = `${from}.old`;
   try {
-    if (isThere) await rename(to, aside);
-    await rename(from, to);
-    if (isThere) await rm(aside, { recursive: true, force: true });
+    const wasThere = await rename(to, aside).then(
+      () => true,
+      (cause: unknown) => {
+        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+        throw cause;
+      },
+    );
+    try {
+      await rename(from, to);
+    } catch (cause) {
+      if (wasThere) await rename(aside, to);
+      throw cause;
+    }
+    if (!wasThere) return;
+    for (const name of FILES) await rm(join(aside, name), { force: true });
+    await rmdir(aside);
   } catch (cause) {
-    throw new TensorkilnError('E_IO', `[tfjs] cannot write ${to}: ${cause instanceof Error ? cause.message : String(cause)}.`, {
-      cause,
-    });
+    throw ioError(to, cause);
   }
+}
+
+function ioError(path: string, cause: unknown): TensorkilnError {
+  return new TensorkilnError(
+    'E_IO',
+    `[tfjs] cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+    {
+      cause,
+    },
+  );
 }
 
 function withOutputStage(graph: ModelGraph, { outputActivation = 'linear', outputScale }: OutputStage): ModelGraph {
@@ -292,7 +334,7 @@ async function verify(
 function fileHandler(folder: string): tf.io.IOHandler {
   return {
     load: async () => {
-      const text = await readFile(join(folder, 'model.json'), 'utf8');
+      const text = await readFile(join(folder, MODEL_FILE), 'utf8');
       const json = withPrefix(JSON.parse(text) as LayersJson, `verify_${randomBytes(6).toString('hex')}_`);
       const weights = await readFile(join(folder, WEIGHTS_FILE));
       return {

@@ -3,7 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { packageVersion } from '../backend/native/load.js';
-import { asNumbers, readTableParts, shownPath, WorkerPool, type CsvOptions, type TableInput } from '../data/index.js';
+import {
+  asCategories,
+  asNumbers,
+  isAllNumbers,
+  readTableParts,
+  shownPath,
+  WorkerPool,
+  type CsvOptions,
+  type TableInput,
+} from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
 import {
   classCurves,
@@ -115,16 +124,23 @@ async function testRows(
   return { outputs: await predictor.predictFeatures(test.features, stop), targets: test.targets, withoutTarget: 0 };
 }
 
-/** @throws E_DATA when the data is another than the run read: its test rows would be others */
+const fileDigest = z.object({ sha256: z.string().nullable() });
+const runRecord = z.object({ data: fileDigest.extend({ others: z.record(z.string(), fileDigest).default({}) }) });
+
+/** @throws E_DATA when a file of the data is another than the run read: its test rows would be others */
 async function checkData(run: string, config: TrainingConfig): Promise<void> {
-  const path = runFiles(run).record;
-  const saved = z.object({ data: z.object({ sha256: z.string().nullable() }) }).safeParse(await readJson(path));
-  const before = saved.success ? saved.data.data.sha256 : null;
-  const { sha256 } = await describeDataFiles(config);
-  if (before === null || before === sha256) return;
+  const saved = runRecord.safeParse(await readJson(runFiles(run).record));
+  if (!saved.success) return;
+  const { data: before } = saved.data;
+  const { others, ...own } = await describeDataFiles(config);
+  const changed = [
+    { ...own, was: before.sha256 },
+    ...Object.entries(others).map(([key, file]) => ({ ...file, was: before.others[key]?.sha256 ?? null })),
+  ].find(({ sha256, was }) => was !== null && was !== sha256);
+  if (changed === undefined) return;
   throw new TensorkilnError(
     'E_DATA',
-    `[evaluate] ${shownPath(config.data.path)} is not the data of the run any more: its test rows would be others. ` +
+    `[evaluate] ${changed.path} is not the data of the run any more: its test rows would be others. ` +
       'Name the rows to judge by --data, or put the file back.',
   );
 }
@@ -188,13 +204,12 @@ async function otherRows(
 /** Class indices or numbers; NaN where the target is missing. @throws E_DATA for classes that the model does not know */
 function targetsOf(column: Parameters<typeof asNumbers>[0], { task, classes, target }: Predictor): Float64Array {
   if (task === 'regression') return asNumbers(column, 'evaluate').values;
-  if (column.kind === 'numeric') {
-    const codeOf = new Map(classes.map((name, code) => [Number(name), code]));
-    return column.values.map((value) => (Number.isNaN(value) ? NaN : (codeOf.get(value) ?? failUnknown(target, classes))));
-  }
+  // Spelled as in training, where a target of nothing but numbers has classes such as 1 for 1.0.
+  const spelled = isAllNumbers({ kind: 'categorical', name: target, codes: new Int32Array(0), categories: classes });
+  const { codes: found, categories } = asCategories(column, spelled);
   const codeOf = new Map(classes.map((name, code) => [name, code]));
-  const codes = column.categories.map((category) => codeOf.get(category) ?? failUnknown(target, classes));
-  return Float64Array.from(column.codes, (code) => (code < 0 ? NaN : (codes[code] as number)));
+  const codes = categories.map((category) => codeOf.get(category) ?? failUnknown(target, classes));
+  return Float64Array.from(found, (code) => (code < 0 ? NaN : (codes[code] as number)));
 }
 
 function failUnknown(target: string, classes: readonly string[]): never {

@@ -23,7 +23,10 @@ export interface PredictFileOptions {
   readonly output: string | ((text: string) => Promise<void>);
   /** Default: by the ending of the output file, else CSV. */
   readonly outputFormat?: PredictionFormat;
-  /** Columns of the input that are written before the predictions. Default none. */
+  /**
+   * Columns of the input that are written before the predictions, under other names than those. Missing cells are written empty whatever
+   * they were spelled like; columns that the model reads are written as it reads them. Default none.
+   */
   readonly keep?: readonly string[];
   /** Default: by the ending of the input file. */
   readonly inputFormat?: TableFormat;
@@ -56,20 +59,20 @@ export interface PredictFileResult {
  * @throws (as rejections) E_IO, E_DATA, E_USAGE, E_ABORTED; nothing is left behind then
  */
 export async function predictFile(run: string, input: string, options: PredictFileOptions): Promise<PredictFileResult> {
-  const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
   const { output } = options;
   const format = options.outputFormat ?? (typeof output === 'string' ? predictionFormat(output) : 'csv');
   if (format === 'parquet' && typeof output !== 'string')
     throw new TensorkilnError('E_USAGE', '[predict] Parquet is written to files only: expected an output file.');
+  const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
   try {
     const sink = typeof output === 'string' ? await openLineFile(output, format) : streamSink(output);
     try {
       const job: Job = { predictor, sink, options, lineFormat: format === 'jsonl' ? 'jsonl' : 'csv' };
-      const result =
+      const { columns, ...result } =
         predictor.image === undefined
           ? await predictRowsOf(run, input, job)
           : await predictImagesOf(input, job, predictor.image);
-      await sink.finish();
+      await sink.finish(columns);
       return { ...result, output: typeof output === 'string' ? output : undefined };
     } catch (error) {
       await sink.abandon();
@@ -87,13 +90,14 @@ interface Job {
   readonly lineFormat: 'csv' | 'jsonl';
 }
 
-type Found = Omit<PredictFileResult, 'output'>;
+type Found = Omit<PredictFileResult, 'output'> & Pick<PredictionLines, 'columns'>;
 
 function streamSink(write: (text: string) => Promise<void>): LineSink {
   return { write, finish: () => Promise.resolve(), abandon: () => Promise.resolve() };
 }
 
-async function predictRowsOf(run: string, input: string, { predictor, sink, options, lineFormat }: Job): Promise<Found> {
+async function predictRowsOf(run: string, input: string, job: Job): Promise<Found> {
+  const { predictor, sink, options, lineFormat } = job;
   const { keep = [], signal } = options;
   const lines = new PredictionLines(predictor, keep, lineFormat);
   const kinds = Object.fromEntries([
@@ -105,7 +109,7 @@ async function predictRowsOf(run: string, input: string, { predictor, sink, opti
   let extra: readonly string[] | undefined;
   let rows = 0;
   try {
-    const parts = readTableParts(await inputFor(run, input, options), {
+    const parts = readTableParts(await inputFor(run, input, job), {
       pool,
       kinds,
       ...(signal === undefined ? {} : { signal }),
@@ -128,22 +132,27 @@ async function predictRowsOf(run: string, input: string, { predictor, sink, opti
     await pool.close();
   }
   if (extra === undefined) await sink.write(lines.head());
-  return { rows, extra: extra ?? [], unseen };
+  return { rows, extra: extra ?? [], unseen, columns: lines.columns };
 }
 
 /** How the input is read: as the data of the run was, as far as that is known and makes sense for another file. */
-async function inputFor(run: string, input: string, options: PredictFileOptions): Promise<TableInput> {
-  const own = { path: input, ...(options.inputFormat === undefined ? {} : { format: options.inputFormat }) };
+async function inputFor(run: string, input: string, { predictor, options }: Job): Promise<TableInput> {
+  const own = {
+    path: input,
+    naValues: predictor.naValues,
+    ...(options.inputFormat === undefined ? {} : { format: options.inputFormat }),
+  };
   const file = join(run, 'config.resolved.yaml');
   if (!existsSync(file)) return { ...own, ...(options.csv === undefined ? {} : { csv: options.csv }) };
   const config = await loadConfig(file);
   if (isImages(config)) return own;
-  const { csv: trained, naValues, replace = {} } = dataConfig(config);
+  const { csv: trained, replace = {} } = dataConfig(config);
   const csv = options.csv ?? trained;
-  const cells = Object.fromEntries(Object.entries(replace).filter(([name]) => name !== config.data.target));
+  // Only what the model reads: columns that are merely kept stay as they are, and the target may be absent.
+  const read = new Set(predictor.columns.map(({ name }) => name));
+  const cells = Object.fromEntries(Object.entries(replace).filter(([name]) => read.has(name)));
   return {
     ...own,
-    ...(naValues === undefined ? {} : { naValues }),
     ...(csv === undefined ? {} : { csv }),
     ...(Object.keys(cells).length === 0 ? {} : { replace: cells }),
   };
@@ -183,7 +192,7 @@ async function predictImagesOf(input: string, job: Job, image: NonNullable<Predi
     options.onProgress?.(rows);
   }
   if (rows === 0) throw new TensorkilnError('E_DATA', `[predict] ${input}: no images in this folder or those below it.`);
-  return { rows, extra: [], unseen: {} };
+  return { rows, extra: [], unseen: {}, columns: lines.columns };
 }
 
 async function isFolder(path: string): Promise<boolean> {

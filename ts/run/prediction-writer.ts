@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import { writeParquetFromCsv, type Table } from '../data/index.js';
+import { writeParquetFromCsv, type Column, type ParquetColumnType, type Table } from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
 import { makeFolder } from '../write-file.js';
 import type { Predictor } from './predictor.js';
@@ -27,11 +27,22 @@ export class PredictionLines {
   readonly #predictor: Predictor;
   readonly #keep: readonly string[];
   readonly #format: 'csv' | 'jsonl';
+  /** Kinds of cells that a kept column had so far. */
+  readonly #kinds = new Map<string, Set<ParquetColumnType>>();
 
+  /** @throws E_USAGE when two columns would have one name */
   constructor(predictor: Predictor, keep: readonly string[], format: 'csv' | 'jsonl') {
     this.#predictor = predictor;
     this.#keep = keep;
     this.#format = format;
+    const { names } = this;
+    const repeated = names.find((name, place) => names.indexOf(name) !== place);
+    if (repeated === undefined) return;
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[predict] two columns would be named "${repeated}": expected columns to keep that are named once and not as the predictions ` +
+        `are. Rename the column of the input, or leave it out.`,
+    );
   }
 
   /** Names of what is written, in order. */
@@ -39,6 +50,16 @@ export class PredictionLines {
     const { task, classes } = this.#predictor;
     const own = task === 'regression' ? ['prediction'] : ['prediction', ...classes.map((name) => `probability_${name}`)];
     return [...this.#keep, ...own];
+  }
+
+  /** The columns with what their cells are; of those kept that is known when all rows are written. */
+  get columns(): readonly (readonly [name: string, type: ParquetColumnType])[] {
+    return this.names.map((name, place) => {
+      if (place > this.#keep.length || (place === this.#keep.length && this.#predictor.task === 'regression'))
+        return [name, 'number'];
+      const kinds = this.#kinds.get(name);
+      return [name, kinds?.has('number') === true && !kinds.has('text') ? 'number' : 'text'];
+    });
   }
 
   /** The line above all others; none for JSON Lines. */
@@ -49,6 +70,7 @@ export class PredictionLines {
   lines(outputs: Float32Array, kept: KeptColumns): string {
     const { names } = this;
     const columns = this.#keep.map((name) => kept.table?.column(name));
+    for (const column of columns) this.#note(column);
     let text = '';
     for (let row = 0; row < kept.rows; ++row) {
       const cells: (string | number | null)[] = columns.map((column) => {
@@ -65,6 +87,13 @@ export class PredictionLines {
           : `${JSON.stringify(Object.fromEntries(names.map((name, index) => [name, cells[index]])))}\n`;
     }
     return text;
+  }
+
+  #note(column: Column | undefined): void {
+    // Nothing but missing cells tells nothing.
+    if (column === undefined || (column.kind === 'categorical' && column.categories.length === 0)) return;
+    const kinds = this.#kinds.get(column.name) ?? new Set();
+    this.#kinds.set(column.name, kinds.add(column.kind === 'numeric' ? 'number' : 'text'));
   }
 }
 
@@ -84,8 +113,8 @@ function csvCell(text: string): string {
 /** Where lines go. */
 export interface LineSink {
   write(text: string): Promise<void>;
-  /** Everything was written: the file gets its name. */
-  finish(): Promise<void>;
+  /** Everything was written: the file gets its name. @param columns what was written, for formats with types */
+  finish(columns: PredictionLines['columns']): Promise<void>;
   /** Nothing is left behind. */
   abandon(): Promise<void>;
 }
@@ -113,12 +142,12 @@ export async function openLineFile(path: string, format: PredictionFormat): Prom
     write: async (text) => {
       await file.writeFile(text).catch(fail);
     },
-    finish: async () => {
+    finish: async (columns) => {
       await file.sync().catch(fail);
       await file.close();
       if (format === 'parquet') {
         const columnar = `${temporary}.parquet`;
-        await writeParquetFromCsv(temporary, columnar);
+        await writeParquetFromCsv(temporary, columnar, columns);
         await rename(columnar, path).catch(fail);
         await rm(temporary, { force: true });
       } else await rename(temporary, path).catch(fail);

@@ -21,8 +21,13 @@ export interface MeanAndDeviation {
 }
 
 export interface SeriesResult {
+  /** Those that were trained to their end, by themselves: one that `signal` ended counts nowhere. */
   readonly runs: readonly RunResult[];
-  /** Of the test part, by score. */
+  /** Runs that were to be made. */
+  readonly planned: number;
+  /** Whether `signal` ended the series before all of them were. */
+  readonly aborted: boolean;
+  /** Of the test part, by score, over `runs`; nothing without any. */
   readonly test: Readonly<Record<string, MeanAndDeviation>>;
   readonly folder: string;
 }
@@ -45,7 +50,9 @@ interface Variant {
  * Runs a configuration `times` times, each with other seeds for split and training: the configuration's, then the following ones.
  * Each run has a folder `repeat-<i>` inside the output folder, and `summary.json` there holds mean and deviation.
  *
- * @throws as `runTraining`; runs that have ended by then stay
+ * When `signal` fires, the run that is interrupted keeps its folder but is left out of mean and deviation, and no further one begins.
+ *
+ * @throws as `runTraining`; runs that have ended by then stay, and for E_ABORTED also their summary
  */
 export function repeatTraining(config: TrainingConfig, times: number, options: SeriesOptions = {}): Promise<SeriesResult> {
   const variants = Array.from({ length: times }, (_, index): Variant => ({
@@ -62,7 +69,7 @@ export function repeatTraining(config: TrainingConfig, times: number, options: S
 /**
  * Cross-validation: as many runs as folds, each of which is the test part of one; with `times` above 1 all of it again with other seeds.
  * The shares of training and validation divide the other folds. Each run has a folder `fold-<i>`, or `repeat-<j>-fold-<i>`, inside the
- * output folder, and `summary.json` there holds mean and deviation.
+ * output folder, and `summary.json` there holds mean and deviation. A `signal` ends it as it does `repeatTraining`.
  *
  * @param folds at least 2, at most as many as there are rows, or groups for a grouped split
  * @throws E_CONFIG for a split by time or in order, and for a separate test file; as `runTraining`
@@ -102,15 +109,26 @@ async function runSeries(
 ): Promise<SeriesResult> {
   const folder = resolve(config.output ?? defaultFolder(options.name ?? 'run', new Date()));
   const runs: RunResult[] = [];
+  const conclude = async (): Promise<SeriesResult> => {
+    const test = summarize(runs.map((run) => run.test));
+    const result = { planned: variants.length, aborted: runs.length < variants.length, test };
+    const summary = { format: 'tensorkiln.series', version: 1, kind, runs: runs.length, ...result };
+    await writeFileAtomic(join(folder, 'summary.json'), json(withSnakeKeys(summary)));
+    return { runs, ...result, folder };
+  };
   for (const [index, variant] of variants.entries()) {
     options.onEvent?.({ type: 'series_run', index: index + 1, of: variants.length, kind });
-    runs.push(await runTraining({ ...variant.change(config), output: join(folder, variant.folder) }, options));
+    let run: RunResult;
+    try {
+      run = await runTraining({ ...variant.change(config), output: join(folder, variant.folder) }, options);
+    } catch (error) {
+      if (error instanceof TensorkilnError && error.code === 'E_ABORTED' && runs.length > 0) await conclude();
+      throw error;
+    }
+    if (run.stopReason !== 'aborted') runs.push(run);
     if (options.signal?.aborted === true) break;
   }
-  const test = summarize(runs.map((run) => run.test));
-  const summary = { format: 'tensorkiln.series', version: 1, kind, runs: runs.length, test };
-  await writeFileAtomic(join(folder, 'summary.json'), json(withSnakeKeys(summary)));
-  return { runs, test, folder };
+  return conclude();
 }
 
 /** Every score that all runs have. */

@@ -5,6 +5,7 @@ import { TensorkilnError } from '../errors.js';
 import { disposeBatch, toTensors } from './batches.js';
 import type { Step } from './step.js';
 import { stepArguments } from './steps.js';
+import type { Trainable } from './trainable.js';
 import type { BatchSource } from './training-data.js';
 
 export interface ProfileOptions {
@@ -30,12 +31,16 @@ export interface StepProfile {
 /** Recordings a step may need before it is replayed, and one replay to warm up. */
 const WARM_UP = 4;
 
-export async function profileSteps(step: Step, source: BatchSource, options: ProfileOptions): Promise<StepProfile> {
+/** @param parts `model` and its training `step`, and the `source` whose first batch is used */
+export async function profileSteps(
+  { model, step, source }: { readonly model: Trainable; readonly step: Step; readonly source: BatchSource },
+  options: ProfileOptions,
+): Promise<StepProfile> {
   checkKeys('profile', options, ['batchSize', 'steps', 'signal']);
   const batchSize = checkInteger('profile', 'batchSize', options.batchSize ?? 32, { min: 1 });
   const steps = checkInteger('profile', 'steps', options.steps ?? 10, { min: 1 });
   for await (const host of source.batches({ batchSize, pass: 0, seed: 0, shuffle: false, skip: 0 })) {
-    const batch = toTensors(source, host);
+    const batch = toTensors(source, host, model.inputDTypes);
     try {
       const run = async (count: number): Promise<void> => {
         for (let i = 0; i < count; ++i) {

@@ -92,7 +92,7 @@ export async function findRate(
           throw new TensorkilnError('E_ABORTED', `[${place}] cancelled by its caller.`, { cause: options.signal.reason });
         const rate = from * (to / from) ** (points.length / (count - 1));
         optimizer.learningRate = rate;
-        const batch = toTensors(source, host);
+        const batch = toTensors(source, host, model.inputDTypes);
         let result: tf.Tensor;
         try {
           result = steps.train(...stepArguments(batch));

@@ -204,7 +204,7 @@ export class TrainingRun {
       const record = await this.#judgeEpoch({ start, cpuStart, rowsDone, trainSeconds });
       if (record === undefined) return;
       // Weights after which steps could not be made are not the best, whatever the epoch's loss.
-      const improved = this.#early.observe(figureOf(record, options.best.monitor)) && this.#guard.inARow === 0;
+      const improved = this.#early.observe(figureOf(record, options.best.monitor), this.#guard.inARow === 0);
       if (improved) this.#best.take(epoch);
       this.#watchPlateau(record);
       options.onEvent?.({ type: 'epoch', record, improved });
@@ -341,15 +341,17 @@ export class TrainingRun {
   async #rollBack(): Promise<void> {
     const { optimizer, model, options, steps } = this.#parts;
     this.#guard.countRollback();
+    // Read before the checkpoint's own rate is back: each roll-back to the same one lowers the rate further.
+    const from = optimizer?.learningRate ?? 0;
     const loaded = await this.#store?.load();
     if (loaded !== undefined) {
-      restoreState(loaded.file, { model, optimizer, best: this.#best, scaler: steps.scaler }, loaded.content);
+      // The best weights stay: those of the checkpoint may be older, and the tracker knows the figure of the newer ones.
+      restoreState(loaded.file, { model, optimizer, scaler: steps.scaler }, loaded.content);
     } else {
       this.#best.restore();
       optimizer?.reset();
       for (const step of [steps.train, steps.parts?.apply]) step?.reset();
     }
-    const from = optimizer?.learningRate ?? 0;
     this.#plateauScale *= options.guard.rateFactor;
     const to = from * options.guard.rateFactor;
     if (optimizer !== undefined) optimizer.learningRate = to;

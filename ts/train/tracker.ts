@@ -22,14 +22,20 @@ export class Tracker {
     return this.#since;
   }
 
-  /** Takes the value of one epoch; whether it is the best so far. */
-  observe(value: number): boolean {
+  /**
+   * Takes the value of one epoch; whether it is the best so far.
+   *
+   * @param mayBeBest whether the epoch may become the best one. Where it may not, a better value is passed over: it is neither
+   *                  kept nor counted as an epoch without a better one
+   */
+  observe(value: number, mayBeBest = true): boolean {
     const { mode, minDelta } = this.#watching;
     const gain = this.#best === undefined ? Infinity : mode === 'min' ? this.#best - value : value - this.#best;
-    const improved = gain > (this.#best === undefined ? 0 : minDelta);
-    if (improved) this.#best = value;
-    this.#since = improved ? 0 : this.#since + 1;
-    return improved;
+    const isBetter = gain > (this.#best === undefined ? 0 : minDelta);
+    if (isBetter && !mayBeBest) return false;
+    if (isBetter) this.#best = value;
+    this.#since = isBetter ? 0 : this.#since + 1;
+    return isBetter;
   }
 
   /** Starts counting anew without forgetting the best value. */

@@ -287,17 +287,19 @@ export class Trainer {
       this.#checkSource('profile', source);
       this.#model.build(source.inputShapes);
       this.#optimizer?.bind(trainableVariables(this.#model));
-      return profileSteps(this.#steps.train, source, options);
+      return profileSteps({ model: this.#model, step: this.#steps.train, source }, options);
     });
   }
 
-  /** Frees recorded steps. Model and optimizer stay the caller's. */
+  /** Frees recorded steps and what they keep: sums of batches in parts, the factor of loss scaling. Model and optimizer stay the caller's. */
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.#steps.train.dispose();
     this.#steps.evaluate.dispose();
     this.#steps.predict.dispose();
+    this.#steps.parts?.apply.dispose();
+    this.#steps.scaler?.dispose();
   }
 
   get #isClassification(): boolean {

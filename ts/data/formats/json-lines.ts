@@ -27,7 +27,8 @@ export async function readJsonLines(path: string, options: ReadRowsOptions = {})
 const PART_ROWS = 16_384;
 
 /**
- * Reads JSON Lines part by part. Columns that came up in an earlier part are there in later ones, with missing cells.
+ * Reads JSON Lines part by part. Columns that came up in an earlier part are there in later ones, with missing cells; one that comes up
+ * only after the first part, of 16,384 rows, is absent until then.
  *
  * @throws as `readJsonLines`
  */

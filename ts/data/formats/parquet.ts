@@ -144,16 +144,29 @@ async function checkMagic(path: string): Promise<void> {
   throw new TensorkilnError('E_DATA', `[parquet] ${path}: ${reason}. Copy it again.`);
 }
 
+/** How a column of a CSV file is stored as Parquet: as the text it is, or as float64. */
+export type ParquetColumnType = 'text' | 'number';
+
 /**
- * Writes a CSV file with a header line as Parquet, out of core.
+ * Writes a CSV file with a header line as Parquet, out of core. An empty cell becomes a null.
  *
+ * @param columns every column of the file in its order; default: types are found out from all cells, dates and booleans among them
  * @throws E_IO when it cannot be written; E_DATA when the optional package @duckdb/node-api is absent
  */
-export async function writeParquetFromCsv(csv: string, parquet: string): Promise<void> {
+export async function writeParquetFromCsv(
+  csv: string,
+  parquet: string,
+  columns?: readonly (readonly [name: string, type: ParquetColumnType])[],
+): Promise<void> {
   const session = await openDuckDb();
   try {
-    const rows = `read_csv(${sqlPath(csv)}, header = true, delim = ',', quote = '"', escape = '"', sample_size = -1)`;
-    await session.connection.run(`COPY (SELECT * FROM ${rows}) TO ${sqlText(parquet)} (FORMAT parquet)`);
+    const dialect = `header = true, delim = ',', quote = '"', escape = '"'`;
+    // Places for names: two names may differ in nothing but upper and lower case, which the reader takes for one.
+    const types = columns?.map(([, type], place) => `'${place}': '${type === 'text' ? 'VARCHAR' : 'DOUBLE'}'`);
+    const selection = columns?.map(([name], place) => `"${place}" AS "${name.replaceAll('"', '""')}"`) ?? ['*'];
+    const how = types === undefined ? 'sample_size = -1' : `auto_detect = false, columns = {${types.join(', ')}}`;
+    const rows = `read_csv(${sqlPath(csv)}, ${dialect}, ${how})`;
+    await session.connection.run(`COPY (SELECT ${selection.join(', ')} FROM ${rows}) TO ${sqlText(parquet)} (FORMAT parquet)`);
   } catch (cause) {
     throw new TensorkilnError('E_IO', `[parquet] cannot write ${parquet}: DuckDB failed.`, { cause });
   } finally {

@@ -104,13 +104,13 @@ export async function collectBest(best: Snapshot, facts: Readonly<Record<string,
 }
 
 /**
- * Puts a checkpoint's weights, optimizer state, random states and best weights in place.
+ * Puts a checkpoint's weights, optimizer state, random states and, where `best` is given, best weights in place.
  *
  * @throws E_DATA when a tensor is missing or has another shape or dtype; the model may then be changed in part
  */
 export function restoreState(
   file: string,
-  { model, optimizer, best, scaler }: StateParts,
+  { model, optimizer, best, scaler }: Omit<StateParts, 'best'> & { readonly best?: Snapshot },
   content: CheckpointContent,
 ): SavedState {
   const state = content.state as SavedState;
@@ -130,7 +130,7 @@ export function restoreState(
   if (state.scaler !== undefined) scaler?.setState(state.scaler);
   const random = model.randomStates();
   for (const [name, saved] of Object.entries(state.random)) random[name]?.setState(saved);
-  if (state.bestEpoch > 0) {
+  if (best !== undefined && state.bestEpoch > 0) {
     best.replace(
       state.bestEpoch,
       parameters.map((parameter) =>
