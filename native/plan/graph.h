@@ -90,8 +90,8 @@ void merge_same_calls(Graph& graph, const std::vector<PlanSlot>& slots, PassCoun
 // owns them.
 void fold_constants(Graph& graph, Environment& environment, PassCounts& counts);
 // A transposition of an operand of a product becomes a flag of the product. exact: only where the product adds in the same
-// order either way.
-void fold_transposes(Graph& graph, bool exact, PassCounts& counts);
+// order either way, which depends on the device's kernels.
+void fold_transposes(Graph& graph, bool exact, bool on_device, PassCounts& counts);
 // The derivative of relu is taken from its result, which has the same sign, instead of its argument: that need not be kept
 // then.
 void use_relu_results(Graph& graph, PassCounts& counts);

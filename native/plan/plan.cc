@@ -85,7 +85,7 @@ bool Plan::optimize(const OptimizeOptions& options) {
     throw;
   }
   for (size_t i = externals; i < graph->externals.size(); ++i) folded_.push_back(graph->externals[i].handle);
-  fold_transposes(*graph, !options.fast, counts);
+  fold_transposes(*graph, !options.fast, environment_.on_device(), counts);
   use_relu_results(*graph, counts);
   drop_dead_calls(*graph, counts);
   settle_in_place(*graph, counts);

@@ -14,7 +14,10 @@ namespace {
 constexpr int64_t kMaxFoldedBytes = 65536;     // of the results of a call that is folded into constants
 constexpr int64_t kFreelyMergedBytes = 65536;  // results up to this size may live longer for the sake of another call
 constexpr int64_t kExactInner = 128;           // inner length up to which a product adds in one order whatever the strides are
-constexpr int64_t kSkinnySide = 8;  // products with a side so short have kernels of their own for each stride, here or on a GPU
+// Products with a side so short have kernels of their own for each stride (kSkinny in ops/common/gemm_skinny_cpu.cc and in
+// cuda/gemm/gemm_choice.h).
+constexpr int64_t kSkinnySide = 4;
+constexpr int64_t kSkinnySideOnDevice = 8;
 
 bool is_output(Role role) { return role == Role::out; }
 
@@ -228,7 +231,8 @@ void fold_constants(Graph& graph, Environment& environment, PassCounts& counts) 
   }
 }
 
-void fold_transposes(Graph& graph, bool exact, PassCounts& counts) {
+void fold_transposes(Graph& graph, bool exact, bool on_device, PassCounts& counts) {
+  const int64_t skinny = on_device ? kSkinnySideOnDevice : kSkinnySide;
   for (GraphNode& node : graph.nodes) {
     if (node.dead || node.op != op_number::matmul) continue;
     for (size_t side = 0; side < 2; ++side) {
@@ -244,7 +248,7 @@ void fold_transposes(Graph& graph, bool exact, PassCounts& counts) {
       if (!swaps || to.dims[rank - 1] != operand.dims[2] || to.dims[rank - 2] != operand.dims[1]) continue;
       const GraphOperand &a = node.operands[0], &y = node.operands[2];
       const int64_t inner = node.ints[0] != 0 ? a.dims[1] : a.dims[2];
-      if (exact && (inner > kExactInner || y.dims[1] <= kSkinnySide || y.dims[2] <= kSkinnySide)) continue;
+      if (exact && (inner > kExactInner || y.dims[1] <= skinny || y.dims[2] <= skinny)) continue;
       operand.value = from.value;
       std::swap(operand.dims[1], operand.dims[2]);
       node.ints[side] = node.ints[side] == 0 ? 1 : 0;
