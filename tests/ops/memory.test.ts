@@ -85,25 +85,41 @@ describe('data ids', () => {
 });
 
 describe('makeUnique', () => {
-  it('gives the variable the data id and leaves the handle with it', () => {
+  it('gives a variable on the data of another tensor a handle of its own, which it keeps', () => {
     const source = tf.tensor1d([1, 2, 3]);
     const variable = tf.variable(source);
     const counts = tf.memory();
     const shared = handleOf(variable);
     expect(variable.dataId).toBe(source.dataId);
     const handle = makeUnique(variable);
-    expect(handle).toBe(shared);
+    expect(handle).not.toBe(shared);
     expect(variable.dataId).not.toBe(source.dataId);
     expect(handleOf(variable)).toBe(handle);
-    expect(handleOf(source)).not.toBe(handle);
+    expect(handleOf(source)).toBe(shared);
     expect(makeUnique(variable)).toBe(handle);
-    expect(tf.memory().numTensors).toBe(counts.numTensors);
+    const clone = variable.clone();
+    expect(makeUnique(variable)).toBe(handle);
+    expect(handleOf(clone)).not.toBe(handle);
+    expect(tf.memory().numTensors).toBe(counts.numTensors + 1);
     backend().engine.write(handle, Float32Array.of(7, 7, 7));
-    expect([...source.dataSync()]).toEqual([1, 2, 3]);
-    source.dispose();
+    for (const other of [source, clone]) expect([...other.dataSync()]).toEqual([1, 2, 3]);
+    tf.dispose([source, clone]);
     expect([...variable.dataSync()]).toEqual([7, 7, 7]);
     variable.dispose();
     expect(tf.memory().numTensors).toBe(counts.numTensors - 2);
+  });
+
+  it('gives a variable another handle than that of a tensor that is gone', () => {
+    const source = tf.tensor1d([1, 2, 3]);
+    const former = handleOf(source);
+    const variable = tf.variable(tf.zeros([3]));
+    variable.assign(source);
+    source.dispose();
+    const handle = makeUnique(variable);
+    expect(handle).not.toBe(former);
+    expect(makeUnique(variable)).toBe(handle);
+    expect([...variable.dataSync()]).toEqual([1, 2, 3]);
+    variable.dispose();
   });
 
   it('refuses disposed variables and dtypes without a buffer', () => {

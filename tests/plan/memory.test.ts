@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { compile } from '../../ts/backend/plan.js';
-import { engineUnderTest, useNativeBackend } from '../support/native-backend.js';
+import { BACKEND_NAME, engineUnderTest, useNativeBackend } from '../support/native-backend.js';
 import { SGD } from '../../ts/optim/index.js';
 
 beforeEach(async () => {
@@ -109,7 +109,9 @@ describe('memory of a training step', () => {
     tf.dispose(batches);
   });
 
-  it('is given back when a replay finds none left, and the step stays usable', () => {
+  it('is given back when a replay finds none left, and the step stays usable', (context) => {
+    if (BACKEND_NAME !== 'tensorkiln-cpu')
+      context.skip('a device gives memory back by segments: its limit cannot be set so close');
     const { addon } = engineUnderTest();
     const step = compile((x: tf.Tensor) => [x.mul(2), x.add(1)]);
     const x = tf.zeros([1 << 20]);
