@@ -173,7 +173,7 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
  * the places that count is correct.
  */
 function countCorrect(scores: tf.Tensor, target: tf.Tensor, ignored: number | undefined): [tf.Scalar, tf.Scalar] {
-  const rows = target.shape[0] as number;
+  const rows = target.shape[0];
   const byRow = (flags: tf.Tensor): tf.Tensor => tf.reshape(tf.cast(flags, 'float32'), [rows, -1]);
   const isCorrect = tf.equal(tf.argMax(scores, -1), target);
   if (ignored === undefined) return [tf.sum(tf.mean(byRow(isCorrect), 1)), tf.scalar(rows)];
