@@ -37,12 +37,7 @@ export function transpose(backend: TensorkilnBackend, x: TensorInfo, perm: reado
 }
 
 /** Tensors of more axes than an op call can hold: joins axes, and where that is not enough moves one axis at a time. */
-function transposeManyAxes(
-  backend: TensorkilnBackend,
-  x: TensorInfo,
-  perm: readonly number[],
-  shape: number[],
-): TensorInfo {
+function transposeManyAxes(backend: TensorkilnBackend, x: TensorInfo, perm: readonly number[], shape: number[]): TensorInfo {
   const joined = joinedAxes(x.shape, perm);
   const total = util.sizeFromShape(shape);
   const finish = (flat: TensorInfo): TensorInfo => consume(backend, flat, (result) => backend.alias(result, [...shape]));
