@@ -59,30 +59,30 @@ const PLAIN = [
     type: schedulerType('linear'),
     from: rate(1 / 3),
     to: rate(1),
-    length: positive().optional(),
+    length: positive().optional().describe('a number above 0'),
     unit: unit(),
     ...warmup,
   }),
   z.strictObject({
     type: schedulerType('cosine'),
     min_learning_rate: rate(0),
-    length: positive().optional(),
+    length: positive().optional().describe('a number above 0'),
     unit: unit(),
     ...warmup,
   }),
   z.strictObject({
     type: schedulerType('cosine_restarts'),
     first: positive(),
-    growth: count().default(1),
+    growth: count().default(1).describe('an integer >= 1'),
     min_learning_rate: rate(0),
     unit: unit(),
     ...warmup,
   }),
   z.strictObject({
     type: schedulerType('polynomial'),
-    power: positive().default(1),
+    power: positive().default(1).describe('a number above 0'),
     min_learning_rate: rate(0),
-    length: positive().optional(),
+    length: positive().optional().describe('a number above 0'),
     unit: unit(),
     ...warmup,
   }),
@@ -90,7 +90,7 @@ const PLAIN = [
   z.strictObject({
     type: schedulerType('cyclic'),
     steps_up: count(),
-    steps_down: count().optional(),
+    steps_down: count().optional().describe('an integer >= 1'),
     min_learning_rate: rate(0),
     mode: z
       .enum(['triangular', 'triangular2', 'exponential'])
@@ -106,7 +106,7 @@ const PLAIN = [
     end_divisor: z.number().min(1).default(1e4).describe('a number >= 1'),
     shape: z.enum(['cosine', 'linear']).default('cosine').describe('cosine or linear'),
     three_phases: flag(false),
-    length: positive().optional(),
+    length: positive().optional().describe('a number above 0'),
     unit: unit(),
   }),
 ] as const;
