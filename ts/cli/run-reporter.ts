@@ -6,7 +6,7 @@ import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
 import { relativePath } from './relative-path.js';
 import { formatLoss, ProgressLine } from './progress-line.js';
-import type { RunResult } from '../run/run-events.js';
+import type { PretrainedEvent, RunResult } from '../run/run-events.js';
 import type { Scores } from '../run/scores.js';
 import type { SeriesEvent, SeriesResult } from '../run/series.js';
 import { withSnakeKeys } from '../run/snake-case.js';
@@ -59,6 +59,9 @@ export class TextReporter implements RunReporter {
       case 'resolved':
         for (const { key, value, why } of event.decisions)
           if (!key.startsWith('features.') && key !== 'output') this.#line(`Chosen: ${key} = ${String(value)}, because ${why}`);
+        break;
+      case 'pretrained':
+        this.#line(describePretrained(event));
         break;
       case 'learning_rate':
         this.#line(`Learning rate lowered from ${event.from} to ${event.to} after epoch ${event.epoch}: no improvement`);
@@ -218,6 +221,12 @@ export class JsonReporter implements RunReporter {
 function describeData({ train, validation, test, perClass }: DataCounts, features: number): string {
   const target = perClass.length === 0 ? 'a number as target' : `${perClass.length} classes`;
   return `${target}, ${features} features; rows: ${train} training, ${validation} validation, ${test} held out`;
+}
+
+function describePretrained({ path, loaded, missing, misshaped }: PretrainedEvent): string {
+  const other = missing.length === 0 ? '' : `, ${missing.length} begin anew for want of one there`;
+  const shapes = misshaped.length === 0 ? '' : `, ${misshaped.length} of another shape begin anew`;
+  return `Begins with ${relativePath(path)}: ${loaded.length} tensors${other}${shapes}`;
 }
 
 function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string {

@@ -4,8 +4,10 @@ import { TensorkilnError } from '../errors.js';
 import {
   createModel,
   crossEntropy,
+  crossEntropyLoss,
   focalLoss,
   huberLoss,
+  logCoshLoss,
   meanAbsoluteError,
   meanSquaredError,
   modelFromJSON,
@@ -25,7 +27,10 @@ import {
   RMSProp,
   SGD,
   type Optimizer,
+  type ParameterGroup,
 } from '../optim/index.js';
+import type { OptimizerName } from './config/optimizer-schema.js';
+import { patternOf } from './config/schema-parts.js';
 import { MODEL_OPTIONS } from './config/model-schema.js';
 import type { ResolvedConfig } from './config/resolve.js';
 import type { RunData } from './run-data.js';
@@ -99,24 +104,38 @@ const OPTIMIZERS = {
 
 export function buildOptimizer({ training }: ResolvedConfig): Optimizer {
   const { optimizer: section, learning_rate: learningRate, weight_decay: weightDecay } = training;
-  const { type, clip, ...own } = typeof section === 'string' ? { type: section, clip: undefined } : section;
+  const { type, clip, groups, average, lookahead, ...own } =
+    typeof section === 'string' ? ({ type: section } as Partial<OptimizerSection> & { type: OptimizerName }) : section;
   const momentum = type === 'sgd' && !('momentum' in own) ? { momentum: training.momentum ?? 0.9 } : {};
-  const given = Object.entries(own).filter(([, value]) => value !== undefined);
-  const limits = Object.entries(clip ?? {}).filter(([, value]) => value !== undefined);
   const options = {
     learningRate,
     weightDecay,
     ...momentum,
-    ...Object.fromEntries(given.map(([key, value]) => [camelCase(key), value])),
-    ...(limits.length === 0 ? {} : { clip: Object.fromEntries(limits.map(([key, value]) => [camelCase(key), value])) }),
+    ...withCamelKeys(own),
+    ...(clip === undefined ? {} : { clip: withCamelKeys(clip) }),
+    ...(average === undefined ? {} : { average }),
+    ...(lookahead === undefined ? {} : { lookahead }),
+    ...(groups === undefined ? {} : { groups: groups.map(parameterGroup) }),
   };
   return new OPTIMIZERS[type](options);
+}
+
+type OptimizerSection = Exclude<ResolvedConfig['training']['optimizer'], string>;
+
+function parameterGroup({ parameters, ...rest }: NonNullable<OptimizerSection['groups']>[number]): ParameterGroup {
+  return { parameters: parameters.map(patternOf), ...withCamelKeys(rest) };
+}
+
+/** The options that are given, under the library's names. */
+function withCamelKeys(section: object): Readonly<Record<string, unknown>> {
+  const given = Object.entries(section).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([key, value]) => [camelCase(key), value as unknown]));
 }
 
 export function buildLoss({ training }: ResolvedConfig): Loss {
   switch (training.loss) {
     case 'cross_entropy':
-      return crossEntropy;
+      return training.label_smoothing === 0 ? crossEntropy : crossEntropyLoss({ smoothing: training.label_smoothing });
     case 'focal':
       return focalLoss(training.focal_gamma === undefined ? {} : { gamma: training.focal_gamma });
     case 'mean_squared_error':
@@ -124,6 +143,8 @@ export function buildLoss({ training }: ResolvedConfig): Loss {
     case 'mean_absolute_error':
       return meanAbsoluteError;
     case 'huber':
-      return huberLoss();
+      return huberLoss(training.huber_delta === undefined ? {} : { delta: training.huber_delta });
+    case 'log_cosh':
+      return logCoshLoss;
   }
 }

@@ -279,7 +279,7 @@ async function writeEvaluation(
 
 const savedHistory = z.object({
   best_epoch: z.int(),
-  stop_reason: z.enum(['epochs', 'early_stopping', 'aborted', 'max_time', 'stopped']),
+  stop_reason: z.enum(['epochs', 'early_stopping', 'aborted', 'max_time', 'stopped', 'diverged']),
   epochs: z.array(
     z.object({
       epoch: z.int(),

@@ -2,15 +2,17 @@ import { existsSync } from 'node:fs';
 import { omitKeys } from '../arguments.js';
 import { packageVersion } from '../backend/native/load.js';
 import { TensorkilnError } from '../errors.js';
+import { SGD } from '../optim/index.js';
 import { describeOrigin, type RunOrigin } from '../track/run-record.js';
 import { flatten, Trainer, type CheckpointOptions } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
-import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
+import { buildLoss, buildOptimizer } from './build-model.js';
+import { buildTrainer, prepareModel } from './build-trainer.js';
 import { configText, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
 import { exportRun } from './export-run.js';
-import { classWeights, fitOptions } from './fit-options.js';
+import { fitOptions } from './fit-options.js';
 import { judgeRun } from './judge-run.js';
 import { RunLock } from './lock.js';
 import { prepareRunData, TrainingRows, type RunData } from './run-data.js';
@@ -140,17 +142,11 @@ interface Run extends Place {
 
 async function trainAndJudge(run: Run): Promise<RunResult> {
   const { config, data, files, name } = run;
-  const weights = classWeights(config, data);
-  const model = buildModel(config, data);
+  const model = await prepareModel(config, data, run.emit);
   const optimizer = buildOptimizer(config);
   const rows = new TrainingRows(config, data);
-  const trainer = new Trainer({
-    model,
-    loss: buildLoss(config),
-    optimizer,
-    seed: config.training.seed,
-    ...(weights === undefined ? {} : { classWeights: weights }),
-  });
+  const trainer = buildTrainer(config, data, { model, optimizer });
+  let judging: Trainer | undefined;
   try {
     const checkpoints = checkpointOptions(run);
     const history = await trainer.fit(rows.train, {
@@ -160,10 +156,15 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       ...(checkpoints === undefined ? {} : { checkpoints, resume: run.resume }),
       ...pickSignal(run),
     });
-    const judgement = await judgeRun(trainer, data);
+    // What is exported computes in float32, so that is what is judged.
+    judging =
+      config.training.precision === 'float32'
+        ? trainer
+        : new Trainer({ model, loss: buildLoss(config), optimizer: new SGD(), seed: config.training.seed });
+    const judgement = await judgeRun(judging, data);
     const { test, validation, baselines } = judgement;
     run.emit({ type: 'evaluated', test, baselines });
-    const verification = await exportRun({ name, target: config.data.target, data, files }, model, trainer);
+    const verification = await exportRun({ name, target: config.data.target, data, files }, model, judging);
     const targets = judgeTargets(config.targets, test);
     await writeResults(run, { model, history, judgement, verification, targets });
     return {
@@ -177,6 +178,7 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       files,
     };
   } finally {
+    if (judging !== trainer) judging?.dispose();
     trainer.dispose();
     optimizer.dispose();
     model.dispose();

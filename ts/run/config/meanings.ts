@@ -66,17 +66,50 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'model.heads': 'of the attention of a transformer-encoder',
   'model.hidden': 'size of the dense layers inside a transformer-encoder',
   'model.layers': 'the last one gives one value per class, without softmax, or the number',
-  'model.pretrained': 'starting from other weights is not built yet',
+  'model.pretrained':
+    'weights this model begins with, matched by name: of an exported run, or of PyTorch as safetensors or ONNX; tensors of another shape, such as those of the last layer, begin anew',
+  'model.pretrained.rename': 'replacements in the names of the file, one after the other',
+  'model.pretrained.strict': 'whether anything missing, extra or of another shape is an error',
+  'model.freeze': 'layers that are not trained, unless `training.unfreeze` says from when on',
   'model.num_classes': 'auto: as many as the target has; another number is refused',
   'training.batch_size': 'rows in a step; auto: the power of two next to the square root of the training rows, 16 to 1024',
   'training.epochs': 'most passes over the training part',
   'training.learning_rate': 'step size; auto: the usual one of the optimizer, such as 0.001 for adam',
   'training.optimizer': 'adamw has decoupled weight decay; a section for one whose options are not its defaults',
   'training.optimizer.clip.value': 'gradients are limited by value, each by its norm, or all together by their norm',
+  'training.optimizer.groups':
+    'parameters with a rate (`rate_factor` times the learning rate) or a `weight_decay` of their own; the first group that matches counts. `{parameters: [/bias$/], weight_decay: 0}` leaves biases out of the decay',
+  'training.optimizer.average.kind':
+    'exponential: a moving average of the weights (EMA); equal: their plain mean after step `from` (SWA). The average is judged and kept',
+  'training.optimizer.average.ramp': 'exponential: whether early steps count more',
+  'training.optimizer.lookahead.every':
+    'after so many steps slow weights move by `weight` of the way and the weights go back to them',
   'training.momentum': 'of sgd; without it 0.9',
-  'training.scheduler.every': 'step: the rate is multiplied by `factor` after so many epochs',
-  'training.scheduler.factor': 'step 0.1, exponential 0.95 (each epoch), reduce_on_plateau 0.1, unless set',
-  'training.scheduler.min_learning_rate': 'where cosine ends and reduce_on_plateau stops',
+  'training.scheduler.type':
+    'how the rate changes from step to step; chained multiplies several, sequential runs one after the other; [what each does](training.md#schedules)',
+  'training.scheduler.warmup_epochs': 'a rise from 0 before any of them but inverse_sqrt and one_cycle',
+  'training.scheduler.warmup_steps': 'the same in steps; inverse_sqrt: where the rate is highest',
+  'training.scheduler.every': 'step: the rate is multiplied by `factor` after so many epochs or steps',
+  'training.scheduler.factor': 'step, multi_step and reduce_on_plateau 0.1, exponential 0.95 (each epoch or step), unless set',
+  'training.scheduler.unit': 'what `every`, `at`, `length` and `first` count',
+  'training.scheduler.at':
+    'multi_step: where the rate is multiplied by `factor`; sequential: where each further schedule begins',
+  'training.scheduler.from': 'linear: a factor on the learning rate',
+  'training.scheduler.to': 'linear: a factor on the learning rate',
+  'training.scheduler.length': 'of linear, cosine, polynomial and one_cycle; without it the whole training',
+  'training.scheduler.min_learning_rate':
+    'where cosine, cosine_restarts and polynomial end, cyclic begins and reduce_on_plateau stops',
+  'training.scheduler.first': 'cosine_restarts: length of the first period',
+  'training.scheduler.growth': 'cosine_restarts: how many times as long each further period is',
+  'training.scheduler.power': 'polynomial',
+  'training.scheduler.steps_up': 'cyclic: steps from the lowest rate to the highest',
+  'training.scheduler.steps_down': 'cyclic: back again; without it as many',
+  'training.scheduler.mode': 'cyclic: triangular2 halves each peak, exponential multiplies each step by `decay`',
+  'training.scheduler.rise': 'one_cycle: share of the length in which the rate rises to the learning rate',
+  'training.scheduler.start_divisor': 'one_cycle: the rate begins at the learning rate divided by this',
+  'training.scheduler.end_divisor': 'one_cycle: the rate ends at the first one divided by this',
+  'training.scheduler.three_phases': 'one_cycle: whether it falls as it rose before its end',
+  'training.scheduler.schedulers': 'of chained and sequential',
   'training.scheduler.patience': 'reduce_on_plateau: epochs without improvement before the rate is lowered; 10 unless set',
   'training.early_stopping': 'false trains all epochs and keeps the last weights',
   'training.early_stopping.patience': 'epochs without improvement before training ends',
@@ -85,6 +118,23 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'training.loss':
     'auto: cross_entropy for classes, mean_squared_error for numbers; focal lets rows the model is sure of count less, for rare classes',
   'training.focal_gamma': 'how much less; without it 2',
+  'training.huber_delta': 'where huber turns from a square to a line, in units of the scaled target; without it 1',
+  'training.label_smoothing': 'share of the target that is spread over all classes',
+  'training.precision':
+    'how activations are stored; 16 bits save memory, weights stay float32, and f16 scales losses; [what it brings](training.md#precision)',
+  'training.micro_batch':
+    'rows computed at a time: gradients of the parts are added up and `batch_size` is what one update sees (gradient accumulation)',
+  'training.micro_batch_auto': 'whether a batch that does not fit into memory is computed in parts',
+  'training.non_finite.skip':
+    'steps in a row without a finite loss or gradient that are left out before weights are taken back',
+  'training.non_finite.rollbacks': 'how often weights are taken back before training ends',
+  'training.non_finite.rate_factor': 'what the rate is multiplied by each time',
+  'training.divergence':
+    'ends training when the loss of an epoch is `factor` times the least one so far, `patience` epochs in a row',
+  'training.unfreeze': 'layers of `model.freeze` that are trained from an epoch on',
+  'training.debug': 'finds where numbers stop being finite, logs norms of gradients and gives advice; one more pass per epoch',
+  'training.shuffle': 'whether each epoch visits the rows in a new order',
+  'training.compile': 'whether steps are recorded once and replayed; the results are the same bits',
   'training.class_weights':
     'how much a row of each class counts in the training loss; balanced: rows / (classes * rows of the class)',
   'training.max_time': 'training ends after the step that passes this',

@@ -1,6 +1,6 @@
 /** The section model of a configuration. */
 import { z } from 'zod';
-import { count, oneOf, refuse, text } from './schema-parts.js';
+import { count, flag, isExpression, oneOf, patterns, refuse, text } from './schema-parts.js';
 
 export const ACTIVATION_CHOICES = [
   'linear',
@@ -52,6 +52,13 @@ const layer = z
   })
   .describe('a layer with type, name and config');
 
+const rename = z.strictObject({
+  from: text()
+    .refine((expression) => isExpression(expression))
+    .describe('a regular expression'),
+  to: z.string().describe('a text'),
+});
+
 const architectures = Object.keys(MODEL_OPTIONS) as [Architecture, ...Architecture[]];
 const sizes = (what: string): z.ZodOptional<z.ZodArray<z.ZodInt>> =>
   z.array(z.int().min(1)).optional().describe(`a list of ${what}, each an integer >= 1; [] for none`);
@@ -85,7 +92,19 @@ export const model = z
     norm: oneOf('layer', 'rms'),
     norm_first: z.boolean().optional().describe('true or false'),
     layers: z.array(layer).min(1).optional().describe('a list of layers, the last one giving one value per class'),
-    pretrained: z.literal(false).default(false).describe('false'),
+    pretrained: z
+      .union([
+        z.literal(false),
+        text(),
+        z.strictObject({
+          path: text().describe('the path of a safetensors or ONNX file'),
+          rename: z.array(rename).default([]).describe('a list of sections with from (an expression) and to'),
+          strict: flag(false),
+        }),
+      ])
+      .default(false)
+      .describe('false, the path of a safetensors or ONNX file, or a section with path, rename and strict'),
+    freeze: patterns().optional().describe('a list of paths of layers, or of expressions between slashes'),
     num_classes: z
       .union([z.int().min(2), z.literal('auto')])
       .default('auto')
@@ -122,4 +141,4 @@ export const model = z
       : section,
   )
   .prefault({})
-  .describe('a section with architecture, its options, layers, pretrained and num_classes');
+  .describe('a section with architecture, its options, layers, pretrained, freeze and num_classes');

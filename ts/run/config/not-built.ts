@@ -17,12 +17,6 @@ const PLANNED: readonly Planned[] = [
     what: 'training this architecture from a configuration',
     instead: Object.keys(MODEL_OPTIONS).join(', '),
   },
-  {
-    path: ['model', 'pretrained'],
-    isWanted: (value) => value !== undefined && value !== false,
-    what: 'starting from pretrained weights',
-    instead: 'false',
-  },
 ];
 
 /** @throws E_CONFIG for the first planned feature that a configuration asks for */
