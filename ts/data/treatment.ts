@@ -29,7 +29,7 @@ function describe(encoding: ColumnEncoding, { scaling }: PreprocessingOptions): 
     case 'date':
       return `days and place in ${encoding.parts.length > 5 ? 'year, week and day' : 'year and week'}, ${encoding.parts.length} columns`;
     case 'bag':
-      return `bag of ${encoding.vocabulary.length} ${encoding.level}s`;
+      return `bag of ${encoding.vocabulary.length} ${encoding.level}s${encoding.ngrams === 1 ? '' : ` and runs of up to ${encoding.ngrams}`}`;
     case 'sequence':
       return `${encoding.length} ${encoding.level}s in order, ${encoding.vocabulary.length} known`;
   }
