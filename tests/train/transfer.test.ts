@@ -253,6 +253,25 @@ describe('the learning-rate finder', () => {
     model.dispose();
   });
 
+  it('under loss scaling tries a rate again while the factor is looked for, and puts the factor back', async () => {
+    const weighted = { ...data, sampleWeights: new Float32Array(60).fill(300) };
+    const train = async (findFirst: boolean): Promise<unknown> => {
+      const model = new Sequential({ layers: [new Dense({ units: 8, activation: 'tanh' }), new Dense({ units: 2 })], seed: 2 });
+      const optimizer = new Adam();
+      const trainer = new Trainer({ model, loss: crossEntropy, optimizer, precision: 'f16' });
+      if (findFirst) expect((await trainer.findLearningRate(weighted, { steps: 12 })).points).toHaveLength(12);
+      const { skippedSteps } = await trainer.fit(weighted, { epochs: 3, batchSize: 20 });
+      const weights = model.parameters().map(({ variable }) => [...variable.dataSync()]);
+      trainer.dispose();
+      optimizer.dispose();
+      model.dispose();
+      return { skippedSteps, weights };
+    };
+    const plain = await train(false);
+    expect((plain as { skippedSteps: number }).skippedSteps).toBeGreaterThan(0);
+    expect(await train(true)).toEqual(plain);
+  });
+
   it('and profile give token models their numbers as they take them', async () => {
     const model = new Sequential({
       layers: [new Embedding({ tokens: 5, units: 4 }), new Flatten(), new Dense({ units: 2 })],

@@ -3,7 +3,7 @@ import { bucketOf } from '../../ts/data/encodings/categorical.js';
 import { applyPca, fitPca } from '../../ts/data/encodings/pca.js';
 import { crossFitMeans, fitTargetMeans, type TargetValues } from '../../ts/data/encodings/target-means.js';
 import type { FeatureOptions, TextOptions } from '../../ts/data/feature-options.js';
-import { DEFAULT_PREPROCESSING, quantile, type Scaling } from '../../ts/data/preprocessing-options.js';
+import { DEFAULT_PREPROCESSING, type Scaling } from '../../ts/data/preprocessing-options.js';
 import { Preprocessor, type FeatureColumn } from '../../ts/data/preprocessor.js';
 import { categoricalColumn, numericColumn, Table, type Column } from '../../ts/data/table.js';
 
@@ -37,12 +37,6 @@ describe('scaling', () => {
     const { fitted } = fitOne(numericColumn('x', [3.5, -1.25, 7, 3.5, 100, 0.1, 42, 8.75]), 'numeric', { scaling });
     // 1e-12: a sum or two in another order.
     expect(fitted.columns[0]).toMatchObject({ shift: expect.closeTo(shift, 12), scale: expect.closeTo(scale, 12) });
-  });
-
-  it('finds quantiles as sorting does', () => {
-    const values = Float64Array.from({ length: 101 }, (_, index) => (index * 37) % 101);
-    for (const share of [0, 0.1, 0.25, 0.333, 0.5, 0.75, 1]) expect(quantile(values, share)).toBeCloseTo(share * 100, 12);
-    expect(quantile(Float64Array.of(5, 5, 5, 5), 0.3)).toBe(5);
   });
 });
 

@@ -106,19 +106,17 @@ function countDistinct(values: Float64Array, range: NumberRange): { readonly dis
   const span = maximum - minimum + 1;
   // Identifiers are integers without repetition, so integers are counted to the end where that is cheap.
   if (present > 0 && integers === present && span <= Math.max(values.length * BITS_PER_ROW, 1 << 16)) {
-    const seen = new Uint8Array(Math.ceil(span / 8));
-    let distinct = 0;
+    // At most BITS_PER_ROW times the rows of a table, so that a place fits 32 bits where its column fits memory.
+    const seen = new Int32Array(Math.ceil(span / 32));
     for (let row = 0; row < values.length; row++) {
       const value = values[row] as number;
       if (value !== value) continue;
       const place = value - minimum;
-      const bit = 1 << (place & 7);
-      const byte = place < 2 ** 31 ? place >> 3 : Math.floor(place / 8);
-      if (((seen[byte] as number) & bit) === 0) {
-        seen[byte] = (seen[byte] as number) | bit;
-        distinct++;
-      }
+      const word = span <= 2 ** 31 ? (place | 0) >> 5 : Math.floor(place / 32);
+      seen[word] = (seen[word] as number) | (1 << (place & 31));
     }
+    let distinct = 0;
+    for (const word of seen) distinct += countBits(word);
     return { distinct, exact: true };
   }
   const limit = integers === present ? values.length : DISTINCT_LIMIT;
@@ -129,6 +127,13 @@ function countDistinct(values: Float64Array, range: NumberRange): { readonly dis
     if (seen.size > limit) return { distinct: seen.size, exact: false };
   }
   return { distinct: seen.size, exact: true };
+}
+
+/** Ones in a 32-bit word (Warren, Hacker's Delight, 5-1). */
+function countBits(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555);
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnProfile {

@@ -8,17 +8,10 @@ import type { Model, WeightDescription } from '../nn/index.js';
 import { importOptional } from '../optional-package.js';
 import { makeFolder, writeFileAtomic } from '../write-file.js';
 import { modelGraph, type LayerCall, type ModelGraph, type ValueSource } from './model-graph.js';
+import type { OutputStage } from './output-stage.js';
 import { packageVersion } from './package-version.js';
 import { largestRowError } from './row-error.js';
 import { tfjsLayers, type TfjsLayer } from './tfjs-layers.js';
-
-/** What is put behind the last layer, so that the model says what a user wants to know. */
-export interface OutputStage {
-  /** 'softmax' makes probabilities of a model that was trained on logits; default 'linear', nothing. */
-  readonly outputActivation?: 'linear' | 'softmax';
-  /** For a regression trained on (target - shift) / scale: brings the output back to the unit of the target. */
-  readonly outputScale?: { readonly shift: number; readonly scale: number };
-}
 
 export interface TfjsOptions extends OutputStage {
   /** Kept in model.json under userDefinedMetadata. */

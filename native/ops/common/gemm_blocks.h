@@ -50,8 +50,9 @@ struct BlockedProblem {
   KBlocks k;
   int64_t parts = 1;
   void* self;
-  // Packs B[k0, k1) x [n0, n0+cols) into one panel of width round_up(cols, kVecWidth).
-  void (*pack_b)(void* self, int64_t k0, int64_t k1, int64_t n0, int cols, float* dst);
+  // Packs B[k0, k1) x [n0, n0+cols) into panels of kTileCols columns, one after the other; the last one is round_up(..,
+  // kVecWidth) of what is left wide.
+  void (*pack_b)(void* self, int64_t k0, int64_t k1, int64_t n0, int64_t cols, float* dst);
   // Called before the first block of a tile within one super-block; may be null.
   void (*begin_tile)(void* self, int64_t panel0, int64_t panel1, int thread);
   void (*compute)(void* self, const BlockedTile& tile);

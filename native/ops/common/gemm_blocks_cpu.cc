@@ -7,6 +7,7 @@ constexpr int64_t kPackedFloats = 1 << 20;        // packed B of a super-block: 
 constexpr int64_t kSuperK = 1024;                 // k of a super-block when B does not fit as a whole
 constexpr int64_t kBlockedUnitWork = 512 * 1024;  // multiply-adds of the smallest tile worth handing to a thread: some 10 us
 constexpr int64_t kUnitsPerThread = 4;            // evens out threads of unequal speed
+constexpr int64_t kPackColumns = 16 * kTileCols;  // columns of B packed together: rows of at least a kilobyte
 constexpr int64_t kMinTilePanels = 4;             // fewer would reload the panels of B too often
 
 struct BlockedPlan {
@@ -76,16 +77,16 @@ void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& con
     for (int64_t column = 0; column < problem.n; column += plan.super_columns) {
       const int64_t columns = min64(plan.super_columns, problem.n - column);
       const int64_t padded = round_up(columns, kVecWidth);
-      const int64_t panels = ceil_div(columns, kTileCols);
+      const int64_t groups = ceil_div(columns, kPackColumns);
 
       // Panels of one block lie side by side, blocks one after the other.
-      const int64_t panel_floats = k.max_length() * kTileCols;
-      context.parallel_for((last - first) * panels, max64(1, 64 * 1024 / panel_floats), [&](int64_t begin, int64_t end, int) {
+      const int64_t group_floats = k.max_length() * min64(kPackColumns, columns);
+      context.parallel_for((last - first) * groups, max64(1, 64 * 1024 / group_floats), [&](int64_t begin, int64_t end, int) {
         for (int64_t unit = begin; unit < end; ++unit) {
-          const int64_t block = first + unit / panels, n0 = unit % panels * kTileCols;
+          const int64_t block = first + unit / groups, n0 = unit % groups * kPackColumns;
           const int64_t k0 = k.begin(block), k1 = k.end(block);
           float* dst = packed_b + (k0 - k_first) * padded + n0 * (k1 - k0);
-          problem.pack_b(problem.self, k0, k1, column + n0, int(min64(kTileCols, columns - n0)), dst);
+          problem.pack_b(problem.self, k0, k1, column + n0, min64(kPackColumns, columns - n0), dst);
         }
       });
 

@@ -75,9 +75,11 @@ void compute_gathered(void* self, const BlockedTile& tile) {
   }
 }
 
-void pack_b(void* self, int64_t k0, int64_t k1, int64_t n0, int cols, float* dst) {
+void pack_b(void* self, int64_t k0, int64_t k1, int64_t n0, int64_t cols, float* dst) {
   const GatherProduct& p = *static_cast<const Tables*>(self)->product;
-  p.pack_b(p.filter_self, k0, k1, n0, cols, dst);
+  for (int64_t n = 0; n < cols; n += kTileCols) {
+    p.pack_b(p.filter_self, k0, k1, n0 + n, int(min64(kTileCols, cols - n)), dst + n * (k1 - k0));
+  }
 }
 
 BlockedProblem blocked_problem(const GatherProduct& p, Tables* tables) {

@@ -52,6 +52,7 @@ export const DATA_FORMATS = [
   'jsonl',
   'sqlite',
   'postgres',
+  'text',
   'text_folder',
   'image_folder',
   'idx',
@@ -71,9 +72,13 @@ export const data = z
       .optional()
       .describe(`one of ${DATA_FORMATS.join(', ')}`),
     image,
+    context_length: z.int().min(1).optional().describe('a number of characters >= 1'),
     query: text().optional().describe('an SQL SELECT statement'),
     target: text().describe('the name of a column'),
-    task: z.enum(['classification', 'regression']).optional().describe('classification or regression'),
+    task: z
+      .enum(['classification', 'regression', 'language_model'])
+      .optional()
+      .describe('classification, regression or language_model'),
     na_values: z
       .array(z.string())
       .default(['', 'NA', 'N/A', 'NaN', 'null', '?'])
@@ -99,6 +104,10 @@ export const data = z
       refuse('test_labels', 'test_path and test_labels together', 'one of them');
     if (section.format === 'image_folder' && section.image === undefined)
       refuse('image', 'the size all images are brought to, for format image_folder', 'nothing');
+    if (section.format !== 'text' && section.context_length !== undefined)
+      refuse('context_length', 'it only with format text', `it with format ${section.format ?? 'csv'}`);
+    if ((section.format === 'text') !== (section.task === 'language_model') && section.task !== undefined)
+      refuse('task', 'language_model for format text and for no other', `${section.task} with ${section.format ?? 'csv'}`);
     if (section.format !== 'image_folder' && section.image !== undefined)
       refuse('image', 'it only with format image_folder', `it with format ${section.format ?? 'csv'}`);
   })
