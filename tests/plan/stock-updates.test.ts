@@ -137,6 +137,32 @@ describe('updates of a stock optimizer', () => {
     expect(replayedUpdates(optimizer)).toBe(replays);
   });
 
+  it('go on after an update on another backend, and take gradients from there', async () => {
+    await import('@tensorflow/tfjs-backend-cpu');
+    const run = async (isReplayed: boolean): Promise<number[]> => {
+      setStockUpdates(isReplayed);
+      const optimizer = tf.train.adam(0.1);
+      const variable = tf.variable(tf.tensor1d([1, 2]));
+      const update = (values: number[]): void => {
+        const gradient = tf.tensor1d(values);
+        optimizer.applyGradients(named({ [variable.name]: gradient }));
+        gradient.dispose();
+      };
+      for (let i = 0; i < 6; ++i) update([i, 1]);
+      const replays = replayedUpdates(optimizer);
+      await tf.setBackend('cpu');
+      update([2, 3]);
+      const foreign = tf.tensor1d([5, -5]);
+      await useNativeBackend();
+      optimizer.applyGradients(named({ [variable.name]: foreign }));
+      for (let i = 0; i < 6; ++i) update([1, i]);
+      expect(replays > 0 && replayedUpdates(optimizer) > 0).toBe(isReplayed);
+      return [...(await variable.data())];
+    };
+    const plain = await run(false);
+    (await run(true)).forEach((value, i) => expect(value).toBe(plain[i]));
+  });
+
   it('let go of what they hold with the optimizer', () => {
     const optimizer = tf.train.adam(0.1);
     const { step } = problem(optimizer);

@@ -12,6 +12,7 @@ type NamedGradients = Readonly<Record<string, tf.Tensor>>;
 
 interface CompiledUpdate {
   readonly step: CompiledStep<tf.Tensor[], tf.Tensor[]>;
+  readonly backend: TensorkilnBackend;
   readonly variables: readonly tf.Variable[];
   /** Set when the update cannot be recorded. */
   isPlain: boolean;
@@ -36,24 +37,29 @@ class UpdatesOf {
   }
 
   /** Runs an update as a compiled step; false when it is to run as it stands. */
-  run(gradients: NamedGradients): boolean {
+  run(backend: TensorkilnBackend, gradients: NamedGradients): boolean {
     const names = Object.keys(gradients);
     const variables = names.map((name) => tf.engine().registeredVariables[name]);
     const compiled = this.#compiled;
     const isKnown =
       this.#names === names.join('\n') &&
-      (compiled === undefined || variables.every((variable, i) => variable === compiled.variables[i]));
-    if (!isKnown) {
+      (compiled === undefined ||
+        (compiled.backend === backend && variables.every((variable, i) => variable === compiled.variables[i])));
+    // A tensor that lies elsewhere is moved by the plain update.
+    const isHere = [...Object.values(gradients), ...variables].every(
+      (tensor) => tensor !== undefined && backend.handleIfHere(tensor) !== undefined,
+    );
+    if (!isKnown || !isHere) {
       this.forget();
       this.#names = names.join('\n');
     }
-    if (++this.#seen <= PLAIN_UPDATES || compiled?.isPlain === true) return false;
-    this.#compiled ??= this.#compile(names, variables as tf.Variable[]);
+    if (++this.#seen <= PLAIN_UPDATES || this.#compiled?.isPlain === true) return false;
+    this.#compiled ??= this.#compile(backend, names, variables as tf.Variable[]);
     this.#compiled.step(...names.map((name) => gradients[name] as tf.Tensor));
     return true;
   }
 
-  #compile(names: readonly string[], variables: readonly tf.Variable[]): CompiledUpdate {
+  #compile(backend: TensorkilnBackend, names: readonly string[], variables: readonly tf.Variable[]): CompiledUpdate {
     const update = (...tensors: tf.Tensor[]): tf.Tensor[] => {
       this.#optimizer.applyGradients(Object.fromEntries(names.map((name, i) => [name, tensors[i]])));
       return [];
@@ -61,7 +67,7 @@ class UpdatesOf {
     const onFallback = (): void => {
       if (this.#compiled !== undefined) this.#compiled.isPlain = true;
     };
-    return { step: compile(update, { onFallback }), variables, isPlain: false };
+    return { step: compile(update, { onFallback }), backend, variables, isPlain: false };
   }
 
   /** Lets the plan go: the optimizer's state, or what it is recorded with, is replaced. */
@@ -85,13 +91,11 @@ export function replayedUpdates(optimizer: tf.Optimizer): number {
   return known.get(optimizer as unknown as StockOptimizer)?.replays ?? 0;
 }
 
-function mayCompile(): boolean {
-  if (!isEnabled) return false;
-  const backend = tf.backend();
+/** While profiling or debugging every kernel is to be seen; inside a compiled step the calls are part of that one. */
+function mayCompile(backend: TensorkilnBackend): boolean {
   const { state } = tf.engine();
-  // While profiling or debugging every kernel is to be seen; inside a compiled step the calls are part of that one.
   return (
-    backend instanceof TensorkilnBackend &&
+    isEnabled &&
     !backend.engine.addon.isRecording() &&
     !state.profiling &&
     state.gradientDepth === 0 &&
@@ -125,11 +129,14 @@ export function compileStockUpdates(): void {
     const original = prototype.applyGradients;
     if (MARK in original) continue;
     const applyGradients = function (this: StockOptimizer, gradients: unknown): void {
-      const named = mayCompile() ? byName(gradients) : undefined;
-      if (named !== undefined) {
+      const backend = tf.backend();
+      // What another backend does with the state, a plan does not see.
+      if (!(backend instanceof TensorkilnBackend)) known.get(this)?.forget();
+      else if (mayCompile(backend)) {
+        const named = byName(gradients);
         let updates = known.get(this);
         if (updates === undefined) known.set(this, (updates = new UpdatesOf(this)));
-        if (updates.run(named)) return;
+        if (named !== undefined && updates.run(backend, named)) return;
       }
       original.call(this, gradients);
     };
