@@ -163,6 +163,20 @@ describe('updates of a stock optimizer', () => {
     (await run(true)).forEach((value, i) => expect(value).toBe(plain[i]));
   });
 
+  it('see numbers that a program changes although tfjs-core has no method for it', async () => {
+    const run = async (isReplayed: boolean): Promise<number[]> => {
+      setStockUpdates(isReplayed);
+      const optimizer = tf.train.adam(0.1);
+      const { variables, step } = problem(optimizer);
+      for (let i = 0; i < 6; ++i) step(i);
+      Object.assign(optimizer, { beta1: 0.5 });
+      for (let i = 0; i < 6; ++i) step(i);
+      expect(replayedUpdates(optimizer) > 0).toBe(isReplayed);
+      return [...(await (variables[0] as tf.Variable).data())];
+    };
+    expect(await run(true)).toEqual(await run(false));
+  });
+
   it('let go of what they hold with the optimizer', () => {
     const optimizer = tf.train.adam(0.1);
     const { step } = problem(optimizer);

@@ -14,6 +14,8 @@ interface CompiledUpdate {
   readonly step: CompiledStep<tf.Tensor[], tf.Tensor[]>;
   readonly backend: TensorkilnBackend;
   readonly variables: readonly tf.Variable[];
+  /** What the recorded calls hold as constants. */
+  readonly settings: string;
   /** Set when the update cannot be recorded. */
   isPlain: boolean;
 }
@@ -44,7 +46,9 @@ class UpdatesOf {
     const isKnown =
       this.#names === names.join('\n') &&
       (compiled === undefined ||
-        (compiled.backend === backend && variables.every((variable, i) => variable === compiled.variables[i])));
+        (compiled.backend === backend &&
+          compiled.settings === settingsOf(this.#optimizer) &&
+          variables.every((variable, i) => variable === compiled.variables[i])));
     // A tensor that lies elsewhere is moved by the plain update.
     const isHere = [...Object.values(gradients), ...variables].every(
       (tensor) => tensor !== undefined && backend.handleIfHere(tensor) !== undefined,
@@ -67,7 +71,7 @@ class UpdatesOf {
     const onFallback = (): void => {
       if (this.#compiled !== undefined) this.#compiled.isPlain = true;
     };
-    return { step: compile(update, { onFallback }), backend, variables, isPlain: false };
+    return { step: compile(update, { onFallback }), backend, variables, settings: settingsOf(this.#optimizer), isPlain: false };
   }
 
   /** Lets the plan go: the optimizer's state, or what it is recorded with, is replaced. */
@@ -76,6 +80,13 @@ class UpdatesOf {
     this.#compiled = undefined;
     this.#seen = 0;
   }
+}
+
+/** An optimizer's numbers and switches, without its rate, which plans follow, and its count of steps. */
+function settingsOf(optimizer: StockOptimizer): string {
+  const isSetting = ([name, value]: [string, unknown]): boolean =>
+    (typeof value === 'number' || typeof value === 'boolean') && name !== 'learningRate' && name !== 'iterations_';
+  return JSON.stringify(Object.entries(optimizer).filter(isSetting));
 }
 
 const known = new WeakMap<StockOptimizer, UpdatesOf>();
