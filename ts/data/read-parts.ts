@@ -44,7 +44,10 @@ export async function* readTableParts(input: TableInput, options: ReadPartsOptio
       `[read] ${shownPath(path)} is read as ${format}, which is not read in parts: expected one of ${STREAMED_FORMATS.join(', ')}.`,
     );
   }
-  const tables = format === 'jsonl' ? readJsonLinesParts(path, shared) : readParquetParts(path, { ...shared, ...query });
+  const tables =
+    format === 'jsonl'
+      ? readJsonLinesParts(path, { ...shared, wanted: Object.keys(options.kinds) })
+      : readParquetParts(path, { ...shared, ...query });
   for await (const table of tables) {
     const wanted = new Table(
       table.columns.filter(({ name }) => Object.hasOwn(options.kinds, name)),
