@@ -419,6 +419,10 @@ std::vector<HandleId> Environment::run_program(const std::shared_ptr<const Progr
     // Addresses last: making one buffer writable may have moved another.
     for (const std::vector<HandleId>* handles : {&externals, static_cast<const std::vector<HandleId>*>(&outputs)}) {
       for (HandleId handle : *handles) {
+        if (handle == kNewHandle) {
+          command->bases.push_back(nullptr);
+          continue;
+        }
         const Entry& held = entry(handle);
         command->bases.push_back(held.data());
 #if TENSORKILN_CHECK_OPS

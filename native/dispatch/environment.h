@@ -77,9 +77,9 @@ class Environment {
   // Throws E_INTERNAL for calls that break the table's promises, E_DISPOSED for dead handles, E_OUT_OF_MEMORY.
   void dispatch(CallRequest& request);
 
-  // Enqueues a program on its externals, in the program's order. Buffers that it writes get a storage of their own first when
-  // they share one. Returns one new handle per output of the program, owned by the caller; the arena is taken for this run
-  // only, so all programs of an environment share its memory. Not seen by the observer.
+  // Enqueues a program on its externals, in the program's order; kNewHandle for one that no call uses. Buffers that it writes
+  // get a storage of their own first when they share one. Returns one new handle per output of the program, owned by the
+  // caller; the arena is taken for this run only, so all programs of an environment share its memory. Not seen by the observer.
   // Throws E_INTERNAL when an external's size is not what the program was made for, E_DISPOSED, E_OUT_OF_MEMORY; nothing is
   // enqueued then.
   std::vector<HandleId> run_program(const std::shared_ptr<const Program>& program, const std::vector<HandleId>& externals);
