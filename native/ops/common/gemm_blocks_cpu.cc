@@ -71,6 +71,7 @@ int64_t blocked_workspace(const BlockedProblem& problem) {
 void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& context) {
   const BlockedPlan plan = plan_blocked(problem);
   const KBlocks& k = problem.k;
+  bool finished = false;
   for (int64_t first = 0; first < k.count(); first += plan.super_blocks) {
     const int64_t last = min64(first + plan.super_blocks, k.count());
     const int64_t k_first = k.begin(first), depth = k.end(last - 1) - k_first;
@@ -92,6 +93,9 @@ void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& con
 
       const TileSizes tiles = choose_tiles(problem, columns, depth, context.num_threads());
       const int64_t down = ceil_div(problem.panels, tiles.panels), across = ceil_div(columns, tiles.columns);
+      // A tile of all columns is complete after the last block.
+      const bool finishes = problem.finish != nullptr && last == k.count() && columns == problem.n && across == 1;
+      finished = finished || finishes;
       context.parallel_for(problem.parts * down * across, 1, [&](int64_t begin, int64_t end, int thread) {
         for (int64_t unit = begin; unit < end; ++unit) {
           BlockedTile tile;
@@ -112,10 +116,14 @@ void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& con
             tile.accumulate = block >= problem.parts;
             problem.compute(problem.self, tile);
           }
+          if (finishes) problem.finish(problem.self, tile.panel0, tile.panel1, thread);
         }
       });
     }
   }
+  if (problem.finish == nullptr || finished) return;
+  context.parallel_for(problem.panels, 1 + 8192 / (kTileRows * problem.n),
+                       [&](int64_t begin, int64_t end, int thread) { problem.finish(problem.self, begin, end, thread); });
 }
 
 int64_t choose_parts(int64_t panels, int64_t n, const KBlocks& k) {

@@ -1,7 +1,5 @@
 #include "ops/common/gemm.h"
 
-#include "ops/common/gemm_blocks.h"
-
 TK_BEGIN_LEVEL
 namespace {
 
@@ -171,7 +169,8 @@ void serial_tile(const GemmArgs& args, const Plan& plan, int64_t batch, int64_t 
   }
 }
 
-void run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
+// Whether it has called `done`.
+bool run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
   const int64_t b_floats = serial_b_floats(args, plan), thread_floats = b_floats + a_floats(args, plan);
   // Cut single products along the longer side; where each thread packs B for itself, the batch alone is shared out.
   int64_t tile_m = args.m, tile_n = args.n;
@@ -186,14 +185,17 @@ void run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuCon
   }
   const int64_t down = ceil_div(args.m, tile_m), across = ceil_div(args.n, tile_n);
   const int64_t grain = max64(1, kGemmUnitWork / max64(1, tile_m * tile_n * args.k));
+  const bool finishes = args.done.run != nullptr && across == 1;
   context.parallel_for(args.batch * down * across, grain, [&](int64_t begin, int64_t end, int thread) {
     float* scratch = workspace + thread * thread_floats;
     for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t m0 = unit / across % down * tile_m, n0 = unit % across * tile_n;
-      serial_tile(args, plan, unit / (down * across), m0, min64(m0 + tile_m, args.m), n0, min64(n0 + tile_n, args.n), scratch,
-                  scratch + b_floats);
+      const int64_t batch = unit / (down * across), m0 = unit / across % down * tile_m, n0 = unit % across * tile_n;
+      const int64_t m1 = min64(m0 + tile_m, args.m);
+      serial_tile(args, plan, batch, m0, m1, n0, min64(n0 + tile_n, args.n), scratch, scratch + b_floats);
+      if (finishes) args.done.run(args.done.self, batch * args.m + m0, batch * args.m + m1, thread);
     }
   });
+  return finishes;
 }
 
 // A result small enough for one thread's cache, and a long k: its parts are shared out, and added up in their order. So A and B
@@ -239,6 +241,7 @@ struct Shared {
   bool pack_a;
   float* a_panels;
   int64_t thread_floats;
+  int64_t first_row;  // of this batch
 
   static void pack_b(void* self, int64_t k0, int64_t k1, int64_t n0, int64_t cols, float* dst) {
     pack_b_panels(static_cast<const Shared*>(self)->b, k0, k1 - k0, n0, cols, dst);
@@ -249,6 +252,11 @@ struct Shared {
     multiply_block(*s.args, s.a, tile.panel0 * kTileRows, min64(tile.panel1 * kTileRows, s.args->m), tile.n0, tile.n1, k0,
                    length, {tile.b, 0, nullptr}, s.pack_a ? s.a_panels + tile.thread * s.thread_floats : nullptr,
                    s.c + tile.part * s.c_part, tile.accumulate);
+  }
+  static void finish(void* self, int64_t panel0, int64_t panel1, int thread) {
+    const Shared& s = *static_cast<const Shared*>(self);
+    const RowsDone& done = s.args->done;
+    done.run(done.self, s.first_row + panel0 * kTileRows, s.first_row + min64(panel1 * kTileRows, s.args->m), thread);
   }
 };
 
@@ -262,10 +270,12 @@ BlockedProblem shared_problem(const GemmArgs& args, const Plan& plan, Shared* sh
   problem.pack_b = Shared::pack_b;
   problem.begin_tile = nullptr;
   problem.compute = Shared::compute;
+  problem.finish = args.done.run != nullptr && plan.parts == 1 ? Shared::finish : nullptr;
   return problem;
 }
 
-void run_shared(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
+// Whether it has called `done`.
+bool run_shared(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
   Shared shared = {};
   const BlockedProblem problem = shared_problem(args, plan, &shared);
   float* parts = workspace + round_up(blocked_workspace(problem), 16);
@@ -281,9 +291,11 @@ void run_shared(const GemmArgs& args, const Plan& plan, float* workspace, CpuCon
     shared.a = args.a.data + batch * args.a_batch;
     shared.b = {args.b.data + batch * args.b_batch, args.b.row, args.b.col};
     shared.c = plan.parts > 1 ? parts : c;
+    shared.first_row = batch * args.m;
     run_blocked(problem, workspace, context);
     if (plan.parts > 1) sum_parts(parts, plan.parts, size, c, context);
   }
+  return problem.finish != nullptr;
 }
 
 }  // namespace
@@ -308,16 +320,21 @@ void gemm(const GemmArgs& original, void* workspace, CpuContext& context) {
   const GemmArgs args = fold_batch(original);
   const int64_t size = args.batch * args.m * args.n;
   if (size == 0) return;
+  float* scratch = static_cast<float*>(workspace);
+  bool finished = false;
   if (args.k == 0) {
     std::memset(args.c, 0, size_t(size) * sizeof(float));
-    return;
+  } else if (is_skinny(args)) {
+    gemm_skinny(args, scratch, context);
+  } else {
+    const Plan plan = make_plan(args);
+    if (plan.in_parts) {
+      run_in_parts(args, plan, scratch, context);
+    } else {
+      finished = plan.serial ? run_serial(args, plan, scratch, context) : run_shared(args, plan, scratch, context);
+    }
   }
-  float* scratch = static_cast<float*>(workspace);
-  if (is_skinny(args)) return gemm_skinny(args, scratch, context);
-  const Plan plan = make_plan(args);
-  if (plan.serial) return run_serial(args, plan, scratch, context);
-  if (plan.in_parts) return run_in_parts(args, plan, scratch, context);
-  run_shared(args, plan, scratch, context);
+  if (!finished) finish_all_rows(args.done, args.batch * args.m, args.n, context);
 }
 
 TK_END_LEVEL

@@ -99,6 +99,11 @@ void compute_gathered(void* self, const BlockedTile& tile) {
   }
 }
 
+void finish_rows(void* self, int64_t panel0, int64_t panel1, int thread) {
+  const GatherProduct& p = *static_cast<const Tables*>(self)->product;
+  p.done.run(p.done.self, panel0 * kTileRows, min64(panel1 * kTileRows, p.rows()), thread);
+}
+
 void pack_b(void* self, int64_t k0, int64_t k1, int64_t n0, int64_t cols, float* dst) {
   const GatherProduct& p = *static_cast<const Tables*>(self)->product;
   for (int64_t n = 0; n < cols; n += kTileCols) {
@@ -115,6 +120,7 @@ BlockedProblem blocked_problem(const GatherProduct& p, Tables* tables) {
   problem.pack_b = pack_b;
   problem.begin_tile = fill_tables;
   problem.compute = compute_gathered;
+  problem.finish = p.done.run == nullptr ? nullptr : finish_rows;
   return problem;
 }
 
