@@ -84,6 +84,8 @@ class ProgramRun {
   ProgramRun(const Program& program, std::vector<void*> bases);
 
   const Program& program() const { return program_; }
+  // Where each base of the program lies in this run.
+  const std::vector<void*>& bases() const { return bases_; }
   // The op call of a plain step, or of the head of a chain, with its addresses; valid until the next call of this function.
   OpCall plain_call(const ProgramStep& step);
   // Runs the calls of a tiled step, but for its head; context is the caller's for the whole step.

@@ -1,6 +1,9 @@
 import type { DateOrder } from './dates.js';
 import type { Scaling } from './preprocessing-options.js';
 
+/** Groups of the numbers that a date becomes. */
+export type DatePart = 'trend' | 'year' | 'week' | 'day';
+
 export type FeatureType = 'numeric' | 'categorical' | 'boolean' | 'date' | 'text' | 'ignore';
 
 /**
@@ -43,5 +46,7 @@ export interface FeatureOptions {
   /** Buckets of the hash encoding; default 32. */
   readonly buckets?: number;
   readonly dateOrder?: DateOrder;
+  /** What a date becomes: its day as a trend, its place in the year, the week and, where there are times, the day. Default all. */
+  readonly dateParts?: readonly DatePart[];
   readonly text?: TextOptions;
 }

@@ -27,6 +27,9 @@ export interface ColumnProfile {
   readonly inexact: number;
   /** Text cells that would be numbers with "," or "." between groups of three digits. */
   readonly grouped: number;
+  /** Text cells that are words such as n/a, which often stand for a missing cell but were not declared to, and those words. */
+  readonly missingLike: number;
+  readonly missingWords: readonly string[];
   /** Mean number of words of a present text cell. */
   readonly words: number;
   /** Whether every present cell is one of a pair such as yes and no, and both come. */
@@ -36,7 +39,22 @@ export interface ColumnProfile {
 }
 
 /** What a column of numbers never has. */
-const NO_TEXT = { leadingZeros: 0, inexact: 0, grouped: 0, words: 0, isBoolean: false, dateOrder: undefined } as const;
+const NO_TEXT = {
+  leadingZeros: 0,
+  inexact: 0,
+  grouped: 0,
+  missingLike: 0,
+  missingWords: [],
+  words: 0,
+  isBoolean: false,
+  dateOrder: undefined,
+} as const;
+
+/** How tables spell a missing cell, without case. */
+const MISSING_WORDS: ReadonlySet<string> = new Set([
+  ...['na', 'n/a', '#n/a', 'n.a.', 'nan', '#nan', 'null', 'nil', 'none', 'missing', 'unknown', 'undefined'],
+  ...['-', '--', '---', '.', '..', '*', '?', '\\n'],
+]);
 
 /** From here on it matters only that there are many. */
 export const DISTINCT_LIMIT = 10_000;
@@ -144,7 +162,8 @@ function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnPr
     if (code < 0) missing++;
     else counts[code] = (counts[code] as number) + 1;
   }
-  let [numbers, integers, leadingZeros, inexact, grouped, words] = [0, 0, 0, 0, 0, 0];
+  let [numbers, integers, leadingZeros, inexact, grouped, words, missingLike] = [0, 0, 0, 0, 0, 0, 0];
+  const missingWords: string[] = [];
   const used = categories.filter((_, code) => counts[code] !== 0);
   let minimum = Infinity;
   let maximum = -Infinity;
@@ -152,6 +171,10 @@ function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnPr
     const count = counts[code] as number;
     if (count === 0) return;
     words += count * countWords(category);
+    if (MISSING_WORDS.has(category.toLowerCase())) {
+      missingLike += count;
+      missingWords.push(category);
+    }
     if (hasLeadingZero(category)) leadingZeros += count;
     const value = parseNumber(category);
     if (value === undefined) {
@@ -180,6 +203,8 @@ function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnPr
     leadingZeros,
     inexact,
     grouped,
+    missingLike,
+    missingWords,
     words: present === 0 ? 0 : words / present,
     isBoolean: used.length <= MAX_BOOLEAN_SPELLINGS && booleanWords(used) !== undefined,
     dateOrder: dateOrder(used),

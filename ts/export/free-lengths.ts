@@ -79,7 +79,10 @@ function infer(call: ModelGraph['calls'][number], shapes: readonly Shape[]): rea
   }
   const { layer } = call;
   // What ends a residual branch has no layer, and keeps the shape of its inputs.
-  if (layer === undefined) return ['add', 'activation'].includes(call.type) && shapes.every((shape) => isSameShape(shape, first)) ? [first] : undefined;
+  if (layer === undefined)
+    return ['add', 'activation'].includes(call.type) && shapes.every((shape) => isSameShape(shape, first))
+      ? [first]
+      : undefined;
   const isAllowed = shapes.every((shape, index) =>
     shape.every((size, axis) => size === call.inputShapes[index]?.[axis] || layer.isFlexible(axis, shape.length)),
   );

@@ -153,8 +153,7 @@ function check(
     const inputDType = options.imageScale === undefined ? input.dtype : 'uint8';
     return verifyOnnx(bytes, probe, { inputShape: input.shape, inputDType });
   }
-  if (model === undefined || options.imageScale !== undefined)
-    return { verified: false, reason: 'no probe rows were given' };
+  if (model === undefined || options.imageScale !== undefined) return { verified: false, reason: 'no probe rows were given' };
   return checkMadeUp(bytes, model, graph, options);
 }
 
@@ -200,7 +199,10 @@ function checkOptions(graph: ModelGraph, outputShape: readonly number[], options
   const isSingle = graph.inputs.length === 1 && graph.outputs.length === 1;
   const { preprocessing, imageScale, outputActivation = 'linear', outputScale } = options;
   if (imageScale !== undefined) checkImageScale(graph, imageScale);
-  if (!isSingle && (preprocessing !== undefined || outputScale !== undefined || outputActivation !== 'linear' || classes !== undefined))
+  if (
+    !isSingle &&
+    (preprocessing !== undefined || outputScale !== undefined || outputActivation !== 'linear' || classes !== undefined)
+  )
     throw new TensorkilnError(
       'E_EXPORT',
       `[onnx] preprocessing, outputActivation, outputScale and classes are for models with one input and one output: got ${graph.inputs.length} and ${graph.outputs.length}.`,
@@ -280,7 +282,11 @@ function buildGraph(model: ModelGraph, outputShape: readonly number[], options: 
     );
   }
   const staged = results.map((value, index) => writeStage(graph, value, outputs[index] as string, options));
-  nameOutputs(graph, staged.map(({ name }) => name), outputs);
+  nameOutputs(
+    graph,
+    staged.map(({ name }) => name),
+    outputs,
+  );
   return create(GraphProtoSchema, {
     name: modelName,
     node: graph.nodes,

@@ -50,7 +50,8 @@ export function layerFromJSON(json: unknown, place = 'layer'): Layer {
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new TensorkilnError('E_CONFIG', `[${place}] wrong config: expected an object of layer options, got ${show(config)}.`);
   }
-  const isPaths = frozen === undefined || (Array.isArray(frozen) && frozen.every((path) => typeof path === 'string' && path !== ''));
+  const isPaths =
+    frozen === undefined || (Array.isArray(frozen) && frozen.every((path) => typeof path === 'string' && path !== ''));
   if (!isPaths)
     throw new TensorkilnError('E_CONFIG', `[${place}] wrong frozen: expected a list of paths of layers, got ${show(frozen)}.`);
   const layer = factory({

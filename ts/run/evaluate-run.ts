@@ -165,13 +165,14 @@ async function otherRows(
       '[evaluate] --data is not built for images: leave it out to judge the test images again.',
     );
   }
-  const { csv: trained, naValues, replace } = dataConfig(config);
+  const { csv: trained, naValues, replace, lags } = dataConfig(config);
   const csv = options.csv ?? trained;
   const input: TableInput = {
     path,
     ...(naValues === undefined ? {} : { naValues }),
     ...(csv === undefined ? {} : { csv }),
     ...(replace === undefined ? {} : { replace }),
+    ...(lags === undefined ? {} : { lags }),
   };
   const isNumber = predictor.task === 'regression';
   const kinds = Object.fromEntries([

@@ -37,7 +37,11 @@ function attend(graph: OnnxGraphBuilder, { x, context, mask, scores }: Attention
   const size = readNumber(layer, 'headSize', channels / heads);
   const dense = (part: string, value: GraphValue, units: number): string => {
     const outputShapes = [[...value.shape.slice(0, -1), units]];
-    return writeDense(graph, value, partOf(layer, part, { type: 'dense', config: {}, inputShapes: [value.shape], outputShapes })).name;
+    return writeDense(
+      graph,
+      value,
+      partOf(layer, part, { type: 'dense', config: {}, inputShapes: [value.shape], outputShapes }),
+    ).name;
   };
   const split = (part: string, value: string, count: number, length: number): string => {
     const apart = graph.reshape(`${name}/${part}/heads`, value, [0, 0, count, size]);
@@ -101,11 +105,17 @@ function writeCausalMask(graph: OnnxGraphBuilder, { products, queries, keys, nam
     const values = Array.from({ length: queries * keys }, (_, i) => i % keys <= Math.floor(i / keys) + keys - queries);
     return graph.addBooleans(`${name}/causal`, values, [queries, keys]);
   }
-  const [rowCount, columnCount] = [graph.sizeOf(`${name}/queries_size`, products, 2), graph.sizeOf(`${name}/keys_size`, products, 3)];
+  const [rowCount, columnCount] = [
+    graph.sizeOf(`${name}/queries_size`, products, 2),
+    graph.sizeOf(`${name}/keys_size`, products, 3),
+  ];
   const [zero, one] = [graph.addInts([0], []), graph.addInts([1], [])];
   const columns = graph.addNode(`${name}/columns`, 'Range', [zero, columnCount, one]);
   const shift = graph.addNode(`${name}/shift`, 'Sub', [columnCount, rowCount]);
-  const last = graph.addNode(`${name}/last_keys`, 'Add', [graph.addNode(`${name}/rows`, 'Range', [zero, rowCount, one]), shift]);
+  const last = graph.addNode(`${name}/last_keys`, 'Add', [
+    graph.addNode(`${name}/rows`, 'Range', [zero, rowCount, one]),
+    shift,
+  ]);
   return graph.addNode(`${name}/causal`, 'LessOrEqual', [columns, graph.unsqueeze(`${name}/last_column`, last, [1])]);
 }
 
@@ -119,7 +129,8 @@ function runBranches(graph: OnnxGraphBuilder, x: GraphValue, layer: LayerSpec, b
   const type = layer.config['norm'] === 'rms' ? 'rms_norm' : 'layer_norm';
   const norm = (part: string, value: GraphValue): GraphValue =>
     writeNorm(graph, value, partOf(layer, part, { type, config: {}, inputShapes: [value.shape], outputShapes: [value.shape] }));
-  const sum = (a: GraphValue, b: GraphValue): GraphValue => rows(graph.addNode(`${layer.name}/add`, 'Add', [a.name, b.name]), a.shape);
+  const sum = (a: GraphValue, b: GraphValue): GraphValue =>
+    rows(graph.addNode(`${layer.name}/add`, 'Add', [a.name, b.name]), a.shape);
   const isNormFirst = layer.config['normFirst'] !== false;
   return branches.reduce(
     (value, branch) =>
@@ -138,7 +149,11 @@ function feedForward(graph: OnnxGraphBuilder, value: GraphValue, layer: LayerSpe
   const { hidden, activation } = layer.config as { hidden: number; activation: string };
   const [length, channels] = value.shape as readonly [number, number];
   const dense = (part: string, from: GraphValue, units: number, config: LayerSpec['config']): GraphValue =>
-    writeDense(graph, from, partOf(layer, part, { type: 'dense', config, inputShapes: [from.shape], outputShapes: [[length, units]] }));
+    writeDense(
+      graph,
+      from,
+      partOf(layer, part, { type: 'dense', config, inputShapes: [from.shape], outputShapes: [[length, units]] }),
+    );
   return dense('output', dense('hidden', value, hidden, { activation }), channels, {});
 }
 

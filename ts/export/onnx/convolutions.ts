@@ -43,7 +43,10 @@ export function convolution(rank: number): UnaryWriter {
     const value = graph.toChannelsFirst(input, layer.name);
     const kernel = readWeight(layer, 'kernel', [...window.kernelSize, channels, filters]);
     const order = [rank + 1, rank, ...range(rank)];
-    const inputs = [value.name, graph.addWeight(`${layer.name}/kernel`, kernel, 'out in places', (own) => transposed(own, order))];
+    const inputs = [
+      value.name,
+      graph.addWeight(`${layer.name}/kernel`, kernel, 'out in places', (own) => transposed(own, order)),
+    ];
     const name = graph.addNode(layer.name, 'Conv', [...inputs, ...biasOf(graph, layer, filters)], {
       ...windowAttributes(graph, window, geometry),
       dilations: { ints: window.dilations },
@@ -68,14 +71,19 @@ export function transposedConvolution(rank: number): UnaryWriter {
     const value = graph.toChannelsFirst(input, layer.name);
     const kernel = readWeight(layer, 'kernel', [...kernelSize, filters, channels]);
     const order = [rank + 1, rank, ...range(rank)];
-    const inputs = [value.name, graph.addWeight(`${layer.name}/kernel`, kernel, 'in out places', (own) => transposed(own, order))];
+    const inputs = [
+      value.name,
+      graph.addWeight(`${layer.name}/kernel`, kernel, 'in out places', (own) => transposed(own, order)),
+    ];
     const name = graph.addNode(layer.name, 'ConvTranspose', [...inputs, ...biasOf(graph, layer, filters)], {
       kernel_shape: { ints: kernelSize },
       strides: { ints: strides },
       pads: { ints: pads },
       output_padding: { ints: surplus.map((size) => Math.max(-size, 0)) },
     });
-    const shape = sizes.map((size, axis) => size * (strides[axis] as number) + (isSame ? 0 : Math.max(surplus[axis] as number, 0)));
+    const shape = sizes.map(
+      (size, axis) => size * (strides[axis] as number) + (isSame ? 0 : Math.max(surplus[axis] as number, 0)),
+    );
     return writeActivation(graph, { ...value, name, shape: [...shape, filters] }, layer);
   };
 }

@@ -70,7 +70,11 @@ export class OnnxGraphBuilder {
     wanted: string,
     opType: string,
     inputs: readonly string[],
-    { count, attributes = {}, domain = '' }: { readonly count: number; readonly attributes?: Attributes; readonly domain?: string },
+    {
+      count,
+      attributes = {},
+      domain = '',
+    }: { readonly count: number; readonly attributes?: Attributes; readonly domain?: string },
   ): readonly string[] {
     const name = this.reserveName(wanted);
     const outputs = Array.from({ length: count }, (_, i) => this.reserveName(`${name}/output${i === 0 ? '' : `_${i}`}`));
@@ -177,7 +181,12 @@ export class OnnxGraphBuilder {
     return { ...value, name: this.transpose(`${layerName}/to_channels_last`, value.name, perm), layout: 'rows' };
   }
 
-  #addTensor(wanted: string, shape: readonly number[], dataType: TensorProto_DataType, rawData: Uint8Array<ArrayBuffer>): string {
+  #addTensor(
+    wanted: string,
+    shape: readonly number[],
+    dataType: TensorProto_DataType,
+    rawData: Uint8Array<ArrayBuffer>,
+  ): string {
     const name = this.reserveName(wanted);
     this.initializers.push(create(TensorProtoSchema, { name, dims: shape.map(BigInt), dataType, rawData }));
     return name;

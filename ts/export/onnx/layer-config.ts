@@ -65,7 +65,11 @@ export function partOf(
   };
 }
 
-const PLACES: Readonly<Record<number, string>> = { 1: 'a sequence of shape [T,C]', 2: 'an image of shape [H,W,C]', 3: 'a volume of shape [D,H,W,C]' };
+const PLACES: Readonly<Record<number, string>> = {
+  1: 'a sequence of shape [T,C]',
+  2: 'an image of shape [H,W,C]',
+  3: 'a volume of shape [D,H,W,C]',
+};
 
 /** Places and channels of a shape with `rank` axes of places. */
 export function readPlaces(

@@ -83,7 +83,9 @@ export const writeResize2d: UnaryWriter = (graph, input, layer) => {
   const value = graph.toChannelsFirst(input, layer.name);
   // Sizes stand for all axes, the batch among them, which is known only when the model runs.
   const batch = graph.unsqueeze(`${layer.name}/batch`, graph.sizeOf(`${layer.name}/rows`, value.name, 0), [0]);
-  const sizes = graph.addNode(`${layer.name}/sizes`, 'Concat', [batch, graph.addInts([channels, ...size])], { axis: { int: 0 } });
+  const sizes = graph.addNode(`${layer.name}/sizes`, 'Concat', [batch, graph.addInts([channels, ...size])], {
+    axis: { int: 0 },
+  });
   const attributes = layer.config['interpolation'] === 'nearest' ? NEAREST_CENTRE : BILINEAR;
   const name = graph.addNode(layer.name, 'Resize', [value.name, '', '', sizes], attributes);
   return { ...value, name, shape: [...size, channels] };
@@ -109,7 +111,11 @@ export function zeroPadding(rank: number): UnaryWriter {
       return input.layout === 'channels_first' ? [0, 0, ...places] : [0, ...places, 0];
     };
     const name = graph.addNode(layer.name, 'Pad', [input.name, graph.addInts([...along(0), ...along(1)])]);
-    return { ...input, name, shape: input.shape.map((size, axis) => size + (margins[axis]?.[0] ?? 0) + (margins[axis]?.[1] ?? 0)) };
+    return {
+      ...input,
+      name,
+      shape: input.shape.map((size, axis) => size + (margins[axis]?.[0] ?? 0) + (margins[axis]?.[1] ?? 0)),
+    };
   };
 }
 
@@ -127,6 +133,10 @@ export function cropping(rank: number): UnaryWriter {
       graph.addInts(margins.map(([, after]) => (after === 0 ? TO_THE_END : -after))),
       graph.addInts(range(rank, first)),
     ]);
-    return { ...input, name, shape: input.shape.map((size, axis) => size - (margins[axis]?.[0] ?? 0) - (margins[axis]?.[1] ?? 0)) };
+    return {
+      ...input,
+      name,
+      shape: input.shape.map((size, axis) => size - (margins[axis]?.[0] ?? 0) - (margins[axis]?.[1] ?? 0)),
+    };
   };
 }

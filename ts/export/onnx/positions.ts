@@ -30,7 +30,11 @@ function firstRows(
 /** 0, 1, ... for the places of a value [N, T, ...], float32 [T, 1]. */
 function placesOf(graph: OnnxGraphBuilder, value: string, name: string): string {
   const zero = graph.addInts([0], []);
-  const counted = graph.addNode(`${name}/range`, 'Range', [zero, graph.sizeOf(`${name}/length`, value, 1), graph.addInts([1], [])]);
+  const counted = graph.addNode(`${name}/range`, 'Range', [
+    zero,
+    graph.sizeOf(`${name}/length`, value, 1),
+    graph.addInts([1], []),
+  ]);
   return graph.unsqueeze(`${name}/column`, graph.cast(`${name}/places`, counted, TensorProto_DataType.FLOAT), [1]);
 }
 
@@ -55,7 +59,11 @@ export const writeSinusoidalPositions: UnaryWriter = (graph, input, layer) => {
     return { ...value, name: graph.addNode(name, 'Add', [value.name, table]) };
   }
   const angles = anglesOf(graph, value.name, name, frequencies);
-  const isSine = graph.addBooleans(`${name}/is_sine`, frequencies.map((_, channel) => channel % 2 === 0), [size]);
+  const isSine = graph.addBooleans(
+    `${name}/is_sine`,
+    frequencies.map((_, channel) => channel % 2 === 0),
+    [size],
+  );
   const [sine, cosine] = [graph.addNode(`${name}/sin`, 'Sin', [angles]), graph.addNode(`${name}/cos`, 'Cos', [angles])];
   const table = graph.addNode(`${name}/table`, 'Where', [isSine, sine, cosine]);
   return { ...value, name: graph.addNode(name, 'Add', [value.name, table]) };
@@ -89,10 +97,10 @@ export function writeRotary(
     return graph.addConstant(`${name}/${opType}`, { shape: [length, 1, half], data });
   };
   const [cos, sin] = [table('Cos'), table('Sin')];
-  const [a, b] = graph.addNodes(`${name}/halves`, 'Split', [value], { count: 2, attributes: { axis: { int: 3 } } }) as readonly [
-    string,
-    string,
-  ];
+  const [a, b] = graph.addNodes(`${name}/halves`, 'Split', [value], {
+    count: 2,
+    attributes: { axis: { int: 3 } },
+  }) as readonly [string, string];
   const product = (x: string, y: string): string => graph.addNode(`${name}/product`, 'Mul', [x, y]);
   const left = graph.addNode(`${name}/left`, 'Sub', [product(a, cos), product(b, sin)]);
   const right = graph.addNode(`${name}/right`, 'Add', [product(b, cos), product(a, sin)]);

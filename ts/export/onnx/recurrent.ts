@@ -50,7 +50,12 @@ const joined = (parts: readonly Float32Array[]): Float32Array => {
 function addWeights(
   graph: OnnxGraphBuilder,
   directions: readonly LayerSpec[],
-  { cell, units, channels, name }: { readonly cell: Cell; readonly units: number; readonly channels: number; readonly name: string },
+  {
+    cell,
+    units,
+    channels,
+    name,
+  }: { readonly cell: Cell; readonly units: number; readonly channels: number; readonly name: string },
 ): readonly string[] {
   const width = cell.gates.length * units;
   const stack = (role: 'kernel' | 'recurrent', size: number): string => {
@@ -106,16 +111,19 @@ function compact(graph: OnnxGraphBuilder, x: GraphValue, mask: GraphValue, name:
   const any = graph.addNode(`${name}/any`, 'GreaterOrEqual', [number, one]);
   const reached = graph.addNode(`${name}/reached`, 'CumSum', [counts, graph.addInts([1], [])]);
   // The largest of these numbers belong to the places that count, the first of them before the others.
-  const [own, place] = [counts, reached].map((value) => graph.cast(`${name}/float`, value, TensorProto_DataType.FLOAT)) as [string, string];
+  const [own, place] = [counts, reached].map((value) => graph.cast(`${name}/float`, value, TensorProto_DataType.FLOAT)) as [
+    string,
+    string,
+  ];
   const far = graph.addNode(`${name}/in_front`, 'Mul', [own, graph.addScalar(`${name}/behind_all`, BEHIND_ALL)]);
   const rank = graph.addNode(`${name}/rank`, 'Sub', [far, place]);
   const count = graph.hasFreeLength
     ? graph.unsqueeze(`${name}/count`, graph.sizeOf(`${name}/length`, x.name, 1), [0])
     : graph.addInts([places]);
-  const [, order] = graph.addNodes(`${name}/order`, 'TopK', [rank, count], { count: 2, attributes: { axis: { int: 1 } } }) as readonly [
-    string,
-    string,
-  ];
+  const [, order] = graph.addNodes(`${name}/order`, 'TopK', [rank, count], {
+    count: 2,
+    attributes: { axis: { int: 1 } },
+  }) as readonly [string, string];
   const gather = (what: string, value: string, index: string): string => {
     const shape = graph.addNode(`${name}/${what}/shape`, 'Shape', [value]);
     const wide = graph.addNode(`${name}/${what}/expand`, 'Expand', [index, shape]);
@@ -167,10 +175,10 @@ function runCell(graph: OnnxGraphBuilder, { x, mask, states, directions, name }:
       : {}),
   };
   const inputs = [steps, ...addWeights(graph, directions, { cell, units, channels, name }), packed?.lengths ?? '', ...initial];
-  const [y, ...last] = graph.addNodes(name, cell.opType, withoutEmptyEnd(inputs), { count: 1 + cell.numStates, attributes }) as readonly [
-    string,
-    ...string[],
-  ];
+  const [y, ...last] = graph.addNodes(name, cell.opType, withoutEmptyEnd(inputs), {
+    count: 1 + cell.numStates,
+    attributes,
+  }) as readonly [string, ...string[]];
   const outputs = graph.transpose(`${name}/by_row`, y, [2, 0, 1, 3]);
   return {
     y: packed === undefined ? outputs : packed.restore(outputs),
@@ -178,7 +186,10 @@ function runCell(graph: OnnxGraphBuilder, { x, mask, states, directions, name }:
       const own = graph.transpose(`${name}/state_by_row`, state, [1, 0, 2]);
       if (packed === undefined) return own;
       // Where no place counts, the state stays what it was.
-      const start = states[index] === undefined ? graph.addScalar(`${name}/zero`, 0) : graph.unsqueeze(`${name}/start`, states[index].name, [1]);
+      const start =
+        states[index] === undefined
+          ? graph.addScalar(`${name}/zero`, 0)
+          : graph.unsqueeze(`${name}/start`, states[index].name, [1]);
       return graph.addNode(`${name}/last_state`, 'Where', [graph.unsqueeze(`${name}/any`, packed.any, [1, 2]), own, start]);
     }),
   };
@@ -222,7 +233,14 @@ export const writeBidirectional: LayerWriter = (graph, [input, mask], layer) => 
 
 function mergeDirections(
   graph: OnnxGraphBuilder,
-  { value, axis, units, places, merge, name }: { value: string; axis: number; units: number; places: readonly number[]; merge: string; name: string },
+  {
+    value,
+    axis,
+    units,
+    places,
+    merge,
+    name,
+  }: { value: string; axis: number; units: number; places: readonly number[]; merge: string; name: string },
 ): GraphValue {
   const shape = [...places, units];
   switch (merge) {
@@ -231,7 +249,10 @@ function mergeDirections(
     case 'mul':
       return rows(graph.addNode(`${name}/mul`, 'ReduceProd', [value], { axes: { ints: [axis] }, keepdims: { int: 0 } }), shape);
     case 'average':
-      return rows(graph.addNode(`${name}/mean`, 'ReduceMean', [value], { axes: { ints: [axis] }, keepdims: { int: 0 } }), shape);
+      return rows(
+        graph.addNode(`${name}/mean`, 'ReduceMean', [value], { axes: { ints: [axis] }, keepdims: { int: 0 } }),
+        shape,
+      );
     default:
       return rows(graph.reshape(`${name}/concat`, value, [...range(axis).map(() => 0), 2 * units]), [...places, 2 * units]);
   }

@@ -127,9 +127,12 @@ export const writePaddingMask: UnaryWriter = (graph, input, layer) => {
 export const writeMasking: UnaryWriter = (graph, input, layer) => {
   const value = graph.addScalar(`${layer.name}/value`, readNumber(layer, 'value', 0));
   const isEqual = graph.addNode(`${layer.name}/equal`, 'Equal', [input.name, value]);
-  const differs = graph.cast(`${layer.name}/count`, graph.addNode(`${layer.name}/not`, 'Not', [isEqual]), TensorProto_DataType.FLOAT);
+  const differs = graph.cast(
+    `${layer.name}/count`,
+    graph.addNode(`${layer.name}/not`, 'Not', [isEqual]),
+    TensorProto_DataType.FLOAT,
+  );
   const any = graph.addNode(`${layer.name}/any`, 'ReduceMax', [differs], { axes: { ints: [-1] }, keepdims: { int: 0 } });
   const name = graph.cast(layer.name, any, TensorProto_DataType.BOOL);
   return { name, shape: input.shape.slice(0, -1), layout: 'rows', dtype: 'bool' };
 };
-

@@ -104,6 +104,7 @@ export function dataConfig({ data, features, split, preprocessing }: DataSection
     naValues: data.na_values,
     csv: present<CsvOptions>(data.csv),
     replace: data.replace,
+    ...(data.lags === undefined ? {} : { lags: data.lags }),
     duplicates: data.duplicates,
     outliers: present<NonNullable<DataConfig['outliers']>>(data.outliers),
     ...(data.test_path === undefined ? {} : { testPath: data.test_path }),
@@ -132,10 +133,11 @@ function preprocessingOptions(section: DataSections['preprocessing']): Preproces
 
 function featureOptions(feature: FeatureSection[string]): FeatureOptions {
   if (typeof feature === 'string') return { type: feature };
-  const { date_order: dateOrder, text, ...rest } = feature;
+  const { date_order: dateOrder, date_parts: dateParts, text, ...rest } = feature;
   return present<FeatureOptions>({
     ...rest,
     dateOrder,
+    dateParts,
     text:
       text === undefined
         ? undefined

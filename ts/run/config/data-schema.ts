@@ -86,6 +86,10 @@ export const data = z
     csv,
     replace,
     test_replace: replace,
+    lags: z
+      .record(z.string(), z.array(z.int().min(1)).min(1).describe('a list of numbers of rows >= 1'))
+      .optional()
+      .describe('column names with lists of numbers of rows >= 1'),
     duplicates: z.enum(['keep', 'drop']).default('keep').describe('keep or drop'),
     outliers,
     cache: text().optional().describe('the path of a folder for prepared data'),
@@ -148,11 +152,18 @@ const feature = z
         .describe('median, mean, mode or {constant: <value>}'),
       scaling: scaling.optional().describe(SCALINGS),
       buckets: z.int().min(1).optional().describe('an integer >= 1'),
+      date_parts: z
+        .array(z.enum(['trend', 'year', 'week', 'day']))
+        .min(1)
+        .optional()
+        .describe('a list of trend, year, week and day'),
       date_order: z.enum(['ymd', 'dmy', 'mdy']).optional().describe('ymd, dmy or mdy'),
       text: textFeature.optional(),
     }),
   ])
-  .describe(`one of ${TYPES.join(', ')}, or a section with type, encoding, imputation, scaling, buckets, date_order and text`);
+  .describe(
+    `one of ${TYPES.join(', ')}, or a section with type, encoding, imputation, scaling, buckets, date_order, date_parts and text`,
+  );
 
 export const features = z
   .record(z.string(), feature)

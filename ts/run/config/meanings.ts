@@ -25,6 +25,8 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'data.csv.names': 'in place of those in the file',
   'data.replace': 'what found cells are read as',
   'data.test_replace': 'the same for the second table alone, beside `data.replace`',
+  'data.lags':
+    'what a column of numbers held so many rows before, as columns such as `Temp lag 1`: for rows in the order of time; `predict` and `evaluate` make them of the rows of their file',
   'data.duplicates': 'of rows that repeat an earlier one; they are counted either way',
   'data.outliers.method': 'iqr: beyond the quartiles by 1.5 interquartile ranges; z_score: beyond 3 deviations',
   'data.outliers.threshold': 'in place of those 1.5 or 3',
