@@ -18,6 +18,10 @@ export interface TextOptions {
   readonly encoding?: 'bag' | 'sequence';
   /** What a token is; default word. */
   readonly level?: 'word' | 'character';
+  /** Longest run of neighbouring tokens that has a column of its own in a bag, 1 to 5; default 1. */
+  readonly ngrams?: number;
+  /** What a bag makes of a token's count n in a row: `plain` n, `sublinear` 1 + ln n, `binary` 1. Default plain. */
+  readonly counts?: 'plain' | 'sublinear' | 'binary';
   /** Most tokens in the vocabulary, the most frequent of the training part; default 2000. */
   readonly maxTokens?: number;
   /** Tokens in fewer training rows than this are left out; default 2. */

@@ -29,7 +29,7 @@ function describe(encoding: ColumnEncoding, { scaling }: PreprocessingOptions): 
     case 'date':
       return `${dateGroups(encoding.parts.map(({ part }) => part))}, ${encoding.parts.length} ${encoding.parts.length === 1 ? 'column' : 'columns'}`;
     case 'bag':
-      return `bag of ${encoding.vocabulary.length} ${encoding.level}s`;
+      return `bag of ${encoding.vocabulary.length} ${encoding.level}s${encoding.ngrams === 1 ? '' : ` and runs of up to ${encoding.ngrams}`}`;
     case 'sequence':
       return `${encoding.length} ${encoding.level}s in order, ${encoding.vocabulary.length} known`;
   }

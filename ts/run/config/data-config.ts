@@ -144,6 +144,8 @@ function featureOptions(feature: FeatureSection[string]): FeatureOptions {
         : present<NonNullable<FeatureOptions['text']>>({
             encoding: text.encoding,
             level: text.level,
+            ngrams: text.ngrams,
+            counts: text.counts,
             maxTokens: text.max_tokens,
             minRows: text.min_rows,
             lowercase: text.lowercase,
@@ -179,6 +181,9 @@ export function imageTransforms({ enabled, transforms }: z.output<typeof augment
     if ('shift' in transform) return { kind: 'shift', ...transform.shift };
     if ('crop' in transform) return { kind: 'crop', ...transform.crop };
     if ('rotate' in transform) return { kind: 'rotate', ...transform.rotate };
+    if ('scale' in transform) return { kind: 'scale', ...transform.scale };
+    if ('shear' in transform) return { kind: 'shear', ...transform.shear };
+    if ('elastic' in transform) return { kind: 'elastic', ...transform.elastic };
     return { kind: 'color_jitter', ...transform.color_jitter };
   });
 }

@@ -129,6 +129,8 @@ const textFeature = z
   .strictObject({
     encoding: z.enum(['bag', 'sequence']).optional().describe('bag or sequence'),
     level: z.enum(['word', 'character']).optional().describe('word or character'),
+    ngrams: z.int().min(1).max(5).optional().describe('an integer from 1 to 5'),
+    counts: z.enum(['plain', 'sublinear', 'binary']).optional().describe('plain, sublinear or binary'),
     max_tokens: z.int().min(1).optional().describe('an integer >= 1'),
     min_rows: z.int().min(1).optional().describe('an integer >= 1'),
     lowercase: z.boolean().optional().describe('true or false'),
@@ -136,7 +138,7 @@ const textFeature = z
     padding: z.enum(['start', 'end']).optional().describe('start or end'),
     truncation: z.enum(['start', 'end']).optional().describe('start or end'),
   })
-  .describe('a section with encoding, level, max_tokens, min_rows, lowercase, length, padding and truncation');
+  .describe('a section with encoding, level, ngrams, counts, max_tokens, min_rows, lowercase, length, padding and truncation');
 
 const feature = z
   .union([
@@ -221,15 +223,21 @@ export const preprocessing = z
 const probability = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a share from 0 to 1');
 const amount = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a number from 0 to 1');
 
+const factor = (): z.ZodDefault<z.ZodNumber> => z.number().gt(0).default(1);
+const slant = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(45).default(0);
+
 const transform = z
   .union([
     z.strictObject({ flip: z.strictObject({ horizontal: probability(), vertical: probability() }) }),
     z.strictObject({ shift: z.strictObject({ x: amount(), y: amount() }) }),
     z.strictObject({ crop: z.strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) }) }),
     z.strictObject({ rotate: z.strictObject({ degrees: z.number().min(0).max(180) }) }),
+    z.strictObject({ scale: z.strictObject({ minimum: factor(), maximum: factor() }) }),
+    z.strictObject({ shear: z.strictObject({ x: slant(), y: slant() }) }),
+    z.strictObject({ elastic: z.strictObject({ amount: z.number().min(0), spacing: z.number().min(1).default(8) }) }),
     z.strictObject({ color_jitter: z.strictObject({ brightness: amount(), contrast: amount(), saturation: amount() }) }),
   ])
-  .describe('one of flip, shift, crop, rotate and color_jitter with its amounts');
+  .describe('one of flip, shift, crop, rotate, scale, shear, elastic and color_jitter with its amounts');
 
 export const augmentation = z
   .strictObject({
@@ -237,7 +245,7 @@ export const augmentation = z
     transforms: z
       .array(transform)
       .default([])
-      .describe('a list of flip, shift, crop, rotate and color_jitter with their amounts'),
+      .describe('a list of flip, shift, crop, rotate, scale, shear, elastic and color_jitter with their amounts'),
   })
   .prefault({})
   .describe('a section with enabled and transforms');

@@ -50,6 +50,8 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'preprocessing.pca.components': 'so many principal components in place of the features',
   'preprocessing.pca.variance': 'as many principal components as hold this share of the variance',
   'augmentation.enabled': 'random changes of training images, made by worker threads; refused for other data',
+  'augmentation.transforms':
+    'flip `{horizontal, vertical}`: probabilities. shift `{x, y}`: most share of width and height. crop `{minimum, maximum}`: share of the area that is kept and enlarged. rotate `{degrees}`, shear `{x, y}` (degrees): at most, either way. scale `{minimum, maximum}`: factors. elastic `{amount, spacing}`: smooth bends of at most so many pixels, with a knot every 8 pixels unless told. color_jitter `{brightness, contrast, saturation}`: most change of each factor',
   'model.architecture':
     'mlp, dnn: dense layers. cnn, lenet, resnet: images. bilstm-classifier, transformer-encoder: a text as tokens. gpt: a running text. layers: those of `model.layers`, as `Sequential.toJSON` writes them',
   'model.hidden_units': 'sizes of dense layers; without it mlp `[32]`, dnn `[256, 128, 64]`, cnn `[]`, lenet `[120, 84]`',
