@@ -12,6 +12,8 @@
   'target_defaults': {
     'include_dirs': ['native'],
     'cflags_cc': ['<@(common_flags)'],
+    # Where node-gyp takes the headers of an installed Node (`nodedir` of npm), the flags that Node itself was built with come along.
+    'cflags_cc/': [['exclude', '^-fno-(exceptions|rtti)$'], ['exclude', '^-std='], ['include', '^-std=c\\+\\+20$']],
     'xcode_settings': {
       'CLANG_CXX_LANGUAGE_STANDARD': 'c++20',
       'GCC_ENABLE_CPP_EXCEPTIONS': 'YES',

@@ -114,6 +114,7 @@ export {
   exportModel,
   loadConfig,
   loadPredictor,
+  loadTextGenerator,
   predictFile,
   prepareData,
   profileTraining,
@@ -133,6 +134,7 @@ export type {
   ExportFormat,
   ExportModelOptions,
   ExportRunOptions,
+  GenerateOptions,
   LoadConfigOptions,
   LoadPredictorOptions,
   NumberPrediction,
@@ -154,6 +156,7 @@ export type {
   SeriesEvent,
   SeriesOptions,
   SeriesResult,
+  TextGenerator,
   TrainingConfig,
   TrainingProfile,
 } from './run/index.js';

@@ -101,6 +101,10 @@ require(${JSON.stringify(join(CORE, 'tests.js'))});
         name: 'one-tfjs-core',
         setup(context) {
           context.onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: join(CORE, 'index.js') }));
+          // The specs must pass without a line of the stock backends.
+          context.onResolve({ filter: /^@tensorflow\/tfjs-backend-/ }, ({ path, importer }) => ({
+            errors: [{ text: `${path}, imported by ${importer}: the specs run without the stock backends` }],
+          }));
           context.onResolve({ filter: /tfjs-gradients\.js$/ }, () => ({ path: 'registered above', namespace: 'none' }));
           context.onLoad({ filter: /tfjs-core[\\/]dist[\\/]test_util\.js$/ }, ({ path }) => ({
             contents: comparing(readFileSync(path, 'utf8'), strict),

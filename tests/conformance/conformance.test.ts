@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../support/files.js';
@@ -78,6 +79,17 @@ describe("tfjs-core's own specs", () => {
     expectCounts(results);
     expect([...results.coarse].sort()).toEqual(names(expected.coarse));
     expect(results.passed - results.coarse.length).toBe(expected.passed - COARSE_SPECS);
+  });
+
+  it('run where no line of a stock backend can be loaded', async () => {
+    const folder = mkdtempSync(join(ROOT, 'build', 'stock-'));
+    try {
+      const file = join(folder, 'specs.cjs');
+      writeFileSync(file, "require('@tensorflow/tfjs-backend-cpu/dist/shared');\n");
+      await expect(runSpecs('--specs', file)).rejects.toThrow('the specs run without the stock backends');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('are left out only for a stated reason', () => {

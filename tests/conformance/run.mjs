@@ -5,7 +5,7 @@
 // comparisons that name none; the specs that expected.json lists as coarse keep theirs and come back in `coarse`. Excluded are the
 // specs that expected.json lists with a reason. --specs names a bundle made before. Needs the addon and dist/.
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import Module, { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -42,6 +42,7 @@ const specs =
     ? await (await import('./bundle.mjs')).bundleSpecs({ strict: options.strict === true, name, backend: options.backend })
     : resolve(options.specs);
 globalThis.require = require;
+refuseStockBackends();
 // tfjs-core warns and logs a lot while it is tested.
 for (const name of ['log', 'warn', 'info', 'error']) console[name] = () => {};
 require(specs);
@@ -84,3 +85,13 @@ env.addReporter({
 });
 await env.execute();
 process.stdout.write(`${JSON.stringify(results)}\n`, () => process.exit(0));
+
+/** What the bundle leaves outside is resolved here while the specs run: no line of a stock backend may come in that way either. */
+function refuseStockBackends() {
+  const resolveFilename = Module._resolveFilename;
+  Module._resolveFilename = (request, ...rest) => {
+    const file = resolveFilename(request, ...rest);
+    if (/[\\/]tfjs-backend-[a-z]+[\\/]/.test(file)) throw new Error(`${file}: the specs run without the stock backends`);
+    return file;
+  };
+}

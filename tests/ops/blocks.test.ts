@@ -43,6 +43,54 @@ const cases: readonly OpCase[] = [
     run: (x) => tf.batchToSpaceND(x, [2], [[1, 0]]),
   },
   {
+    name: 'spaceToBatchND of five axes, more than an op call holds',
+    inputs: [{ shape: [2, 4, 6, 4, 2, 6] }],
+    run: (x) =>
+      tf.spaceToBatchND(
+        x,
+        [2, 3, 2, 2, 3],
+        [
+          [0, 0],
+          [0, 0],
+          [1, 1],
+          [0, 0],
+          [0, 0],
+        ],
+      ),
+    gradientOf: [0],
+  },
+  {
+    name: 'batchToSpaceND of five axes, more than an op call holds',
+    inputs: [{ shape: [144, 2, 1, 3, 2, 2], dtype: 'int32' }],
+    run: (x) =>
+      tf.batchToSpaceND(
+        x,
+        [2, 3, 2, 2, 3],
+        [
+          [0, 1],
+          [0, 0],
+          [0, 0],
+          [1, 0],
+          [0, 0],
+        ],
+      ),
+  },
+  {
+    name: 'transpose of ten axes',
+    inputs: [{ shape: [2, 3, 1, 2, 2, 3, 2, 1, 2, 2] }],
+    run: (x) => tf.transpose(x, [9, 0, 7, 1, 8, 3, 2, 5, 4, 6]),
+  },
+  {
+    name: 'transpose of ten axes, most of them in place',
+    inputs: [{ shape: [2, 1, 2, 1, 2, 3, 2, 1, 2, 2] }],
+    run: (x) => tf.transpose(x, [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]),
+  },
+  {
+    name: 'transpose of ten axes without elements',
+    inputs: [{ shape: [2, 1, 2, 1, 0, 3, 2, 1, 2, 2] }],
+    run: (x) => tf.transpose(x, [9, 0, 7, 1, 8, 3, 2, 5, 4, 6]),
+  },
+  {
     name: 'depthToSpace',
     inputs: [{ shape: [2, 3, 4, 12] }],
     run: (x) => tf.depthToSpace(x as tf.Tensor4D, 2),

@@ -283,3 +283,85 @@ it('equal seeds of averaged and plain training give equal bits of the trained we
   });
   expect(averaged).toEqual(plain);
 });
+
+describe.each(ALL)('%s with parameters that come later', (name, make) => {
+  // Muon counts for what is no matrix only, which is what comes later here.
+  const isCounting = !['sgd', 'momentum', 'lion', 'adadelta', 'rmsprop', 'muon'].includes(name);
+  const pick = (all: Readonly<Record<string, tf.Tensor>>, names: readonly string[]): Record<string, tf.Tensor> =>
+    Object.fromEntries(names.map((key) => [key, all[key]!]));
+  const FIRST = ['a/kernel', 'b/kernel'];
+
+  it('counts their steps from their own first one, as an optimizer of theirs alone would', async () => {
+    const [variables, twins] = [makeVariables(), makeVariables()];
+    const [optimizer, early, late] = [make({ average: { kind: 'exponential' } }), make(), make()];
+    const own = (list: Variables, names: readonly string[]): Variables => pick(list, names) as Variables;
+    optimizer.bind(own(variables, FIRST));
+    early.bind(own(twins, FIRST));
+    late.bind(own(twins, ['a/bias']));
+    const step = (number: number): void =>
+      tf.tidy(() => {
+        const gradients = gradientsOf(variables, number);
+        optimizer.apply(gradients);
+        early.apply(gradients);
+        if (number >= 3) late.apply(gradients);
+      });
+    for (let i = 0; i < 3; ++i) step(i);
+    await optimizer.rebind(variables);
+    for (let i = 3; i < 6; ++i) step(i);
+    expect(valuesOf(variables)).toEqual(valuesOf(twins));
+
+    // The state tells both counts, and an optimizer that begins with it goes on in the same way.
+    const state = JSON.parse(
+      JSON.stringify(await optimizer.getState(), (_, value: unknown) => (value instanceof Float32Array ? [...value] : value)),
+    ) as Awaited<ReturnType<Optimizer['getState']>>;
+    for (const slot of Object.values(state.slots))
+      for (const entry of Object.values(slot)) Object.assign(entry, { data: Float32Array.from(entry.data) });
+    expect(Object.keys(state.late ?? {})).toEqual(isCounting ? ['a/bias'] : []);
+    if (isCounting) expect([state.step, state.late!['a/bias']!.step]).toEqual([6, 3]);
+    const other = make({ average: { kind: 'exponential' } });
+    other.bind(twins);
+    other.setState(state);
+    expect(await other.getState()).toEqual(await optimizer.getState());
+    tf.tidy(() => {
+      optimizer.apply(gradientsOf(variables, 6));
+      other.apply(gradientsOf(variables, 6));
+    });
+    expect(valuesOf(twins)).toEqual(valuesOf(variables));
+    for (const one of [optimizer, early, late, other]) one.dispose();
+    tf.dispose([variables, twins]);
+  });
+});
+
+describe('groups', () => {
+  it('of frozen parameters alone are left aside until these are trained; a name that nothing has is refused', async () => {
+    const variables = makeVariables();
+    const [kernel, rest] = [{ 'b/kernel': variables['b/kernel']! }, ['a/kernel', 'a/bias']];
+    const options = { learningRate: 1, groups: [{ parameters: ['a'], rateFactor: 0.25 }] };
+    const optimizer = new SGD(options);
+    expect(() => optimizer.bind(kernel)).toThrow(/wrong groups\[0\]: expected a group of some parameters/);
+    expect(optimizer.isBound).toBe(false);
+    optimizer.bind(kernel, { frozen: rest });
+    tf.tidy(() => optimizer.apply(gradientsOf(kernel, 0)));
+    await optimizer.rebind(variables);
+    const before = variables['a/bias']!.dataSync().slice();
+    const gradient = tf.tidy(() => gradientsOf(variables, 1)['a/bias']!.dataSync().slice());
+    tf.tidy(() => optimizer.apply(gradientsOf(variables, 1)));
+    variables['a/bias']!.dataSync().forEach((value, i) => expect(value).toBeCloseTo(before[i]! - 0.25 * gradient[i]!, 6));
+    optimizer.dispose();
+    tf.dispose(variables);
+  });
+});
+
+it('a state that counts steps of a parameter it does not have, or not at all, is refused', async () => {
+  const variables = makeVariables();
+  const optimizer = new Adam();
+  optimizer.bind(variables);
+  const state = await optimizer.getState();
+  for (const [late, message] of [
+    [{ other: { step: 1, products: {} } }, /it counts steps of 'other', which is no parameter of this optimizer/],
+    [{ 'a/bias': { step: -1, products: {} } }, /expected a step count, got -1/],
+  ] as const)
+    expect(() => optimizer.setState({ ...state, step: 2, late })).toThrow(message);
+  optimizer.dispose();
+  tf.dispose(variables);
+});

@@ -9,13 +9,18 @@ import {
   Conv2D,
   crossEntropy,
   Dense,
+  DepthwiseConv2D,
   Embedding,
   Flatten,
+  GRU,
   Activation,
   layerFromJSON,
   LayerNorm,
   LSTM,
+  Reshape,
+  RNN,
   Sequential,
+  TransformerEncoder,
 } from '../../ts/nn/index.js';
 import { Adam } from '../../ts/optim/index.js';
 import { loadPretrained, replaceHead, setTrainable, suggestRate, Trainer } from '../../ts/train/index.js';
@@ -23,10 +28,11 @@ import { useNativeBackend } from '../support/native-backend.js';
 
 beforeAll(() => useNativeBackend());
 
-type Fixture = Readonly<Record<'net' | 'halfNet' | 'onnx' | 'reader', string>> &
-  Readonly<Record<'x' | 'y' | 'tokens' | 'read', number[]>>;
+type Fixture = Readonly<Record<'net' | 'halfNet' | 'onnx' | 'reader' | 'stack' | 'blocks', string>> &
+  Readonly<Record<'x' | 'y' | 'tokens' | 'read' | 'sequence' | 'stacked' | 'image' | 'blocked', number[]>>;
 const fixture = JSON.parse(readFileSync(new URL('../fixtures/transfer.json', import.meta.url), 'utf8')) as Fixture;
-const bytes = (name: 'net' | 'halfNet' | 'onnx' | 'reader'): Uint8Array => Buffer.from(fixture[name], 'base64');
+const bytes = (name: 'net' | 'halfNet' | 'onnx' | 'reader' | 'stack' | 'blocks'): Uint8Array =>
+  Buffer.from(fixture[name], 'base64');
 const failure = (code: string, message: RegExp): Error =>
   expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
 
@@ -93,6 +99,43 @@ describe('weights by name', () => {
     close(
       tf.tidy(() => [...net.call(tf.tensor(fixture.tokens, [2, 3], 'int32')).dataSync()]),
       fixture.read,
+    );
+    net.dispose();
+  });
+
+  it('of stacked recurrent layers in both directions, a GRU and an RNN', async () => {
+    const both = (name: string): Bidirectional =>
+      new Bidirectional({ name, layer: new LSTM({ units: 4, returnSequences: true }) });
+    const net = new Sequential({
+      layers: [
+        both('lstm'),
+        both('lstm_l1'),
+        new GRU({ name: 'gru', units: 5, returnSequences: true }),
+        new RNN({ name: 'rnn', units: 2 }),
+      ],
+    });
+    net.build([3, 3]);
+    await loadPretrained(net, bytes('stack'), { strict: true });
+    close(
+      tf.tidy(() => [...net.call(tf.tensor(fixture.sequence, [2, 3, 3])).dataSync()]),
+      fixture.stacked,
+    );
+    net.dispose();
+  });
+
+  it('of a depthwise convolution and a transformer layer with packed projections', async () => {
+    const net = new Sequential({
+      layers: [
+        new DepthwiseConv2D({ name: 'deep', kernelSize: 3, depthMultiplier: 2 }),
+        new Reshape({ shape: [6, 4] }),
+        new TransformerEncoder({ name: 'block', heads: 2, hidden: 6, activation: 'relu', normFirst: false }),
+      ],
+    });
+    net.build([4, 5, 2]);
+    await loadPretrained(net, bytes('blocks'), { strict: true });
+    close(
+      tf.tidy(() => [...net.call(tf.tensor(fixture.image, [2, 4, 5, 2])).dataSync()]),
+      fixture.blocked,
     );
     net.dispose();
   });
@@ -251,6 +294,25 @@ describe('the learning-rate finder', () => {
     trainer.dispose();
     optimizer.dispose();
     model.dispose();
+  });
+
+  it('under loss scaling tries a rate again while the factor is looked for, and puts the factor back', async () => {
+    const weighted = { ...data, sampleWeights: new Float32Array(60).fill(300) };
+    const train = async (findFirst: boolean): Promise<unknown> => {
+      const model = new Sequential({ layers: [new Dense({ units: 8, activation: 'tanh' }), new Dense({ units: 2 })], seed: 2 });
+      const optimizer = new Adam();
+      const trainer = new Trainer({ model, loss: crossEntropy, optimizer, precision: 'f16' });
+      if (findFirst) expect((await trainer.findLearningRate(weighted, { steps: 12 })).points).toHaveLength(12);
+      const { skippedSteps } = await trainer.fit(weighted, { epochs: 3, batchSize: 20 });
+      const weights = model.parameters().map(({ variable }) => [...variable.dataSync()]);
+      trainer.dispose();
+      optimizer.dispose();
+      model.dispose();
+      return { skippedSteps, weights };
+    };
+    const plain = await train(false);
+    expect((plain as { skippedSteps: number }).skippedSteps).toBeGreaterThan(0);
+    expect(await train(true)).toEqual(plain);
   });
 
   it('and profile give token models their numbers as they take them', async () => {

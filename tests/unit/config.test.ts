@@ -72,7 +72,16 @@ describe('loadConfig', () => {
         scheduler: { type: 'constant', warmup_epochs: 0 },
         early_stopping: { monitor: 'validation_loss', patience: 20, min_delta: 0, restore_best: true },
         loss: 'auto',
+        label_smoothing: 0,
         class_weights: 'none',
+        precision: 'float32',
+        micro_batch_auto: true,
+        non_finite: { skip: 4, rollbacks: 3, rate_factor: 0.5 },
+        divergence: false,
+        unfreeze: [],
+        debug: false,
+        shuffle: true,
+        compile: true,
         fast_dev_run: false,
         sanity_validation_batches: 2,
         seed: 0,
@@ -401,10 +410,6 @@ describe('conflicts and features that are not built', () => {
     ],
     ['model: {architecture: resnet}', /:4:23: wrong model\.architecture: expected one of mlp, dnn, .*, got "resnet"/],
     [
-      'model: {architecture: gpt}',
-      /model\.architecture: "gpt": training this architecture from a configuration is not built yet/,
-    ],
-    [
       'model: {architecture: cnn, units: 8}',
       /wrong model\.units: expected it only with architecture bilstm-classifier, got it with/,
     ],
@@ -419,7 +424,10 @@ describe('conflicts and features that are not built', () => {
     ],
     ['training: {focal_gamma: 1}', /wrong training\.focal_gamma: expected it only with loss focal, got it with auto/],
     ['split: {fold: {index: 0, of: 1}}', /wrong split\.fold\.of: expected an integer >= 2, got 1/],
-    ['model: {pretrained: true}', /model\.pretrained: true: starting from pretrained weights is not built yet/],
+    [
+      'model: {pretrained: true}',
+      /wrong model\.pretrained: expected false, the path of a safetensors or ONNX file, or a section .*, got true/,
+    ],
   ])('%s', async (text, expected) => {
     expect(await message(`${MINIMAL}${text}\n`)).toMatch(expected);
   });

@@ -78,7 +78,7 @@ CSV, JSON Lines and Parquet in and out, chosen by the ending; rows go through pa
 | --------------------------------- | ------------------------------------------------------------------------------------------------------------------------------ |
 | lacks a column of training        | E_DATA naming it, and the nearest name there is                                                                                |
 | has further columns               | passed over, and listed at the end                                                                                             |
-| is JSON Lines with sparse keys    | a key that a line lacks is a missing cell; every column must come up in the first 16,384 rows                                  |
+| is JSON Lines with sparse keys    | a key that a line lacks is a missing cell; a column that no line has is an error before anything is written                                  |
 | has columns in another order      | found by name                                                                                                                  |
 | has a missing cell                | imputed as in training; the run's \`na_values\` count as missing                                                                 |
 | has a cell of another type        | read as the type of training where it can be (\`"2"\` as 2), else E_DATA with line and one masked cell                           |

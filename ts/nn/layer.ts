@@ -341,14 +341,22 @@ export abstract class Layer {
     return [...own, ...this.#sublayers.flatMap((layer) => layer.penalties())];
   }
 
-  /** Brings the trainable parameters that have a constraint back to it, in place; to be called after each optimizer step. */
-  applyConstraints(): void {
+  /**
+   * Brings the trainable parameters that have a constraint back to it, in place; to be called after each optimizer step.
+   *
+   * @param active  one bool on the device: false leaves them as they are, for a step that was left out. Default: it was done
+   */
+  applyConstraints(active?: tf.Tensor): void {
     if (!this.#trainable) return;
     for (const { options, variable, trainable } of this.#own.values()) {
       const { constraint } = options;
-      if (trainable && constraint !== undefined) tf.tidy(() => replaceVariable(variable, constrained(constraint, variable)));
+      if (!trainable || constraint === undefined) continue;
+      tf.tidy(() => {
+        const allowed = constrained(constraint, variable);
+        replaceVariable(variable, active === undefined ? allowed : tf.where(tf.reshape(active, []), allowed, variable));
+      });
     }
-    for (const layer of this.#sublayers) layer.applyConstraints();
+    for (const layer of this.#sublayers) layer.applyConstraints(active);
   }
 
   /** Whether a row's result in training depends on the other rows of its batch, so that a batch cannot be cut into parts. */

@@ -57,6 +57,11 @@ export class GradScaler {
     this.#clean = start(0);
   }
 
+  /** Factor and count, to be copied and put back on the device. */
+  get variables(): readonly tf.Variable[] {
+    return [this.#scale, this.#clean];
+  }
+
   /** The factor, float32 [1]; a tensor of the current scope. */
   scale(): tf.Tensor1D {
     return tf.clone(this.#scale as tf.Tensor as tf.Tensor1D);

@@ -7,12 +7,12 @@ export { Muon, type MuonOptions } from './muon.js';
 export {
   Optimizer,
   type ApplyOptions,
+  type BindOptions,
   type NamedGradients,
   type NamedVariables,
   type OptimizerOptions,
-  type OptimizerState,
-  type SlotData,
 } from './optimizer.js';
+export { type OptimizerState, type SlotData, type StepProgress } from './optimizer-state.js';
 export { type ParameterGroup } from './parameter-groups.js';
 export { SGD, type SGDOptions } from './sgd.js';
 export { cosineRestartsSchedule, cyclicSchedule, oneCycleSchedule, type OneCycleOptions } from './cyclic-schedules.js';

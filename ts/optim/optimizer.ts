@@ -1,6 +1,6 @@
 /** The base of every optimizer: binding to parameters, state per parameter, hyper-parameters on the device. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkNumber, show } from '../arguments.js';
+import { checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
@@ -14,25 +14,15 @@ import {
   type LookaheadOptions,
 } from './averaging.js';
 import { checkClipping, clipGradients, type Clipping } from './clipping.js';
+import {
+  checkOptimizerState,
+  completeState,
+  progressIn,
+  type OptimizerState,
+  type StepProgress,
+  type SlotData,
+} from './optimizer-state.js';
 import { checkGroups, groupOf, type ParameterGroup } from './parameter-groups.js';
-
-/** One tensor of an optimizer's state. */
-export interface SlotData {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
-
-/** An optimizer's whole state as plain data, for checkpoints. */
-export interface OptimizerState {
-  readonly type: string;
-  readonly scalars: Readonly<Record<string, number>>;
-  /** Steps done; 0 for optimizers that do not count. */
-  readonly step: number;
-  /** By slot (`means`, `squares`, `velocities`), then by parameter name. */
-  readonly slots: Readonly<Record<string, Readonly<Record<string, SlotData>>>>;
-  /** What is kept for all parameters together besides the step count; absent for rules that keep nothing. */
-  readonly products?: Readonly<Record<string, number>>;
-}
 
 /** Options every optimizer takes. */
 export interface OptimizerOptions {
@@ -57,6 +47,12 @@ const AVERAGE = 'average';
 export type NamedVariables = Readonly<Record<string, tf.Variable>>;
 export type NamedGradients = Readonly<Record<string, tf.Tensor>>;
 
+/** What an optimizer is told of the model besides the parameters it changes. */
+export interface BindOptions {
+  /** Names of parameters that are not trained now: a group may be made of these alone and is then left aside. Default: none. */
+  readonly frozen?: readonly string[];
+}
+
 /** What is known of gradients before a step. */
 export interface ApplyOptions {
   /**
@@ -66,6 +62,8 @@ export interface ApplyOptions {
   readonly active?: tf.Tensor | undefined;
   /** Norm of all gradients together, for clipping by it, where the caller has it already. */
   readonly norm?: tf.Tensor | undefined;
+  /** Called once the parameters have been changed, before they are averaged: what else belongs to the update, such as constraints. */
+  readonly finish?: () => void;
 }
 
 interface Bound<Scalar extends string> {
@@ -78,6 +76,14 @@ interface Bound<Scalar extends string> {
   readonly products: Readonly<Record<string, tf.Variable>>;
   /** The hyper-parameters of these parameters. */
   readonly scalars: DeviceScalars<Scalar>;
+}
+
+/** Parameters of one group that began together. */
+interface Part<Scalar extends string> extends Bound<Scalar> {
+  /** Number of the group; -1 for none. */
+  readonly group: number;
+  /** Places of the parameters among all. */
+  readonly indices: readonly number[];
 }
 
 /**
@@ -103,10 +109,12 @@ export abstract class Optimizer<Scalar extends string = string> {
   /** By the name their copies have in states; the order in which they follow. */
   #followers: Readonly<Record<string, Follower>> = {};
   #isSwapped = false;
-  #isTorn = false;
-  /** One part per group of parameters that share their hyper-parameters. */
-  #parts: readonly Bound<Scalar>[] | undefined;
-  #variables: { readonly names: readonly string[]; readonly parameters: readonly tf.Variable[] } | undefined;
+  #updates = 0;
+  /** One part per group of parameters that share their hyper-parameters and have made the same steps. */
+  #parts: readonly Part<Scalar>[] | undefined;
+  #variables:
+    | { readonly names: readonly string[]; readonly parameters: readonly tf.Variable[]; readonly options: BindOptions }
+    | undefined;
   #isDisposed = false;
 
   constructor(options: OptimizerOptions = {}) {
@@ -140,24 +148,20 @@ export abstract class Optimizer<Scalar extends string = string> {
    * Creates the state for these parameters, all zeros. Binding the same variables again changes nothing.
    *
    * @param variables  float32 variables by name
-   * @throws E_USAGE when there are none or the optimizer belongs to others; E_DTYPE when one is not float32
+   * @throws E_USAGE when there are none or the optimizer belongs to others; E_DTYPE when one is not float32; E_CONFIG for a
+   *         group that no parameter, trained or frozen, belongs to
    */
-  bind(variables: NamedVariables): void {
+  bind(variables: NamedVariables, options: BindOptions = {}): void {
     this.#checkAlive();
-    const names = Object.keys(variables);
-    const parameters = Object.values(variables);
     if (this.#variables !== undefined) {
-      const { names: oldNames, parameters: old } = this.#variables;
-      if (
-        old.length === parameters.length &&
-        old.every((variable, i) => variable === parameters[i] && oldNames[i] === names[i])
-      )
-        return;
+      if (this.isBoundTo(variables)) return;
       throw new TensorkilnError(
         'E_USAGE',
         `[${this.type}] already belongs to other parameters: make a new optimizer for each model.`,
       );
     }
+    const names = Object.keys(variables);
+    const parameters = Object.values(variables);
     if (names.length === 0)
       throw new TensorkilnError('E_USAGE', `[${this.type}] there is nothing to train: expected at least one variable.`);
     names.forEach((name, index) => {
@@ -165,49 +169,80 @@ export abstract class Optimizer<Scalar extends string = string> {
       if (dtype !== 'float32')
         throw new TensorkilnError('E_DTYPE', `[${this.type}] wrong dtype of '${name}': expected float32, got ${dtype}.`);
     });
-    this.#parts = this.#split(names).map(({ group, members }) => this.#makePart(group, members, variables));
-    this.#variables = { names, parameters };
-    this.#followers = {
-      ...(this.#lookahead === undefined ? {} : { [SLOW]: lookahead(parameters, this.#lookahead) }),
-      ...(this.#average === undefined ? {} : { [AVERAGE]: averager(parameters, this.#average) }),
-    };
-  }
-
-  /** Members of each group that has any; the parameters of no group come first. */
-  #split(names: readonly string[]): { group: ParameterGroup | undefined; members: readonly string[] }[] {
-    const numbers = names.map((name) => groupOf(this.#groups, name));
-    const unused = this.#groups.findIndex((_, index) => !numbers.includes(index));
-    if (unused >= 0) {
-      throw new TensorkilnError(
-        'E_CONFIG',
-        `[${this.type}] wrong groups[${unused}]: expected a group of some parameters, but no name left by the groups before it matches.`,
-      );
+    this.#checkGroupsUsed([...names, ...(options.frozen ?? [])]);
+    this.#variables = { names, parameters, options };
+    try {
+      this.#parts = this.#makeParts(() => '');
+      if (this.#lookahead !== undefined) this.#followers = { [SLOW]: lookahead(parameters, this.#lookahead) };
+      if (this.#average !== undefined) this.#followers = { ...this.#followers, [AVERAGE]: averager(parameters, this.#average) };
+    } catch (error) {
+      this.#release();
+      throw error;
     }
-    return [-1, ...this.#groups.keys()].flatMap((index) => {
-      const members = names.filter((_, i) => numbers[i] === index);
-      return members.length === 0 ? [] : [{ group: this.#groups[index], members }];
-    });
   }
 
-  #makePart(group: ParameterGroup | undefined, names: readonly string[], variables: NamedVariables): Bound<Scalar> {
-    const parameters = names.map((name) => variables[name] as tf.Variable);
+  /** Whether the optimizer belongs to just these variables. */
+  isBoundTo(variables: NamedVariables): boolean {
+    if (this.#variables === undefined) return false;
+    const { names, parameters } = this.#variables;
+    const [newNames, newParameters] = [Object.keys(variables), Object.values(variables)];
+    return (
+      names.length === newNames.length && names.every((name, i) => name === newNames[i] && parameters[i] === newParameters[i])
+    );
+  }
+
+  #checkGroupsUsed(names: readonly string[]): void {
+    const used = new Set(names.map((name) => groupOf(this.#groups, name)));
+    const unused = this.#groups.findIndex((_, index) => !used.has(index));
+    if (unused < 0) return;
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${this.type}] wrong groups[${unused}]: expected a group of some parameters, but no name left by the groups before it matches.`,
+    );
+  }
+
+  /**
+   * One part for each group and key that occur, those of no group first.
+   *
+   * @param keyOf  equal for parameters that have made the same steps
+   */
+  #makeParts(keyOf: (name: string) => string): readonly Part<Scalar>[] {
+    const { names } = this.#needVariables();
+    const members = new Map<string, { group: number; indices: number[] }>();
+    names.forEach((name, index) => {
+      const group = groupOf(this.#groups, name);
+      const key = `${group} ${keyOf(name)}`;
+      const known = members.get(key);
+      if (known === undefined) members.set(key, { group, indices: [index] });
+      else known.indices.push(index);
+    });
+    const ordered = [...members.values()].sort((a, b) => a.group - b.group);
+    return ordered.map(({ group, indices }) => this.#makePart(group, indices));
+  }
+
+  #makePart(group: number, indices: readonly number[]): Part<Scalar> {
+    const { names, parameters } = this.#needVariables();
+    const own = indices.map((index) => parameters[index] as tf.Variable);
+    const options = this.#groups[group];
     const start = (shape: readonly number[], value: number): tf.Variable =>
       tf.variable(value === 0 ? tf.zeros([...shape]) : tf.fill([...shape], value), false);
     // In a tidy for the initial values; variables outlive it.
-    let part: Bound<Scalar> | undefined;
+    let part: Part<Scalar> | undefined;
     tf.tidy(() => {
       part = {
-        names,
-        parameters,
-        scalars: group === undefined ? this.scalars : new DeviceScalars(this.scalarNames, this.#scalarsOf(group)),
+        group,
+        indices,
+        names: indices.map((index) => names[index] as string),
+        parameters: own,
+        scalars: options === undefined ? this.scalars : new DeviceScalars(this.scalarNames, this.#scalarsOf(options)),
         slots: Object.fromEntries(
-          this.slotNames.map((slot) => [slot, parameters.map(({ shape }) => start(shape, this.slotStart(slot)))]),
+          this.slotNames.map((slot) => [slot, own.map(({ shape }) => start(shape, this.slotStart(slot)))]),
         ),
         products: Object.fromEntries(Object.entries(this.productStarts).map(([name, value]) => [name, start([1], value)])),
         step: tf.variable(tf.zeros([1], 'int32'), false),
       };
     });
-    return part as unknown as Bound<Scalar>;
+    return part as unknown as Part<Scalar>;
   }
 
   /** A group's hyper-parameters, from the optimizer's own. */
@@ -227,6 +262,11 @@ export abstract class Optimizer<Scalar extends string = string> {
     return this.#parts !== undefined;
   }
 
+  /** The variables it changes. @throws E_USAGE before `bind` */
+  get parameters(): readonly tf.Variable[] {
+    return this.#needVariables().parameters;
+  }
+
   /**
    * Does one step.
    *
@@ -240,25 +280,24 @@ export abstract class Optimizer<Scalar extends string = string> {
         'E_USAGE',
         `[${this.type}] the parameters hold their average: call swapAverage() again before the next step.`,
       );
-    const list = parts.flatMap(({ names }) => names.map((name) => this.#gradientOf(name, gradients)));
+    const list = this.#needVariables().names.map((name) => this.#gradientOf(name, gradients));
     tf.tidy(() => {
       const clipped = this.#clip === undefined ? list : clipGradients(list, this.#clip, options.norm);
       const active = options.active && tf.reshape(tf.cast(options.active, 'float32'), [1]);
-      let start = 0;
-      this.#isTorn = true;
+      ++this.#updates;
       for (const part of parts) {
-        const end = start + part.names.length;
-        this.update(part, clipped.slice(start, end), active);
-        start = end;
+        const own = part.indices.map((index) => clipped[index] as tf.Tensor);
+        this.update(part, own, active);
       }
-      for (const follower of Object.values(this.#followers)) follower.advance(active);
-      this.#isTorn = false;
+      this.#followers[SLOW]?.advance(active);
+      options.finish?.();
+      this.#followers[AVERAGE]?.advance(active);
     });
   }
 
-  /** Whether an update failed half-way, for want of memory, so that some parameters have been changed and others have not. */
-  get isTorn(): boolean {
-    return this.#isTorn;
+  /** Updates that have begun in calls of `apply`; replays of recorded steps do not count. */
+  get updates(): number {
+    return this.#updates;
   }
 
   /** Whether an average of the parameters is kept. */
@@ -339,126 +378,101 @@ export abstract class Optimizer<Scalar extends string = string> {
 
   #writeScalars(values: Readonly<Partial<Record<Scalar, number>>>): void {
     this.scalars.set(values);
-    for (const { names, scalars } of this.#parts ?? []) {
-      if (scalars !== this.scalars)
-        scalars.set(this.#scalarsOf(this.#groups[groupOf(this.#groups, names[0] as string)] as ParameterGroup));
-    }
+    for (const { group, scalars } of this.#parts ?? [])
+      if (scalars !== this.scalars) scalars.set(this.#scalarsOf(this.#groups[group] as ParameterGroup));
     this.scalarsChanged();
   }
 
   /**
-   * Takes other parameters: those it had before keep their state, new ones begin anew. For layers that are frozen or unfrozen.
+   * Takes other parameters: those it had before keep their state, new ones begin anew, with a step count of their own. For
+   * layers that are frozen or unfrozen. Steps recorded before must be recorded again.
    *
    * @throws as `bind`
    */
-  async rebind(variables: NamedVariables): Promise<void> {
+  async rebind(variables: NamedVariables, options: BindOptions = {}): Promise<void> {
+    const known = new Set(this.#variables?.names ?? []);
     const state = this.isBound ? await this.getState() : undefined;
     this.#release();
-    this.bind(variables);
-    if (state === undefined) return;
-    const fresh = await this.getState();
-    const slots = Object.entries(fresh.slots).map(([slot, entries]): [string, Record<string, SlotData>] => [
-      slot,
-      Object.fromEntries(Object.entries(entries).map(([name, start]) => [name, state.slots[slot]?.[name] ?? start])),
-    ]);
-    this.setState({ ...state, slots: Object.fromEntries(slots) });
+    this.bind(variables, options);
+    if (state !== undefined) this.setState(completeState(state, await this.getState(), known));
   }
 
   /** Begins anew: state as after `bind`, hyper-parameters as they are. @throws E_USAGE before `bind` */
   reset(): void {
-    this.#needBound();
-    const { names, parameters } = this.#variables as { names: readonly string[]; parameters: readonly tf.Variable[] };
+    const { names, parameters, options } = this.#needVariables();
     this.#release();
-    this.bind(Object.fromEntries(names.map((name, i) => [name, parameters[i] as tf.Variable])));
+    this.bind(Object.fromEntries(names.map((name, i) => [name, parameters[i] as tf.Variable])), options);
   }
 
-  /** Hyper-parameters, step count and slots after everything enqueued so far. @throws E_USAGE before `bind` */
+  /** Hyper-parameters, step counts and slots after everything enqueued so far. @throws E_USAGE before `bind` */
   async getState(): Promise<OptimizerState> {
     const parts = this.#needBound();
-    const read = async (slot: string): Promise<[string, Record<string, SlotData>]> => {
-      const entries = parts.flatMap(({ names, slots }) =>
-        (slots[slot] as readonly tf.Variable[]).map(async (variable, i): Promise<[string, SlotData]> => {
+    const { names } = this.#needVariables();
+    const read = async (owners: readonly string[], variables: readonly tf.Variable[]): Promise<[string, SlotData][]> =>
+      Promise.all(
+        variables.map(async (variable, i): Promise<[string, SlotData]> => {
           const data = await variable.data<'float32'>();
-          return [names[i] as string, { shape: [...variable.shape], data }];
+          return [owners[i] as string, { shape: [...variable.shape], data }];
         }),
       );
-      return [slot, Object.fromEntries(await Promise.all(entries))];
+    const readSlot = async (slot: string): Promise<[string, Record<string, SlotData>]> => {
+      const entries = await Promise.all(parts.map((part) => read(part.names, part.slots[slot] as readonly tf.Variable[])));
+      return [slot, Object.fromEntries(entries.flat())];
     };
-    // Groups step together: their counts and products are equal.
-    const { step, products } = parts[0] as Bound<Scalar>;
-    const [count, slots, values] = await Promise.all([
-      step.data<'int32'>(),
-      Promise.all(this.slotNames.map(read)),
-      Promise.all(Object.values(products).map((variable) => variable.data<'float32'>())),
+    const followers = Object.entries(this.#followers);
+    const [slots, followed, counts, progress] = await Promise.all([
+      Promise.all(this.slotNames.map(readSlot)),
+      Promise.all(followers.map(async ([slot, { copies }]) => [slot, Object.fromEntries(await read(names, copies))] as const)),
+      Promise.all(followers.map(async ([slot, { count }]) => [`${slot}Steps`, await firstOf(count)] as const)),
+      Promise.all(parts.map((part) => this.#progressOf(part))),
     ]);
-    const named = Object.keys(products).map((name, i): [string, number] => [name, (values[i] as Float32Array)[0] as number]);
-    for (const [slot, { copies, count: steps }] of Object.entries(this.#followers)) {
-      const { names } = this.#variables as { names: readonly string[] };
-      const entries = copies.map(async (variable, i): Promise<[string, SlotData]> => {
-        const data = await variable.data<'float32'>();
-        return [names[i] as string, { shape: [...variable.shape], data }];
-      });
-      slots.push([slot, Object.fromEntries(await Promise.all(entries))]);
-      named.push([`${slot}Steps`, (await steps.data<'float32'>())[0] as number]);
-    }
+    // Parameters that were there from the beginning have made the most steps.
+    const most = progress.reduce((best, one) => (one.step > best.step ? one : best));
+    const late = parts.flatMap((part, i): [string, StepProgress][] => {
+      const own = progress[i] as StepProgress;
+      return own.step === most.step ? [] : part.names.map((name) => [name, own]);
+    });
+    const products = { ...most.products, ...Object.fromEntries(counts) };
     return {
       type: this.type,
       scalars: this.hyperParameters(),
-      step: count[0] as number,
-      slots: Object.fromEntries(slots),
-      ...(named.length === 0 ? {} : { products: Object.fromEntries(named) }),
+      step: most.step,
+      slots: Object.fromEntries([...slots, ...followed]),
+      ...(Object.keys(products).length === 0 ? {} : { products }),
+      ...(late.length === 0 ? {} : { late: Object.fromEntries(late) }),
     };
   }
 
+  async #progressOf({ step, products }: Part<Scalar>): Promise<StepProgress> {
+    const entries = Object.entries(products).map(async ([name, variable]) => [name, await firstOf(variable)] as const);
+    return { step: await firstOf(step), products: Object.fromEntries(await Promise.all(entries)) };
+  }
+
   /**
-   * Continues from a saved state.
+   * Continues from a saved state. Where it counts steps of some parameters apart that were counted together until now, steps
+   * recorded before must be recorded again.
    *
    * @throws E_USAGE before `bind`; E_DATA when the state belongs to another optimizer or other parameters; E_SHAPE when a
    *         slot has another shape; E_CONFIG when a hyper-parameter is out of range. Nothing changes then.
    */
   setState(state: OptimizerState): void {
-    const parts = this.#needBound();
-    const { names, parameters } = this.#variables as { names: readonly string[]; parameters: readonly tf.Variable[] };
-    if (state.type !== this.type)
-      throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected one of ${this.type}, got ${show(state.type)}.`);
-    if (!Number.isInteger(state.step) || state.step < 0 || state.step > 0x7fffffff) {
-      throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: expected a step count, got ${show(state.step)}.`);
-    }
-    for (const name of this.scalarNames) this.checkScalar(name, state.scalars[name]);
+    this.#needBound();
+    const { names, parameters } = this.#needVariables();
     const followers = Object.entries(this.#followers);
-    for (const name of [...Object.keys(this.productStarts), ...followers.map(([slot]) => `${slot}Steps`)]) {
-      if (!Number.isFinite(state.products?.[name]))
-        throw new TensorkilnError(
-          'E_DATA',
-          `[${this.type}] wrong state: expected a number for '${name}', got ${show(state.products?.[name])}.`,
-        );
-    }
-    for (const slot of [...this.slotNames, ...followers.map(([name]) => name)]) {
-      const saved = state.slots[slot] ?? {};
-      if (Object.keys(saved).length !== names.length) {
-        throw new TensorkilnError(
-          'E_DATA',
-          `[${this.type}] wrong state: expected ${names.length} tensors in slot '${slot}', got ${Object.keys(saved).length}.`,
-        );
-      }
-      names.forEach((name, index) => {
-        const { shape } = parameters[index] as tf.Variable;
-        const entry = saved[name];
-        if (entry === undefined)
-          throw new TensorkilnError('E_DATA', `[${this.type}] wrong state: slot '${slot}' has nothing for '${name}'.`);
-        if (entry.shape.join() !== shape.join() || entry.data.length !== (parameters[index] as tf.Variable).size) {
-          throw new TensorkilnError(
-            'E_SHAPE',
-            `[${this.type}] wrong state of '${name}': expected [${shape.join(', ')}], got [${entry.shape.join(', ')}].`,
-          );
-        }
-      });
-    }
+    checkOptimizerState(state, {
+      type: this.type,
+      shapes: Object.fromEntries(names.map((name, i) => [name, (parameters[i] as tf.Variable).shape])),
+      slots: [...this.slotNames, ...followers.map(([slot]) => slot)],
+      products: Object.keys(this.productStarts),
+      counts: followers.map(([slot]) => `${slot}Steps`),
+    });
+    for (const name of this.scalarNames) this.checkScalar(name, state.scalars[name]);
     this.#writeScalars(state.scalars as Record<Scalar, number>);
-    for (const part of parts) {
-      overwriteVariable(part.step, Int32Array.of(state.step));
+    for (const part of this.#partsFor(state)) {
+      const { step, products } = progressIn(state, part.names[0] as string);
+      overwriteVariable(part.step, Int32Array.of(step));
       for (const [name, variable] of Object.entries(part.products))
-        overwriteVariable(variable, Float32Array.of(state.products?.[name] as number));
+        overwriteVariable(variable, Float32Array.of(products[name] as number));
       for (const slot of this.slotNames) {
         const saved = state.slots[slot] as Record<string, SlotData>;
         (part.slots[slot] as readonly tf.Variable[]).forEach((variable, i) => {
@@ -474,6 +488,28 @@ export abstract class Optimizer<Scalar extends string = string> {
     }
   }
 
+  /**
+   * Continues from a saved state of some of its parameters; those the state has nothing of begin anew. For a state from before
+   * layers were unfrozen. Steps recorded before must be recorded again.
+   *
+   * @throws as `setState`
+   */
+  async adoptState(state: OptimizerState): Promise<void> {
+    this.reset();
+    const known = new Set(Object.values(state.slots).flatMap((slot) => Object.keys(slot)));
+    this.setState(completeState(state, await this.getState(), known));
+  }
+
+  /** The parts, made anew where one of them holds parameters that differ in their step counts. */
+  #partsFor(state: OptimizerState): readonly Part<Scalar>[] {
+    const parts = this.#needBound();
+    const keyOf = (name: string): string => String(progressIn(state, name).step);
+    if (parts.every(({ names }) => new Set(names.map(keyOf)).size === 1)) return parts;
+    const made = this.#makeParts(keyOf);
+    this.#releaseParts();
+    return (this.#parts = made);
+  }
+
   /** Frees the state and the hyper-parameters; the parameters stay. Repeated calls do nothing. */
   dispose(): void {
     if (this.#isDisposed) return;
@@ -484,26 +520,43 @@ export abstract class Optimizer<Scalar extends string = string> {
 
   /** Frees what `bind` has made. */
   #release(): void {
+    this.#releaseParts();
+    for (const follower of Object.values(this.#followers)) follower.dispose();
+    this.#followers = {};
+    this.#variables = undefined;
+  }
+
+  #releaseParts(): void {
     for (const { scalars, step, products, slots } of this.#parts ?? []) {
       if (scalars !== this.scalars) scalars.dispose();
       tf.dispose([step, ...Object.values(products), ...Object.values(slots).flat()]);
     }
-    for (const follower of Object.values(this.#followers)) follower.dispose();
-    this.#followers = {};
     this.#parts = undefined;
-    this.#variables = undefined;
   }
 
-  #needBound(): readonly Bound<Scalar>[] {
+  #needBound(): readonly Part<Scalar>[] {
+    this.#needVariables();
+    return this.#parts as readonly Part<Scalar>[];
+  }
+
+  #needVariables(): {
+    readonly names: readonly string[];
+    readonly parameters: readonly tf.Variable[];
+    readonly options: BindOptions;
+  } {
     this.#checkAlive();
-    if (this.#parts === undefined)
+    if (this.#variables === undefined)
       throw new TensorkilnError('E_USAGE', `[${this.type}] is not bound: call bind(variables) first.`);
-    return this.#parts;
+    return this.#variables;
   }
 
   #checkAlive(): void {
     if (this.#isDisposed) throw new TensorkilnError('E_DISPOSED', `[${this.type}] has been disposed.`);
   }
+}
+
+async function firstOf(variable: tf.Variable): Promise<number> {
+  return (await variable.data())[0] as number;
 }
 
 /** What `update` gets. */

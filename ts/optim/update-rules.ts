@@ -3,7 +3,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkKeys, checkNumber, type NumberRange } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { RULE_SCALARS, ruleStep, type RuleName, type RuleScalar } from '../backend/custom/update-rules.js';
-import { Optimizer, OPTIMIZER_KEYS, type BoundParameters, type OptimizerOptions } from './optimizer.js';
+import {
+  Optimizer,
+  OPTIMIZER_KEYS,
+  type BindOptions,
+  type BoundParameters,
+  type NamedVariables,
+  type OptimizerOptions,
+} from './optimizer.js';
 
 /** Hyper-parameters of a rule; each has a default. */
 export type RuleOptions<Rule extends RuleName> = OptimizerOptions & {
@@ -114,8 +121,8 @@ export class RMSProp extends RuleOptimizer<'rmsprop'> {
     return [list('squares'), list('averages'), list('velocities')];
   }
 
-  override bind(variables: Readonly<Record<string, tf.Variable>>): void {
-    super.bind(variables);
+  override bind(variables: NamedVariables, options: BindOptions = {}): void {
+    super.bind(variables, options);
     this.#none ??= tf.tidy(() => tf.variable(tf.zeros([0]), false));
   }
 

@@ -1,15 +1,9 @@
 /** A configuration's training section in the trainer's terms. */
 import { TensorkilnError } from '../errors.js';
-import {
-  constantSchedule,
-  cosineSchedule,
-  exponentialSchedule,
-  stepSchedule,
-  withWarmup,
-  type Schedule,
-} from '../optim/index.js';
-import { MONITORS } from './config/training-schema.js';
+import { MONITORS } from './config/scheduler-schema.js';
+import { patternOf } from './config/schema-parts.js';
 import type { RunData } from './run-data.js';
+import { scheduleOf } from './schedule-of.js';
 import type { EarlyStopping, FitOptions, ReduceOnPlateau } from '../train/index.js';
 import type { ResolvedConfig } from './config/resolve.js';
 
@@ -18,12 +12,20 @@ const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 /** Everything but data, signal, listeners and checkpoints. */
 export function fitOptions({ training }: ResolvedConfig): FitOptions {
   const { early_stopping: stopping, scheduler, fast_dev_run: fastDevRun } = training;
-  const schedule = scheduleOf(training);
+  const schedule = scheduler.type === 'reduce_on_plateau' ? undefined : scheduleOf(scheduler, training.learning_rate);
+  const { skip, rollbacks, rate_factor: rateFactor } = training.non_finite;
   return {
     epochs: training.epochs,
     batchSize: training.batch_size,
     sanityValidationBatches: training.sanity_validation_batches,
     fastDevRun,
+    shuffle: training.shuffle,
+    debug: training.debug,
+    nonFinite: { skip, rollbacks, rateFactor },
+    microBatchAuto: training.micro_batch_auto,
+    unfreeze: training.unfreeze.map(({ epoch, layers }) => ({ epoch, layers: layers.map(patternOf) })),
+    ...(training.micro_batch === undefined ? {} : { microBatch: training.micro_batch }),
+    ...(training.divergence === false ? {} : { divergence: training.divergence }),
     ...(schedule === undefined ? {} : { schedule }),
     ...(stopping === false ? {} : { earlyStopping: earlyStopping(stopping) }),
     ...(scheduler.type === 'reduce_on_plateau' ? { reduceOnPlateau: plateau(scheduler) } : {}),
@@ -58,24 +60,6 @@ export function classWeights(
     );
   }
   return classes.map((name) => weights[name] ?? 1);
-}
-
-function scheduleOf({ scheduler, learning_rate: rate }: ResolvedConfig['training']): Schedule | undefined {
-  if (scheduler.type === 'reduce_on_plateau') return undefined;
-  const warmup = scheduler.warmup_epochs;
-  const schedule = ((): Schedule | undefined => {
-    switch (scheduler.type) {
-      case 'constant':
-        return undefined;
-      case 'step':
-        return stepSchedule({ every: scheduler.every, factor: scheduler.factor });
-      case 'exponential':
-        return exponentialSchedule({ factor: scheduler.factor });
-      case 'cosine':
-        return cosineSchedule({ floor: Math.min(1, scheduler.min_learning_rate / rate) });
-    }
-  })();
-  return warmup === 0 ? schedule : withWarmup(schedule ?? constantSchedule, { epochs: warmup });
 }
 
 function earlyStopping(section: Exclude<ResolvedConfig['training']['early_stopping'], false>): EarlyStopping {

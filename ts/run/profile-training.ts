@@ -1,11 +1,11 @@
 import { chromeTrace, profileTable } from '../backend/profiler.js';
-import { Trainer, type StepProfile } from '../train/index.js';
-import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
+import type { StepProfile } from '../train/index.js';
+import { buildOptimizer } from './build-model.js';
+import { buildTrainer, prepareModel } from './build-trainer.js';
 import { resolveConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
-import { classWeights } from './fit-options.js';
 import { planPicture } from './plan-picture.js';
-import { prepareRunData, TrainingRows } from './run-data.js';
+import { prepareAnyData, TrainingRows } from './run-data.js';
 import { defaultFolder } from './run-folder.js';
 import { selectDevice } from './select-device.js';
 
@@ -34,19 +34,12 @@ export async function profileTraining(config: TrainingConfig, options: ProfileTr
   const { steps = 20 } = options;
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
-  const data = await prepareRunData(config, { force: true, ...signal });
+  const data = await prepareAnyData(config, { force: true, ...signal });
   const { config: resolved } = resolveConfig(config, data, { output: defaultFolder('profile', new Date()), device });
-  const model = buildModel(resolved, data);
+  const model = await prepareModel(resolved, data);
   const optimizer = buildOptimizer(resolved);
-  const weights = classWeights(resolved, data);
   const rows = new TrainingRows(resolved, data);
-  const trainer = new Trainer({
-    model,
-    loss: buildLoss(resolved),
-    optimizer,
-    seed: resolved.training.seed,
-    ...(weights === undefined ? {} : { classWeights: weights }),
-  });
+  const trainer = buildTrainer(resolved, data, { model, optimizer });
   try {
     const result = await trainer.profile(rows.train, { batchSize: resolved.training.batch_size, steps, ...signal });
     return {

@@ -2,18 +2,21 @@ import { existsSync } from 'node:fs';
 import { omitKeys } from '../arguments.js';
 import { packageVersion } from '../backend/native/load.js';
 import { TensorkilnError } from '../errors.js';
+import { SGD } from '../optim/index.js';
 import { describeOrigin, type RunOrigin } from '../track/run-record.js';
 import { flatten, Trainer, type CheckpointOptions } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
-import { buildLoss, buildModel, buildOptimizer } from './build-model.js';
+import { buildLoss, buildOptimizer } from './build-model.js';
+import { buildTrainer, prepareModel } from './build-trainer.js';
 import { configText, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
 import { exportRun } from './export-run.js';
-import { classWeights, fitOptions } from './fit-options.js';
+import { fitOptions } from './fit-options.js';
 import { judgeRun } from './judge-run.js';
+import { finishLanguageModel } from './language/finish-language.js';
 import { RunLock } from './lock.js';
-import { prepareRunData, TrainingRows, type RunData } from './run-data.js';
+import { prepareAnyData, TrainingRows, type AnyData } from './run-data.js';
 import type { RunEvent, RunFiles, RunResult } from './run-events.js';
 import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
 import { RunLog } from './run-log.js';
@@ -89,7 +92,7 @@ interface Place {
 
 async function prepareAndTrain(config: TrainingConfig, place: Place): Promise<RunResult> {
   const { files, emit, device } = place;
-  const data = await prepareRunData(config, { onEvent: emit, force: place.force, ...pickSignal(place) });
+  const data = await prepareAnyData(config, { onEvent: emit, force: place.force, ...pickSignal(place) });
   if (place.signal?.aborted === true) {
     throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
       cause: place.signal.reason,
@@ -135,22 +138,16 @@ async function describeRun({ config }: Run): Promise<unknown> {
 interface Run extends Place {
   readonly config: ResolvedConfig;
   readonly configText: string;
-  readonly data: RunData;
+  readonly data: AnyData;
 }
 
 async function trainAndJudge(run: Run): Promise<RunResult> {
   const { config, data, files, name } = run;
-  const weights = classWeights(config, data);
-  const model = buildModel(config, data);
+  const model = await prepareModel(config, data, run.emit);
   const optimizer = buildOptimizer(config);
   const rows = new TrainingRows(config, data);
-  const trainer = new Trainer({
-    model,
-    loss: buildLoss(config),
-    optimizer,
-    seed: config.training.seed,
-    ...(weights === undefined ? {} : { classWeights: weights }),
-  });
+  const trainer = buildTrainer(config, data, { model, optimizer });
+  let judging: Trainer | undefined;
   try {
     const checkpoints = checkpointOptions(run);
     const history = await trainer.fit(rows.train, {
@@ -160,12 +157,18 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       ...(checkpoints === undefined ? {} : { checkpoints, resume: run.resume }),
       ...pickSignal(run),
     });
-    const judgement = await judgeRun(trainer, data);
+    // What is exported computes in float32, so that is what is judged.
+    judging =
+      config.training.precision === 'float32'
+        ? trainer
+        : new Trainer({ model, loss: buildLoss(config, data.task), optimizer: new SGD(), seed: config.training.seed });
+    if (data.task === 'language_model') return await finishLanguageModel({ ...run, data, model, trainer: judging, history });
+    const judgement = await judgeRun(judging, data);
     const { test, validation, baselines } = judgement;
     run.emit({ type: 'evaluated', test, baselines });
-    const verification = await exportRun({ name, target: config.data.target, data, files }, model, trainer);
+    const verification = await exportRun({ name, target: config.data.target, data, files }, model, judging);
     const targets = judgeTargets(config.targets, test);
-    await writeResults(run, { model, history, judgement, verification, targets });
+    await writeResults({ ...run, data }, { model, history, judgement, verification, targets });
     return {
       stopReason: history.stopReason,
       bestEpoch: history.bestEpoch,
@@ -177,6 +180,7 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       files,
     };
   } finally {
+    if (judging !== trainer) judging?.dispose();
     trainer.dispose();
     optimizer.dispose();
     model.dispose();

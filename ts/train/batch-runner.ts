@@ -14,8 +14,8 @@ export interface BatchRunnerOptions {
   readonly limit: number | undefined;
   /** Whether the limit is lowered when memory runs out. */
   readonly isAutomatic: boolean;
-  /** Whether an update has failed half-way. */
-  readonly isTorn: () => boolean;
+  /** Updates of the parameters that have begun so far. */
+  readonly updates: () => number;
   /** Called with the new limit. */
   readonly onLimit: (rows: number, cause: unknown) => void;
 }
@@ -46,6 +46,11 @@ export class BatchRunner {
     this.#limit = rows;
   }
 
+  /** Says that the steps are other ones than before, so that memory they need is not known any more. */
+  forget(): void {
+    this.#successes.clear();
+  }
+
   /** Why batches cannot be cut. */
   #obstacle(): string | undefined {
     if (this.#steps.parts === undefined) return "a step function of the user's own takes whole batches.";
@@ -58,12 +63,13 @@ export class BatchRunner {
    * Does one training step.
    *
    * @returns the step's result, the caller's to dispose
-   * @throws E_OUT_OF_MEMORY when not even one row at a time fits, or the batch cannot be cut
+   * @throws E_OUT_OF_MEMORY when not even one row at a time fits, the batch cannot be cut, or the update had begun
    */
   run(batch: Batch): tf.Tensor {
     for (;;) {
       const rows = Math.min(batch.rows, this.#limit ?? batch.rows);
       const isProven = (this.#successes.get(rows) ?? 0) >= PROVEN;
+      const updates = this.#options.updates();
       const undo = isProven || !this.#options.isAutomatic ? undefined : this.#mark();
       try {
         const result = rows === batch.rows ? this.#steps.train(...stepArguments(batch)) : this.#runParts(batch, rows);
@@ -76,8 +82,14 @@ export class BatchRunner {
           throw error;
         }
         undo.back();
-        // Parameters that were changed in part cannot be put right.
-        if (this.#options.isTorn()) throw error;
+        // A step whose update has begun must not be made twice.
+        if (this.#options.updates() !== updates) {
+          throw new TensorkilnError(
+            'E_OUT_OF_MEMORY',
+            `${error.message} It ran out after parameters had begun to change: go on from a checkpoint, with a smaller batch.`,
+            { cause: error },
+          );
+        }
         const obstacle = rows === 1 ? 'a single row is too much already.' : this.#obstacle();
         if (obstacle !== undefined)
           throw new TensorkilnError('E_OUT_OF_MEMORY', `${error.message} The batch was not computed in parts: ${obstacle}`, {
@@ -107,9 +119,10 @@ export class BatchRunner {
     return parts.apply();
   }
 
-  /** What a failed step may have changed before it failed: random states and statistics that layers keep. */
+  /** What a failed step may have changed before it failed: random states, statistics that layers keep, the factor of loss scaling. */
   #mark(): { keep(): void; back(): void } {
     const variables = [
+      ...(this.#steps.scaler?.variables ?? []),
       ...Object.values(this.#model.randomStates()).map(({ variable }) => variable),
       ...this.#model.parameters().flatMap(({ variable, trainable }) => (trainable ? [] : [variable])),
     ];

@@ -1,5 +1,6 @@
 /** What is done about losses and gradients that are not finite, and about losses that grow without end. */
 import { checkInteger, checkKeys, checkNumber } from '../arguments.js';
+import { TensorkilnError } from '../errors.js';
 
 /**
  * A step whose loss or gradients are not finite is left out: parameters, optimizer state and step count stay as they are. After
@@ -64,6 +65,14 @@ export function readStep(values: ArrayLike<number>): StepResult {
   return { loss, isApplied: applied !== 0, gradientNorm, lossScale };
 }
 
+/**
+ * Whether a step was left out because scaled gradients overflowed, which is how loss scaling finds its factor; below 1 there is
+ * nothing left to find.
+ */
+export function isScaleSearch({ loss, isApplied, lossScale }: StepResult): boolean {
+  return !isApplied && Number.isFinite(loss) && lossScale > 1;
+}
+
 export interface GuardState {
   readonly skipped: number;
   readonly inARow: number;
@@ -101,14 +110,13 @@ export class Guard {
   }
 
   /** Takes the result of a step. */
-  observe({ loss, isApplied, lossScale }: StepResult): Verdict {
-    if (isApplied && Number.isFinite(loss)) {
+  observe(result: StepResult): Verdict {
+    if (result.isApplied && Number.isFinite(result.loss)) {
       this.#inARow = 0;
       return 'fine';
     }
     this.#skipped++;
-    // An overflow of scaled gradients is how loss scaling finds its factor; below 1 there is nothing left to find.
-    if (Number.isFinite(loss) && lossScale > 1) return 'skipped';
+    if (isScaleSearch(result)) return 'skipped';
     if (++this.#inARow <= this.#options.skip) return 'skipped';
     return this.canRollBack ? 'roll back' : 'diverged';
   }
@@ -143,4 +151,18 @@ export class Guard {
     this.#rollbacks = rollbacks;
     for (const loss of trainLosses) this.hasDiverged(loss);
   }
+}
+
+/** The error that ends training. @param where  `step` within the epoch; `more`: what was tried, part of a sentence */
+export function divergedError(
+  what: string,
+  value: number,
+  where: { readonly epoch: number; readonly step?: number; readonly more?: string },
+): TensorkilnError {
+  const { epoch, step, more } = where;
+  const place = step === undefined ? `epoch ${epoch}` : `epoch ${epoch}, step ${step}`;
+  return new TensorkilnError(
+    'E_DIVERGED',
+    `[fit] the ${what} of ${place} is ${value}: expected a finite number${more === undefined ? '' : `; ${more}`}. The best weights so far are restored. Try a smaller learning rate, or look for values that are not finite or not scaled in the data.`,
+  );
 }

@@ -49,7 +49,7 @@ class Sums {
   }
 }
 
-/** The two halves as steps of their own; `apply` also frees what its halves have kept when it is disposed. */
+/** The two halves as steps of their own; `apply` speaks for both where one is asked: why they were not compiled, and disposal. */
 export function makePartSteps(halves: StepHalves, isCompiled: boolean): PartSteps {
   let sums: Sums | undefined;
   const adding: Step = makeStep((...args) => {
@@ -80,6 +80,8 @@ export function makePartSteps(halves: StepHalves, isCompiled: boolean): PartStep
     },
     apply: Object.defineProperties((...args: tf.Tensor[]) => applying(...args), {
       replays: { get: () => applying.replays },
+      takeFallbacks: { value: () => [...adding.takeFallbacks(), ...applying.takeFallbacks()] },
+      plans: { value: () => applying.plans() },
       reset: {
         value: () => {
           adding.reset();

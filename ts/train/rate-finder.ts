@@ -5,7 +5,7 @@ import { restoreVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { disposeBatch, toTensors } from './batches.js';
-import { readStep } from './guard.js';
+import { isScaleSearch, readStep } from './guard.js';
 import { stepArguments, type Steps } from './steps.js';
 import type { Trainable } from './trainable.js';
 import type { BatchSource } from './training-data.js';
@@ -53,7 +53,7 @@ export function suggestRate(points: RateFinding['points']): number | undefined {
 }
 
 /**
- * Runs the test; weights, optimizer and random states are afterwards as they were before.
+ * Runs the test; weights, optimizer, loss scaling and random states are afterwards as they were before.
  *
  * @source Smith 2017, arXiv:1506.01186, section 3.3; smoothing and stopping as in Gugger 2018 and fastai
  */
@@ -80,6 +80,7 @@ export async function findRate(
   const variables = [
     ...model.parameters().map(({ variable }) => variable),
     ...Object.values(model.randomStates()).map(({ variable }) => variable),
+    ...(steps.scaler?.variables ?? []),
   ];
   const copies = variables.map((variable) => tf.keep(tf.clone(variable as tf.Tensor)));
   const points: { rate: number; loss: number; smoothed: number }[] = [];
@@ -99,8 +100,11 @@ export async function findRate(
         } finally {
           disposeBatch(batch);
         }
-        const { loss, isApplied } = readStep(await result.data());
+        const told = readStep(await result.data());
+        const { loss, isApplied } = told;
         result.dispose();
+        // The same rate once more, on other rows.
+        if (isScaleSearch(told)) continue;
         if (!isApplied || !Number.isFinite(loss)) return { points, suggestion: suggestRate(points) };
         average = smoothing * average + (1 - smoothing) * loss;
         // The average begins at 0; the divisor makes up for that.

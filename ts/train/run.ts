@@ -5,18 +5,19 @@ import type { Layer } from '../nn/layer.js';
 import { BatchRunner } from './batch-runner.js';
 import { disposeBatch, toTensors } from './batches.js';
 import type { CallbackContext } from './callbacks.js';
-import { compareFacts, type Facts } from './checkpoint/facts.js';
-import { collectBest, collectState, restoreState, type Position, type SavedState } from './checkpoint/state.js';
-import { CheckpointStore } from './checkpoint/store.js';
+import type { Facts } from './checkpoint/facts.js';
+import type { Position, SavedState } from './checkpoint/state.js';
 import { Debugger } from './debug.js';
-import { Guard, readStep } from './guard.js';
+import { divergedError, Guard, readStep } from './guard.js';
 import { InFlight } from './in-flight.js';
 import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
 import { applyLimit, type CheckedFit } from './options.js';
+import { RateControl } from './rate-control.js';
+import { RunCheckpoints } from './run-checkpoints.js';
 import { Snapshot } from './snapshot.js';
-import type { Steps } from './steps.js';
-import { Tracker } from './tracker.js';
-import { trainableVariables, type Trainable } from './trainable.js';
+import { resetSteps, type Steps } from './steps.js';
+import { figureOf, Tracker } from './tracker.js';
+import { bindOptimizer, type Trainable } from './trainable.js';
 import type { BatchSource } from './training-data.js';
 import type { EpochRecord, StopReason, TrainingHistory } from './types.js';
 import { setTrainable, type Unfreezing } from './unfreeze.js';
@@ -46,28 +47,35 @@ interface Judged extends Evaluation {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** When this process began an epoch, and what it took. */
+interface EpochTimes {
+  readonly start: number;
+  readonly cpuStart: NodeJS.CpuUsage;
+  /** Rows that were done before. */
+  readonly rowsDone: number;
+  readonly trainSeconds: number;
+}
+
 export class TrainingRun {
   readonly #parts: RunParts;
   readonly #stepsPerEpoch: number;
   readonly #best: Snapshot;
   readonly #early: Tracker;
-  readonly #plateau: Tracker | undefined;
+  readonly #rate: RateControl;
   readonly #guard: Guard;
   readonly #runner: BatchRunner;
   readonly #debug: Debugger | undefined;
-  readonly #store: CheckpointStore | undefined;
-  readonly #facts: Facts;
+  readonly #checkpoints: RunCheckpoints | undefined;
   readonly #startedAt = performance.now();
   readonly #records: EpochRecord[] = [];
   readonly #context: CallbackContext;
   #position: Position;
-  #baseLearningRate: number | undefined;
-  #plateauScale = 1;
   readonly #unfrozen = new Set<Unfreezing>();
+  #unfrozenThrough = 0;
   #elapsedBefore = 0;
-  #savedAt = performance.now();
-  #savedBest = 0;
   #stopReason: StopReason = 'epochs';
+  /** Why steps ran as they stand. */
+  readonly #notCompiled = new Set<string>();
 
   constructor(parts: RunParts) {
     const { options, optimizer, train } = parts;
@@ -75,20 +83,20 @@ export class TrainingRun {
     this.#stepsPerEpoch = applyLimit(Math.ceil(train.size / options.batchSize), options.limitTrainBatches);
     this.#best = new Snapshot(parts.model.parameters());
     this.#early = new Tracker(options.best);
-    this.#plateau = options.reduceOnPlateau === undefined ? undefined : new Tracker(options.reduceOnPlateau);
-    this.#store =
-      options.checkpoints === undefined ? undefined : new CheckpointStore(options.checkpoints.folder, options.checkpoints.keep);
+    this.#rate = new RateControl(optimizer, options, this.#stepsPerEpoch);
+    if (options.checkpoints !== undefined) {
+      const state = { model: parts.model, optimizer, best: this.#best, scaler: parts.steps.scaler };
+      this.#checkpoints = new RunCheckpoints(options.checkpoints, parts.facts(), state);
+    }
     this.#guard = new Guard(options.guard);
     this.#runner = new BatchRunner(parts.model, parts.steps, {
       limit: options.microBatch,
       isAutomatic: options.microBatchAuto,
-      isTorn: () => optimizer?.isTorn === true,
+      updates: () => optimizer?.updates ?? 0,
       onLimit: (rows, cause) => this.#announceParts(rows, cause),
     });
     this.#debug = options.debug ? new Debugger(parts, (event) => options.onEvent?.(event)) : undefined;
-    this.#facts = options.checkpoints === undefined ? {} : { ...options.checkpoints.facts, ...parts.facts() };
     this.#position = { epoch: 1, stepInEpoch: 0, lossSum: 0, rowsDone: 0, step: 0, pass: parts.firstPass };
-    this.#baseLearningRate = optimizer?.learningRate;
     const needOptimizer = (): Optimizer => {
       if (optimizer === undefined)
         throw new TensorkilnError('E_USAGE', '[fit] there is no learning rate: the trainer was made without an optimizer.');
@@ -124,7 +132,11 @@ export class TrainingRun {
 
   #tellFallbacks(step: 'train' | 'evaluate'): void {
     const { steps, options } = this.#parts;
-    for (const reason of steps[step].takeFallbacks()) options.onEvent?.({ type: 'not_compiled', step, reason });
+    const reasons = [...steps[step].takeFallbacks(), ...(step === 'train' ? (steps.parts?.apply.takeFallbacks() ?? []) : [])];
+    for (const reason of new Set(reasons)) {
+      this.#notCompiled.add(reason);
+      options.onEvent?.({ type: 'not_compiled', step, reason });
+    }
   }
 
   async run(): Promise<TrainingHistory> {
@@ -158,6 +170,7 @@ export class TrainingRun {
       skippedSteps: this.#guard.skipped,
       rollbacks: this.#guard.rollbacks,
       ...(this.#runner.limit === undefined ? {} : { microBatch: this.#runner.limit }),
+      ...(this.#notCompiled.size === 0 ? {} : { notCompiled: [...this.#notCompiled] }),
     };
     for (const callback of callbacks) await callback.onEnd?.(this.#context, history);
     onEvent?.({ type: 'end', history });
@@ -176,53 +189,57 @@ export class TrainingRun {
   }
 
   async #epoch(): Promise<void> {
-    const { options, optimizer } = this.#parts;
-    const { epoch, rowsDone } = this.#position;
+    const { options } = this.#parts;
+    const { rowsDone } = this.#position;
     if (this.#position.stepInEpoch === 0) await this.#unfreeze();
     const start = performance.now();
     const cpuStart = process.cpuUsage();
     if (this.#position.stepInEpoch === 0)
       for (const callback of options.callbacks) await callback.onEpochStart?.(this.#context);
     try {
-      await this.#trainEpoch();
+      const areWeightsOwn = await this.#trainEpoch();
+      const trainSeconds = (performance.now() - start) / 1000;
+      if (this.#position.stepInEpoch < this.#stepsPerEpoch) return;
+      if (this.#position.rowsDone === 0) {
+        // Every step was left out: the epoch says nothing and is done again.
+        this.#position = { ...this.#position, stepInEpoch: 0, pass: this.#position.pass + 1 };
+        return;
+      }
+      if (!(await this.#closeEpoch({ start, cpuStart, rowsDone, trainSeconds }, areWeightsOwn))) return;
     } catch (error) {
       this.#takeBack(error);
-    }
-    const trainSeconds = (performance.now() - start) / 1000;
-    if (this.#position.stepInEpoch < this.#stepsPerEpoch) return;
-    if (this.#position.rowsDone === 0) {
-      // Every step was left out: the epoch says nothing and is done again.
-      if (!this.#guard.canRollBack)
-        this.#takeBack(divergedError('training loss', NaN, epoch, 'every step of the epoch was left out.'));
-      await this.#rollBack();
-      this.#position = { ...this.#position, stepInEpoch: 0, pass: this.#position.pass + 1 };
-      return;
-    }
-    // What is judged and kept as the best is the average, where there is one.
-    if (this.#hasAverage) optimizer?.swapAverage();
-    try {
-      const record = await this.#judgeEpoch({ start, cpuStart, rowsDone, trainSeconds });
-      if (record === undefined) return;
-      // Weights after which steps could not be made are not the best, whatever the epoch's loss.
-      const improved = this.#early.observe(figureOf(record, options.best.monitor), this.#guard.inARow === 0);
-      if (improved) this.#best.take(epoch);
-      this.#watchPlateau(record);
-      options.onEvent?.({ type: 'epoch', record, improved });
-      this.#debug?.observeEpoch(this.#records);
-      for (const callback of options.callbacks) await callback.onEpochEnd?.(this.#context, record);
-    } finally {
-      if (this.#hasAverage) optimizer?.swapAverage();
     }
     await this.#finishEpoch();
   }
 
+  /**
+   * Judges the epoch and tells of it; whether the signal has left it to be finished.
+   *
+   * @param mayBeBest  whether its weights are those that its steps have made
+   */
+  async #closeEpoch(times: EpochTimes, mayBeBest: boolean): Promise<boolean> {
+    const { options, optimizer } = this.#parts;
+    // What is judged and kept as the best is the average, where there is one.
+    if (this.#hasAverage) optimizer?.swapAverage();
+    try {
+      const record = await this.#judgeEpoch(times);
+      if (record === undefined) return false;
+      // Weights after which steps could not be made are not the best, whatever the epoch's loss.
+      const improved = this.#early.observe(figureOf(record, options.best.monitor), mayBeBest && this.#guard.inARow === 0);
+      if (improved) this.#best.take(record.epoch);
+      const change = this.#rate.observe(record);
+      if (change !== undefined) options.onEvent?.({ type: 'learning_rate', epoch: record.epoch, ...change });
+      options.onEvent?.({ type: 'epoch', record, improved });
+      this.#debug?.observeEpoch(this.#records);
+      for (const callback of options.callbacks) await callback.onEpochEnd?.(this.#context, record);
+      return true;
+    } finally {
+      if (this.#hasAverage) optimizer?.swapAverage();
+    }
+  }
+
   /** Judges the epoch on the validation rows and records it; nothing when the signal ended it. */
-  async #judgeEpoch(times: {
-    readonly start: number;
-    readonly cpuStart: NodeJS.CpuUsage;
-    readonly rowsDone: number;
-    readonly trainSeconds: number;
-  }): Promise<EpochRecord | undefined> {
+  async #judgeEpoch(times: EpochTimes): Promise<EpochRecord | undefined> {
     const { options, validation, optimizer } = this.#parts;
     const { epoch } = this.#position;
     const { start, cpuStart, rowsDone, trainSeconds } = times;
@@ -233,7 +250,7 @@ export class TrainingRun {
         this.#stop('aborted');
         return undefined;
       }
-      if (!Number.isFinite(judged.loss)) this.#takeBack(divergedError('validation loss', judged.loss, epoch));
+      if (!Number.isFinite(judged.loss)) throw divergedError('validation loss', judged.loss, { epoch });
     }
     const { user, system } = process.cpuUsage(cpuStart);
     const record: EpochRecord = {
@@ -263,31 +280,30 @@ export class TrainingRun {
       this.#stop('early_stopping');
       return;
     }
-    if (epoch < options.epochs) {
-      const every = options.checkpoints?.every;
-      if (every !== undefined && 'epochs' in every && epoch % every.epochs === 0) await this.#save(false);
-    }
+    if (epoch < options.epochs && this.#checkpoints?.isDueAfter(epoch) === true) await this.#save(false);
   }
 
-  /** Trains what is left of the epoch. */
-  async #trainEpoch(): Promise<void> {
+  /** Trains what is left of the epoch; whether it ends with the weights that its last steps have made. */
+  async #trainEpoch(): Promise<boolean> {
     const { train, steps, seed, options } = this.#parts;
     const { epoch, pass, stepInEpoch } = this.#position;
-    if (stepInEpoch >= this.#stepsPerEpoch) return;
+    if (stepInEpoch >= this.#stepsPerEpoch) return true;
     let mustRollBack = false;
     const inFlight = new InFlight<{ step: number; rows: number }>(STEPS_IN_FLIGHT, (values, { step, rows }) => {
       const result = readStep(values);
       const { loss } = result;
       // A step function of the user's own has updated its variables already.
-      if (steps.parts === undefined && !Number.isFinite(loss)) throw divergedError('training loss', loss, epoch, step);
+      if (steps.parts === undefined && !Number.isFinite(loss)) throw divergedError('training loss', loss, { epoch, step });
       const verdict = this.#guard.observe(result);
       const { lossSum, rowsDone } = this.#position;
       if (verdict !== 'fine') {
         this.#position = { ...this.#position, stepInEpoch: step, step: this.#position.step + 1 };
         options.onEvent?.({ type: 'skipped', epoch, step, loss, inARow: this.#guard.inARow });
         this.#debug?.explain(step);
-        if (verdict === 'diverged')
-          throw divergedError('training loss', loss, epoch, step, `weights were taken back ${this.#guard.rollbacks} times.`);
+        if (verdict === 'diverged') {
+          const more = `weights were taken back ${this.#guard.rollbacks} times`;
+          throw divergedError('training loss', loss, { epoch, step, more });
+        }
         mustRollBack ||= verdict === 'roll back';
         return;
       }
@@ -307,7 +323,7 @@ export class TrainingRun {
     try {
       for await (const host of train.batches({ batchSize, pass, seed, shuffle, skip: stepInEpoch })) {
         if (this.#isOver()) break;
-        this.#schedule(firstStep + step - stepInEpoch);
+        this.#rate.schedule(firstStep + step - stepInEpoch);
         const batch = toTensors(train, host, this.#parts.model.inputDTypes);
         let result;
         try {
@@ -319,19 +335,19 @@ export class TrainingRun {
         this.#tellFallbacks('train');
         await inFlight.push(result, { step: ++step, rows: batch.rows });
         this.#debug?.stepDone();
+        if (step >= this.#stepsPerEpoch) break;
+        const isDue = this.#checkpoints?.isDueWithin(this.#position, step, this.#stepsPerEpoch) === true;
+        if (isDue || mustRollBack) await inFlight.drain();
         if (mustRollBack) {
-          await inFlight.drain();
           await this.#rollBack();
           mustRollBack = false;
         }
-        if (step >= this.#stepsPerEpoch) break;
         // A state from which steps cannot be made is not worth going back to.
-        if (this.#isDue(step) && this.#guard.inARow === 0) {
-          await inFlight.drain();
-          await this.#save(false);
-        }
+        if (isDue && this.#guard.inARow === 0) await this.#save(false);
       }
       await inFlight.drain();
+      if (mustRollBack) await this.#rollBack();
+      return !mustRollBack;
     } finally {
       await inFlight.abandon();
     }
@@ -339,39 +355,37 @@ export class TrainingRun {
 
   /** Takes weights and optimizer back to the last checkpoint, without one to the best weights, and lowers the rate. */
   async #rollBack(): Promise<void> {
-    const { optimizer, model, options, steps } = this.#parts;
+    const { optimizer, options, steps } = this.#parts;
     this.#guard.countRollback();
     // Read before the checkpoint's own rate is back: each roll-back to the same one lowers the rate further.
     const from = optimizer?.learningRate ?? 0;
-    const loaded = await this.#store?.load();
-    if (loaded !== undefined) {
-      // The best weights stay: those of the checkpoint may be older, and the tracker knows the figure of the newer ones.
-      restoreState(loaded.file, { model, optimizer, scaler: steps.scaler }, loaded.content);
-    } else {
+    const file = await this.#checkpoints?.rollBack();
+    if (file === undefined) {
       this.#best.restore();
       optimizer?.reset();
-      for (const step of [steps.train, steps.parts?.apply]) step?.reset();
     }
-    this.#plateauScale *= options.guard.rateFactor;
-    const to = from * options.guard.rateFactor;
-    if (optimizer !== undefined) optimizer.learningRate = to;
+    resetSteps(steps);
+    this.#runner.forget();
+    const change = this.#rate.lower(from);
     const { epoch, stepInEpoch } = this.#position;
-    const source = loaded === undefined ? { epoch: this.#best.epoch } : { file: loaded.file };
-    options.onEvent?.({ type: 'rollback', epoch, step: stepInEpoch, source, from, to });
+    const source = file === undefined ? { epoch: this.#best.epoch } : { file };
+    options.onEvent?.({ type: 'rollback', epoch, step: stepInEpoch, source, ...change });
   }
 
   /** Brings in parameters whose time has come. */
-  async #unfreeze(): Promise<void> {
+  async #unfreeze(epoch = this.#position.epoch): Promise<void> {
     const { options, optimizer, layer, model, steps } = this.#parts;
-    const due = options.unfreeze.filter((entry) => entry.epoch <= this.#position.epoch && !this.#unfrozen.has(entry));
+    this.#unfrozenThrough = Math.max(this.#unfrozenThrough, epoch);
+    const due = options.unfreeze.filter((entry) => entry.epoch <= epoch && !this.#unfrozen.has(entry));
     if (due.length === 0) return;
     if (layer === undefined || optimizer === undefined)
       throw new TensorkilnError('E_CONFIG', '[fit] wrong unfreeze: expected a trainer of a model of layers with an optimizer.');
     const layers = due.flatMap((entry) => setTrainable(layer, entry.layers, true));
     for (const entry of due) this.#unfrozen.add(entry);
-    await optimizer.rebind(trainableVariables(model));
-    for (const step of [steps.train, steps.parts?.apply]) step?.reset();
-    options.onEvent?.({ type: 'unfrozen', epoch: this.#position.epoch, layers });
+    await bindOptimizer(optimizer, model);
+    resetSteps(steps);
+    this.#runner.forget();
+    options.onEvent?.({ type: 'unfrozen', epoch, layers });
   }
 
   #announceParts(rows: number, cause: unknown): void {
@@ -397,30 +411,6 @@ export class TrainingRun {
     return this.#elapsedBefore + (performance.now() - this.#startedAt) / 1000;
   }
 
-  /** Sets the learning rate of a step that is about to be enqueued. */
-  #schedule(step: number): void {
-    const { optimizer, options } = this.#parts;
-    if (options.schedule === undefined || optimizer === undefined || this.#baseLearningRate === undefined) return;
-    const factor = options.schedule({ step, stepsPerEpoch: this.#stepsPerEpoch, epochs: options.epochs });
-    const rate = this.#baseLearningRate * this.#plateauScale * factor;
-    if (rate !== optimizer.learningRate) optimizer.learningRate = rate;
-  }
-
-  #watchPlateau(record: EpochRecord): void {
-    const { optimizer, options } = this.#parts;
-    const { reduceOnPlateau } = options;
-    if (reduceOnPlateau === undefined || this.#plateau === undefined || optimizer === undefined) return;
-    this.#plateau.observe(figureOf(record, reduceOnPlateau.monitor));
-    if (this.#plateau.since < reduceOnPlateau.patience) return;
-    this.#plateau.restart();
-    const from = optimizer.learningRate;
-    const to = Math.max(from * reduceOnPlateau.factor, Math.min(from, reduceOnPlateau.minLearningRate));
-    if (to === from) return;
-    this.#plateauScale *= to / from;
-    optimizer.learningRate = to;
-    options.onEvent?.({ type: 'learning_rate', epoch: record.epoch, from, to });
-  }
-
   async #checkSanity(): Promise<void> {
     const { validation, options } = this.#parts;
     if (validation === undefined || options.sanityValidationBatches === 0) return;
@@ -441,38 +431,17 @@ export class TrainingRun {
     return judged;
   }
 
-  /** Whether a checkpoint is due between two steps of an epoch. */
-  #isDue(stepInEpoch: number): boolean {
-    const every = this.#parts.options.checkpoints?.every;
-    if (every === undefined || 'epochs' in every) return false;
-    if ('seconds' in every) return performance.now() - this.#savedAt >= every.seconds * 1000;
-    const before = (this.#position.epoch - 1) * this.#stepsPerEpoch;
-    return (before + stepInEpoch) % every.steps === 0;
-  }
-
   /** Finds the checkpoint to go on from, or makes sure that nothing of another run is overwritten. */
   async #openCheckpoints(): Promise<void> {
-    const { options, optimizer, model } = this.#parts;
-    if (this.#store === undefined) return;
-    if (!options.resume) {
-      const unfinished = await findUnfinished(this.#store);
-      if (unfinished !== undefined) {
-        throw new TensorkilnError(
-          'E_USAGE',
-          `[fit] ${unfinished} is a checkpoint of a run that has not ended: expected an empty folder. Resume that run, choose another folder, or remove the checkpoints.`,
-        );
-      }
-      await this.#store.clear();
-      return;
-    }
-    const loaded = await this.#store.load();
-    if (loaded === undefined) return;
+    const { options, steps } = this.#parts;
+    const loaded = await this.#checkpoints?.open(options.resume);
+    if (loaded === undefined || this.#checkpoints === undefined) return;
     const saved = loaded.content.state as SavedState;
-    compareFacts(loaded.file, saved.facts, this.#facts);
     // Parameters that had been brought in have state of the optimizer.
     this.#position = saved.position;
-    await this.#unfreeze();
-    restoreState(loaded.file, { model, optimizer, best: this.#best, scaler: this.#parts.steps.scaler }, loaded.content);
+    await this.#unfreeze(saved.unfrozenThrough ?? saved.position.epoch);
+    await this.#checkpoints.restore(loaded);
+    resetSteps(steps);
     this.#records.push(...saved.records);
     this.#early.setState(saved.early);
     if (saved.guard !== undefined)
@@ -481,9 +450,7 @@ export class TrainingRun {
         saved.records.map(({ trainLoss }) => trainLoss),
       );
     if (saved.microBatch !== undefined) this.#runner.limit = saved.microBatch;
-    if (saved.plateau !== null) this.#plateau?.setState(saved.plateau);
-    this.#baseLearningRate = saved.baseLearningRate ?? undefined;
-    this.#plateauScale = saved.plateauScale;
+    this.#rate.setState(saved);
     this.#elapsedBefore = saved.elapsedSeconds;
     for (const callback of options.callbacks) {
       if (callback.name !== undefined && callback.name in saved.callbacks) callback.setState?.(saved.callbacks[callback.name]);
@@ -499,36 +466,24 @@ export class TrainingRun {
   }
 
   async #save(isComplete: boolean): Promise<void> {
-    const { options, model, optimizer } = this.#parts;
-    const store = this.#store;
-    if (store === undefined) return;
-    const content = await collectState(
-      { model, optimizer, best: this.#best, scaler: this.#parts.steps.scaler },
-      {
-        facts: this.#facts,
-        position: this.#position,
-        isComplete,
-        records: this.#records,
-        early: this.#early.getState(),
-        plateau: this.#plateau?.getState() ?? null,
-        baseLearningRate: this.#baseLearningRate ?? null,
-        plateauScale: this.#plateauScale,
-        guard: this.#guard.getState(),
-        ...(this.#runner.limit === undefined ? {} : { microBatch: this.#runner.limit }),
-        elapsedSeconds: this.#elapsedSeconds(),
-        callbacks: Object.fromEntries(
-          options.callbacks.flatMap((callback) =>
-            callback.name === undefined ? [] : [[callback.name, callback.getState?.() ?? null]],
-          ),
+    if (this.#checkpoints === undefined) return;
+    const { options } = this.#parts;
+    const file = await this.#checkpoints.save({
+      ...this.#rate.getState(),
+      position: this.#position,
+      isComplete,
+      records: this.#records,
+      early: this.#early.getState(),
+      guard: this.#guard.getState(),
+      unfrozenThrough: this.#unfrozenThrough,
+      ...(this.#runner.limit === undefined ? {} : { microBatch: this.#runner.limit }),
+      elapsedSeconds: this.#elapsedSeconds(),
+      callbacks: Object.fromEntries(
+        options.callbacks.flatMap((callback) =>
+          callback.name === undefined ? [] : [[callback.name, callback.getState?.() ?? null]],
         ),
-      },
-    );
-    const file = await store.save(this.#position.step, content);
-    if (this.#best.epoch > this.#savedBest) {
-      await store.saveBest(await collectBest(this.#best, { epoch: this.#best.epoch }));
-      this.#savedBest = this.#best.epoch;
-    }
-    this.#savedAt = performance.now();
+      ),
+    });
     options.onEvent?.({ type: 'checkpoint', file, epoch: this.#position.epoch, step: this.#position.stepInEpoch });
   }
 
@@ -537,33 +492,4 @@ export class TrainingRun {
     if (error instanceof TensorkilnError && error.code === 'E_DIVERGED') this.#best.restore();
     throw error;
   }
-}
-
-/** The newest whole checkpoint when its run has not ended. What cannot be read any more does not count: nobody could resume it. */
-export async function findUnfinished(store: CheckpointStore): Promise<string | undefined> {
-  const loaded = await store.load().catch((error: unknown) => {
-    if (error instanceof TensorkilnError && error.code === 'E_DATA') return undefined;
-    throw error;
-  });
-  return loaded === undefined || (loaded.content.state as SavedState).isComplete ? undefined : loaded.file;
-}
-
-/** A figure of an epoch by the name it is monitored under. */
-function figureOf(record: EpochRecord, monitor: string): number {
-  const figures: Readonly<Record<string, number | undefined>> = {
-    ...Object.fromEntries(Object.entries(record.validationMetrics ?? {}).map(([name, value]) => [`validation_${name}`, value])),
-    train_loss: record.trainLoss,
-    validation_loss: record.validationLoss,
-    validation_accuracy: record.validationAccuracy,
-  };
-  return figures[monitor] ?? NaN;
-}
-
-function divergedError(what: string, value: number, epoch: number, step?: number | string, more = ''): TensorkilnError {
-  if (typeof step === 'string') return divergedError(what, value, epoch, undefined, step);
-  const where = step === undefined ? `epoch ${epoch}` : `epoch ${epoch}, step ${step}`;
-  return new TensorkilnError(
-    'E_DIVERGED',
-    `[fit] the ${what} of ${where} is ${value}: expected a finite number${more === '' ? '' : `; ${more.replace(/\.$/, '')}`}. The best weights so far are restored. Try a smaller learning rate, or look for values that are not finite or not scaled in the data.`,
-  );
 }

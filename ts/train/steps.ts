@@ -53,6 +53,11 @@ export interface Steps {
   readonly trace?: (args: readonly tf.Tensor[]) => GradientTrace;
 }
 
+/** Forgets recorded updates, for a model or an optimizer that has changed. */
+export function resetSteps({ train, parts }: Steps): void {
+  for (const step of [train, parts?.apply]) step?.reset();
+}
+
 /** Loss and gradients of one batch, to be looked at. */
 export interface GradientTrace {
   readonly loss: tf.Scalar;
@@ -135,10 +140,16 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
     const judged = scaler?.unscale(list) ?? { gradients: list, ...globalNorm(list) };
     const active = tf.logicalAnd(judged.isFinite, tf.isFinite(tf.reshape(loss, [])));
     const named = Object.fromEntries(names.map((name, i) => [name, judged.gradients[i] as tf.Tensor]));
-    optimizer.apply(named, { active, norm: judged.norm });
+    // What may fail for want of memory comes before the update: a step that is done again must not have been made.
+    const result = tf.concat([
+      tf.reshape(loss, [1]),
+      tf.cast(tf.reshape(active, [1]), 'float32'),
+      tf.reshape(judged.norm, [1]),
+      scale,
+    ]);
     scaler?.update(judged.isFinite);
-    model.applyConstraints();
-    return tf.concat([tf.reshape(loss, [1]), tf.cast(tf.reshape(active, [1]), 'float32'), tf.reshape(judged.norm, [1]), scale]);
+    optimizer.apply(named, { active, norm: judged.norm, finish: () => model.applyConstraints(active) });
+    return result;
   };
   const train = (...args: tf.Tensor[]): tf.Tensor => {
     const { value, gradients } = differentiate(args);

@@ -1,5 +1,17 @@
 /** Whether a figure still gets better. */
 import type { CheckedWatching } from './options.js';
+import type { EpochRecord } from './types.js';
+
+/** A figure of an epoch by the name it is monitored under. */
+export function figureOf(record: EpochRecord, monitor: string): number {
+  const figures: Readonly<Record<string, number | undefined>> = {
+    ...Object.fromEntries(Object.entries(record.validationMetrics ?? {}).map(([name, value]) => [`validation_${name}`, value])),
+    train_loss: record.trainLoss,
+    validation_loss: record.validationLoss,
+    validation_accuracy: record.validationAccuracy,
+  };
+  return figures[monitor] ?? NaN;
+}
 
 export interface TrackerState {
   /** Best value so far; null before the first. */

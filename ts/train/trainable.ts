@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
+import type { Optimizer } from '../optim/optimizer.js';
 import { checkHome } from '../nn/home.js';
 import { Layer, UnaryLayer, type LayerDType, type Parameter } from '../nn/layer.js';
 import type { Shape } from '../nn/shape.js';
@@ -34,8 +35,8 @@ export interface Trainable {
   readonly usesBatchStatistics: boolean;
   /** What is added to the loss besides the rows' own: weight penalties. */
   penalties(): readonly tf.Scalar[];
-  /** Brings weights back to their constraints, in place; after each step. */
-  applyConstraints(): void;
+  /** Brings weights back to their constraints, in place; after each step that `active`, one bool, says was made. */
+  applyConstraints(active: tf.Tensor): void;
   parameters(): readonly Parameter[];
   randomStates(): Readonly<Record<string, RandomState>>;
   /** The architecture as plain data. */
@@ -52,6 +53,27 @@ export function trainableVariables(model: Trainable): Readonly<Record<string, tf
   return Object.fromEntries(
     model.parameters().flatMap(({ name, variable, trainable }) => (trainable ? [[name, variable]] : [])),
   );
+}
+
+/**
+ * Binds an optimizer to what is trained of a model. Where it belongs to other parameters of the same model, because layers have
+ * been frozen or thawed since, it keeps what it knows of those that stay.
+ *
+ * @returns whether the parameters are others than before, so that what was recorded with them must be recorded again
+ * @throws as `bind`
+ */
+export async function bindOptimizer(optimizer: Optimizer, model: Trainable): Promise<boolean> {
+  const parameters = model.parameters();
+  const frozen = parameters.flatMap(({ name, trainable }) => (trainable ? [] : [name]));
+  const variables = trainableVariables(model);
+  const own = new Set(parameters.map(({ variable }) => variable));
+  const isSameModel = optimizer.isBound && optimizer.parameters.every((variable) => own.has(variable));
+  if (!isSameModel || optimizer.isBoundTo(variables)) {
+    optimizer.bind(variables, { frozen });
+    return false;
+  }
+  await optimizer.rebind(variables, { frozen });
+  return true;
 }
 
 export function toTrainable(model: Layer | TfjsModel): Trainable {
@@ -103,8 +125,8 @@ class LayerTrainable implements Trainable {
     return this.#layer.penalties();
   }
 
-  applyConstraints(): void {
-    this.#layer.applyConstraints();
+  applyConstraints(active: tf.Tensor): void {
+    this.#layer.applyConstraints(active);
   }
 
   parameters(): readonly Parameter[] {

@@ -15,10 +15,11 @@ import { InFlight } from './in-flight.js';
 import { judge, JUDGE_BATCH, type Evaluation } from './judge.js';
 import { checkFitOptions, type CheckedFit, type FitOptions, type StepTrainerOptions, type TrainerOptions } from './options.js';
 import { findRate, type RateFinderOptions, type RateFinding } from './rate-finder.js';
-import { findUnfinished, STEPS_IN_FLIGHT, TrainingRun } from './run.js';
+import { findUnfinished } from './run-checkpoints.js';
+import { STEPS_IN_FLIGHT, TrainingRun } from './run.js';
 import { profileSteps, type ProfileOptions, type StepProfile } from './profile-steps.js';
-import { makeOwnSteps, makeSteps, type Metric, type StepFunctions, type Steps } from './steps.js';
-import { checkParameters, toTrainable, trainableVariables, type Trainable } from './trainable.js';
+import { makeOwnSteps, makeSteps, resetSteps, type Metric, type StepFunctions, type Steps } from './steps.js';
+import { bindOptimizer, checkParameters, toTrainable, type Trainable } from './trainable.js';
 import { toSource, type BatchSource, type TrainingData, type TypedValues } from './training-data.js';
 import type { TrainingHistory } from './types.js';
 
@@ -127,7 +128,7 @@ export class Trainer {
       this.#checkSource('fit', source);
       const validation = this.#checkValidation(options.validation, source);
       this.#model.build(source.inputShapes);
-      this.#optimizer?.bind(trainableVariables(this.#model));
+      await this.#bindOptimizer();
       const weighted = applyClassWeights(source, this.#classWeights, this.#losses, this.#model.outputShapes[0] ?? []);
       const run = new TrainingRun({
         model: this.#model,
@@ -169,7 +170,7 @@ export class Trainer {
       const source = toSource('findLearningRate', train);
       this.#checkSource('findLearningRate', source);
       this.#model.build(source.inputShapes);
-      optimizer.bind(trainableVariables(this.#model));
+      await this.#bindOptimizer();
       return findRate({ model: this.#model, steps: this.#steps, optimizer, source, seed: this.#seed }, options);
     });
   }
@@ -286,7 +287,7 @@ export class Trainer {
       const source = toSource('profile', train);
       this.#checkSource('profile', source);
       this.#model.build(source.inputShapes);
-      this.#optimizer?.bind(trainableVariables(this.#model));
+      await this.#bindOptimizer();
       return profileSteps({ model: this.#model, step: this.#steps.train, source }, options);
     });
   }
@@ -300,6 +301,10 @@ export class Trainer {
     this.#steps.predict.dispose();
     this.#steps.parts?.apply.dispose();
     this.#steps.scaler?.dispose();
+  }
+
+  async #bindOptimizer(): Promise<void> {
+    if (this.#optimizer !== undefined && (await bindOptimizer(this.#optimizer, this.#model))) resetSteps(this.#steps);
   }
 
   get #isClassification(): boolean {

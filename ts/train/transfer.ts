@@ -9,6 +9,7 @@ import type { WeightDescription } from '../nn/description.js';
 import type { Layer, LoadReport, UnaryLayer } from '../nn/layer.js';
 import { layerFromJSON } from '../nn/registry.js';
 import { Sequential } from '../nn/sequential.js';
+import { mapWeights, type Weights } from './foreign-weights.js';
 import { toTrainable, type TfjsModel } from './trainable.js';
 
 export interface PretrainedOptions {
@@ -18,102 +19,6 @@ export interface PretrainedOptions {
   readonly rename?: readonly (readonly [pattern: string | RegExp, replacement: string])[];
   /** Whether anything missing, extra or of another shape is an error. Default false. */
   readonly strict?: boolean;
-}
-
-type Weights = Readonly<Record<string, WeightDescription>>;
-
-/** What the source calls a parameter's role, and what it may be called here. */
-const ROLES: Readonly<Record<string, readonly string[]>> = {
-  // PyTorch
-  weight: ['kernel', 'scale', 'table', 'alpha'],
-  bias: ['bias', 'offset'],
-  running_mean: ['running_mean'],
-  running_var: ['running_variance'],
-  // Keras and tfjs-layers
-  kernel: ['kernel'],
-  recurrent_kernel: ['recurrent'],
-  gamma: ['scale'],
-  beta: ['offset'],
-  moving_mean: ['running_mean'],
-  moving_variance: ['running_variance'],
-  embeddings: ['table'],
-};
-
-/** Counts that only PyTorch keeps. */
-const NOT_NEEDED = /(^|[./])num_batches_tracked$/;
-
-/**
- * A tensor with its axes in another order.
- *
- * @param order  axis of the source for each axis of the result
- */
-function transposed({ shape, data }: WeightDescription, order: readonly number[]): WeightDescription {
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-  const result = order.map((axis) => shape[axis] as number);
-  const values = new Float32Array(data.length);
-  const index = result.map(() => 0);
-  for (let i = 0; i < values.length; ++i) {
-    values[i] = data[index.reduce((sum, at, axis) => sum + at * (strides[order[axis] as number] as number), 0)] as number;
-    for (let axis = result.length - 1; axis >= 0; --axis) {
-      if (++(index[axis] as number) < (result[axis] as number)) break;
-      index[axis] = 0;
-    }
-  }
-  return { shape: result, data: values };
-}
-
-/** A PyTorch weight [out, in, ...space] as [...space, in, out]; one of a linear layer so as [in, out]. */
-function fromPyTorch(weight: WeightDescription): WeightDescription {
-  const space = weight.shape.slice(2).map((_, axis) => axis + 2);
-  return weight.shape.length < 2 ? weight : transposed(weight, [...space, 1, 0]);
-}
-
-/** PyTorch's LSTM of one layer and direction: gates i, f, g, o as here; its two biases are added up. */
-function lstmOf(weights: Map<string, WeightDescription>): void {
-  for (const [name, inputs] of [...weights]) {
-    const [, path] = /^(.*)weight_ih_l0$/.exec(name) ?? [];
-    if (path === undefined) continue;
-    const [recurrent, first, second] = ['weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'].map((part) =>
-      weights.get(`${path}${part}`),
-    );
-    if (recurrent === undefined || inputs.shape[0] !== 4 * (recurrent.shape[1] as number)) continue;
-    for (const part of ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0']) weights.delete(`${path}${part}`);
-    weights.set(`${path}kernel`, transposed(inputs, [1, 0]));
-    weights.set(`${path}recurrent_kernel`, transposed(recurrent, [1, 0]));
-    if (first !== undefined && second !== undefined)
-      weights.set(`${path}bias`, {
-        shape: first.shape,
-        data: first.data.map((value, i) => value + (second.data[i] as number)),
-      });
-  }
-}
-
-/**
- * Weights under our names and in our layouts. Names are paths whose parts stand between dots or slashes; the last part says the
- * role. PyTorch's `weight` becomes the kernel, scale or table that the model has under that path.
- *
- * @param known  names of the model's parameters
- */
-export function mapWeights(source: Weights, known: ReadonlySet<string>, rename: PretrainedOptions['rename'] = []): Weights {
-  const renamed = new Map<string, WeightDescription>();
-  for (const [name, weight] of Object.entries(source)) {
-    const plain = rename.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name.replace(/:0$/, ''));
-    if (!NOT_NEEDED.test(plain)) renamed.set(plain, weight);
-  }
-  lstmOf(renamed);
-  const mapped: Record<string, WeightDescription> = {};
-  for (const [name, weight] of renamed) {
-    if (known.has(name)) {
-      mapped[name] = weight;
-      continue;
-    }
-    const parts = name.split(/[./]/);
-    const role = parts.pop() as string;
-    const found = (ROLES[role] ?? [role]).map((own) => [...parts, own].join('/')).find((own) => known.has(own));
-    if (found === undefined) mapped[name] = weight;
-    else mapped[found] = role === 'weight' && found.endsWith('/kernel') ? fromPyTorch(weight) : weight;
-  }
-  return mapped;
 }
 
 /** The float tensors of a safetensors file. */
@@ -134,7 +39,7 @@ function looksLikeSafetensors(content: Uint8Array): boolean {
 
 /**
  * Loads weights of another model by name: from a safetensors or ONNX file (a path or its bytes), or from a `tf.LayersModel`.
- * PyTorch's names (`block.0.weight`) and layouts ([out, in, ...]) are brought into ours, so are those of Keras; 16-bit and double
+ * PyTorch's names (`block.0.weight`) and layouts ([out, in, ...], gates, packed projections) are brought into ours, so are those of Keras; 16-bit and double
  * values become float32. What is missing, extra or of another shape is listed, and left as it was.
  *
  * @param model    built
@@ -149,7 +54,7 @@ export async function loadPretrained(
 ): Promise<LoadReport> {
   checkKeys('loadPretrained', options, ['format', 'rename', 'strict']);
   const strict = checkBoolean('loadPretrained', 'strict', options.strict ?? false);
-  const known = new Set(model.parameters().map(({ name }) => name));
+  const known = new Map(model.parameters().map(({ name, variable }) => [name, variable.shape]));
   const weights = await readSource(source, options.format);
   return model.loadWeights(mapWeights(weights, known, options.rename), { strict });
 }

@@ -35,6 +35,8 @@ export interface TrainingHistory {
   readonly rollbacks: number;
   /** Rows computed at a time, where batches were cut into parts. */
   readonly microBatch?: number;
+  /** Why steps of this process ran as they stand and were not compiled; absent when none did. */
+  readonly notCompiled?: readonly string[];
 }
 
 /** What a piece of advice is about. */

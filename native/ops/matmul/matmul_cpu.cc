@@ -37,6 +37,11 @@ GemmArgs read_args(const OpCall& call) {
 
 int64_t matmul_workspace(const OpCall& call, int num_threads) { return gemm_workspace(read_args(call), num_threads); }
 
-void matmul_cpu(const OpCall& call, CpuContext& context) { gemm(read_args(call), call.workspace, context); }
+void matmul_cpu(const OpCall& call, CpuContext& context) {
+  GemmArgs args = read_args(call);
+  const RowsOver over = {context, args.n};
+  args.done = over.done();
+  gemm(args, call.workspace, context);
+}
 
 TK_END_LEVEL

@@ -2,9 +2,9 @@
 import { backend_util, slice_util, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { MAX_RANK, declareOp } from '../native/engine.js';
 import { sameShape } from '../record.js';
-import { concatShape, contiguousOffset, paddedShape } from '../shapes/layout.js';
+import { concatShape, contiguousOffset, joinedAxes, paddedShape } from '../shapes/layout.js';
 import { splitAtAxis } from '../shapes/reduce.js';
 import { moving, movingOne } from './forms.js';
 import { assertNumeric, consume, kernel, withDtype, type Kernel } from './kernel.js';
@@ -32,7 +32,33 @@ export function transpose(backend: TensorkilnBackend, x: TensorInfo, perm: reado
   const shape = perm.map((axis) => x.shape[axis] as number);
   const moving = perm.filter((axis) => x.shape[axis] !== 1);
   if (moving.every((axis, i) => i === 0 || axis > (moving[i - 1] as number))) return backend.alias(x, shape);
-  return backend.run(transposeOp, [backend.operand(x)], { shape, dtype: x.dtype }, perm);
+  if (perm.length <= MAX_RANK) return backend.run(transposeOp, [backend.operand(x)], { shape, dtype: x.dtype }, perm);
+  return transposeManyAxes(backend, x, perm, shape);
+}
+
+/** Tensors of more axes than an op call can hold: joins axes, and where that is not enough moves one axis at a time. */
+function transposeManyAxes(backend: TensorkilnBackend, x: TensorInfo, perm: readonly number[], shape: number[]): TensorInfo {
+  const joined = joinedAxes(x.shape, perm);
+  const total = util.sizeFromShape(shape);
+  const finish = (flat: TensorInfo): TensorInfo => consume(backend, flat, (result) => backend.alias(result, [...shape]));
+  if (joined.perm.length <= MAX_RANK) {
+    return finish(consume(backend, backend.alias(x, joined.shape), (whole) => transpose(backend, whole, joined.perm)));
+  }
+  // Brings the last axis of the result to the front, then the one before it, and so on.
+  const order = joined.perm.map((_, axis) => axis);
+  let current = backend.alias(x, joined.shape);
+  for (const axis of [...joined.perm].reverse()) {
+    const place = order.indexOf(axis);
+    const before = order.slice(0, place).reduce((product, other) => product * (joined.shape[other] as number), 1);
+    const size = joined.shape[axis] as number;
+    const behind = before * size === 0 ? 0 : total / (before * size);
+    order.splice(place, 1);
+    order.unshift(axis);
+    current = consume(backend, current, (whole) =>
+      consume(backend, backend.alias(whole, [before, size, behind]), (parts) => transpose(backend, parts, [1, 0, 2])),
+    );
+  }
+  return finish(current);
 }
 
 /** The part of x from `begin` with `size` elements per axis; shares storage when it is one run of elements. */

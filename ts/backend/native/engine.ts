@@ -22,7 +22,7 @@ const declaredOps: OpRef[] = [];
 const NO_ATTRIBUTES: readonly number[] = [];
 const MAX_DIM = 0x7fffffff;
 /** Most dimensions a tensor of an op call may have; kMaxRank in native/core/op_call.h. */
-const MAX_RANK = 8;
+export const MAX_RANK = 8;
 
 /** Names an op that this module is going to call. One the addon lacks is reported when the addon is loaded. */
 export function declareOp(name: string): OpRef {

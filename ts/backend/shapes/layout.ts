@@ -25,6 +25,27 @@ export function contiguousOffset(
 }
 
 /**
+ * A transposition whose axes were joined where they stay neighbours in the same order; axes of size 1 are gone.
+ *
+ * @returns the same elements' shape before, and the permutation of its axes
+ */
+export function joinedAxes(shape: readonly number[], perm: readonly number[]): { shape: number[]; perm: number[] } {
+  const runs: number[][] = [];
+  for (const axis of perm.filter((axis) => shape[axis] !== 1)) {
+    const last = runs.at(-1);
+    // Between two axes of x that stay neighbours there may have been some of size 1.
+    const follows = last !== undefined && shape.slice((last.at(-1) as number) + 1, axis).every((dim) => dim === 1);
+    if (follows && axis > (last.at(-1) as number)) last.push(axis);
+    else runs.push([axis]);
+  }
+  const before = [...runs].sort((a, b) => (a[0] as number) - (b[0] as number));
+  return {
+    shape: before.map((run) => run.reduce((product, axis) => product * (shape[axis] as number), 1)),
+    perm: runs.map((run) => before.indexOf(run)),
+  };
+}
+
+/**
  * Shape after padding.
  *
  * @throws E_SHAPE when a padding is negative or there is not one pair per axis

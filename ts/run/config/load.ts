@@ -1,14 +1,13 @@
 import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { didYouMean } from '../../data/nearest-name.js';
 import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
 import { compose } from './compose.js';
 import { inferData } from './infer-data.js';
-import { checkBuilt } from './not-built.js';
 import { parseOverride, type Override } from './overrides.js';
-import { configSchema, isRecordAt, keysAt, schemaAt, type TrainingConfig } from './schema.js';
+import { alternatives, configSchema, isRecordAt, keysAt, schemaAt, type TrainingConfig } from './schema.js';
 import { describe, isSection, type ConfigSource } from './source.js';
 import { YamlFile } from './yaml-file.js';
 
@@ -36,7 +35,6 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
   if (options.output !== undefined) source.set(['output'], options.output, { text: '--output', folder });
   await readSectionFile(source, 'model', modelSection);
   await readSectionFile(source, 'targets', targetsSection);
-  checkBuilt(source);
   inferData(source);
   const parsed = configSchema.safeParse(source.toJS());
   if (!parsed.success) throw configError(parsed.error, source);
@@ -44,6 +42,7 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
   return {
     ...config,
     data: { ...config.data, ...resolvePaths(config.data, source) },
+    model: { ...config.model, ...resolvePretrained(config.model, source) },
     ...(config.output === undefined ? {} : { output: resolve(source.folderOf(['output']), config.output) }),
   };
 }
@@ -57,6 +56,14 @@ function resolvePaths(data: TrainingConfig['data'], source: ConfigSource): Parti
       return [key, formatOf(path) === 'postgres' ? path : resolve(source.folderOf(['data', key]), path)];
     }),
   );
+}
+
+/** The path of the weights a model begins with. */
+function resolvePretrained({ pretrained }: TrainingConfig['model'], source: ConfigSource): Partial<TrainingConfig['model']> {
+  if (pretrained === false) return {};
+  if (typeof pretrained === 'string') return { pretrained: resolve(source.folderOf(['model', 'pretrained']), pretrained) };
+  const path = resolve(source.folderOf(['model', 'pretrained', 'path']), pretrained.path);
+  return { pretrained: { ...pretrained, path } };
 }
 
 /** Puts the content of a file in the place of a section that names it. */
@@ -151,7 +158,7 @@ function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] 
       return nearest.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, source));
   }
   if (issue.code === 'unrecognized_keys' && keysAt(issue.path) !== undefined) {
-    const known = keysAt(issue.path) ?? [];
+    const known = keysOfChoice(issue.path, source) ?? keysAt(issue.path) ?? [];
     return issue.keys.map((key) => {
       const path = [...issue.path, key];
       return `${source.locate(path, 'key')}: unknown key ${dotted(path)}: expected ${known.join(', ')}.${suggestion(issue.path, key, known)}`;
@@ -160,7 +167,7 @@ function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] 
   // A list's or union's inner problem is told by the description of the whole: its parts have none of their own.
   let path = issue.path;
   while (path.length > 0 && schemaAt(path) === undefined) path = path.slice(0, -1);
-  if (issue.code === 'custom')
+  if (issue.code === 'custom' && issue.params?.['expected'] !== undefined)
     return [
       `${source.locate(path, 'key')}: wrong ${dotted(path)}: expected ${param(issue, 'expected')}, got ${param(issue, 'found')}.`,
     ];
@@ -173,6 +180,19 @@ function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] 
     ];
   }
   return [`${source.locate(issue.path, 'value')}: wrong ${key}: expected ${expected}, got ${describe(found)}.`];
+}
+
+/** Keys of the choice that a section's `type` or `kind` names; undefined where it names none. */
+function keysOfChoice(path: readonly PropertyKey[], source: ConfigSource): readonly string[] | undefined {
+  const schema = schemaAt(path);
+  const choices = schema === undefined ? [] : alternatives(schema).filter((choice) => choice instanceof z.ZodObject);
+  const named = choices.find((choice) =>
+    ['type', 'kind'].some((key) => {
+      const name = choice.shape[key] as unknown;
+      return name instanceof z.ZodLiteral && name.value === source.get([...path, key]);
+    }),
+  );
+  return named === undefined ? undefined : Object.keys(named.shape);
 }
 
 /** What a check across keys says about itself. */

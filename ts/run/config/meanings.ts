@@ -3,13 +3,14 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   output: 'folder for the results; without it `runs/<config name>-<time>` in the working directory',
   device: 'where kernels run; without it TENSORKILN_DEVICE, else cpu',
   'data.path':
-    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL, `env:NAME` for one in an environment variable',
+    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, a running text for a language model, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL, `env:NAME` for one in an environment variable',
   'data.labels': 'makes `data.path` a file of images: bytes [N, height, width] or [N, height, width, channels]',
   'data.test_path':
     'a second table of the same columns, or further images of the same classes, whose rows are the test part; the split then divides the first',
   'data.format':
-    'without it by the name and the other keys; text_folder has the columns `text` and `label`; an image_folder has one folder a class',
+    'without it by the name and the other keys; text is a running text whose characters a language model learns to foretell: its beginning trains, its end tests; text_folder has the columns `text` and `label`; an image_folder has one folder a class',
   'data.image.height': 'images of a folder are resized to fill height and width; what stands over is cut off evenly',
+  'data.context_length': 'of a running text: what a language model sees before each character; without it 128',
   'data.query': 'SQL for a database; for Parquet a query over the table `data`, run out of core',
   'data.target':
     'without it `label` for images and text folders; column with the class or value of each row; rows without one are left out and counted',
@@ -24,6 +25,8 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'data.csv.names': 'in place of those in the file',
   'data.replace': 'what found cells are read as',
   'data.test_replace': 'the same for the second table alone, beside `data.replace`',
+  'data.lags':
+    'what a column of numbers held so many rows before, as columns such as `Temp lag 1`: for rows in the order of time; `predict` and `evaluate` make them of the rows of their file',
   'data.duplicates': 'of rows that repeat an earlier one; they are counted either way',
   'data.outliers.method': 'iqr: beyond the quartiles by 1.5 interquartile ranges; z_score: beyond 3 deviations',
   'data.outliers.threshold': 'in place of those 1.5 or 3',
@@ -47,8 +50,10 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'preprocessing.pca.components': 'so many principal components in place of the features',
   'preprocessing.pca.variance': 'as many principal components as hold this share of the variance',
   'augmentation.enabled': 'random changes of training images, made by worker threads; refused for other data',
+  'augmentation.transforms':
+    'flip `{horizontal, vertical}`: probabilities. shift `{x, y}`: most share of width and height. crop `{minimum, maximum}`: share of the area that is kept and enlarged. rotate `{degrees}`, shear `{x, y}` (degrees): at most, either way. scale `{minimum, maximum}`: factors. elastic `{amount, spacing}`: smooth bends of at most so many pixels, with a knot every 8 pixels unless told. color_jitter `{brightness, contrast, saturation}`: most change of each factor',
   'model.architecture':
-    'mlp, dnn: dense layers. cnn, lenet, resnet: images. bilstm-classifier, transformer-encoder: a text as tokens. layers: those of `model.layers`, as `Sequential.toJSON` writes them',
+    'mlp, dnn: dense layers. cnn, lenet, resnet: images. bilstm-classifier, transformer-encoder: a text as tokens. gpt: a running text. layers: those of `model.layers`, as `Sequential.toJSON` writes them',
   'model.hidden_units': 'sizes of dense layers; without it mlp `[32]`, dnn `[256, 128, 64]`, cnn `[]`, lenet `[120, 84]`',
   'model.filters': 'channels of the convolutions; without it cnn `[32, 64, 128]`, lenet `[6, 16]`',
   'model.kernel_size': 'of a cnn; without it 3',
@@ -61,22 +66,56 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'model.width': 'channels of the first stage of a resnet; without it 64',
   'model.embedding_size': 'of a bilstm-classifier',
   'model.units': 'of each direction of a bilstm-classifier',
-  'model.num_layers': 'of a bilstm-classifier or transformer-encoder',
-  'model.size': 'values per token of a transformer-encoder',
-  'model.heads': 'of the attention of a transformer-encoder',
-  'model.hidden': 'size of the dense layers inside a transformer-encoder',
+  'model.num_layers': 'of a bilstm-classifier, transformer-encoder or gpt',
+  'model.size': 'values per token of a transformer-encoder or gpt',
+  'model.heads': 'of the attention of a transformer-encoder or gpt',
+  'model.hidden': 'size of the dense layers inside a transformer-encoder or gpt',
+  'model.tied': 'gpt: whether the table of characters also scores them; without it true',
   'model.layers': 'the last one gives one value per class, without softmax, or the number',
-  'model.pretrained': 'starting from other weights is not built yet',
+  'model.pretrained':
+    'weights this model begins with, matched by name: of an exported run, or of PyTorch as safetensors or ONNX; tensors of another shape, such as those of the last layer, begin anew',
+  'model.pretrained.rename': 'replacements in the names of the file, one after the other',
+  'model.pretrained.strict': 'whether anything missing, extra or of another shape is an error',
+  'model.freeze': 'layers that are not trained, unless `training.unfreeze` says from when on',
   'model.num_classes': 'auto: as many as the target has; another number is refused',
   'training.batch_size': 'rows in a step; auto: the power of two next to the square root of the training rows, 16 to 1024',
   'training.epochs': 'most passes over the training part',
   'training.learning_rate': 'step size; auto: the usual one of the optimizer, such as 0.001 for adam',
   'training.optimizer': 'adamw has decoupled weight decay; a section for one whose options are not its defaults',
   'training.optimizer.clip.value': 'gradients are limited by value, each by its norm, or all together by their norm',
+  'training.optimizer.groups':
+    'parameters with a rate (`rate_factor` times the learning rate) or a `weight_decay` of their own; the first group that matches counts. `{parameters: [/bias$/], weight_decay: 0}` leaves biases out of the decay',
+  'training.optimizer.average.kind':
+    'exponential: a moving average of the weights (EMA); equal: their plain mean after step `from` (SWA). The average is judged and kept',
+  'training.optimizer.average.ramp': 'exponential: whether early steps count more',
+  'training.optimizer.lookahead.every':
+    'after so many steps slow weights move by `weight` of the way and the weights go back to them',
   'training.momentum': 'of sgd; without it 0.9',
-  'training.scheduler.every': 'step: the rate is multiplied by `factor` after so many epochs',
-  'training.scheduler.factor': 'step 0.1, exponential 0.95 (each epoch), reduce_on_plateau 0.1, unless set',
-  'training.scheduler.min_learning_rate': 'where cosine ends and reduce_on_plateau stops',
+  'training.scheduler.type':
+    'how the rate changes from step to step; chained multiplies several, sequential runs one after the other; [what each does](training.md#schedules)',
+  'training.scheduler.warmup_epochs': 'a rise from 0 before any of them but inverse_sqrt and one_cycle',
+  'training.scheduler.warmup_steps': 'the same in steps; inverse_sqrt: where the rate is highest',
+  'training.scheduler.every': 'step: the rate is multiplied by `factor` after so many epochs or steps',
+  'training.scheduler.factor': 'step, multi_step and reduce_on_plateau 0.1, exponential 0.95 (each epoch or step), unless set',
+  'training.scheduler.unit': 'what `every`, `at`, `length` and `first` count',
+  'training.scheduler.at':
+    'multi_step: where the rate is multiplied by `factor`; sequential: where each further schedule begins',
+  'training.scheduler.from': 'linear: a factor on the learning rate',
+  'training.scheduler.to': 'linear: a factor on the learning rate',
+  'training.scheduler.length': 'of linear, cosine, polynomial and one_cycle; without it the whole training',
+  'training.scheduler.min_learning_rate':
+    'where cosine, cosine_restarts and polynomial end, cyclic begins and reduce_on_plateau stops',
+  'training.scheduler.first': 'cosine_restarts: length of the first period',
+  'training.scheduler.growth': 'cosine_restarts: how many times as long each further period is',
+  'training.scheduler.power': 'polynomial',
+  'training.scheduler.steps_up': 'cyclic: steps from the lowest rate to the highest',
+  'training.scheduler.steps_down': 'cyclic: back again; without it as many',
+  'training.scheduler.mode': 'cyclic: triangular2 halves each peak, exponential multiplies each step by `decay`',
+  'training.scheduler.rise': 'one_cycle: share of the length in which the rate rises to the learning rate',
+  'training.scheduler.start_divisor': 'one_cycle: the rate begins at the learning rate divided by this',
+  'training.scheduler.end_divisor': 'one_cycle: the rate ends at the first one divided by this',
+  'training.scheduler.three_phases': 'one_cycle: whether it falls as it rose before its end',
+  'training.scheduler.schedulers': 'of chained and sequential',
   'training.scheduler.patience': 'reduce_on_plateau: epochs without improvement before the rate is lowered; 10 unless set',
   'training.early_stopping': 'false trains all epochs and keeps the last weights',
   'training.early_stopping.patience': 'epochs without improvement before training ends',
@@ -85,6 +124,23 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'training.loss':
     'auto: cross_entropy for classes, mean_squared_error for numbers; focal lets rows the model is sure of count less, for rare classes',
   'training.focal_gamma': 'how much less; without it 2',
+  'training.huber_delta': 'where huber turns from a square to a line, in units of the scaled target; without it 1',
+  'training.label_smoothing': 'share of the target that is spread over all classes',
+  'training.precision':
+    'how activations are stored; 16 bits save memory, weights stay float32, and f16 scales losses; [what it brings](training.md#precision)',
+  'training.micro_batch':
+    'rows computed at a time: gradients of the parts are added up and `batch_size` is what one update sees (gradient accumulation)',
+  'training.micro_batch_auto': 'whether a batch that does not fit into memory is computed in parts',
+  'training.non_finite.skip':
+    'steps in a row without a finite loss or gradient that are left out before weights are taken back',
+  'training.non_finite.rollbacks': 'how often weights are taken back before training ends',
+  'training.non_finite.rate_factor': 'what the rate is multiplied by each time',
+  'training.divergence':
+    'ends training when the loss of an epoch is `factor` times the least one so far, `patience` epochs in a row',
+  'training.unfreeze': 'layers of `model.freeze` that are trained from an epoch on',
+  'training.debug': 'finds where numbers stop being finite, logs norms of gradients and gives advice; one more pass per epoch',
+  'training.shuffle': 'whether each epoch visits the rows in a new order',
+  'training.compile': 'whether steps are recorded once and replayed; the results are the same bits',
   'training.class_weights':
     'how much a row of each class counts in the training loss; balanced: rows / (classes * rows of the class)',
   'training.max_time': 'training ends after the step that passes this',
@@ -113,4 +169,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'targets.mae': 'at most, in the unit of the target',
   'targets.mape': 'at most; 0.1 is 10 %',
   'targets.r2': 'at least',
+  'targets.perplexity': 'at most; of a language model',
+  'targets.bits_per_character': 'at most',
+  'targets.cross_entropy': 'at most, in nats',
 };

@@ -1,6 +1,6 @@
 /** The section model of a configuration. */
 import { z } from 'zod';
-import { count, oneOf, refuse, text } from './schema-parts.js';
+import { count, flag, isExpression, oneOf, patterns, refuse, text } from './schema-parts.js';
 
 export const ACTIVATION_CHOICES = [
   'linear',
@@ -37,12 +37,10 @@ export const MODEL_OPTIONS = {
     'norm_first',
     'pooling',
   ],
+  gpt: ['num_layers', 'size', 'heads', 'hidden', 'activation', 'dropout', 'positions', 'norm', 'tied'],
   layers: ['layers'],
 } as const;
 export type Architecture = keyof typeof MODEL_OPTIONS;
-
-/** Architectures that are there as a library but cannot be trained from a configuration, so that naming one is told from a mistake. */
-export const PLANNED_ARCHITECTURES = ['gpt'] as const;
 
 const layer = z
   .strictObject({
@@ -51,6 +49,13 @@ const layer = z
     config: z.record(z.string(), z.unknown()).default({}).describe('a section with the options of the layer'),
   })
   .describe('a layer with type, name and config');
+
+const rename = z.strictObject({
+  from: text()
+    .refine((expression) => isExpression(expression))
+    .describe('a regular expression'),
+  to: z.string().describe('a text'),
+});
 
 const architectures = Object.keys(MODEL_OPTIONS) as [Architecture, ...Architecture[]];
 const sizes = (what: string): z.ZodOptional<z.ZodArray<z.ZodInt>> =>
@@ -84,8 +89,21 @@ export const model = z
     positions: oneOf('learned', 'sinusoidal', 'rotary'),
     norm: oneOf('layer', 'rms'),
     norm_first: z.boolean().optional().describe('true or false'),
+    tied: z.boolean().optional().describe('true or false'),
     layers: z.array(layer).min(1).optional().describe('a list of layers, the last one giving one value per class'),
-    pretrained: z.literal(false).default(false).describe('false'),
+    pretrained: z
+      .union([
+        z.literal(false),
+        text(),
+        z.strictObject({
+          path: text().describe('the path of a safetensors or ONNX file'),
+          rename: z.array(rename).default([]).describe('a list of sections with from (an expression) and to'),
+          strict: flag(false),
+        }),
+      ])
+      .default(false)
+      .describe('false, the path of a safetensors or ONNX file, or a section with path, rename and strict'),
+    freeze: patterns().optional().describe('a list of paths of layers, or of expressions between slashes'),
     num_classes: z
       .union([z.int().min(2), z.literal('auto')])
       .default('auto')
@@ -122,4 +140,4 @@ export const model = z
       : section,
   )
   .prefault({})
-  .describe('a section with architecture, its options, layers, pretrained and num_classes');
+  .describe('a section with architecture, its options, layers, pretrained, freeze and num_classes');

@@ -1,6 +1,6 @@
 /** The optimizer of a configuration: a name, or a section with options. */
 import { z } from 'zod';
-import { oneOf, refuse } from './schema-parts.js';
+import { flag, oneOf, patterns, refuse } from './schema-parts.js';
 
 /** Options that each optimizer takes besides its rate and weight decay. */
 export const OPTIMIZER_OPTIONS = {
@@ -8,10 +8,10 @@ export const OPTIMIZER_OPTIONS = {
   adamw: ['beta1', 'beta2', 'epsilon'],
   sgd: ['momentum', 'nesterov'],
   rmsprop: ['alpha', 'epsilon', 'momentum', 'centered'],
-  adagrad: ['rate_decay', 'epsilon'],
+  adagrad: ['rate_decay', 'initial_sum', 'epsilon'],
   adadelta: ['rho', 'epsilon'],
   adamax: ['beta1', 'beta2', 'epsilon'],
-  nadam: ['beta1', 'beta2', 'epsilon', 'momentum_decay'],
+  nadam: ['beta1', 'beta2', 'epsilon', 'momentum_decay', 'decoupled'],
   lamb: ['beta1', 'beta2', 'epsilon'],
   lion: ['beta1', 'beta2'],
   muon: ['momentum', 'nesterov', 'iterations', 'adjust'],
@@ -20,6 +20,44 @@ export type OptimizerName = keyof typeof OPTIMIZER_OPTIONS;
 
 export const optimizerNames = Object.keys(OPTIMIZER_OPTIONS) as [OptimizerName, ...OptimizerName[]];
 const decay = (): z.ZodOptional<z.ZodNumber> => z.number().min(0).lt(1).optional().describe('a number >= 0 and below 1');
+const groups = z
+  .array(
+    z.strictObject({
+      parameters: patterns(),
+      rate_factor: z.number().min(0).optional(),
+      weight_decay: z.number().min(0).optional(),
+    }),
+  )
+  .min(1)
+  .optional()
+  .describe(
+    'a list of sections with parameters (paths, or expressions between slashes), rate_factor >= 0 and weight_decay >= 0',
+  );
+
+const average = z
+  .discriminatedUnion('kind', [
+    z.strictObject({
+      kind: z.literal('exponential').describe('exponential or equal'),
+      decay: z.number().min(0).lt(1).default(0.999).describe('a number >= 0 and below 1'),
+      ramp: flag(false),
+    }),
+    z.strictObject({
+      kind: z.literal('equal').describe('exponential or equal'),
+      from: z.int().min(0).default(0).describe('a number of steps >= 0'),
+      every: z.int().min(1).default(1).describe('a number of steps >= 1'),
+    }),
+  ])
+  .optional()
+  .describe('a section with kind exponential or equal and its options');
+
+const lookahead = z
+  .strictObject({
+    every: z.int().min(1).default(5).describe('a number of steps >= 1'),
+    weight: z.number().gt(0).max(1).default(0.5).describe('a number above 0, at most 1'),
+  })
+  .optional()
+  .describe('a section with every and weight');
+
 const limitAbove0 = (): z.ZodOptional<z.ZodNumber> => z.number().gt(0).optional().describe('a number above 0');
 
 export const optimizerSection = z
@@ -33,14 +71,19 @@ export const optimizerSection = z
     alpha: decay(),
     centered: z.boolean().optional().describe('true or false'),
     rate_decay: z.number().min(0).optional().describe('a number >= 0'),
+    initial_sum: z.number().min(0).optional().describe('a number >= 0'),
     rho: decay(),
     momentum_decay: z.number().min(0).optional().describe('a number >= 0'),
+    decoupled: z.boolean().optional().describe('true or false'),
     iterations: z.int().min(1).optional().describe('an integer >= 1'),
     adjust: oneOf('original', 'match_adam'),
     clip: z
       .strictObject({ value: limitAbove0(), norm: limitAbove0(), global_norm: limitAbove0() })
       .optional()
       .describe('a section with one of value, norm and global_norm'),
+    groups,
+    average,
+    lookahead,
   })
   .superRefine((section, context) => {
     const own: readonly string[] = OPTIMIZER_OPTIONS[section.type];
@@ -53,7 +96,7 @@ export const optimizerSection = z
     if (limits.length !== 1)
       refuse(context, { path: ['clip'], expected: 'one of value, norm and global_norm', found: String(limits.length) });
   })
-  .describe('a section with type, the options of the optimizer, and clip');
+  .describe('a section with type, the options of the optimizer, clip, groups, average and lookahead');
 
 /** The optimizer's name, however it is written. */
 export function optimizerName(optimizer: OptimizerName | z.output<typeof optimizerSection>): OptimizerName {

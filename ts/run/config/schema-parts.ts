@@ -15,6 +15,32 @@ export const oneOf = <T extends string>(...choices: readonly [T, ...T[]]): z.Zod
     .optional()
     .describe(choices.length === 2 ? choices.join(' or ') : `one of ${choices.join(', ')}`);
 
+/** A list of paths of layers or parameters, or of regular expressions between slashes that are looked for in paths. */
+export const patterns = (): z.ZodArray<z.ZodString> => z.array(text().refine((pattern) => isPattern(pattern))).min(1);
+
+function isPattern(pattern: string): boolean {
+  const expression = EXPRESSION.exec(pattern);
+  return expression === null || isExpression(expression[1] as string, expression[2]);
+}
+
+/** Whether a text is a regular expression. */
+export function isExpression(text: string, flags?: string): boolean {
+  try {
+    return new RegExp(text, flags) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
+/** An expression between slashes. */
+const EXPRESSION = /^\/(.+)\/([a-z]*)$/;
+
+/** A path, or the expression between slashes. @throws SyntaxError for a wrong expression */
+export function patternOf(pattern: string): string | RegExp {
+  const [, expression, flags] = EXPRESSION.exec(pattern) ?? [];
+  return expression === undefined ? pattern : new RegExp(expression, flags);
+}
+
 /** What a check across keys reports; `describeIssue` writes the message. */
 export function refuse(
   context: z.RefinementCtx,

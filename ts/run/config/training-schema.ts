@@ -1,15 +1,9 @@
 /** The sections training, logging and targets of a configuration. */
 import { z } from 'zod';
 import { optimizerNames, optimizerSection } from './optimizer-schema.js';
+import { robustness } from './robustness-schema.js';
+import { monitor, scheduler } from './scheduler-schema.js';
 import { flag, refuse, seed } from './schema-parts.js';
-
-/** What training can watch, with the direction that is better. */
-export const MONITORS = { validation_loss: 'min', validation_accuracy: 'max', train_loss: 'min' } as const;
-const monitor = (): z.ZodDefault<z.ZodEnum<{ [K in keyof typeof MONITORS]: K }>> =>
-  z
-    .enum(['validation_loss', 'validation_accuracy', 'train_loss'])
-    .default('validation_loss')
-    .describe('one of validation_loss, validation_accuracy, train_loss');
 
 const earlyStopping = z
   .union([
@@ -25,33 +19,6 @@ const earlyStopping = z
   .describe('a section with monitor, patience, min_delta and restore_best, or false');
 
 const share = (): z.ZodNumber => z.number().gt(0).lt(1);
-const factor = (value: number): z.ZodDefault<z.ZodNumber> => share().default(value).describe('a factor above 0 and below 1');
-const rate = (value: number): z.ZodDefault<z.ZodNumber> => z.number().min(0).default(value).describe('a number >= 0');
-const epochs = (value: number): z.ZodDefault<z.ZodNumber> => z.int().min(1).default(value).describe('a number of epochs >= 1');
-const warmup = (): z.ZodDefault<z.ZodNumber> =>
-  z.number().min(0).default(0).describe('a number of epochs >= 0 in which the rate grows from 0');
-
-const schedulerType = <T extends string>(name: T): z.ZodLiteral<T> =>
-  z.literal(name).describe('one of constant, step, exponential, cosine, reduce_on_plateau');
-
-const scheduler = z
-  .discriminatedUnion('type', [
-    z.strictObject({ type: schedulerType('constant'), warmup_epochs: warmup() }),
-    z.strictObject({ type: schedulerType('step'), every: epochs(30), factor: factor(0.1), warmup_epochs: warmup() }),
-    z.strictObject({ type: schedulerType('exponential'), factor: factor(0.95), warmup_epochs: warmup() }),
-    z.strictObject({ type: schedulerType('cosine'), min_learning_rate: rate(0), warmup_epochs: warmup() }),
-    z.strictObject({
-      type: schedulerType('reduce_on_plateau'),
-      monitor: monitor(),
-      factor: factor(0.1),
-      patience: epochs(10),
-      min_delta: rate(0),
-      min_learning_rate: rate(0),
-    }),
-  ])
-  .prefault({ type: 'constant' })
-  .describe('a section with type constant, step, exponential, cosine or reduce_on_plateau and its options');
-
 const limit = (): z.ZodOptional<z.ZodUnion<readonly [z.ZodInt, z.ZodNumber]>> =>
   z
     .union([z.int().min(1), share()])
@@ -60,8 +27,9 @@ const limit = (): z.ZodOptional<z.ZodUnion<readonly [z.ZodInt, z.ZodNumber]>> =>
 
 /** Losses by task; `auto` takes the first. */
 export const LOSSES = {
+  language_model: ['cross_entropy'],
   classification: ['cross_entropy', 'focal'],
-  regression: ['mean_squared_error', 'mean_absolute_error', 'huber'],
+  regression: ['mean_squared_error', 'mean_absolute_error', 'huber', 'log_cosh'],
 } as const;
 
 export const training = z
@@ -88,10 +56,13 @@ export const training = z
       .default('auto')
       .describe(`auto, ${[...LOSSES.classification, ...LOSSES.regression].join(', ')}`),
     focal_gamma: z.number().min(0).optional().describe('a number >= 0'),
+    huber_delta: z.number().gt(0).optional().describe('a number above 0'),
+    label_smoothing: z.number().min(0).lt(1).default(0).describe('a share >= 0 and below 1'),
     class_weights: z
       .union([z.enum(['none', 'balanced']), z.record(z.string(), z.number().min(0))])
       .default('none')
       .describe('none, balanced, or class names with a weight >= 0 each'),
+    ...robustness,
     max_time: z
       .string()
       .regex(/^\d+(\.\d+)?[smhd]$/)
@@ -111,13 +82,20 @@ export const training = z
         refuse(context, { path: [set[1] as string], expected: `only one of ${keys.join(', ')}`, found: set.join(' and ') });
     };
     exclusive(['overfit_batches', 'limit_train_batches', 'fast_dev_run']);
-    const { momentum, optimizer, focal_gamma: gamma, loss } = section;
+    const { momentum, optimizer, focal_gamma: gamma, huber_delta: delta, label_smoothing: smoothing, loss } = section;
     if (momentum !== undefined && optimizer !== 'sgd') {
       const found = typeof optimizer === 'string' ? `it with ${optimizer}` : 'it with an optimizer section';
       refuse(context, { path: ['momentum'], expected: 'it only with optimizer sgd', found });
     }
     if (gamma !== undefined && loss !== 'focal')
       refuse(context, { path: ['focal_gamma'], expected: 'it only with loss focal', found: `it with ${loss}` });
+    if (delta !== undefined && loss !== 'huber')
+      refuse(context, { path: ['huber_delta'], expected: 'it only with loss huber', found: `it with ${loss}` });
+    if (smoothing > 0 && loss !== 'cross_entropy' && loss !== 'auto')
+      refuse(context, { path: ['label_smoothing'], expected: 'it only with loss cross_entropy', found: `it with ${loss}` });
+    const { batch_size: batch, micro_batch: part } = section;
+    if (typeof batch === 'number' && part !== undefined && part > batch)
+      refuse(context, { path: ['micro_batch'], expected: 'at most batch_size', found: `${part} with batch_size ${batch}` });
   })
   .prefault({})
   .describe('a section with batch_size, epochs, learning_rate, optimizer, scheduler, early_stopping and others');
@@ -154,9 +132,12 @@ export const TARGET_METRICS = {
     log_loss: 'min',
     brier: 'min',
   },
+  language_model: { perplexity: 'min', bits_per_character: 'min', cross_entropy: 'min', accuracy: 'max' },
   regression: { rmse: 'min', mae: 'min', mape: 'min', r2: 'max' },
 } as const;
-export type TargetMetric = keyof typeof TARGET_METRICS.classification | keyof typeof TARGET_METRICS.regression;
+export type TargetMetric = {
+  [Task in keyof typeof TARGET_METRICS]: keyof (typeof TARGET_METRICS)[Task];
+}[keyof typeof TARGET_METRICS];
 
 const threshold = (): z.ZodOptional<z.ZodNumber> => z.number().optional().describe('a number');
 
@@ -177,6 +158,9 @@ export const targets = z
     mae: threshold(),
     mape: threshold(),
     r2: threshold(),
+    perplexity: threshold(),
+    bits_per_character: threshold(),
+    cross_entropy: threshold(),
   })
   .prefault({})
   .describe('a section with a threshold for each metric wanted, or the path of a file with it');

@@ -6,7 +6,8 @@ import { TensorkilnError } from '../../errors.js';
 import { safetensorsEntry, type SafetensorsEntry } from '../../formats/safetensors.js';
 import type { Parameter } from '../../nn/layer.js';
 import type { GradScaler, GradScalerState } from '../../optim/grad-scaler.js';
-import type { Optimizer, OptimizerState, SlotData } from '../../optim/optimizer.js';
+import type { Optimizer } from '../../optim/optimizer.js';
+import type { OptimizerState, SlotData } from '../../optim/optimizer-state.js';
 import type { GuardState } from '../guard.js';
 import type { Snapshot } from '../snapshot.js';
 import type { Trainable } from '../trainable.js';
@@ -44,13 +45,15 @@ export interface SavedState {
   readonly baseLearningRate: number | null;
   readonly plateauScale: number;
   readonly elapsedSeconds: number;
-  readonly optimizer: Pick<OptimizerState, 'type' | 'scalars' | 'step' | 'products'> | null;
+  readonly optimizer: Pick<OptimizerState, 'type' | 'scalars' | 'step' | 'products' | 'late'> | null;
   /** Loss scaling of f16 training; absent otherwise. */
   readonly scaler?: GradScalerState;
   /** Steps left out and roll-backs so far; absent in checkpoints of earlier versions. */
   readonly guard?: GuardState;
   /** Rows computed at a time, where batches are cut; absent otherwise. */
   readonly microBatch?: number;
+  /** Epoch up to which layers have been unfrozen; absent in checkpoints of earlier versions. */
+  readonly unfrozenThrough?: number;
   readonly random: Readonly<Record<string, RandomStateData>>;
   readonly callbacks: Readonly<Record<string, unknown>>;
 }
@@ -62,7 +65,8 @@ export interface StateParts {
   readonly scaler?: GradScaler | undefined;
 }
 
-type Progress = Omit<SavedState, 'optimizer' | 'random' | 'bestEpoch' | 'scaler'>;
+/** What the run itself adds. */
+export type Progress = Omit<SavedState, 'optimizer' | 'random' | 'bestEpoch' | 'scaler'>;
 
 /** Reads everything back from the device, after all steps enqueued so far. */
 export async function collectState(
@@ -83,19 +87,15 @@ export async function collectState(
   const state: SavedState = {
     ...progress,
     bestEpoch: best.epoch,
-    optimizer:
-      optimizerState === undefined
-        ? null
-        : {
-            type: optimizerState.type,
-            scalars: optimizerState.scalars,
-            step: optimizerState.step,
-            ...(optimizerState.products === undefined ? {} : { products: optimizerState.products }),
-          },
+    optimizer: optimizerState === undefined ? null : withoutSlots(optimizerState),
     ...(scaler === undefined ? {} : { scaler: await scaler.getState() }),
     random: Object.fromEntries(random),
   };
   return { tensors, state };
+}
+
+function withoutSlots({ slots: _, ...rest }: OptimizerState): NonNullable<SavedState['optimizer']> {
+  return rest;
 }
 
 /** Weights of the best epoch alone, under the parameters' own names. */
@@ -104,15 +104,18 @@ export async function collectBest(best: Snapshot, facts: Readonly<Record<string,
 }
 
 /**
- * Puts a checkpoint's weights, optimizer state, random states and, where `best` is given, best weights in place.
+ * Puts a checkpoint's weights, optimizer state, random states and, where `best` is given, best weights in place. Steps recorded
+ * before must be recorded again.
  *
+ * @param options  `isPartial`: parameters that the optimizer's saved state lacks begin anew. Default: that is an error
  * @throws E_DATA when a tensor is missing or has another shape or dtype; the model may then be changed in part
  */
-export function restoreState(
+export async function restoreState(
   file: string,
   { model, optimizer, best, scaler }: Omit<StateParts, 'best'> & { readonly best?: Snapshot },
   content: CheckpointContent,
-): SavedState {
+  options: { readonly isPartial?: boolean } = {},
+): Promise<void> {
   const state = content.state as SavedState;
   const parameters = model.parameters();
   const values = (prefix: string, { name, variable }: Parameter): Float32Array | Int32Array =>
@@ -125,7 +128,8 @@ export function restoreState(
       if (slot === undefined || name === undefined) continue;
       (slots[slot] ??= {})[name] = { shape: entry.shape, data: new Float32Array(entry.bytes.slice().buffer) };
     }
-    optimizer.setState({ ...state.optimizer, slots });
+    if (options.isPartial === true) await optimizer.adoptState({ ...state.optimizer, slots });
+    else optimizer.setState({ ...state.optimizer, slots });
   }
   if (state.scaler !== undefined) scaler?.setState(state.scaler);
   const random = model.randomStates();
@@ -138,7 +142,6 @@ export function restoreState(
       ),
     );
   }
-  return state;
 }
 
 function readParameters(prefix: string, parameters: readonly Parameter[]): Promise<Record<string, SafetensorsEntry>> {

@@ -1,0 +1,120 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../ts/run/config/load.js';
+import type { RunEvent, RunResult } from '../../ts/run/run-events.js';
+import { runTraining } from '../../ts/run/run-training.js';
+
+/** What the library's trainer can do, asked for by a configuration. */
+
+let folder: string;
+let table: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tensorkiln-config-runs-'));
+  table = join(folder, 'table.csv');
+  const rows = Array.from({ length: 60 }, (_, row) => {
+    const [a, b] = [(row * 7) % 11, (row * 5) % 13];
+    return `${a}.5,${b}.5,${a * 2 > b ? 'yes' : 'no'}`;
+  });
+  writeFileSync(table, ['a,b,y', ...rows, ''].join('\n'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+let counter = 0;
+interface Ended {
+  readonly result: RunResult;
+  readonly events: readonly RunEvent[];
+  readonly weights: Buffer;
+}
+
+/** Trains; with `abortAfter` the run is ended after so many steps and then resumed. */
+async function train(training: string, more: { readonly abortAfter?: number; readonly rest?: string } = {}): Promise<Ended> {
+  const { abortAfter, rest = 'model: {hidden_units: [6], dropout: 0.2}\n' } = more;
+  const file = join(folder, `config-${++counter}.yaml`);
+  writeFileSync(
+    file,
+    `data: {path: ${table}, target: y}\n${rest}logging: {checkpoint_every: 2}\n` +
+      `training: {epochs: 4, batch_size: 8, early_stopping: {patience: 100}, ${training}}\n`,
+  );
+  const config = await loadConfig(file, { output: join(folder, `run-${counter}`) });
+  const events: RunEvent[] = [];
+  const controller = new AbortController();
+  let steps = 0;
+  let result = await runTraining(config, {
+    signal: controller.signal,
+    onEvent: (event) => {
+      events.push(event);
+      if (event.type === 'step' && ++steps === abortAfter) controller.abort();
+    },
+  });
+  if (abortAfter !== undefined) {
+    expect(result.stopReason).toBe('aborted');
+    result = await runTraining(config, { resume: true });
+  }
+  return { result, events, weights: readFileSync(result.files.weights) };
+}
+
+const ratesOf = ({ events }: Ended): number[] =>
+  events.flatMap((event) => (event.type === 'epoch' ? [event.record.learningRate] : []));
+
+describe('a run that is interrupted in the middle of an epoch and resumed ends with the same bits', () => {
+  it.each([
+    'scheduler: {type: multi_step, at: [1, 3], factor: 0.5}, optimizer: {type: adamw, average: {kind: exponential, decay: 0.9, ramp: true}, clip: {value: 0.1}}',
+    'scheduler: {type: chained, schedulers: [{type: linear}, {type: cosine_restarts, first: 2}]}, optimizer: {type: sgd, average: {kind: equal, from: 4}, lookahead: {every: 3}, clip: {norm: 0.5}}',
+    'scheduler: {type: sequential, schedulers: [{type: cyclic, steps_up: 3}, {type: polynomial}], at: [9], unit: steps}, optimizer: {type: nadam, decoupled: true, groups: [{parameters: [/bias$/], rate_factor: 0.1, weight_decay: 0}]}',
+    'scheduler: {type: one_cycle}, optimizer: {type: adagrad, initial_sum: 0.1, clip: {global_norm: 1}}, label_smoothing: 0.1, shuffle: false, non_finite: {skip: 1}, divergence: {factor: 5}',
+    'scheduler: {type: inverse_sqrt, warmup_steps: 5}, optimizer: {type: muon, adjust: match_adam}, precision: f16, debug: true, compile: false',
+    'scheduler: {type: reduce_on_plateau, patience: 1}, precision: bf16, micro_batch: 3',
+  ])('%s', async (training) => {
+    const whole = await train(training);
+    const resumed = await train(training, { abortAfter: 10 });
+    expect(resumed.weights).toEqual(whole.weights);
+  });
+});
+
+describe('what a configuration asks for reaches the trainer', () => {
+  it('a schedule', async () => {
+    const rates = ratesOf(await train('learning_rate: 0.01, scheduler: {type: multi_step, at: [1, 3], factor: 0.5}'));
+    expect(rates).toEqual([0.01, 0.005, 0.005, 0.0025].map((rate) => expect.closeTo(rate, 8) as number));
+  });
+
+  it('divergence, with a rate that makes the loss grow', async () => {
+    const { result } = await train(
+      'learning_rate: 0.1, scheduler: {type: linear, from: 1, to: 500}, optimizer: {type: sgd, clip: {global_norm: 1}}, divergence: {factor: 1.01}',
+    );
+    expect(result.stopReason).toBe('diverged');
+  });
+
+  it('debug tells norms of gradients, and the data is looked at', async () => {
+    const { events } = await train('debug: true');
+    expect(events.filter(({ type }) => type === 'gradients')).toHaveLength(4);
+  });
+});
+
+describe('model.pretrained', () => {
+  it('begins with the weights of another run, leaves a last layer of another size anew, freezes and thaws', async () => {
+    const first = await train('seed: 1');
+    const { events, result } = await train('seed: 2, unfreeze: [{epoch: 3, layers: [dense]}]', {
+      rest: `model: {hidden_units: [6], pretrained: ${first.result.files.weights}, freeze: [dense]}\n`,
+    });
+    const told = events.find(({ type }) => type === 'pretrained');
+    expect(told).toMatchObject({ loaded: expect.arrayContaining(['dense/kernel', 'dense/bias']) as unknown, missing: [] });
+    expect(events.find(({ type }) => type === 'unfrozen')).toMatchObject({ epoch: 3 });
+    const record = JSON.parse(readFileSync(result.files.record, 'utf8')) as { data: { others: Record<string, unknown> } };
+    expect(record.data.others['pretrained']).toMatchObject({ sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown });
+  });
+
+  it('refuses a file that fits in nothing, with strict any that does not fit whole, and one that is not there', async () => {
+    const { result } = await train('seed: 1');
+    const other = (pretrained: string): Promise<Ended> =>
+      train('seed: 2', { rest: `model: {hidden_units: [5], pretrained: ${pretrained}}\n` });
+    await expect(other(`{path: ${result.files.weights}, strict: true}`)).rejects.toMatchObject({ code: 'E_DATA' });
+    await expect(other('nowhere.safetensors')).rejects.toMatchObject({ code: 'E_IO' });
+    await expect(other(`{path: ${result.files.weights}, rename: [{from: '^', to: 'other/'}]}`)).rejects.toMatchObject({
+      code: 'E_DATA',
+    });
+  });
+});
