@@ -100,10 +100,10 @@ export const MUTANTS = [
     test: 'cuda_attention_test',
   },
   {
-    name: 'the gradient of scores forgets delta',
+    name: 'the gradient of scores takes half of delta',
     file: 'ops/attention/attention_tiles_cuda.cuh',
     find: '(products.of[c][r] - deltas[query])',
-    replace: '(products.of[c][r])',
+    replace: '(products.of[c][r] - 0.5f * deltas[query])',
     unit: 'ops_attention.cc',
     test: 'cuda_attention_test',
   },
