@@ -289,9 +289,10 @@ __device__ __forceinline__ void fetch_statistics(const GradView<T>& g, int64_t b
   deltas[i] = inside ? g.delta[g.row_of(batch, head, i0 + i)] : 0.0f;
 }
 
-// Block (queries / 64, head, batch): dq.
+// Block (queries / 64, head, batch): dq. Two blocks to a multiprocessor: left to itself the compiler goes for three, and
+// spills.
 template <class T, int kSize>
-__global__ void __launch_bounds__(kTileThreads) query_gradient_tiles_kernel(const GradView<T> g, bool vector) {
+__global__ void __launch_bounds__(kTileThreads, 2) query_gradient_tiles_kernel(const GradView<T> g, bool vector) {
   DYNAMIC_SMEM(T, queries);
   constexpr int kElements = RowTile<kSize>::kElements;
   T *gradients = queries + kElements, *keys = gradients + kElements, *values = keys + kElements;
