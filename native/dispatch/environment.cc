@@ -302,7 +302,8 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
   if (!count_fits(info.ints, request.ints.size())) fail_call(info, "wrong number of integer attributes", request);
   if (!count_fits(info.floats, request.floats.size())) fail_call(info, "wrong number of float attributes", request);
   if (!has_all_operands(info, request, star_count)) fail_call(info, "wrong number of operands", request);
-  if (!dtypes_match(info, request, star_count)) fail_call(info, "dtypes not supported", request);
+  const bool takes_half = device_ == nullptr && cpu_takes_half(request);
+  if (!dtypes_match(info, request, star_count) && !takes_half) fail_call(info, "dtypes not supported", request);
   for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
     const CallOperand& operand = request.operands[position];
     if (spec.role == Role::out) {
@@ -323,7 +324,9 @@ void Environment::dispatch(CallRequest& request) {
   if (request.op >= op_number::kCount) throw Error("E_INTERNAL", "no op number " + std::to_string(request.op));
   const OpInfo& info = op_infos()[request.op];
   const int star_count = info.num_starred == 0 ? 0 : (int(request.operands.size()) - info.num_fixed) / info.num_starred;
-  if (has_half(request) && has_all_operands(info, request, star_count) && !dtypes_match(info, request, star_count))
+  const bool takes_half = device_ == nullptr && cpu_takes_half(request);
+  if (has_half(request) && has_all_operands(info, request, star_count) && !dtypes_match(info, request, star_count) &&
+      !takes_half)
     return dispatch_widened(*this, request, info, star_count);
   check_request(request, info, star_count);
   const CpuOp& op = cpu_ops(stream_.level())[request.op];
