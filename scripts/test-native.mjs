@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { EMULATED_DEFINITIONS, hasCudaHeaders } from './native/emulated.mjs';
+import { EMULATED_DEFINITIONS, EMULATED_TESTS, THREAD_ORDERS, hasCudaHeaders } from './native/emulated.mjs';
 import { BuildProgress } from './native/progress.mjs';
 import { BuildError, compileCommands, jobs, run } from './native/run.mjs';
 import { ROOT, filesUnder } from './native/sources.mjs';
@@ -31,9 +31,6 @@ const { values, positionals } = parseArgs({
   options: { sanitize: { type: 'boolean', default: false }, filter: { type: 'string', default: '' } },
   allowPositionals: true,
 });
-/** Tests of CUDA code in the emulator, each in ascending, descending and a random order of threads. */
-const EMULATED_TESTS = ['emulator_test', 'layouts_test', 'cuda_ops_test', 'gemm_test'];
-const THREAD_ORDERS = ['seed=0', 'seed=1', 'seed=7 threads=2'];
 const totals = { passed: 0, failed: 0, checks: 0 };
 
 function testNames() {

@@ -115,6 +115,7 @@ export {
   exportModel,
   loadConfig,
   loadPredictor,
+  loadTextGenerator,
   predictFile,
   prepareData,
   profileTraining,
@@ -134,6 +135,7 @@ export type {
   ExportFormat,
   ExportModelOptions,
   ExportRunOptions,
+  GenerateOptions,
   LoadConfigOptions,
   LoadPredictorOptions,
   NumberPrediction,
@@ -155,6 +157,7 @@ export type {
   SeriesEvent,
   SeriesOptions,
   SeriesResult,
+  TextGenerator,
   TrainingConfig,
   TrainingProfile,
 } from './run/index.js';

@@ -27,6 +27,7 @@ import type {
   RunResult,
   SeriesOptions,
   SeriesResult,
+  TextGenerator,
   TrainingConfig,
   TrainingProfile,
 } from './run/index.js';
@@ -96,6 +97,19 @@ export async function reproduceRun(folder: string, options: ReproduceOptions = {
  */
 export async function loadPredictor(run: string, options: LoadPredictorOptions = {}): Promise<Predictor> {
   return (await import('./run/index.js')).loadPredictor(run, options);
+}
+
+/**
+ * Loads the language model of a finished run: what `tensorkiln generate` writes with.
+ *
+ * @example
+ * const generator = await loadTextGenerator('runs/shakespeare');
+ * const text = await generator.generate('ROMEO:', { length: 200, seed: 1 });
+ *
+ * @throws (as rejections) E_IO, E_DATA, E_DEVICE, E_NATIVE_LOAD
+ */
+export async function loadTextGenerator(run: string, options: { readonly device?: string } = {}): Promise<TextGenerator> {
+  return (await import('./run/index.js')).loadTextGenerator(run, options);
 }
 
 /**

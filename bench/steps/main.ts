@@ -3,7 +3,8 @@
  *
  * Whole training steps: ours compiled, beside PyTorch eager and torch.compile when a python with torch is found ($TENSORKILN_PYTHON,
  * else python3). All subjects of a model live at the same time and take turns, so that a busy moment of the machine meets all.
- * Prints ratio first: PyTorch's time over ours, from the medians of both.
+ * Prints ratio first: PyTorch's time over ours, from the medians of both. The stock models are programs for tfjs-core alone; what of
+ * them the wasm backend can train is measured on it too.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median, spread } from '../harness/statistics.js';
 
-const MODELS = ['mlp', 'lenet', 'bilstm', 'transformer', 'resnet18', 'gpt', 'tiny'];
+const MODELS = ['mlp', 'lenet', 'bilstm', 'transformer', 'resnet18', 'gpt', 'gpt-small', 'tiny', 'stock-mlp', 'stock-lenet'];
 
 const { values } = parseArgs({
   options: {
@@ -70,8 +71,15 @@ class Subject {
 function subjectsOf(model: string): Subject[] {
   const ours = (mode: string): Subject =>
     new Subject(mode === 'queued' ? 'ours' : `ours, ${mode}`, process.execPath, [here('steps-worker.js'), model, mode]);
-  const torch = (mode: string): Subject =>
-    new Subject(`torch ${mode}`, python, [here('../bench/steps/steps_torch.py'), mode, model, values.threads]);
+  const torch = (mode: string, of = model): Subject =>
+    new Subject(`torch ${mode}`, python, [here('../bench/steps/steps_torch.py'), mode, of, values.threads]);
+  if (model.startsWith('stock-')) {
+    const stock = model.slice('stock-'.length);
+    // The wasm backend has no gradients of convolutions.
+    const wasm =
+      stock === 'mlp' ? [new Subject('tfjs wasm', process.execPath, [here('steps-worker.js'), model, 'queued', 'wasm'])] : [];
+    return [ours('queued'), ...wasm, ...(hasTorch ? [torch('eager', stock)] : [])];
+  }
   return [
     ...(model === 'tiny' ? [ours('sync'), ours('await')] : [ours('queued')]),
     ...(hasTorch ? [torch('eager'), ...(values.compile ? [torch('compile')] : [])] : []),
@@ -96,10 +104,16 @@ for (const model of values.model) {
   }
   for (const subject of subjects) subject.end();
   const peers = subjects.filter(({ name }) => !name.startsWith('ours'));
-  const best = peers.length === 0 ? undefined : Math.min(...peers.map(({ samples }) => median(samples)));
+  const torches = peers.filter(({ name }) => name.startsWith('torch'));
+  const best = torches.length === 0 ? undefined : Math.min(...torches.map(({ samples }) => median(samples)));
+  const wasm = peers.find(({ name }) => name === 'tfjs wasm');
   for (const { name, samples } of subjects) {
     const ms = median(samples);
-    const ratio = best === undefined || !name.startsWith('ours') ? '' : `${(best / ms).toFixed(2)}x the best peer, `;
+    const times = (peer: number | undefined, who: string): string =>
+      peer === undefined || !name.startsWith('ours') ? '' : `${(peer / ms).toFixed(2)}x ${who}, `;
+    const ratio =
+      times(best, torches.length > 1 ? 'the better of PyTorch' : 'PyTorch') +
+      times(wasm === undefined ? undefined : median(wasm.samples), 'the wasm backend');
     const rate = flops === 0 ? '' : `, ${(flops / ms / 1e6).toFixed(1)} GFLOP/s`;
     console.log(`${model}, ${name}: ${ratio}${ms.toPrecision(3)} ms ±${String(Math.round(spread(samples) * 100))} %${rate}`);
   }

@@ -179,6 +179,23 @@ export const MODELS: Readonly<Record<string, ModelCase>> = {
     optimizer: 'adamw',
     forward: 8 * 256 * (6 * (12 * 384 * 384 + 256 * 384) + 384 * 65),
   },
+  'gpt-small': {
+    build: () =>
+      sequence(
+        [
+          new nn.Embedding({ tokens: 65, units: 128 }),
+          new nn.LearnedPositions(),
+          ...Array.from({ length: 4 }, () => new nn.TransformerEncoder({ heads: 4, hidden: 512, causal: true })),
+          new nn.LayerNorm(),
+          new nn.Dense({ units: 65, useBias: false }),
+        ],
+        [64],
+      ),
+    input: () => integers([12, 64], 65),
+    labels: () => integers([12, 64], 65),
+    optimizer: 'adamw',
+    forward: 12 * 64 * (4 * (12 * 128 * 128 + 64 * 128) + 128 * 65),
+  },
 };
 
 /** Builds a model with its data and compiles its step. */

@@ -115,6 +115,7 @@ cases = {
         Transformer(5000, 256, 4, 1024, 4, 128, 2, False), integers(5000, 16, 128), integers(2, 16), "adam"),
     "resnet18": lambda: (resnet18().to(memory_format=torch.channels_last), images(32, 3, 32), integers(10, 32), "none"),
     "gpt": lambda: (Transformer(65, 384, 6, 1536, 6, 256, 65, True), integers(65, 8, 256), integers(65, 8, 256), "adamw"),
+    "gpt-small": lambda: (Transformer(65, 128, 4, 512, 4, 64, 65, True), integers(65, 12, 64), integers(65, 12, 64), "adamw"),
 }
 model, x, labels, kind = cases[name]()
 optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}

@@ -1,14 +1,20 @@
 /**
- * One subject of bench/steps in a process of its own: worker <ours|wasm|cpu> <model> <sync|await|queued>. Answers each line
+ * One subject of bench/steps in a process of its own: worker <model> <sync|await|queued> [wasm]. Answers each line
  * `run <count>` with the milliseconds per step of that many steps, and ends at the end of its input.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { createInterface } from 'node:readline';
 import { profileExecution, profileTable } from 'tensorkiln';
 import { makeSubject } from './models.js';
+import { isStock, makeStockSubject } from './stock.js';
 
-const [model = '', mode = 'queued'] = process.argv.slice(2);
-const { step, programs, flops } = makeSubject(model);
+const [model = '', mode = 'queued', backend] = process.argv.slice(2);
+if (backend === 'wasm') {
+  // Tensorkiln registers the gradients, which tfjs-core leaves out in Node; the kernels are those of the backend.
+  await import('@tensorflow/tfjs-backend-wasm');
+  if (!(await tf.setBackend('wasm'))) throw new Error('the wasm backend does not start');
+}
+const { step, programs, flops } = isStock(model) ? makeStockSubject(model) : makeSubject(model);
 for (let i = 0; i < 5; ++i) {
   const loss = step();
   await loss.data();

@@ -9,9 +9,23 @@ namespace tk {
 // Runs body(begin, end, thread, state) over parts of [0, n) whose borders are multiples of grain.
 using RangeBody = void (*)(int64_t begin, int64_t end, int thread, void* state);
 
+// Work that a plan has put behind a call: it takes the call's result piece by piece, while a piece is still in the cache.
+struct FollowUp {
+  void (*run)(void* self, int64_t begin, int64_t end, int thread) = nullptr;  // elements [begin, end) of the result
+  void* self = nullptr;
+  int64_t multiple = 1;  // pieces begin and end at multiples of it
+};
+
 class CpuContext {
  public:
   virtual ~CpuContext() = default;
+
+  // An op that makes its result row by row may hand rows over as soon as they are complete, from the thread that made them; all
+  // of them, each once, or none: then what follows runs after the call. Asked with the elements of a row.
+  TK_INLINE bool takes_rows(int64_t row) const { return follow_up_ != nullptr && row % follow_up_->multiple == 0; }
+  TK_INLINE void hand_over(int64_t begin, int64_t end, int thread) const {
+    follow_up_->run(follow_up_->self, begin, end, thread);
+  }
 
   // Most threads that parallel_for uses at once; fixed for the whole call. Per-thread scratch is indexed by `thread` below it.
   int num_threads() const { return num_threads_; }
@@ -39,6 +53,7 @@ class CpuContext {
 
  protected:
   int num_threads_ = 1;
+  const FollowUp* follow_up_ = nullptr;
 };
 
 }  // namespace tk

@@ -78,9 +78,10 @@ void combine_column_parts(const CudaContext& context, int64_t rows, int64_t cols
 }
 
 // out[j] = sum over the rows of x [rows, cols]; workspace: column_parts(1, rows, cols, 1) doubles.
-inline void column_sums(const CudaContext& context, const float* x, int64_t rows, int64_t cols, float* out, double* workspace) {
+template <class T>
+void column_sums(const CudaContext& context, const T* x, int64_t rows, int64_t cols, float* out, double* workspace) {
   sum_column_parts<1>(context, 1, rows, cols, workspace, [=] __device__(int64_t, int64_t row, int64_t col, double(&sums)[1]) {
-    sums[0] += double(x[row * cols + col]);
+    sums[0] += double(float(x[row * cols + col]));
   });
   combine_column_parts<1>(context, rows, cols, workspace,
                           [=] __device__(int, int64_t col, double total) { out[col] = float(total); });

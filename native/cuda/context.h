@@ -10,6 +10,7 @@
 #define TK_LEVEL cuda
 
 #include "cuda/launch.cuh"
+#include "cuda/launch_list.h"
 // launch.cuh before everything else: it decides what __device__ means.
 #include "core/op_call.h"
 
@@ -48,6 +49,13 @@ inline void check_cuda(cudaError_t status, const char* call) {
   if (status != cudaSuccess) throw CudaFailure{status, call};
 }
 
+// For the bodies of products and convolutions, three operands: two of one 16-bit type, the result of that type or f32.
+inline bool is_half_product(const OpCall& call) {
+  const DType type = call[0].dtype;
+  return (type == DType::f16 || type == DType::bf16) && call[1].dtype == type &&
+         (call[2].dtype == type || call[2].dtype == DType::f32);
+}
+
 constexpr int kThreads = 256;
 constexpr int64_t kMaxBlocks = int64_t(1) << 30;
 
@@ -58,10 +66,20 @@ struct DeviceSettings {
 
 class CudaContext {
  public:
-  CudaContext(cudaStream_t stream, int multiprocessors, const DeviceSettings& settings, IndexReport* report, uint16_t op)
-      : stream_(stream), multiprocessors_(multiprocessors), settings_(settings), reporter_{report, int32_t(op) + 1} {}
+  // list: where launches are written down instead of being made; null to make them.
+  CudaContext(cudaStream_t stream, int multiprocessors, const DeviceSettings& settings, IndexReport* report, uint16_t op,
+              LaunchList* list = nullptr)
+      : stream_(stream),
+        multiprocessors_(multiprocessors),
+        settings_(settings),
+        reporter_{report, int32_t(op) + 1},
+        list_(list) {}
 
-  cudaStream_t stream() const { return stream_; }
+  // For what launch, copy and zero do not offer. A call that asks for it cannot be part of a graph.
+  cudaStream_t stream() const {
+    if (list_ != nullptr) throw NotListable{};
+    return stream_;
+  }
   int multiprocessors() const { return multiprocessors_; }
   const DeviceSettings& settings() const { return settings_; }
   IndexReporter reporter() const { return reporter_; }
@@ -69,7 +87,19 @@ class CudaContext {
   // Launches a kernel with the arguments converted to its parameter types; shared_bytes of dynamic shared memory.
   template <class... Params, class... Args>
   void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, Args&&... args) const {
+    if (list_ != nullptr) return list_->add_kernel(kernel, grid, block, shared_bytes, std::forward<Args>(args)...);
     check_cuda(tk::cuda::launch_kernel(kernel, grid, block, shared_bytes, stream_, std::forward<Args>(args)...), "launch");
+  }
+  // Copies inside the device.
+  void copy(void* to, const void* from, size_t bytes) const {
+    if (bytes == 0) return;
+    if (list_ != nullptr) return list_->add_copy(to, from, bytes);
+    check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync on the device");
+  }
+  void zero(void* to, size_t bytes) const {
+    if (bytes == 0) return;
+    if (list_ != nullptr) return list_->add_zero(to, bytes);
+    check_cuda(cudaMemsetAsync(to, 0, bytes, stream_), "cudaMemsetAsync");
   }
 
  private:
@@ -77,6 +107,7 @@ class CudaContext {
   int multiprocessors_;
   DeviceSettings settings_;
   IndexReporter reporter_;
+  LaunchList* list_;
 };
 
 // f(i) for every i in [0, n): consecutive threads take consecutive i.

@@ -207,6 +207,11 @@ int32_t read(TkCudaStream* stream, const void* source, void* target, uint64_t by
 
 int32_t has_op(uint32_t op) { return op < tk::cuda::kNumCudaOps && tk::cuda::kCudaOps[op].body != nullptr; }
 
+int32_t takes_half(const tk::OpCall* call) {
+  const auto takes = tk::cuda::kCudaOps[call->op].takes_half;
+  return takes != nullptr && takes(*call);
+}
+
 int64_t workspace(TkCudaStream*, const tk::OpCall* call) {
   const auto body = tk::cuda::kCudaOps[call->op].workspace;
   return body == nullptr ? 0 : body(*call);
@@ -219,6 +224,39 @@ int32_t run(TkCudaStream* stream, const tk::OpCall* call) {
     return TK_CUDA_OK;
   });
 }
+
+int32_t begin_program(TkCudaStream* stream, uint64_t program, const void* const* addresses, int32_t count, int32_t* known) {
+  return guarded([&]() -> int32_t {
+    stream->enter();
+    *known = stream->programs().begin(program, addresses, count) ? 1 : 0;
+    return TK_CUDA_OK;
+  });
+}
+
+int32_t add_call(TkCudaStream* stream, const tk::OpCall* call) {
+  return guarded([&]() -> int32_t {
+    stream->programs().add(*call);
+    return TK_CUDA_OK;
+  });
+}
+
+int32_t finish_program(TkCudaStream* stream) {
+  return guarded([&]() -> int32_t {
+    stream->enter();
+    stream->programs().finish();
+    return TK_CUDA_OK;
+  });
+}
+
+int32_t forget_program(TkCudaStream* stream, uint64_t program) {
+  return guarded([&]() -> int32_t {
+    stream->enter();
+    stream->programs().forget(program);
+    return TK_CUDA_OK;
+  });
+}
+
+void graphs(TkCudaStream* stream, TkCudaGraphs* counts) { *counts = stream->programs().counts(); }
 
 int32_t wait(TkCudaStream* stream) {
   return guarded([&]() -> int32_t {
@@ -262,8 +300,8 @@ tk::cuda::Gemm gemm_of(const TkCudaGemm& g) {
   p.a = {g.a, g.a_row, g.a_col, g.a_batch};
   p.b = {g.b, g.b_row, g.b_col, g.b_batch};
   p.y = g.y, p.y_row = g.y_row, p.y_batch = g.y_batch;
-  p.epilogue = {g.bias, g.residual, g.saved, g.activation, g.gradient_at};
-  p.forced_kernel = g.kernel;
+  p.epilogue = {g.bias, g.residual, g.saved, g.activation, g.gradient_at, tk::DType::f32};
+  p.forced_kernel = g.kernel, p.forced_splits = g.splits > 1 ? g.splits : 1;
   return p;
 }
 
@@ -301,8 +339,14 @@ const TkCudaTable kTable = {
     write,
     read,
     has_op,
+    takes_half,
     workspace,
     run,
+    begin_program,
+    add_call,
+    finish_program,
+    forget_program,
+    graphs,
     wait,
     create_event,
     destroy_event,

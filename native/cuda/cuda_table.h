@@ -7,7 +7,7 @@
 #pragma once
 #include <stdint.h>
 
-#define TK_CUDA_TABLE_VERSION 3u
+#define TK_CUDA_TABLE_VERSION 4u
 
 #if defined(_WIN32)
 #define TK_CUDA_EXPORT __declspec(dllexport)
@@ -44,6 +44,13 @@ struct TkCudaMemory {
   uint64_t largest_free;        // largest piece that can be handed out without growing
 };
 
+// What has been done with the graphs of recorded programs since the stream was opened.
+struct TkCudaGraphs {
+  uint64_t built, launches;
+  uint64_t patched_nodes;  // nodes of a graph that were given new parameters
+  uint64_t single_calls;   // calls that no graph could hold
+};
+
 struct TkCudaStream;
 struct TkCudaEvent;
 
@@ -54,6 +61,7 @@ struct TkCudaGemm {
   int32_t type, y_type;  // of a and b, of y
   int32_t tf32;          // 1: f32 operands are rounded to TF32
   int32_t kernel;        // -1 to choose, else a tk::cuda::GemmKernel
+  int32_t splits;          // of K, with a given kernel; 0 and 1: none
   const void *a, *b;
   void* y;
   int64_t a_row, a_col, a_batch, b_row, b_col, b_batch, y_row, y_batch;
@@ -100,10 +108,22 @@ struct TkCudaTable {
 
   // Whether the library has a kernel for this op number.
   int32_t (*has_op)(uint32_t op);
+  // Whether it has a kernel for operands of these shapes and dtypes, some of them of 16 bits, beyond what ops.def lists. The
+  // operands need no addresses.
+  int32_t (*takes_half)(const tk::OpCall* call);
   // Bytes of scratch memory the call needs.
   int64_t (*workspace)(TkCudaStream* stream, const tk::OpCall* call);
   // Launches the call's kernels; operands and workspace are memory of this stream.
   int32_t (*run)(TkCudaStream* stream, const tk::OpCall* call);
+  // A recorded program, whose calls are the same each time but for the addresses of its buffers, as CUDA graphs. begin_program
+  // sets *known to 1 when it knows the program at these addresses and has launched it. Else it sets 0: the calls are to be added
+  // in their order, and finish_program launches them all. `program` is a number of the caller's own, never given twice;
+  // forget_program frees what is kept for it.
+  int32_t (*begin_program)(TkCudaStream* stream, uint64_t program, const void* const* addresses, int32_t count, int32_t* known);
+  int32_t (*add_call)(TkCudaStream* stream, const tk::OpCall* call);
+  int32_t (*finish_program)(TkCudaStream* stream);
+  int32_t (*forget_program)(TkCudaStream* stream, uint64_t program);
+  void (*graphs)(TkCudaStream* stream, TkCudaGraphs* counts);
   // Waits until everything launched has run. TK_CUDA_BAD_INDEX also from read: the first index reported since the last time.
   int32_t (*wait)(TkCudaStream* stream);
 

@@ -58,6 +58,13 @@ inline cudaError_t launch_cooperative(Args&&... args) {
 #endif
 
 namespace tk::cuda {
+// For a kernel with __cluster_dims__(blocks): the emulator does not see that.
+template <class Kernel>
+inline void declare_cluster([[maybe_unused]] Kernel* kernel, [[maybe_unused]] int blocks) {
+#if !defined(__CUDACC__)
+  tk::emulator::set_cluster(reinterpret_cast<const void*>(kernel), unsigned(blocks));
+#endif
+}
 // Lets a kernel use more than 48 KB of dynamic shared memory.
 template <class Kernel>
 inline cudaError_t allow_shared(Kernel* kernel, size_t bytes) {

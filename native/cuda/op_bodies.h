@@ -7,6 +7,9 @@ namespace tk::cuda {
 struct CudaOp {
   void (*body)(const OpCall&, CudaContext&);
   int64_t (*workspace)(const OpCall&);  // null when the op needs none
+  // Whether the body takes operands of these shapes and dtypes, some of 16 bits, beyond what ops.def lists; null when it takes
+  // none. The operands have no addresses yet.
+  bool (*takes_half)(const OpCall&);
 };
 
 extern const CudaOp kCudaOps[];

@@ -82,6 +82,31 @@ PTX_FN void tma_load_3d(void* s, const CUtensorMap* m, int x, int y, int z, uint
       "l"(m), "r"(smem(b)), "r"(x), "r"(y), "r"(z)
       : "memory");
 }
+// The box goes to the same place of every block in `blocks`, a bit for each, and counts at the barrier of each.
+PTX_FN void tma_load_3d_multicast(void* s, const CUtensorMap* m, int x, int y, int z, uint64_t* b, unsigned blocks) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%4, %5, "
+      "%6}], [%2], %3;" ::"r"(smem(s)),
+      "l"(m), "r"(smem(b)), "h"((unsigned short)blocks), "r"(x), "r"(y), "r"(z)
+      : "memory");
+}
+// At the same barrier of another block of the cluster.
+PTX_FN void mbarrier_arrive_cluster(uint64_t* b, int rank) {
+  asm volatile(
+      "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(smem(b)),
+      "r"(rank)
+      : "memory");
+}
+PTX_FN int cluster_rank() {
+  unsigned rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return int(rank);
+}
+// Every thread of every block of the cluster.
+PTX_FN void cluster_sync() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
 PTX_FN void tma_store_2d(const CUtensorMap* m, int x, int y, const void* s) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(m), "r"(smem(s)),
                "r"(x), "r"(y)
@@ -152,6 +177,22 @@ PTX_FN void wgmma_n256(float (&d)[128], uint64_t a, uint64_t b, int scale_d) {
                  : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
   }
 }
+#define PTX_WGMMA_TF32_BEGIN(n, scale)        \
+  "{\n.reg .pred p;\nsetp.ne.b32 p, %" #scale \
+  ", 0;\n"                                    \
+  "wgmma.mma_async.sync.aligned.m64n" #n "k8.f32.tf32.tf32 {"
+#define PTX_WGMMA_TF32_END(a, b) "}, %" #a ", %" #b ", p, 1, 1;\n}"
+// d (64xN, fp32) = A (64x8) B (8xN) + (scale_d ? d : 0) of TF32, both operands K-major.
+PTX_FN void wgmma_tf32(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
+  asm volatile(PTX_WGMMA_TF32_BEGIN(128, 66) PTX_REGISTERS_64 PTX_WGMMA_TF32_END(64, 65)
+               : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48)
+               : "l"(a), "l"(b), "r"(scale_d));
+}
+PTX_FN void wgmma_tf32(float (&d)[128], uint64_t a, uint64_t b, int scale_d) {
+  asm volatile(PTX_WGMMA_TF32_BEGIN(256, 130) PTX_REGISTERS_128 PTX_WGMMA_TF32_END(128, 129)
+               : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48), PTX_F16(64), PTX_F16(80), PTX_F16(96), PTX_F16(112)
+               : "l"(a), "l"(b), "r"(scale_d));
+}
 #else
 // ================================================================ host
 #define PTX_FN inline
@@ -198,6 +239,14 @@ PTX_FN void tma_load_3d(void* s, const CUtensorMap* m, int x, int y, int z, uint
   int c[3] = {x, y, z};
   tk::emulator::tma_load(s, m, c, 3, b, TK_EMULATOR_ARGS);
 }
+PTX_FN void tma_load_3d_multicast(void* s, const CUtensorMap* m, int x, int y, int z, uint64_t* b, unsigned blocks,
+                                  TK_EMULATOR_SITE) {
+  int c[3] = {x, y, z};
+  tk::emulator::tma_load(s, m, c, 3, b, TK_EMULATOR_ARGS, blocks);
+}
+PTX_FN void mbarrier_arrive_cluster(uint64_t* b, int rank) { tk::emulator::mbar_arrive_cluster(b, unsigned(rank)); }
+PTX_FN int cluster_rank() { return int(tk::emulator::cluster_rank()); }
+PTX_FN void cluster_sync(TK_EMULATOR_SITE) { tk::emulator::cluster_barrier(TK_EMULATOR_ARGS); }
 PTX_FN void tma_store_2d(const CUtensorMap* m, int x, int y, const void* s, TK_EMULATOR_SITE) {
   int c[2] = {x, y};
   tk::emulator::tma_store(m, c, 2, s, TK_EMULATOR_ARGS);
@@ -220,6 +269,10 @@ PTX_FN void wgmma_n128(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
 template <bool kHalf, int kTransA, int kTransB>
 PTX_FN void wgmma_n256(float (&d)[128], uint64_t a, uint64_t b, int scale_d) {
   tk::emulator::wgmma(kHalf ? tk::emulator::F16 : tk::emulator::BF16, d, 256, a, b, scale_d, kTransA, kTransB);
+}
+template <int kRegisters>
+PTX_FN void wgmma_tf32(float (&d)[kRegisters], uint64_t a, uint64_t b, int scale_d) {
+  tk::emulator::wgmma(tk::emulator::TF32, d, 2 * kRegisters, a, b, scale_d, false, false);
 }
 #endif
 

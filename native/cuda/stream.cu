@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "cuda/conv_setting.h"
 #include "cuda/op_bodies.h"
 
 namespace tk::cuda {
@@ -48,6 +49,7 @@ TkCudaStream::TkCudaStream(int32_t device, uint64_t limit_bytes)
   check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
   settings_.has_wgmma = major == 9;
   settings_.tf32 = tk::cuda::read_tf32_setting();
+  tk::cuda::read_conv_setting();
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   check_cuda(cudaMallocHost(reinterpret_cast<void**>(&pinned_), kPieces * kPieceBytes + sizeof *report_copy_),
              "cudaMallocHost");
@@ -58,12 +60,20 @@ TkCudaStream::TkCudaStream(int32_t device, uint64_t limit_bytes)
   }
   check_cuda(cudaMalloc(reinterpret_cast<void**>(&report_), sizeof *report_), "cudaMalloc");
   check_cuda(cudaMemsetAsync(report_, 0, sizeof *report_, stream_), "cudaMemsetAsync");
+  programs_ = std::make_unique<tk::cuda::ProgramGraphs>(
+      stream_,
+      [this](const tk::OpCall& call, tk::cuda::LaunchList& list) {
+        tk::cuda::CudaContext listing = context(call.op, &list);
+        tk::cuda::kCudaOps[call.op].body(call, listing);
+      },
+      [this](const tk::OpCall& call) { run(call); });
 }
 
 TkCudaStream::~TkCudaStream() {
   // Nothing here can be reported any more, and on a lost device every call fails.
   cudaSetDevice(device_);
   if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+  programs_.reset();
   for (cudaEvent_t event : passed_) {
     if (event != nullptr) cudaEventDestroy(event);
   }

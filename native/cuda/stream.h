@@ -1,10 +1,12 @@
 // What one engine environment holds on a device: a CUDA stream, a memory pool, pinned staging memory, the index report.
 #pragma once
+#include <memory>
 #include <string>
 
 #include "cuda/context.h"
 #include "cuda/cuda_table.h"
 #include "cuda/device_pool.h"
+#include "cuda/program_graphs.h"
 
 namespace tk::cuda {
 
@@ -32,8 +34,11 @@ struct TkCudaStream {
   void run(const tk::OpCall& call);
   void wait();
   cudaStream_t stream() const { return stream_; }
-  // For launches of op number `op`.
-  tk::cuda::CudaContext context(uint16_t op = 0) const { return {stream_, multiprocessors_, settings_, report_, op}; }
+  // For launches of op number `op`; with a list they are written down there instead.
+  tk::cuda::CudaContext context(uint16_t op = 0, tk::cuda::LaunchList* list = nullptr) const {
+    return {stream_, multiprocessors_, settings_, report_, op, list};
+  }
+  tk::cuda::ProgramGraphs& programs() { return *programs_; }
   // Takes the first bad index reported before the last wait or read; empty when there was none.
   std::string take_bad_index();
 
@@ -56,4 +61,5 @@ struct TkCudaStream {
   int turn_ = 0;
   tk::cuda::IndexReport* report_ = nullptr;       // device memory
   tk::cuda::IndexReport* report_copy_ = nullptr;  // pinned
+  std::unique_ptr<tk::cuda::ProgramGraphs> programs_;
 };

@@ -4,8 +4,11 @@
 #include <dlfcn.h>
 #endif
 
+#include <unordered_map>
+
 #include "core/error.h"
 #include "cuda/cuda_table.h"
+#include "dispatch/program.h"
 
 namespace tk {
 namespace {
@@ -40,9 +43,21 @@ class CudaDevice final : public Device {
   void set_budget(int64_t bytes) override { table_.set_limit(stream_, uint64_t(bytes)); }
 
   bool has_op(uint16_t op) const override { return table_.has_op(op) != 0; }
+  bool takes_half(const OpCall& call) const override { return table_.takes_half(&call) != 0; }
   int64_t workspace(const OpCall& call) override { return table_.workspace(stream_, &call); }
 
   void run(const OpCall& call) override { check(table_.run(stream_, &call)); }
+  void run_program(const std::shared_ptr<const Program>& program, ProgramRun& run) override {
+    const std::vector<void*>& bases = run.bases();
+    int32_t known = 0;
+    check(table_.begin_program(stream_, number_of(program), bases.data(), int32_t(bases.size()), &known));
+    if (known != 0) return;
+    for (const ProgramStep& step : program->steps) {
+      const OpCall call = run.plain_call(step);
+      check(table_.add_call(stream_, &call));
+    }
+    check(table_.finish_program(stream_));
+  }
   void write(void* target, const void* source, int64_t bytes) override {
     check(table_.write(stream_, target, source, uint64_t(bytes)));
   }
@@ -65,9 +80,32 @@ class CudaDevice final : public Device {
     }
   }
 
+  // The number by which the library knows a program. An address may come again, so programs that are gone are forgotten first.
+  uint64_t number_of(const std::shared_ptr<const Program>& program) {
+    const auto found = programs_.find(program.get());
+    if (found != programs_.end() && !found->second.alive.expired()) return found->second.number;
+    for (auto known = programs_.begin(); known != programs_.end();) {
+      if (!known->second.alive.expired()) {
+        ++known;
+        continue;
+      }
+      check(table_.forget_program(stream_, known->second.number));
+      known = programs_.erase(known);
+    }
+    programs_[program.get()] = {program, ++last_number_};
+    return last_number_;
+  }
+
+  struct KnownProgram {
+    std::weak_ptr<const Program> alive;
+    uint64_t number = 0;
+  };
+
   const TkCudaTable& table_;
   const std::string place_;
   TkCudaStream* stream_ = nullptr;
+  std::unordered_map<const Program*, KnownProgram> programs_;
+  uint64_t last_number_ = 0;
 };
 
 }  // namespace

@@ -2,11 +2,15 @@
 // for the CPU, whose way through both stays as it is.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "core/op_call.h"
 
 namespace tk {
+
+struct Program;
+class ProgramRun;
 
 // Bytes handed out, kept for reuse, most handed out since the last reset, most that may be held.
 struct MemoryUse {
@@ -33,9 +37,14 @@ class Device {
   virtual void set_budget(int64_t bytes) = 0;
 
   virtual bool has_op(uint16_t op) const = 0;
+  // Whether it has a kernel for operands of these shapes and dtypes, some of 16 bits, beyond what ops.def lists. They have no
+  // addresses.
+  virtual bool takes_half(const OpCall& call) const = 0;
   virtual int64_t workspace(const OpCall& call) = 0;
 
   virtual void run(const OpCall& call) = 0;
+  // Runs the calls of a program in their order. What the device keeps for the program goes when the program does.
+  virtual void run_program(const std::shared_ptr<const Program>& program, ProgramRun& run) = 0;
   // `source` may be reused when write returns; `target` is filled when read returns.
   virtual void write(void* target, const void* source, int64_t bytes) = 0;
   virtual void read(const void* source, void* target, int64_t bytes) = 0;

@@ -302,8 +302,7 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
   if (!count_fits(info.ints, request.ints.size())) fail_call(info, "wrong number of integer attributes", request);
   if (!count_fits(info.floats, request.floats.size())) fail_call(info, "wrong number of float attributes", request);
   if (!has_all_operands(info, request, star_count)) fail_call(info, "wrong number of operands", request);
-  const bool takes_half = device_ == nullptr && cpu_takes_half(request);
-  if (!dtypes_match(info, request, star_count) && !takes_half) fail_call(info, "dtypes not supported", request);
+  if (!dtypes_match(info, request, star_count) && !takes_half(request)) fail_call(info, "dtypes not supported", request);
   for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
     const CallOperand& operand = request.operands[position];
     if (spec.role == Role::out) {
@@ -320,13 +319,31 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
   });
 }
 
+bool Environment::takes_half(const CallRequest& request) const {
+  if (!has_half(request)) return false;
+  if (device_ == nullptr) return cpu_takes_half(request);
+  std::vector<Operand> operands(request.operands.size());
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const CallOperand& from = request.operands[i];
+    Operand& to = operands[i];
+    to.dtype = from.dtype, to.rank = from.rank;
+    std::copy(from.dims, from.dims + from.rank, to.dims);
+    to.size = count_elements(from.dims, from.rank);
+  }
+  OpCall call;
+  call.op = request.op;
+  call.operands = operands.data(), call.num_operands = int32_t(operands.size());
+  call.ints = request.ints.data(), call.num_ints = int32_t(request.ints.size());
+  call.floats = request.floats.data(), call.num_floats = int32_t(request.floats.size());
+  return device_->takes_half(call);
+}
+
 void Environment::dispatch(CallRequest& request) {
   if (request.op >= op_number::kCount) throw Error("E_INTERNAL", "no op number " + std::to_string(request.op));
   const OpInfo& info = op_infos()[request.op];
   const int star_count = info.num_starred == 0 ? 0 : (int(request.operands.size()) - info.num_fixed) / info.num_starred;
-  const bool takes_half = device_ == nullptr && cpu_takes_half(request);
   if (has_half(request) && has_all_operands(info, request, star_count) && !dtypes_match(info, request, star_count) &&
-      !takes_half)
+      !takes_half(request))
     return dispatch_widened(*this, request, info, star_count);
   check_request(request, info, star_count);
   const CpuOp& op = cpu_ops(stream_.level())[request.op];
@@ -403,6 +420,10 @@ std::vector<HandleId> Environment::run_program(const std::shared_ptr<const Progr
     // Addresses last: making one buffer writable may have moved another.
     for (const std::vector<HandleId>* handles : {&externals, static_cast<const std::vector<HandleId>*>(&outputs)}) {
       for (HandleId handle : *handles) {
+        if (handle == kNewHandle) {
+          command->bases.push_back(nullptr);
+          continue;
+        }
         const Entry& held = entry(handle);
         command->bases.push_back(held.data());
 #if TENSORKILN_CHECK_OPS

@@ -77,9 +77,9 @@ class Environment {
   // Throws E_INTERNAL for calls that break the table's promises, E_DISPOSED for dead handles, E_OUT_OF_MEMORY.
   void dispatch(CallRequest& request);
 
-  // Enqueues a program on its externals, in the program's order. Buffers that it writes get a storage of their own first when
-  // they share one. Returns one new handle per output of the program, owned by the caller; the arena is taken for this run
-  // only, so all programs of an environment share its memory. Not seen by the observer.
+  // Enqueues a program on its externals, in the program's order; kNewHandle for one that no call uses. Buffers that it writes
+  // get a storage of their own first when they share one. Returns one new handle per output of the program, owned by the
+  // caller; the arena is taken for this run only, so all programs of an environment share its memory. Not seen by the observer.
   // Throws E_INTERNAL when an external's size is not what the program was made for, E_DISPOSED, E_OUT_OF_MEMORY; nothing is
   // enqueued then.
   std::vector<HandleId> run_program(const std::shared_ptr<const Program>& program, const std::vector<HandleId>& externals);
@@ -144,6 +144,8 @@ class Environment {
   // Allocates outputs, unshares in-place operands, fills the command's operands.
   void prepare_operands(CallRequest& request, const OpInfo& info, Command& command);
   void check_request(const CallRequest& request, const OpInfo& info, int star_count) const;
+  // Whether there is a kernel for the 16-bit operands of a request, beyond the dtypes of ops.def.
+  bool takes_half(const CallRequest& request) const;
   // Gives the handle a storage of its own; keep: with the present content.
   void make_writable(HandleId handle, bool keep, const char* what);
   void enqueue_copy(const Entry& from, const Entry& to);

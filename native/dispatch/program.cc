@@ -73,33 +73,36 @@ OpCall ProgramRun::plain_call(const ProgramStep& step) {
   return result;
 }
 
+void ProgramRun::run_rows(const ProgramStep& step, const CpuOp* ops, CpuContext& context, int64_t begin, int64_t end,
+                          int thread) const {
+  TileContext inner(context);
+  char* scratch = arena() + step.scratch_offset + int64_t(thread) * step.scratch_per_thread;
+  Operand operands[kMaxTileOperands];
+  for (int64_t first = begin; first < end; first += step.tile_rows) {
+    const int64_t n = std::min(step.tile_rows, end - first);
+    for (int32_t c = step.first_call + (step.headed ? 1 : 0); c < step.first_call + step.num_calls; ++c) {
+      const ProgramCall& planned = program_.calls[size_t(c)];
+      for (int i = 0; i < planned.num_operands; ++i) {
+        const ProgramOperand& whole = program_.operands[size_t(planned.first_operand + i)];
+        char* data = whole.place.base == kTileScratch ? scratch + whole.place.offset : static_cast<char*>(address(whole.place));
+        if (data == nullptr) {
+          operands[i] = whole.shape;  // an optional operand that is not given
+        } else {
+          cut_operand(whole, data, step, first, n, operands[i]);
+        }
+      }
+      OpCall call;
+      fill_call(planned, call);
+      call.operands = operands;
+      ops[planned.op].body(call, inner);
+    }
+  }
+}
+
 void ProgramRun::run_tiles(const ProgramStep& step, const CpuOp* ops, CpuContext& context) const {
   const int64_t tiles = (step.rows + step.tile_rows - 1) / step.tile_rows;
   context.parallel_for(tiles, step.grain, [&](int64_t begin, int64_t end, int thread) {
-    TileContext inner(context);
-    char* scratch = arena() + step.scratch_offset + int64_t(thread) * step.scratch_per_thread;
-    Operand operands[kMaxTileOperands];
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const int64_t first = tile * step.tile_rows;
-      const int64_t n = std::min(step.tile_rows, step.rows - first);
-      for (int32_t c = step.first_call; c < step.first_call + step.num_calls; ++c) {
-        const ProgramCall& planned = program_.calls[size_t(c)];
-        for (int i = 0; i < planned.num_operands; ++i) {
-          const ProgramOperand& whole = program_.operands[size_t(planned.first_operand + i)];
-          char* data =
-              whole.place.base == kTileScratch ? scratch + whole.place.offset : static_cast<char*>(address(whole.place));
-          if (data == nullptr) {
-            operands[i] = whole.shape;  // an optional operand that is not given
-          } else {
-            cut_operand(whole, data, step, first, n, operands[i]);
-          }
-        }
-        OpCall call;
-        fill_call(planned, call);
-        call.operands = operands;
-        ops[planned.op].body(call, inner);
-      }
-    }
+    run_rows(step, ops, context, begin * step.tile_rows, std::min(end * step.tile_rows, step.rows), thread);
   });
 }
 

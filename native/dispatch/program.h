@@ -42,10 +42,11 @@ struct ProgramCall {
   int64_t workspace_offset = 0, workspace_bytes = 0;  // in the arena
 };
 
-// One call, or a chain of calls that runs tile by tile so that what passes between them stays in the cache.
+// One call, or a chain of calls that runs tile by tile so that what passes between them stays in the cache. A headed chain
+// begins with a call that runs as a whole, a product or convolution: the others take its rows as soon as they are complete.
 struct ProgramStep {
   int32_t first_call = 0, num_calls = 1;
-  bool tiled = false;
+  bool tiled = false, headed = false;
   int64_t rows = 0, cols = 0, tile_rows = 0;
   int64_t grain = 1;                                   // tiles that make a unit of parallel work
   int64_t scratch_offset = 0, scratch_per_thread = 0;  // in the arena
@@ -68,6 +69,13 @@ struct Program {
   int64_t arena_bytes = 0;
   int num_threads = 1;     // what workspaces and scratch were sized for
   double nanoseconds = 0;  // estimate of the whole
+
+  // Of the arena and the outputs: what a run takes.
+  int64_t bytes() const {
+    int64_t sum = arena_bytes;
+    for (const ProgramBuffer& output : outputs) sum += output.size * dtype_bytes(output.dtype);
+    return sum;
+  }
 };
 
 // Runs a program's steps on the CPU or a device. One run at a time per program: a stream runs its queue in order.
@@ -76,10 +84,14 @@ class ProgramRun {
   ProgramRun(const Program& program, std::vector<void*> bases);
 
   const Program& program() const { return program_; }
-  // The op call of a plain step with its addresses; valid until the next call of this function.
+  // Where each base of the program lies in this run.
+  const std::vector<void*>& bases() const { return bases_; }
+  // The op call of a plain step, or of the head of a chain, with its addresses; valid until the next call of this function.
   OpCall plain_call(const ProgramStep& step);
-  // Runs a tiled step; context is the caller's for the whole step.
+  // Runs the calls of a tiled step, but for its head; context is the caller's for the whole step.
   void run_tiles(const ProgramStep& step, const CpuOp* ops, CpuContext& context) const;
+  // The same for rows [begin, end) of the domain, on the thread that calls.
+  void run_rows(const ProgramStep& step, const CpuOp* ops, CpuContext& context, int64_t begin, int64_t end, int thread) const;
 
  private:
   void* address(const ProgramPlace& place) const {

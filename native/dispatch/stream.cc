@@ -68,6 +68,9 @@ class Stream::Context final : public CpuContext {
 #endif
   }
 
+  // What takes the rows of the call's result from now on; null: nothing.
+  void follow(const FollowUp* follow_up) { follow_up_ = follow_up; }
+
   void report_index(int64_t index, int64_t limit) override {
     // Several threads may find one; the first to come is kept. Building the text allocates, which an op may not: so it waits.
     bool expected = false;
@@ -303,6 +306,38 @@ void Stream::run_body(const OpCall& call, int num_threads) {
   context.surface();
 }
 
+void Stream::run_headed(ProgramRun& run, const ProgramStep& step) {
+  Context context(*this, run.program().calls[size_t(step.first_call)].op, run.program().num_threads);
+  struct Following {
+    const ProgramRun& run;
+    const ProgramStep& step;
+    const CpuOp* ops;
+    Context& context;
+    std::atomic<int64_t> rows{0};
+  } following{run, step, ops_, context};
+  FollowUp follow_up;
+  follow_up.multiple = step.cols;
+  follow_up.self = &following;
+  follow_up.run = [](void* self, int64_t begin, int64_t end, int thread) {
+    Following& f = *static_cast<Following*>(self);
+    f.run.run_rows(f.step, f.ops, f.context, begin / f.step.cols, end / f.step.cols, thread);
+    f.rows.fetch_add((end - begin) / f.step.cols, std::memory_order_relaxed);
+  };
+  const OpCall call = run.plain_call(step);
+  int allocations = 0;
+  {
+    OpScope scope;
+    context.follow(&follow_up);
+    ops_[call.op].body(call, context);
+    context.follow(nullptr);
+    if (following.rows.load() == 0) run.run_tiles(step, ops_, context);
+    allocations = scope.allocations();
+  }
+  if (allocations != 0) throw Error("E_INTERNAL", "[" + op_infos()[call.op].name + "] an op must not allocate");
+  if (following.rows.load() != 0) TK_CHECK_EQ(following.rows.load(), step.rows);
+  context.surface();
+}
+
 void Stream::note_call(Profile& profile, const Command& command, const OpCall& call, int64_t start_ns) const {
   ProfileRecord record;
   describe_call(call, record);
@@ -314,14 +349,21 @@ void Stream::note_call(Profile& profile, const Command& command, const OpCall& c
   profile.add(std::move(record));
 }
 
-void Stream::note_chain(Profile& profile, const Command& command, const ProgramStep& step, int64_t start_ns) const {
+void Stream::note_chain(Profile& profile, const Command& command, const ProgramStep& step, const OpCall* head,
+                        int64_t start_ns) const {
   ProfileRecord record;
   record.end_ns = steady_nanoseconds();
   record.start_ns = start_ns;
   record.enqueued_ns = command.enqueued_ns;
   record.in_plan = true;
   const Program& program = *command.program;
-  for (int32_t c = step.first_call; c < step.first_call + step.num_calls; ++c) {
+  if (step.headed) {
+    describe_call(*head, record);
+    record.bytes = call_bytes(*head);
+  } else {
+    record.shapes = "[" + std::to_string(step.rows) + "," + std::to_string(step.cols) + "]";
+  }
+  for (int32_t c = step.first_call + (step.headed ? 1 : 0); c < step.first_call + step.num_calls; ++c) {
     const ProgramCall& planned = program.calls[size_t(c)];
     record.name += (record.name.empty() ? "" : "+") + op_infos()[planned.op].name;
     record.flops += double(step.rows * step.cols);
@@ -334,7 +376,6 @@ void Stream::note_chain(Profile& profile, const Command& command, const ProgramS
       record.bytes += double(elements * dtype_bytes(operand.shape.dtype));
     }
   }
-  record.shapes = "[" + std::to_string(step.rows) + "," + std::to_string(step.cols) + "]";
   profile.add(std::move(record));
 }
 
@@ -351,11 +392,17 @@ void Stream::execute_program(Command& command) {
     if (closing_.load(std::memory_order_relaxed)) return;
     Profile* const profile = profile_.load(std::memory_order_acquire);
     const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
-    if (step.tiled) {
+    if (step.headed) {
+      run_headed(run, step);
+      if (profile != nullptr) {
+        const OpCall head = run.plain_call(step);
+        note_chain(*profile, command, step, &head, start);
+      }
+    } else if (step.tiled) {
       Context context(*this, program.calls[size_t(step.first_call)].op, program.num_threads);
       run.run_tiles(step, ops_, context);
       context.surface();
-      if (profile != nullptr) note_chain(*profile, command, step, start);
+      if (profile != nullptr) note_chain(*profile, command, step, nullptr, start);
     } else {
       const OpCall call = run.plain_call(step);
       run_body(call, program.num_threads);
@@ -379,13 +426,18 @@ void Stream::execute_on_device(Command& command) {
     }
     case Command::Kind::program: {
       ProgramRun run(*command.program, std::move(command.bases));
+      Profile* const profile = profile_.load(std::memory_order_acquire);
+      if (profile == nullptr) {
+        device_->run_program(command.program, run);
+        break;
+      }
+      // Whoever measures wants each call by itself.
       for (const ProgramStep& step : command.program->steps) {
         if (closing_.load(std::memory_order_relaxed)) return;
-        Profile* const profile = profile_.load(std::memory_order_acquire);
-        const int64_t start = profile == nullptr ? 0 : steady_nanoseconds();
+        const int64_t start = steady_nanoseconds();
         const OpCall call = run.plain_call(step);
         device_->run(call);
-        if (profile != nullptr) note_call(*profile, command, call, start);
+        note_call(*profile, command, call, start);
       }
       break;
     }

@@ -112,7 +112,11 @@ class Stream {
   void execute_program(Command& command);
   void run_body(const OpCall& call, int num_threads);
   void note_call(Profile& profile, const Command& command, const OpCall& call, int64_t start_ns) const;
-  void note_chain(Profile& profile, const Command& command, const ProgramStep& step, int64_t start_ns) const;
+  // Runs a chain behind a product.
+  void run_headed(ProgramRun& run, const ProgramStep& step);
+  // head: the call of a headed chain's head, else null.
+  void note_chain(Profile& profile, const Command& command, const ProgramStep& step, const OpCall* head,
+                  int64_t start_ns) const;
   // Lets other streams have the pool between two calls of a program.
   void yield_pool();
   void execute_on_device(Command& command);

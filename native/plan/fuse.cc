@@ -1,5 +1,5 @@
-// Chains calls that can run tile by tile. A chain stands where its last call stood: so a call may join while nothing outside
-// has used what the chain makes or overwritten what it reads.
+// Chains calls that can run tile by tile, alone or behind a product whose rows they take. A chain stands where its last call
+// stood: so a call may join while nothing outside has used what the chain makes or overwritten what it reads.
 #include <algorithm>
 #include <set>
 
@@ -10,13 +10,16 @@ namespace tk {
 namespace {
 
 constexpr size_t kMaxChain = 32;
+// Calls by which a product may be put off to its chain's place: what it reads lives for as long.
+constexpr int32_t kMaxPutOff = 6;
 
 class ChainBuilder {
  public:
-  ChainBuilder(Graph& graph, PassCounts& counts) : graph_(graph), counts_(counts) {
+  ChainBuilder(Graph& graph, bool heads, PassCounts& counts) : graph_(graph), heads_(heads), counts_(counts) {
     chain_of_value_.assign(graph.values.size(), -1);
     kind_of_value_.assign(graph.values.size(), TileKind::full);
     chain_of_node_.assign(graph.nodes.size(), -1);
+    takes_part_.assign(graph.values.size(), true);
   }
 
   void run() {
@@ -24,9 +27,14 @@ class ChainBuilder {
     for (OpenChain& chain : chains_) {
       if (chain.merged || chain.nodes.size() < 2) continue;
       std::sort(chain.nodes.begin(), chain.nodes.end());
+      if (chain.head >= 0) {
+        const auto head = std::find(chain.nodes.begin(), chain.nodes.end(), chain.head);
+        std::rotate(chain.nodes.begin(), head, head + 1);
+        ++counts_.headed;
+      }
       for (int32_t node : chain.nodes) graph_.nodes[size_t(node)].group = int32_t(graph_.chains.size());
       const int64_t cols = chain.cols == 0 ? 1 : chain.cols;
-      graph_.chains.push_back({chain.nodes, chain.size / cols, cols});
+      graph_.chains.push_back({chain.nodes, chain.head >= 0, chain.size / cols, cols});
       ++counts_.chains;
       counts_.chained += int(chain.nodes.size());
     }
@@ -36,6 +44,7 @@ class ChainBuilder {
   struct OpenChain {
     std::vector<int32_t> nodes;
     int64_t size = 0, cols = 0;
+    int32_t head = -1;
     bool open = true, merged = false;
     std::set<ValueId> reads;  // from outside, and views' parents
   };
@@ -83,6 +92,7 @@ class ChainBuilder {
       const ValueId value = node.operands[j].value;
       const int32_t maker = find(chain_of_value_[size_t(whole(value))]);
       if (maker < 0 || std::find(members.begin(), members.end(), maker) == members.end()) continue;
+      if (!takes_part_[size_t(value)]) return false;
       if (graph_.values[size_t(value)].parent != kNoValue || kind_of_value_[size_t(value)] != kinds[j]) return false;
     }
     return true;
@@ -100,6 +110,7 @@ class ChainBuilder {
         const int32_t chain = find(chain_of_value_[size_t(whole(node.operands[j].value))]);
         if (chain < 0 || std::find(joined.begin(), joined.end(), chain) != joined.end()) continue;
         const OpenChain& candidate = chains_[size_t(chain)];
+        if (candidate.head >= 0 && (total.head >= 0 || index - candidate.head > kMaxPutOff)) continue;
         if (!candidate.open || total.nodes.size() + candidate.nodes.size() + 1 > kMaxChain) continue;
         if (!joined.empty() &&
             (candidate.size != total.size || (candidate.cols != 0 && total.cols != 0 && candidate.cols != total.cols))) {
@@ -114,6 +125,7 @@ class ChainBuilder {
         kinds = *fitting;
         total.size = candidate.size;
         total.cols = cols;
+        total.head = std::max(total.head, candidate.head);
         total.nodes.insert(total.nodes.end(), candidate.nodes.begin(), candidate.nodes.end());
       }
       if (joined.empty()) {
@@ -122,6 +134,8 @@ class ChainBuilder {
         kinds = view->kinds;
       }
       join(index, node, joined, kinds, total.size, total.cols);
+    } else if (heads_ && head_output(node) >= 0) {
+      begin_with(index, node);
     }
     for (size_t j = 0; j < node.operands.size(); ++j) {
       if (node.roles[j] == Role::out) continue;
@@ -146,6 +160,7 @@ class ChainBuilder {
       OpenChain& to = chains_[size_t(target)];
       to.nodes.insert(to.nodes.end(), from.nodes.begin(), from.nodes.end());
       to.reads.insert(from.reads.begin(), from.reads.end());
+      to.head = std::max(to.head, from.head);
       from.merged = true;
       merged_into_[size_t(joined[k])] = target;
     }
@@ -154,6 +169,24 @@ class ChainBuilder {
     chain.cols = cols;
     chain.nodes.push_back(index);
     chain_of_node_[size_t(index)] = target;
+    note_values(node, target, kinds);
+  }
+
+  // A chain of a product alone, for calls that take its rows.
+  void begin_with(int32_t index, const GraphNode& node) {
+    const int output = head_output(node);
+    const GraphOperand& rows = node.operands[size_t(output)];
+    if (count_elements(rows.dims, rows.rank) == 0) return;
+    join(index, node, {}, std::vector<TileKind>(node.operands.size(), TileKind::full), count_elements(rows.dims, rows.rank), 0);
+    chains_.back().head = index;
+    // Its other results are not made row by row.
+    for (size_t j = 0; j < node.operands.size(); ++j) {
+      if (node.roles[j] == Role::out && int(j) != output) takes_part_[size_t(node.operands[j].value)] = false;
+    }
+  }
+
+  void note_values(const GraphNode& node, int32_t target, const std::vector<TileKind>& kinds) {
+    OpenChain& chain = chains_[size_t(target)];
     for (size_t j = 0; j < node.operands.size(); ++j) {
       const ValueId value = node.operands[j].value;
       if (node.roles[j] == Role::out) {
@@ -166,15 +199,17 @@ class ChainBuilder {
   }
 
   Graph& graph_;
+  const bool heads_;
   PassCounts& counts_;
   std::vector<OpenChain> chains_;
   std::vector<int32_t> merged_into_;
   std::vector<int32_t> chain_of_value_, chain_of_node_;
   std::vector<TileKind> kind_of_value_;
+  std::vector<bool> takes_part_;  // whether calls of its own chain may read it
 };
 
 }  // namespace
 
-void fuse_chains(Graph& graph, PassCounts& counts) { ChainBuilder(graph, counts).run(); }
+void fuse_chains(Graph& graph, bool heads, PassCounts& counts) { ChainBuilder(graph, heads, counts).run(); }
 
 }  // namespace tk

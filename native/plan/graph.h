@@ -55,9 +55,10 @@ struct GraphExternal {
   HandleId handle = kNewHandle;  // of a constant
 };
 
-// Calls fused into one step: nodes in order.
+// Calls fused into one step: nodes in order. headed: the first one is a product or convolution, whose rows the others take.
 struct GraphChain {
   std::vector<int32_t> nodes;
+  bool headed = false;
   int64_t rows = 0, cols = 0;  // the domain; cols 0: not settled, every operand is full or one element
 };
 
@@ -79,7 +80,8 @@ std::optional<Graph> make_graph(const std::vector<PlanSlot>& slots, const std::v
 
 // What the passes did, for the dump.
 struct PassCounts {
-  int dead = 0, same = 0, folded = 0, transposes = 0, derivatives = 0, chains = 0, chained = 0, copies = 0, reused = 0;
+  int dead = 0, same = 0, folded = 0, transposes = 0, derivatives = 0, chains = 0, chained = 0, headed = 0, copies = 0,
+      reused = 0;
 };
 
 // Calls whose results nobody needs go.
@@ -97,7 +99,7 @@ void fold_transposes(Graph& graph, bool exact, bool on_device, PassCounts& count
 void use_relu_results(Graph& graph, PassCounts& counts);
 // Decides for each in-place call whether it may overwrite; puts copies of what is needed afterwards before it.
 void settle_in_place(Graph& graph, PassCounts& counts);
-// Chains elementwise calls, and calls that work row by row.
-void fuse_chains(Graph& graph, PassCounts& counts);
+// Chains elementwise calls, and calls that work row by row. heads: also behind products and convolutions.
+void fuse_chains(Graph& graph, bool heads, PassCounts& counts);
 
 }  // namespace tk

@@ -101,6 +101,12 @@ class Lowering {
       if (only[size_t(root)] != step) leaves[size_t(root)] = true;
       if (role == Role::inout && homes_[size_t(root)] == Home::external) program_->written[size_t(base_[size_t(root)])] = true;
     });
+    // A product makes all of its results.
+    for (const GraphChain& chain : graph_.chains) {
+      if (!chain.headed) continue;
+      const GraphNode& head = graph_.nodes[size_t(chain.nodes[0])];
+      for (const GraphOperand& operand : head.operands) leaves[size_t(graph_.root_of(operand.value))] = true;
+    }
     for (size_t v = 0; v < homes_.size(); ++v) {
       if (homes_[v] == Home::nowhere && only[v] >= 0) homes_[v] = leaves[v] ? Home::arena : Home::scratch;
     }
@@ -122,25 +128,31 @@ class Lowering {
       for (size_t position = 0; position < steps_[s].size(); ++position) {
         const GraphNode& node = graph_.nodes[size_t(steps_[s][position])];
         const std::optional<TileView> view = tile_view(node);
-        if (!view || view->reads_rows) continue;
+        if (!view) continue;
         for (size_t j = 0; j < node.operands.size(); ++j) {
-          if (node.roles[j] == Role::out && homes_[size_t(node.operands[j].value)] == Home::arena)
+          if (node.roles[j] == Role::out && view->kinds[j] == TileKind::full &&
+              homes_[size_t(node.operands[j].value)] == Home::arena)
             take_over(node.operands[j].value, int32_t(s), position);
         }
       }
     }
   }
 
+  // From the call itself, or an earlier one of its chain: a tile that was read then is not read again.
   void take_over(ValueId result, int32_t step, size_t position) {
-    const GraphNode& node = graph_.nodes[size_t(steps_[size_t(step)][position])];
-    for (size_t j = 0; j < node.operands.size(); ++j) {
-      const ValueId input = node.operands[j].value;
-      if (node.roles[j] != Role::in || !may_take(input, result, step, position)) continue;
-      const ValueId holder = memory_of(input);
-      shares_[size_t(result)] = holder;
-      lives_[size_t(holder)].last = std::max(lives_[size_t(holder)].last, lives_[size_t(result)].last);
-      ++counts_.reused;
-      return;
+    for (size_t p = position + 1; p-- > 0;) {
+      const GraphNode& node = graph_.nodes[size_t(steps_[size_t(step)][p])];
+      const bool is_head = p == 0 && is_headed(step);
+      for (size_t j = 0; j < node.operands.size(); ++j) {
+        const ValueId input = node.operands[j].value;
+        if (is_head ? int(j) != head_output(node) : node.roles[j] != Role::in) continue;
+        if (!may_take(input, result, step, position)) continue;
+        const ValueId holder = memory_of(input);
+        shares_[size_t(result)] = holder;
+        lives_[size_t(holder)].last = std::max(lives_[size_t(holder)].last, lives_[size_t(result)].last);
+        ++counts_.reused;
+        return;
+      }
     }
   }
 
@@ -153,7 +165,10 @@ class Lowering {
   bool may_take(ValueId input, ValueId result, int32_t step, size_t position) const {
     const ValueId holder = memory_of(input);
     if (value_of(input).parent != kNoValue || homes_[size_t(holder)] != Home::arena) return false;
-    if (lives_[size_t(holder)].last != step || lives_[size_t(holder)].first == step) return false;
+    // Rows of the chain's head are complete before a tile takes them.
+    const GraphNode& first = graph_.nodes[size_t(steps_[size_t(step)][0])];
+    const bool of_head = is_headed(step) && first.operands[size_t(head_output(first))].value == input;
+    if (lives_[size_t(holder)].last != step || (lives_[size_t(holder)].first == step && !of_head)) return false;
     if (bytes_of_value(input) != bytes_of_value(result) || bytes_of_value(holder) != bytes_of_value(result)) return false;
     // Everybody in the step who touches this memory reads it whole, element for element, and not after it is overwritten.
     for (size_t p = 0; p < steps_[size_t(step)].size(); ++p) {
@@ -162,12 +177,18 @@ class Lowering {
       for (size_t j = 0; j < other.operands.size(); ++j) {
         const ValueId value = other.operands[j].value;
         if (value == result || memory_of(value) != holder) continue;
+        if (of_head && p == 0 && value == input) continue;
         if (other.roles[j] != Role::in || p > position || !view || view->kinds[j] != TileKind::full) return false;
         if (p == position && view->reads_rows) return false;
         if (value_of(value).parent != kNoValue) return false;
       }
     }
     return true;
+  }
+
+  bool is_headed(int32_t step) const {
+    const int32_t group = graph_.nodes[size_t(steps_[size_t(step)][0])].group;
+    return group >= 0 && graph_.chains[size_t(group)].headed;
   }
 
   void write_steps() {
@@ -266,13 +287,19 @@ class Lowering {
 
   void write_chain(const GraphChain& chain, ProgramStep& step, int32_t number) {
     step.tiled = true;
+    step.headed = chain.headed;
     step.rows = chain.rows;
     step.cols = chain.cols;
     step.tile_rows = std::max<int64_t>(1, std::min(chain.rows, kTileElements / chain.cols));
     double whole = 0;
     for (int32_t n : chain.nodes) {
       const GraphNode& node = graph_.nodes[size_t(n)];
-      write_call(node, &chain, number);
+      const bool is_head = chain.headed && n == chain.nodes[0];
+      write_call(node, is_head ? nullptr : &chain, number);
+      if (is_head) {
+        program_->nanoseconds += cost_of(program_->calls.back());
+        continue;
+      }
       std::vector<Operand> operands;
       for (const GraphOperand& from : node.operands) {
         Operand operand;

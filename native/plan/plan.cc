@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cpu/thread_pool.h"
 #include "plan/graph.h"
@@ -34,7 +35,9 @@ Plan::Plan(Environment& environment, std::vector<PlanSlot> slots, std::vector<Pl
 
 Plan::~Plan() {
   for (const PlanSlot& slot : slots_) {
-    if (slot.kind == PlanSlot::Kind::capture || slot.kind == PlanSlot::Kind::constant) environment_.release(slot.handle);
+    if (slot.kind == PlanSlot::Kind::capture || slot.kind == PlanSlot::Kind::constant) {
+      if (!slot.is_dropped()) environment_.release(slot.handle);
+    }
   }
   for (HandleId handle : folded_) environment_.release(handle);
 }
@@ -90,11 +93,99 @@ bool Plan::optimize(const OptimizeOptions& options) {
   drop_dead_calls(*graph, counts);
   settle_in_place(*graph, counts);
   // The chains are the CPU's: a device runs calls one by one.
-  if (!environment_.on_device()) fuse_chains(*graph, counts);
-  counts_ = std::make_unique<PassCounts>(counts);
-  graph_ = std::make_unique<Graph>(std::move(*graph));
-  lower();
+  if (environment_.on_device()) {
+    keep(std::move(*graph), counts);
+    drop_unused_constants();
+    return true;
+  }
+  Graph unheaded = *graph;
+  PassCounts unheaded_counts = counts;
+  fuse_chains(*graph, true, counts);
+  keep(std::move(*graph), counts);
+  if (counts.headed > 0) {
+    // Products that are put off to their chains, and have them at their side, hold more at a time: never more than plain
+    // replays.
+    const int64_t bytes = lowered_->program->bytes();
+    fuse_chains(unheaded, false, unheaded_counts);
+    PassCounts lowered_counts = unheaded_counts;
+    const int num_threads = ThreadPool::instance().num_threads();
+    const int64_t other = lower_graph(unheaded, environment_, num_threads, lowered_counts).program->bytes();
+    if (bytes > std::max(other, plain_peak())) keep(std::move(unheaded), unheaded_counts);
+  }
+  drop_unused_constants();
   return true;
+}
+
+int64_t Plan::plain_peak() const {
+  struct Held {
+    int64_t bytes = 0;
+    int refs = 0;
+  };
+  std::vector<int32_t> storage(slots_.size(), -1);  // of temporaries; an alias has its source's
+  std::vector<Held> held;
+  int64_t live = 0, peak = 0;
+  const auto make = [&](Slot slot) {
+    if (slots_[size_t(slot)].kind != PlanSlot::Kind::temporary || storage[size_t(slot)] >= 0) return;
+    storage[size_t(slot)] = int32_t(held.size());
+    held.push_back({slots_[size_t(slot)].size * dtype_bytes(slots_[size_t(slot)].dtype), 1});
+    live += held.back().bytes;
+  };
+  for (const PlanStep& step : steps_) {
+    if (step.kind == PlanStep::Kind::call) {
+      for (const CallOperand& operand : step.call.operands) make(Slot(operand.handle));
+    } else if (step.kind == PlanStep::Kind::alias) {
+      const int32_t source = storage[size_t(step.source)];
+      storage[size_t(step.target)] = source;
+      if (source >= 0) ++held[size_t(source)].refs;
+    }
+    peak = std::max(peak, live);
+    for (Slot slot : step.last_uses) {
+      const int32_t index = storage[size_t(slot)];
+      if (index >= 0 && --held[size_t(index)].refs == 0) live -= held[size_t(index)].bytes;
+    }
+  }
+  return peak;
+}
+
+void Plan::drop_unused_constants() {
+  std::vector<bool> used(graph_->externals.size(), false);
+  const auto use = [&](ValueId value) {
+    const int32_t external = graph_->values[size_t(graph_->root_of(value))].external;
+    if (external >= 0) used[size_t(external)] = true;
+  };
+  for (const GraphNode& node : graph_->nodes) {
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      if (!node.dead && node.roles[i] != Role::out) use(node.operands[i].value);
+    }
+  }
+  for (ValueId output : graph_->outputs) use(output);
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (used[i]) continue;
+    const Slot slot = graph_->externals[i].slot;
+    if (slot < 0) {
+      // A result of folding that was folded further.
+      const HandleId handle = std::exchange(graph_->externals[i].handle, kNewHandle);
+      environment_.release(handle);
+      folded_.erase(std::find(folded_.begin(), folded_.end(), handle));
+      continue;
+    }
+    PlanSlot& held = slots_[size_t(slot)];
+    if (held.kind != PlanSlot::Kind::constant || held.is_dropped() || (held.size > 0 && held.bytes.empty())) continue;
+    environment_.release(held.handle);
+    held.handle = kNewHandle;
+  }
+}
+
+void Plan::restore_constants() {
+  for (PlanSlot& slot : slots_) {
+    if (slot.is_dropped()) slot.handle = environment_.create(slot.dtype, slot.bytes.data(), slot.size);
+  }
+}
+
+void Plan::keep(Graph graph, const PassCounts& counts) {
+  counts_ = std::make_unique<PassCounts>(counts);
+  graph_ = std::make_unique<Graph>(std::move(graph));
+  lower();
 }
 
 void Plan::lower() {
@@ -155,6 +246,7 @@ std::vector<HandleId> Plan::replay_program(const std::vector<HandleId>& argument
 }
 
 std::vector<HandleId> Plan::replay_plain(const std::vector<HandleId>& arguments) {
+  restore_constants();
   std::vector<HandleId> handles(slots_.size(), kNewHandle);
   for (size_t i = 0; i < slots_.size(); ++i) handles[i] = slots_[i].handle;
   for (size_t i = 0; i < arguments.size(); ++i) handles[size_t(arguments_[i])] = arguments[i];

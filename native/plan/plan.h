@@ -24,6 +24,7 @@ struct PlanSlot {
   HandleId handle = kNewHandle;      // capture and constant: retained by the plan
   uint64_t hash = 0;                 // constant: fingerprint of its bytes
   std::vector<unsigned char> bytes;  // constant of at most kMaxComparedBytes: the bytes themselves, else empty
+  bool is_dropped() const { return kind == Kind::constant && handle == kNewHandle; }
 };
 
 struct PlanStep {
@@ -84,6 +85,13 @@ class Plan {
   // The handle of each external of the graph; nothing when two of them are one buffer that the program writes.
   bool bind_externals(const std::vector<HandleId>& arguments, std::vector<HandleId>& externals) const;
   bool is_written(Slot slot) const;
+  void keep(Graph graph, const PassCounts& counts);
+  // The most bytes of temporaries and outputs that a plain replay holds, scratch memory of its calls left aside.
+  int64_t plain_peak() const;
+  // Constants that the optimised program does not use, such as those that were folded, live on as host bytes only, until a
+  // plain replay wants them.
+  void drop_unused_constants();
+  void restore_constants();
   void lower();
 
   Environment& environment_;

@@ -27,12 +27,14 @@ std::string program_text(const Program& program, const std::vector<std::vector<s
                      " bytes; left out: " + number(counts.dead) + " dead, " + number(counts.same) + " repeated, " +
                      number(counts.folded) + " constant; " + number(counts.transposes) + " transpositions folded; " +
                      number(counts.derivatives) + " derivatives of results; " + number(counts.chained) + " calls in " +
-                     number(counts.chains) + " chains; " + number(counts.copies) + " copies; " + number(counts.reused) +
-                     " results in the memory of an input\n";
+                     number(counts.chains) + " chains, " + number(counts.headed) + " of them behind products; " +
+                     number(counts.copies) + " copies; " + number(counts.reused) + " results in the memory of an input\n";
   for (size_t i = 0; i < texts.size(); ++i) {
     const ProgramStep& step = program.steps[i];
-    if (step.tiled)
-      text += "chain " + number(step.rows) + " x " + number(step.cols) + ", tiles of " + number(step.tile_rows) + " {\n";
+    if (step.tiled) {
+      text += "chain " + number(step.rows) + " x " + number(step.cols) + ", tiles of " + number(step.tile_rows) +
+              (step.headed ? ", on the rows of its first call" : "") + " {\n";
+    }
     for (const std::string& line : texts[i]) text += (step.tiled ? "  " : "") + line + "\n";
     if (step.tiled) text += "}\n";
   }

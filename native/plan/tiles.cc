@@ -128,4 +128,17 @@ std::optional<TileView> tile_view(const GraphNode& node) {
   return view;
 }
 
+int head_output(const GraphNode& node) {
+  switch (node.op) {
+    case op_number::matmul:
+    case op_number::conv2d:
+    case op_number::conv3d:
+    case op_number::conv2d_input_grad:
+    case op_number::conv3d_input_grad: return 2;
+    case op_number::linear: return 3;
+    case op_number::linear_grad: return 4;
+    default: return -1;
+  }
+}
+
 }  // namespace tk

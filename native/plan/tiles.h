@@ -19,6 +19,10 @@ struct TileView {
 // Nothing when the call cannot be cut.
 std::optional<TileView> tile_view(const GraphNode& node);
 
+// The operand whose rows a call hands over to calls behind it as soon as they are complete (RowsOver in
+// ops/common/gemm_blocks.h); -1 when it hands over none.
+int head_output(const GraphNode& node);
+
 // Rows longer than this are not cut by rows: one tile would not stay in the cache, and from 32,768 elements on a sum over one
 // row alone is added in chunks (kMinChunk in ops/reduce/reduce_driver.h), one among many rows is not.
 constexpr int64_t kMaxTileCols = 32767;

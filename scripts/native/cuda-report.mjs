@@ -16,6 +16,9 @@ export const HOT_KERNELS = [
   'attention_kernel',
   'query_gradient_kernel',
   'key_gradient_kernel',
+  'attention_tiles_kernel',
+  'query_gradient_tiles_kernel',
+  'key_gradient_tiles_kernel',
 ];
 
 /**

@@ -11,3 +11,17 @@ export function hasCudaHeaders() {
     (folder) => folder !== undefined && existsSync(join(folder, 'include', 'cuda_runtime.h')),
   );
 }
+
+/** The tests of CUDA code that run in the emulator: tests/cuda/<name>.cc. */
+export const EMULATED_TESTS = [
+  'emulator_test',
+  'layouts_test',
+  'program_test',
+  'cuda_ops_test',
+  'gemm_test',
+  'cuda_conv_test',
+  'cuda_attention_test',
+];
+
+/** Orders in which the threads of a block run: ascending, descending, random. */
+export const THREAD_ORDERS = ['seed=0', 'seed=1', 'seed=7 threads=2'];

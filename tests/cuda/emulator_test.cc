@@ -87,7 +87,48 @@ __global__ void k_add(const float* a, const float* b, float* c, int n) {
   if (i < n) c[i] = a[i] + b[i];
 }
 
+// Every block of a cluster writes into the next one's shared memory through the barrier there, and meets the others.
+constexpr int kRing = 4;
+__global__ void __cluster_dims__(kRing, 1, 1) k_cluster(int* out) {
+  DYNAMIC_SMEM(uint64_t, memory);
+  const int rank = ptx::cluster_rank();
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(memory, 1);
+    ptx::fence_barrier_init();
+  }
+  ptx::cluster_sync();
+  if (threadIdx.x == 0) ptx::mbarrier_arrive_cluster(memory, (rank + 1) % kRing);
+  ptx::mbarrier_wait(memory, 0);
+  if (threadIdx.x == 5) out[blockIdx.x] = rank;
+  ptx::cluster_sync();
+}
+// One block fetches, all get it.
+__global__ void __cluster_dims__(2, 1, 1) k_multicast(const __grid_constant__ CUtensorMap map, float* out) {
+  DYNAMIC_SMEM(float, memory);
+  uint64_t* full = reinterpret_cast<uint64_t*>(memory + 256);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_barrier_init();
+    ptx::fence_proxy_async();
+  }
+  ptx::cluster_sync();
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_arrive_expect_tx(full, 256 * 4);
+    if (ptx::cluster_rank() == 1) ptx::tma_load_3d_multicast(memory, &map, 0, 0, 0, full, 3);
+  }
+  ptx::mbarrier_wait(full, 0);
+  for (int i = int(threadIdx.x); i < 256; i += 32) out[blockIdx.x * 256 + i] = memory[i];
+  ptx::cluster_sync();
+}
+
 // ---------------------------------------------------------------- bugs
+// The other block may be gone.
+__global__ void b_cluster_exit(float*) {
+  DYNAMIC_SMEM(uint64_t, memory);
+  if (ptx::cluster_rank() == 0) return;
+  for (int i = 0; i < 50; ++i) __nanosleep(1);
+  ptx::mbarrier_arrive_cluster(memory, 0);
+}
 __global__ void b_missing_sync(float* y) {
   __shared__ float s[128];
   s[threadIdx.x] = threadIdx.x; /* no __syncthreads */
@@ -221,6 +262,36 @@ int main() {
   }
   tk::emulator::config() = saved;
 
+  // clusters, in every order
+  for (unsigned seed = 0; seed < 4; seed++) {
+    tk::emulator::config().seed = seed;
+    Dev<int> ranks(8);
+    tk::cuda::declare_cluster(k_cluster, kRing);
+    OK(tk::cuda::launch_kernel(k_cluster, 8, 32, 64, nullptr, ranks.p));
+    CHECK(ranks.get() == (std::vector<int>{0, 1, 2, 3, 0, 1, 2, 3}));
+    CHECK(tk::cuda::launch_kernel(k_cluster, 6, 32, 64, nullptr, ranks.p) == cudaErrorInvalidClusterSize);
+    cudaGetLastError();
+    // TFLOAT32 elements are rounded on their way in, to the nearest and halves to even.
+    std::vector<float> values = randv(256);
+    values[0] = 1.0f + 0x1p-11f, values[1] = 1.0f + 0x1.8p-10f, values[2] = INFINITY;
+    Dev<float> x(values), y(512);
+    alignas(64) CUtensorMap map;
+    const cuuint64_t dims[3] = {32, 8, 1}, strides[2] = {128, 1024};
+    const cuuint32_t box[3] = {32, 8, 1}, steps[3] = {1, 1, 1};
+    CHECK(cuTensorMapEncodeTiled(&map, CU_TENSOR_MAP_DATA_TYPE_TFLOAT32, 3, x.p, dims, strides, box, steps,
+                                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE,
+                                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS);
+    tk::cuda::declare_cluster(k_multicast, 2);
+    OK(tk::cuda::launch_kernel(k_multicast, 2, 32, 2048, nullptr, map, y.p));
+    const std::vector<float> got = y.get();
+    CHECK(got[0] == 1.0f && got[1] == 1.0f + 0x1p-9f && got[2] == INFINITY);
+    for (int i = 0; i < 256; i++) {
+      CHECK(got[size_t(i)] == got[size_t(256 + i)]);
+      if (i != 2) CHECK(std::fabs(got[size_t(i)] - values[size_t(i)]) <= std::fabs(values[size_t(i)]) * 0x1p-11f);
+    }
+  }
+  tk::emulator::config() = saved;
+
   // bugs that change results: seen in ascending, descending or random order
   {
     int wrong = 0;
@@ -254,6 +325,8 @@ int main() {
   CHECK(failed_with(tk::cuda::launch_kernel(b_barrier_count, 1, 64, 0, nullptr, y.p), "deadlock"));
   printf("a deadlock report: %s\n", tk::emulator::last_error());
   CHECK(failed_with(tk::cuda::launch_kernel(b_mbar, 1, 32, 64, nullptr, y.p), "deadlock"));
+  tk::cuda::declare_cluster(b_cluster_exit, 2);
+  CHECK(failed_with(tk::cuda::launch_kernel(b_cluster_exit, 2, 32, 64, nullptr, y.p), "after the block has ended"));
   CHECK(failed_with(tk::cuda::launch_kernel(b_mbar_uninit, 1, 32, 64, nullptr, y.p), "not initialised"));
   CHECK(failed_with(tk::cuda::launch_kernel(b_smem_range, 1, 32, 256, nullptr, y.p, y.p), "outside the 256 bytes"));
   CHECK(failed_with(tk::cuda::launch_kernel(b_ldsm_align, 1, 32, 1024, nullptr, y.p), "not 16-byte aligned"));

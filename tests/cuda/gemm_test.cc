@@ -97,6 +97,7 @@ struct Case {
   bool tf32 = false;
   int64_t skip = 0;       // elements that a and b begin late
   bool broadcast = false;  // one b for all of the batch
+  int splits = 1;          // of K, with a given kernel
 };
 
 struct Errors {
@@ -117,7 +118,7 @@ Setup set_up(Device& device, const Case& c, const std::vector<float>* given_a = 
   for (float& v : s.b) v = rounded(c.type, v);
   TkCudaGemm g = {};
   g.m = c.m, g.n = c.n, g.k = c.k, g.batch = c.batch;
-  g.type = int32_t(c.type), g.y_type = int32_t(c.y_type), g.tf32 = c.tf32, g.kernel = c.kernel;
+  g.type = int32_t(c.type), g.y_type = int32_t(c.y_type), g.tf32 = c.tf32, g.kernel = c.kernel, g.splits = c.splits;
   g.a = device.put(c.type, s.a, c.skip);
   g.b = device.put(c.type, s.b, c.skip);
   g.a_row = c.transpose_a ? 1 : c.k, g.a_col = c.transpose_a ? c.m : 1, g.a_batch = c.m * c.k;
@@ -206,6 +207,13 @@ TEST(gemm_choice_at_its_boundaries) {
   CHECK(kernel(4096, 4096, 63, 1, true) == GemmKernel::tiles_128);
   CHECK(kernel(256, 256, 64, 63, true) == GemmKernel::hopper_128 && kernel(256, 256, 64, 64, true) == GemmKernel::hopper_256);
   CHECK(tk::cuda::choose_gemm({4096, 4096, 64, 1, true, false, true, true}).kernel == GemmKernel::elements);
+  // Long sums with few tiles are cut on Hopper too, in parts of 1024.
+  const GemmChoice cut = tk::cuda::choose_gemm({256, 256, 16384, 1, true, true, true, true});
+  CHECK(cut.kernel == GemmKernel::hopper_128 && cut.splits == 16);
+  CHECK(tk::cuda::choose_gemm({256, 256, 2047, 1, true, true, true, true}).kernel == GemmKernel::tiles_64);
+  // f32 goes there when it may be rounded and both operands run along K.
+  CHECK(tk::cuda::choose_gemm({4096, 4096, 4096, 1, false, true, true, true, true}).kernel == GemmKernel::hopper_256);
+  CHECK(tk::cuda::choose_gemm({4096, 4096, 4096, 1, false, true, true, false, true}).kernel == GemmKernel::tiles_128);
   // Long sums with few tiles are cut; each part keeps 512 of K.
   CHECK(splits(64, 64, 1023) == 1 && splits(64, 64, 1024) == 2 && splits(64, 64, 100000) == 64);
   CHECK(splits(4096, 4096, 8192) == 1);
@@ -307,6 +315,29 @@ TEST(gemm_of_half_types_on_wgmma) {
   CHECK(errors_of({.m = 128, .n = 128, .k = 64, .batch = 40, .type = DType::bf16, .kernel = kHopper128, .broadcast = true}).norm < 4e-7);
 }
 
+TEST(gemm_of_half_types_on_wgmma_in_clusters) {
+  // Two blocks share each tile of B: an odd number of row tiles, several tiles to a cluster, batches, one b for all.
+  CHECK(errors_of({.m = 300, .n = 264, .k = 136, .type = DType::bf16, .kernel = kHopper256}).norm < 4e-7);
+  CHECK(errors_of({.m = 520, .n = 520, .k = 72, .batch = 2, .type = DType::f16, .kernel = kHopper256, .broadcast = true}).norm < 4e-7);
+  CHECK(errors_of({.m = 8, .n = 16, .k = 8, .transpose_a = true, .type = DType::bf16, .kernel = kHopper256}).norm < 4e-7);
+}
+
+TEST(gemm_on_wgmma_cut_along_k) {
+  for (const int kernel : {kHopper128, kHopper256}) {
+    CHECK(errors_of({.m = 130, .n = 136, .k = 520, .batch = 2, .type = DType::bf16, .kernel = kernel, .splits = 3}).norm < 4e-7);
+    // More parts than there is work for.
+    CHECK(errors_of({.m = 64, .n = 64, .k = 136, .type = DType::f16, .kernel = kernel, .splits = 5}).norm < 4e-7);
+  }
+}
+
+TEST(gemm_tf32_on_wgmma) {
+  for (const int kernel : {kHopper128, kHopper256}) {
+    const Errors e = errors_of({.m = 140, .n = 264, .k = 200, .transpose_b = true, .kernel = kernel, .tf32 = true});
+    CHECK(e.norm > 1.5e-4 && e.norm < 4e-4 && std::fabs(e.mean) < 1e-4);
+    CHECK(errors_of({.m = 130, .n = 68, .k = 4000, .transpose_b = true, .kernel = kernel, .tf32 = true, .splits = 2}).norm < 4e-4);
+  }
+}
+
 TEST(gemm_keeps_infinities_and_nan_where_they_belong) {
   constexpr int64_t kM = 64, kN = 64, kK = 48;
   Device device;
@@ -343,7 +374,8 @@ TEST(gemm_epilogues) {
     DType type;
   };
   const Kernel kernels[] = {{int(GemmKernel::elements), DType::f32}, {int(GemmKernel::simt), DType::f32},
-                            {int(GemmKernel::tiles_64), DType::f32}, {kHopper128, DType::bf16}};
+                            {int(GemmKernel::tiles_64), DType::f32}, {int(GemmKernel::tiles_128), DType::bf16},
+                            {kHopper128, DType::bf16}, {kHopper256, DType::f16}};
   for (const Kernel& kernel : kernels) {
     const int64_t m = 40, n = 72, k = 24;
     Setup s = set_up(device, {.m = m, .n = n, .k = k, .type = kernel.type, .kernel = kernel.kernel});
@@ -376,7 +408,8 @@ TEST(gemm_epilogues) {
 
 TEST(gemm_gives_the_same_bits_again) {
   Device device;
-  for (const Case& c : {Case{.m = 70, .n = 50, .k = 3000}, Case{.m = 130, .n = 136, .k = 200, .type = DType::bf16, .kernel = kHopper128}}) {
+  for (const Case& c : {Case{.m = 70, .n = 50, .k = 3000}, Case{.m = 130, .n = 136, .k = 200, .type = DType::bf16, .kernel = kHopper128},
+                        Case{.m = 260, .n = 264, .k = 520, .type = DType::bf16, .kernel = kHopper256, .splits = 2}}) {
     const Setup s = set_up(device, c);
     const std::vector<float> first = run(device, s.g), second = run(device, s.g);
     CHECK(std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0);

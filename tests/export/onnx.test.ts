@@ -238,8 +238,8 @@ describe('buildOnnx refuses', () => {
   const refusals: [string, () => ModelDescription, RegExp][] = [
     [
       'an unknown layer type',
-      () => describeModel(VECTOR, [{ type: 'lstm', outputShape: [5] }]),
-      /'lstm_0' \(lstm\): this layer type cannot be expressed/,
+      () => describeModel(VECTOR, [{ type: 'my_gate', outputShape: [5] }]),
+      /'my_gate_0' \(my_gate\): this layer type cannot be expressed/,
     ],
     ['a type named like an object member', () => describeModel(VECTOR, [{ type: 'toString', outputShape: [5] }]), /toString/],
     [

@@ -4,34 +4,23 @@
 //     --dry   tiny shapes once: shows that the script runs, its times mean nothing
 // Every case is one line of JSON, written as it finishes; a run that was cut off goes on where it stopped.
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import '../../dist/backend/register.js';
 import { attention, layerNorm, softmaxCrossEntropy } from '../../dist/backend/custom/index.js';
 import { Adam } from '../../dist/optim/index.js';
-import { Results, Torch, compareLegs, describeMachine, timeCalls } from './measure.mjs';
+import { compareLegs, readOptions, runCases, timeCalls, waitForDevice } from './measure.mjs';
 
 // Bundled as CommonJS, which has it.
 /* global __dirname */
-const HERE = __dirname;
-const { values, positionals } = parseArgs({
-  options: {
-    results: { type: 'string', default: join(HERE, 'gpu-bench.jsonl') },
-    dry: { type: 'boolean', default: false },
-  },
-  allowPositionals: true,
-});
-const [wanted = ''] = positionals;
-const build = JSON.parse(readFileSync(join(HERE, 'build.json'), 'utf8'));
+const options = readOptions('gpu-bench', __dirname);
 
 /** The matrix products are a program of their own, which talks to cuBLAS directly. */
 async function products(results) {
-  const library = join(HERE, build.library);
+  const library = join(options.here, options.build.library);
   const skip = [...results.done].flatMap((name) => ['--skip', name]);
-  const child = spawn(join(HERE, 'bin', 'gemm_bench'), [library, ...(values.dry ? ['--dry'] : []), ...skip], {
+  const child = spawn(join(options.here, 'bin', 'gemm_bench'), [library, ...(options.isDry ? ['--dry'] : []), ...skip], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   for await (const line of createInterface({ input: child.stdout })) {
@@ -46,7 +35,7 @@ const normal = (shape) => tf.randomNormal(shape, 0, 1, 'float32', 7);
 
 /** Cases that python's script knows by the same names. `bytes` must move at least; `work` are multiply-adds times two. */
 function cases() {
-  const small = values.dry;
+  const small = options.isDry;
   const rows = small ? 8 : 8192;
   const cols = small ? 16 : 4096;
   const list = [];
@@ -110,12 +99,11 @@ function cases() {
 
 async function measure({ name, make, bytes, flops }, torch) {
   const [run, ...inputs] = tf.tidy(() => make().map((item) => (item instanceof tf.Tensor ? tf.keep(item) : item)));
-  const wait = async () => void (await tf.tidy(() => tf.zeros([1])).data());
   const launch = () => {
     const result = tf.tidy(() => run(...inputs));
     if (result !== undefined && result !== null) tf.dispose(result);
   };
-  const row = await compareLegs(() => timeCalls(launch, wait, values.dry), torch, name, ['eager'], values.dry);
+  const row = await compareLegs(() => timeCalls(launch, waitForDevice, options.isDry), torch, name, ['eager'], options.isDry);
   tf.dispose(inputs);
   const perSecond = 1e6 / row.microseconds;
   return {
@@ -126,29 +114,9 @@ async function measure({ name, make, bytes, flops }, torch) {
   };
 }
 
-async function main() {
-  const machine = await describeMachine(build);
-  await tf.setBackend('tensorkiln-cuda');
-  tf.zeros([1]).dataSync();
-  const results = new Results(values.results, machine);
-  console.log(
-    `gpu-bench: ${build.version} ${machine.commit}, ${machine.device}, driver ${machine.driver}, clocks ${machine.clocks}`,
-  );
-  if ('gemm'.includes(wanted) || wanted.startsWith('gemm')) await products(results);
-  const torch = values.dry ? undefined : await Torch.open(join(HERE, 'torch_cases.py'));
-  for (const item of cases().filter(({ name }) => name.includes(wanted))) {
-    if (results.has(item.name)) continue;
-    try {
-      results.add(await measure(item, torch));
-    } catch (error) {
-      results.add({ name: item.name, error: error instanceof Error ? error.message : String(error) });
-      process.exitCode = 1;
-    }
-  }
-  torch?.close();
-}
-
-main().catch((error) => {
+runCases(options, cases(), measure, async (results) => {
+  if ('gemm'.includes(options.wanted) || options.wanted.startsWith('gemm')) await products(results);
+}).catch((error) => {
   console.error(error);
   process.exitCode = 1;
 });

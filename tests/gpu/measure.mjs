@@ -2,7 +2,10 @@
 // answers one case at a time. Bundled into the archive of `npm run gpu:bundle`.
 import { spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import * as tf from '@tensorflow/tfjs-core';
 import { inspectEnvironment } from '../../dist/backend/inspect/index.js';
 
 /** Output of a program, undefined where it is absent or fails. */
@@ -133,4 +136,57 @@ export async function compareLegs(ours, torch, name, modes, isDry) {
     ...(torch === undefined ? { reference: null } : { legs, errors }),
     ...(best === undefined ? {} : { reference: `${torch.version} ${best[0]}`, ratio: best[1] / microseconds }),
   };
+}
+
+/**
+ * What gpu-bench and gpu-steps are given on the command line, and what build.json of the archive says.
+ * @param command  name of the command, and of its results
+ * @param here     folder of the archive
+ */
+export function readOptions(command, here) {
+  const { values, positionals } = parseArgs({
+    options: {
+      results: { type: 'string', default: join(here, `${command}.jsonl`) },
+      dry: { type: 'boolean', default: false },
+    },
+    allowPositionals: true,
+  });
+  const build = JSON.parse(readFileSync(join(here, 'build.json'), 'utf8'));
+  return { command, here, results: values.results, isDry: values.dry, wanted: positionals[0] ?? '', build };
+}
+
+/** Returns when all that was launched has run. */
+export async function waitForDevice() {
+  const marker = tf.zeros([1]);
+  await marker.data();
+  marker.dispose();
+}
+
+/**
+ * Measures the cases whose names contain what was asked for and that are not in the results yet. An error of one becomes its result
+ * and the exit code.
+ * @param measure  (case, torch) => the row
+ * @param before   what is measured by other means; given the results
+ */
+export async function runCases(options, cases, measure, before) {
+  const { command, here, build, wanted, isDry } = options;
+  const machine = await describeMachine(build);
+  await tf.setBackend('tensorkiln-cuda');
+  tf.zeros([1]).dataSync();
+  const results = new Results(options.results, machine);
+  console.log(
+    `${command}: ${build.version} ${machine.commit}, ${machine.device}, driver ${machine.driver}, clocks ${machine.clocks}`,
+  );
+  await before?.(results);
+  const torch = isDry ? undefined : await Torch.open(join(here, 'torch_cases.py'));
+  for (const item of cases.filter(({ name }) => name.includes(wanted))) {
+    if (results.has(item.name)) continue;
+    try {
+      results.add(await measure(item, torch));
+    } catch (error) {
+      results.add({ name: item.name, error: error instanceof Error ? error.message : String(error) });
+      process.exitCode = 1;
+    }
+  }
+  torch?.close();
 }

@@ -2,33 +2,21 @@
 // `npm run gpu:bundle` makes.
 //   ./gpu-steps [--results FILE] [--dry] [part of a case's name]
 // Every case is one line of JSON, written as it finishes; a run that was cut off goes on where it stopped.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import '../../dist/backend/register.js';
 import { Conv2D, Dense, Flatten, MaxPooling2D, Sequential, crossEntropy } from '../../dist/nn/index.js';
 import { Adam } from '../../dist/optim/index.js';
 import { makeSteps } from '../../dist/train/steps.js';
 import { toTrainable } from '../../dist/train/trainable.js';
-import { Results, Torch, compareLegs, describeMachine, timeCalls } from './measure.mjs';
+import { compareLegs, readOptions, runCases, timeCalls, waitForDevice } from './measure.mjs';
 
 // Bundled as CommonJS, which has it.
 /* global __dirname */
-const HERE = __dirname;
-const { values, positionals } = parseArgs({
-  options: {
-    results: { type: 'string', default: join(HERE, 'gpu-steps.jsonl') },
-    dry: { type: 'boolean', default: false },
-  },
-  allowPositionals: true,
-});
-const [wanted = ''] = positionals;
-const build = JSON.parse(readFileSync(join(HERE, 'build.json'), 'utf8'));
+const options = readOptions('gpu-steps', __dirname);
 
 /** Models that python's script builds under the same names. */
 function cases() {
-  const scale = values.dry ? 16 : 1;
+  const scale = options.isDry ? 16 : 1;
   const dense = (units, activation) => new Dense({ units: Math.max(2, units / scale), activation });
   const mlp = () => [dense(512, 'relu'), dense(256, 'relu'), new Dense({ units: 10 })];
   const cnn = () => [
@@ -41,8 +29,8 @@ function cases() {
     new Dense({ units: 10 }),
   ];
   return [
-    { name: 'step MLP 784-512-256-10', layers: mlp, shape: [values.dry ? 20 : 784], rows: values.dry ? 4 : 128 },
-    { name: 'step CNN 28x28', layers: cnn, shape: values.dry ? [8, 8, 1] : [28, 28, 1], rows: values.dry ? 2 : 128 },
+    { name: 'step MLP 784-512-256-10', layers: mlp, shape: [options.isDry ? 20 : 784], rows: options.isDry ? 4 : 128 },
+    { name: 'step CNN 28x28', layers: cnn, shape: options.isDry ? [8, 8, 1] : [28, 28, 1], rows: options.isDry ? 2 : 128 },
   ];
 }
 
@@ -59,13 +47,12 @@ async function measure({ name, layers, shape, rows }, torch) {
   const y = tf.zeros([rows], 'int32');
   // Recorded and proven by the first calls.
   for (let i = 0; i < 3; ++i) tf.dispose(steps.train(x, y));
-  const wait = async () => void (await tf.tidy(() => tf.zeros([1])).data());
   const row = await compareLegs(
-    () => timeCalls(() => tf.dispose(steps.train(x, y)), wait, values.dry),
+    () => timeCalls(() => tf.dispose(steps.train(x, y)), waitForDevice, options.isDry),
     torch,
     name,
     ['eager', 'compiled'],
-    values.dry,
+    options.isDry,
   );
   steps.train.dispose();
   optimizer.dispose();
@@ -74,28 +61,7 @@ async function measure({ name, layers, shape, rows }, torch) {
   return { name, rows, ...row };
 }
 
-async function main() {
-  const machine = await describeMachine(build);
-  await tf.setBackend('tensorkiln-cuda');
-  tf.zeros([1]).dataSync();
-  const results = new Results(values.results, machine);
-  console.log(
-    `gpu-steps: ${build.version} ${machine.commit}, ${machine.device}, driver ${machine.driver}, clocks ${machine.clocks}`,
-  );
-  const torch = values.dry ? undefined : await Torch.open(join(HERE, 'torch_cases.py'));
-  for (const item of cases().filter(({ name }) => name.includes(wanted))) {
-    if (results.has(item.name)) continue;
-    try {
-      results.add(await measure(item, torch));
-    } catch (error) {
-      results.add({ name: item.name, error: error instanceof Error ? error.message : String(error) });
-      process.exitCode = 1;
-    }
-  }
-  torch?.close();
-}
-
-main().catch((error) => {
+runCases(options, cases(), measure).catch((error) => {
   console.error(error);
   process.exitCode = 1;
 });

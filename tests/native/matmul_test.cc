@@ -107,6 +107,9 @@ TEST(matmul_long_k_in_parts) {
   check({1, 1, 49, 20, 9000}, true, false);
   check({1, 1, 100, 33, 5000}, false, true);
   check({2, 2, 60, 16, 4100}, true, false);
+  // Around the largest result that one thread sums alone, and rows of A that fill panels but for the last one.
+  for (int64_t m : {191, 192, 193}) check({1, 1, m, 17, 2100}, true, false);
+  for (int64_t n : {511, 512, 513}) check({1, 1, 9, n, 2100}, true, false);
 }
 
 TEST(matmul_skinny) {

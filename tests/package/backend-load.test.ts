@@ -146,6 +146,8 @@ describe('TENSORKILN_DEVICE', () => {
     expect(imported).toBe('imported tensorkiln-cuda');
     expect(report.code).toBe('E_DEVICE');
     expect(report.message).toContain(value);
+    // How to get the library, or, where it is built, what else is missing.
+    expect(report.message).toMatch(/nvcc.*npm run build:cuda|NVIDIA driver|GPU/);
   });
 
   it('leaves the CPU backend to those who ask for it', async () => {

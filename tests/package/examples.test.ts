@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -19,6 +19,32 @@ describe('examples/tfjs-script', () => {
     );
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/^backend tensorkiln-cpu\ny = 2\.0\d x\^2 \+ -1\.0\d x \+ 0\.(49|50|51), loss \d\.\de-[456]\n$/);
+  });
+});
+
+describe('examples/shakespeare', () => {
+  const run = (script: string, args: readonly string[]): { status: number | null; stdout: string; stderr: string } =>
+    spawnSync(process.execPath, [example(`shakespeare/${script}`), ...args], { cwd: ROOT, encoding: 'utf8' });
+
+  it('trains, judges, saves and samples', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tensorkiln-shakespeare-'));
+    try {
+      const data = join(folder, 'input.txt');
+      // Lines of one pattern: what follows is soon known better than by guessing among 8 characters, which costs ln 8 = 2.08.
+      writeFileSync(data, 'abcdefg\n'.repeat(400));
+      const json = join(folder, 'result.json');
+      const trained = run('train.mjs', ['--data', data, '--steps', '120', '--output', folder, '--json', json]);
+      expect({ status: trained.status, stderr: trained.stderr }).toEqual({ status: 0, stderr: '' });
+      const result = JSON.parse(readFileSync(json, 'utf8')) as { validation_loss: number };
+      expect(result.validation_loss).toBeLessThan(1);
+      const sampled = run('sample.mjs', [folder, '--start', 'ab', '--count', '14']);
+      expect(sampled.status).toBe(0);
+      expect(sampled.stdout).toMatch(/^ab[a-g\n]{14}\n$/);
+      expect(run('sample.mjs', [folder, '--start', 'z']).stderr).toContain('the model does not know "z"');
+      expect(run('train.mjs', ['--data', join(folder, 'none.txt')]).stderr).toContain('download https://');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -258,9 +258,35 @@ describe('what cannot be replayed is refused', () => {
     expect(message).toMatch(/At .*compile\.test\.ts:\d+:\d+/);
   });
 
-  it('an op that needs values on the host: its name and the line', () => {
-    const step = compile((y: tf.Tensor) => tf.unique(y as tf.Tensor1D).values);
-    expect(messageOf(() => step(x()))).toMatch(/the op Unique needs values on the host.*At .*compile\.test\.ts:\d+/);
+  it.each([
+    ['Unique', (y: tf.Tensor) => tf.unique(y as tf.Tensor1D).values],
+    [
+      'Equal',
+      (y: tf.Tensor) =>
+        tf
+          .tensor1d(['a'])
+          .equal(tf.tensor1d(['a']))
+          .cast('float32')
+          .add(y),
+    ],
+  ])('an op that needs values on the host, %s: its name and the line', (name, body) => {
+    const step = compile(body);
+    expect(messageOf(() => step(x()))).toMatch(
+      new RegExp(`the op ${name} needs values on the host.*At .*compile\\.test\\.ts:\\d+`),
+    );
+  });
+
+  it('control flow on values: the read, and the line', () => {
+    const step = compile((y: tf.Tensor) => ((y.sum().dataSync()[0] as number) > 0 ? y.add(1) : y));
+    expect(messageOf(() => step(x()))).toMatch(/dataSync\(\).*Return the tensor.*At .*compile\.test\.ts:\d+/);
+  });
+
+  it('a shape that changes between recordings: both calls, and the line', () => {
+    let rows = 0;
+    const step = compile((y: tf.Tensor) => tf.concat(Array.from({ length: ++rows }, () => y)).sum());
+    step(x());
+    step(x());
+    expect(messageOf(() => step(x()))).toMatch(/concat\(.*became.*concat\(.*At .*compile\.test\.ts:\d+/);
   });
 
   it('a tensor that is not there any more', () => {
@@ -268,6 +294,7 @@ describe('what cannot be replayed is refused', () => {
     gone.dispose();
     const step = compile((y: tf.Tensor) => y.add(gone));
     expect(codeOf(() => step(x()))).toBe('E_DISPOSED');
+    expect(messageOf(() => step(x()))).toMatch(/\[Add: b\].*Keep it alive until .*At .*compile\.test\.ts:\d+/);
   });
 
   it('a tensor of another backend', async () => {
@@ -280,7 +307,9 @@ describe('what cannot be replayed is refused', () => {
     expect(codeOf(() => step(foreign))).toBe('E_DEVICE');
     expect(messageOf(() => step(foreign))).toMatch(/argument 0 .* another backend/);
     const captures = compile((y: tf.Tensor) => y.add(foreign));
-    expect(messageOf(() => captures(x()))).toMatch(/another backend/);
+    expect(messageOf(() => captures(x()))).toMatch(
+      /the op Add was given a tensor of another backend.*At .*compile\.test\.ts:\d+/,
+    );
     foreign.dispose();
   });
 
@@ -303,6 +332,8 @@ describe('what cannot be replayed is refused', () => {
   it('other results than tensors, other arguments than tensors, numbers and booleans', () => {
     const result = compile((() => 5) as unknown as (y: tf.Tensor) => tf.Tensor);
     expect(codeOf(() => result(x()))).toBe('E_RECORDING');
+    const pending = compile(((y: tf.Tensor) => Promise.resolve(y)) as unknown as (y: tf.Tensor) => tf.Tensor);
+    expect(messageOf(() => pending(x()))).toMatch(/got a promise/);
     const argument = compile((y: tf.Tensor) => y.add(1)) as unknown as (y: unknown) => tf.Tensor;
     expect(codeOf(() => argument('text'))).toBe('E_RECORDING');
   });

@@ -32,6 +32,9 @@ function choose(random: Random, pool: Pool, fits: (x: tf.Tensor) => boolean): tf
   return pick(random, pool.filter(fits));
 }
 
+/** A filter of 3 x 3. */
+const EDGES = [0.5, -0.25, 0, 0.25, 1, -0.5, 0, 0.125, 0.25];
+
 const isMatrix =
   ({ rows, cols }: Sizes) =>
   (x: tf.Tensor): boolean =>
@@ -81,6 +84,17 @@ function smoothOp(random: Random, pool: Pool, world: World, sizes: Sizes): tf.Te
     () => dropout(x, 0.3, world.random),
     () => layerNorm(x, { scale: row }),
     () => linear(x, square, { bias: row, activation: 'gelu' }),
+    // The matrix as an image of one channel, and as one pixel per row.
+    () =>
+      tf.reshape(tf.conv2d<tf.Tensor4D>(tf.reshape(x, [1, rows, cols, 1]), tf.tensor4d(EDGES, [3, 3, 1, 1]), 1, 'same'), [
+        rows,
+        cols,
+      ]),
+    () =>
+      tf.reshape(tf.conv2d<tf.Tensor4D>(tf.reshape(x, [1, rows, 1, cols]), tf.reshape(square, [1, 1, cols, cols]), 1, 'same'), [
+        rows,
+        cols,
+      ]),
     () => tf.add(x, world.captured[0] as tf.Tensor),
     () => tf.mul(x, tf.tensor1d(Array.from({ length: cols }, (_, i) => 1 / (i + 1)))),
     () => tf.add(x, tf.fill([rows, 1], 0.125)),

@@ -147,6 +147,18 @@ describe('predictFile', () => {
     expect(readFileSync(output, 'utf8').trimEnd().split('\n')).toEqual(expected);
   });
 
+  it('takes JSON Lines whose keys come up late, in the second part of 16,384 rows, and names those that never do', async () => {
+    const early = '{"size": 9.5}\n'.repeat(16_390);
+    const { lines } = await predict(`${early}{"colour": "red", "size": 9.5}\n`, { ending: 'jsonl' });
+    expect(lines).toHaveLength(16_392);
+    const [once] = (await predict('{"size": 9.5, "colour": null}\n', { ending: 'jsonl' })).lines.slice(1);
+    expect(new Set(lines.slice(1, -1))).toEqual(new Set([once]));
+    await expect(predict(early, { ending: 'jsonl' })).rejects.toMatchObject({
+      code: 'E_DATA',
+      message: expect.stringMatching(/lacks 1 of the 2 columns .*"colour"/) as unknown,
+    });
+  });
+
   it('writes CSV, JSON Lines and Parquet, each only when it is whole', async () => {
     const rows = input('size,colour\n9.5,red\n2,blue\n');
     const [csv, jsonl, parquet] = ['out.csv', 'out.jsonl', 'out.parquet'].map((name) => join(folder, 'out', name)) as [

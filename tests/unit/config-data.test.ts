@@ -84,11 +84,23 @@ describe('data sections', () => {
   it('turn transforms into those of the data room, none unless enabled', () => {
     const parse = (enabled: boolean): ReturnType<typeof imageTransforms> =>
       imageTransforms(
-        augmentation.parse({ enabled, transforms: [{ flip: { horizontal: 0.5 } }, { rotate: { degrees: 10 } }] }),
+        augmentation.parse({
+          enabled,
+          transforms: [
+            { flip: { horizontal: 0.5 } },
+            { rotate: { degrees: 10 } },
+            { scale: { minimum: 0.9 } },
+            { shear: { x: 5 } },
+            { elastic: { amount: 1.5 } },
+          ],
+        }),
       );
     expect(parse(true)).toEqual([
       { kind: 'flip', horizontal: 0.5, vertical: 0 },
       { kind: 'rotate', degrees: 10 },
+      { kind: 'scale', minimum: 0.9, maximum: 1 },
+      { kind: 'shear', x: 5, y: 0 },
+      { kind: 'elastic', amount: 1.5, spacing: 8 },
     ]);
     expect(parse(false)).toEqual([]);
   });

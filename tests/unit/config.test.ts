@@ -410,10 +410,6 @@ describe('conflicts and features that are not built', () => {
     ],
     ['model: {architecture: resnet}', /:4:23: wrong model\.architecture: expected one of mlp, dnn, .*, got "resnet"/],
     [
-      'model: {architecture: gpt}',
-      /model\.architecture: "gpt": training this architecture from a configuration is not built yet/,
-    ],
-    [
       'model: {architecture: cnn, units: 8}',
       /wrong model\.units: expected it only with architecture bilstm-classifier, got it with/,
     ],

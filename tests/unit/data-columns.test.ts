@@ -15,6 +15,8 @@ const profile = (changes: Partial<ColumnProfile> & { name: string }): ColumnProf
   leadingZeros: 0,
   inexact: 0,
   grouped: 0,
+  missingLike: 0,
+  missingWords: [],
   words: 1,
   isBoolean: false,
   dateOrder: undefined,
@@ -65,6 +67,19 @@ describe('decideColumns', () => {
       ['ignored', 'numeric'],
       ['target', 'categorical'],
     ]);
+  });
+
+  it('names the words that keep a column of numbers from being one', () => {
+    const cells = [...Array.from({ length: 20 }, (_, row) => String(row * 1.5)), 'n/a', 'NULL', 'n/a', '-'];
+    const found = profileColumn(categoricalColumn('a', cells));
+    expect(found).toMatchObject({ numbers: 20, missingLike: 4, missingWords: ['-', 'NULL', 'n/a'] });
+    const { warnings } = decideColumns([found, TARGET], { target: 'y' });
+    expect(warnings[0]).toBe(
+      'Column "a": 20 of 24 cells are numbers, and 4 are "-", "NULL", "n/a", so it counts as text. If they stand for missing values, add them to data.na_values.',
+    );
+    // A category of that name among words is none of it.
+    const words = profileColumn(categoricalColumn('b', ['none', 'red', 'blue']));
+    expect(decideColumns([words, TARGET], { target: 'y' }).warnings).toEqual([]);
   });
 
   it('warns when nearly all cells of a text column are numbers', () => {

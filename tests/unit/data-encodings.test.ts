@@ -3,7 +3,7 @@ import { bucketOf } from '../../ts/data/encodings/categorical.js';
 import { applyPca, fitPca } from '../../ts/data/encodings/pca.js';
 import { crossFitMeans, fitTargetMeans, type TargetValues } from '../../ts/data/encodings/target-means.js';
 import type { FeatureOptions, TextOptions } from '../../ts/data/feature-options.js';
-import { DEFAULT_PREPROCESSING, quantile, type Scaling } from '../../ts/data/preprocessing-options.js';
+import { DEFAULT_PREPROCESSING, type Scaling } from '../../ts/data/preprocessing-options.js';
 import { Preprocessor, type FeatureColumn } from '../../ts/data/preprocessor.js';
 import { categoricalColumn, numericColumn, Table, type Column } from '../../ts/data/table.js';
 
@@ -37,12 +37,6 @@ describe('scaling', () => {
     const { fitted } = fitOne(numericColumn('x', [3.5, -1.25, 7, 3.5, 100, 0.1, 42, 8.75]), 'numeric', { scaling });
     // 1e-12: a sum or two in another order.
     expect(fitted.columns[0]).toMatchObject({ shift: expect.closeTo(shift, 12), scale: expect.closeTo(scale, 12) });
-  });
-
-  it('finds quantiles as sorting does', () => {
-    const values = Float64Array.from({ length: 101 }, (_, index) => (index * 37) % 101);
-    for (const share of [0, 0.1, 0.25, 0.333, 0.5, 0.75, 1]) expect(quantile(values, share)).toBeCloseTo(share * 100, 12);
-    expect(quantile(Float64Array.of(5, 5, 5, 5), 0.3)).toBe(5);
   });
 });
 
@@ -171,6 +165,45 @@ describe('text', () => {
     ];
     // float32 has 7 digits.
     rows.forEach((row, index) => row.forEach((value, place) => expect(value).toBeCloseTo(expected[index]?.[place] ?? NaN, 6)));
+  });
+
+  // scikit-learn 1.9.1: TfidfVectorizer(token_pattern=r"\\w+", min_df=2, ngram_range=(1, 2)) with sublinear_tf=True and binary=True.
+  it.each<[NonNullable<TextOptions['counts']>, number[]]>([
+    ['sublinear', [0.3553753564701347, 0.4389592652744381, 0, 0.3553753564701347, 0.6017027828478941, 0.4389592652744381]],
+    ['binary', [0.40650967860757614, 0.5021203260151371, 0, 0.40650967860757614, 0.40650967860757614, 0.5021203260151371]],
+  ])('as a bag with runs of two words and %s counts agrees with scikit-learn', (counts, first) => {
+    const { fitted, rows } = fitOne(categoricalColumn('t', [...docs, 'the cat sat']), 'text', { text: { ngrams: 2, counts } });
+    const names = ['t:cat', 't:cat sat', 't:dog', 't:sat', 't:the', 't:the cat'];
+    expect([...fitted.featureNames].toSorted()).toEqual(names);
+    const sorted = (row: readonly number[] = []): number[] =>
+      names.map((name) => row[fitted.featureNames.indexOf(name)] ?? NaN);
+    const second = [0, 0, 0.6578293132998527, 0.5325695234255544, 0.5325695234255544, 0];
+    for (const [row, expected] of [
+      [rows[0], first],
+      [rows[1], second],
+    ] as const)
+      // float32 has 7 digits.
+      sorted(row).forEach((value, place) => expect(value).toBeCloseTo(expected[place] ?? NaN, 6));
+  });
+
+  it('as a bag of characters joins runs without a blank', () => {
+    const { fitted } = fitOne(categoricalColumn('t', ['ab', 'ba']), 'text', {
+      text: { level: 'character', ngrams: 3, minRows: 1 },
+    });
+    expect(fitted.featureNames).toEqual(['t:a', 't:b', 't:ab', 't:ba']);
+  });
+
+  it('as a sequence refuses what only a bag has', () => {
+    expect(() => fitText({ encoding: 'sequence', ngrams: 2 })).toThrow(/"t" has ngrams: expected them only with encoding bag/);
+    expect(() => fitText({ encoding: 'sequence', counts: 'binary' })).toThrow(/"t" has counts/);
+  });
+
+  it('that was saved before runs and counts could be chosen is read as it was meant', () => {
+    const { fitted, table, rows } = fitText({});
+    const { columns, ...saved } = JSON.parse(JSON.stringify(fitted)) as { columns: Record<string, unknown>[] };
+    const old = columns.map(({ ngrams: _, counts: __, ...column }) => column);
+    expect(old[0]).not.toHaveProperty('ngrams');
+    expect(matrix(Preprocessor.fromJSON({ ...saved, columns: old }).transform(table), 4)).toEqual(rows);
   });
 
   it.each<[string, TextOptions, number[][]]>([

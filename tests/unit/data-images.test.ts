@@ -91,6 +91,64 @@ describe('augment', () => {
     expect(Math.max(...cropped) - Math.min(...cropped)).toBeLessThan(100);
   });
 
+  it('scales about the middle, alike on both axes', () => {
+    const half = rowsOf(run([{ kind: 'scale', minimum: 0.5, maximum: 0.5 }]));
+    // Half the size: the middle four come from twice as far out, (-1, -1) from the middle at (0.5, 0.5) and so on; the rest is black.
+    expect(half).toEqual([
+      [0, 0, 0, 0],
+      [0, 25, 45, 0],
+      [0, 105, 125, 0],
+      [0, 0, 0, 0],
+    ]);
+    const twice = rowsOf(run([{ kind: 'scale', minimum: 2, maximum: 2 }]));
+    expect((twice[0]?.[2] ?? NaN) - (twice[0]?.[1] ?? NaN)).toBe(5);
+    expect(run([{ kind: 'scale', minimum: 1, maximum: 1 }])).toEqual([...PIXELS]);
+  });
+
+  it('slants rows by their distance from the middle', () => {
+    // A vertical stroke leans, each row moved by its distance from the middle times one tangent; a flat image of rows stays as it is.
+    const size = 9;
+    const shape = [size, size, 1] as const;
+    const pixels = Uint8Array.from({ length: size * size }, (_, place) => (place % size === 4 ? 200 : 0));
+    const slanted = run([{ kind: 'shear', x: 30, y: 0 }], { pixels, shape, out: new Float32Array(size * size) });
+    const centre = (row: number): number => {
+      const values = slanted.slice(row * size, (row + 1) * size);
+      return values.reduce((sum, value, x) => sum + value * x, 0) / values.reduce((sum, value) => sum + value, 0);
+    };
+    const lean = centre(5) - centre(4);
+    expect(Math.abs(lean)).toBeGreaterThan(0.01);
+    expect(Math.abs(lean)).toBeLessThan(Math.tan(Math.PI / 6) + 0.01);
+    expect(centre(4)).toBeCloseTo(4, 5);
+    expect(centre(7) - 4).toBeCloseTo(3 * lean, 1);
+    expect(centre(1) - 4).toBeCloseTo(-3 * lean, 1);
+    const level = Uint8Array.from({ length: size * size }, (_, place) => 20 * Math.floor(place / size));
+    const same = run([{ kind: 'shear', x: 30, y: 0 }], { pixels: level, shape, out: new Float32Array(size * size) });
+    expect(same[4 * size + 4]).toBe(80);
+    expect(same[2 * size + 4]).toBe(40);
+  });
+
+  it('bends smoothly and by no more than its amount', () => {
+    const size = 24;
+    const shape = [size, size, 1] as const;
+    const ramp = { pixels: Uint8Array.from({ length: size * size }, (_, place) => 10 * (place % size)), shape };
+    const amount = 2;
+    const bent = run([{ kind: 'elastic', amount, spacing: 6 }], { ...ramp, out: new Float32Array(size * size) });
+    // On a ramp of 10 a pixel a move of one pixel along x shows as 10; away from the border, beyond which lies black.
+    const moves: number[] = [];
+    for (let y = 3; y < size - 3; y++)
+      for (let x = 3; x < size - 3; x++) moves.push(((bent[y * size + x] ?? NaN) - 10 * x) / 10);
+    expect(Math.max(...moves.map(Math.abs))).toBeLessThanOrEqual(amount + 0.1);
+    expect(Math.max(...moves) - Math.min(...moves)).toBeGreaterThan(0.5);
+    // The B-spline's slope is at most 2 amounts a knot: 0.67 here; neighbours differ by no more, and roundings.
+    const inner = size - 6;
+    moves.forEach((move, place) => {
+      if (place % inner > 0) expect(Math.abs(move - (moves[place - 1] ?? NaN))).toBeLessThan(0.67 + 0.2);
+    });
+    expect(run([{ kind: 'elastic', amount: 0, spacing: 6 }], { ...ramp, out: new Float32Array(size * size) })).toEqual([
+      ...ramp.pixels,
+    ]);
+  });
+
   it('changes brightness, contrast and saturation within bounds', () => {
     const grey = run([{ kind: 'color_jitter', brightness: 0.5, contrast: 0, saturation: 0 }]);
     const factor = (grey[8] ?? 0) / 80;
@@ -114,7 +172,10 @@ describe('augment', () => {
   });
 
   it('draws anew for each epoch, seed and image, and the same again for the same', () => {
-    const transforms: ImageTransform[] = [{ kind: 'rotate', degrees: 30 }];
+    const transforms: ImageTransform[] = [
+      { kind: 'rotate', degrees: 30 },
+      { kind: 'elastic', amount: 1, spacing: 2 },
+    ];
     const draw = (changes: Partial<AugmentTask>): string => run(transforms, changes).join();
     const images = new Uint8Array([...PIXELS, ...PIXELS]);
     const draws = [{}, { epoch: 2 }, { seed: 2 }, { pixels: images, rows: Int32Array.of(1) }].map(draw);
@@ -154,6 +215,21 @@ describe('ImageBatches', () => {
     }
     return { features: features ?? [], targets: targets ?? [], sizes: sizes ?? [] };
   }
+
+  it('does not make Node warn of a leak when many batches are made ahead under one signal', async () => {
+    const warnings: string[] = [];
+    const note = ({ name }: Error): void => {
+      warnings.push(name);
+    };
+    process.on('warning', note);
+    const batches = new ImageBatches(imageSet(40), { pool, batchSize: 1, ahead: 20 });
+    let count = 0;
+    for await (const { rows } of batches.epoch(1, undefined, new AbortController().signal)) count += rows;
+    expect(count).toBe(40);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
+  });
 
   it('gives every image once, in order, the same with any number of threads and batches ahead', async () => {
     const set = imageSet(23);

@@ -477,7 +477,13 @@ export class TensorkilnBackend extends KernelBackend {
 
   #fetch(dataId: object): TensorRecord {
     if (!tfjsEngine().state.tensorInfo.has(dataId)) throw this.#gone();
-    this.#refuseWhileRecording('using a tensor of another backend');
+    if (this.#engine?.addon.isRecording() === true) {
+      const { line } = callSite();
+      this.refuseRecording(
+        `[compile] the op ${this.#kernel ?? 'under way'} was given a tensor of another backend, which no replay would fetch. ` +
+          `Make the tensor after tf.setBackend('${this.name}'), or clone it there before the step.${line === undefined ? '' : ` At ${line}.`}`,
+      );
+    }
     tfjsEngine().moveData(this, dataId);
     return this.#living(dataId);
   }

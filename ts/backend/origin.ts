@@ -49,6 +49,9 @@ export function originOf(op: string): Origin {
 const PACKAGE = new URL('..', import.meta.url);
 const PACKAGE_FRAMES = [PACKAGE.href, fileURLToPath(PACKAGE), 'tfjs-gradients.js', ...OWN_FRAMES];
 
+/** File, line and column at the end of a frame. */
+const POSITION = /\(?((?:file:\/\/)?\/[^()]+:\d+:\d+|[^\s()]+:\d+:\d+)\)?$/;
+
 /** Names of functions of tfjs-core on the way here, innermost first, and the first line of the program itself. */
 export interface CallSite {
   readonly functions: readonly string[];
@@ -56,22 +59,30 @@ export interface CallSite {
   readonly line: string | undefined;
 }
 
-/** A place in the program, read later: taking it is cheap, its text is made only when it is asked for. */
-export function markSite(): Error {
+/** Runs `body`; errors made in it know their place in the program, however deep they were made. */
+export function withDeepStacks<Result>(body: () => Result): Result {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = STACK_FRAMES;
-  const mark = new Error('site');
-  Error.stackTraceLimit = stackTraceLimit;
-  return mark;
+  try {
+    return body();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+/** A place in the program, read later: taking it is cheap, its text is made only when it is asked for. */
+export function markSite(): Error {
+  return withDeepStacks(() => new Error('site'));
 }
 
 /** What a mark says. */
 export function readSite(mark: Error): CallSite {
   const frames = (mark.stack ?? '').split('\n').slice(1);
-  const first = frames.findIndex((frame) => !PACKAGE_FRAMES.some((part) => frame.includes(part)));
+  // Frames without a position, such as that of Array.map, are nobody's.
+  const first = frames.findIndex((frame) => POSITION.test(frame) && !PACKAGE_FRAMES.some((part) => frame.includes(part)));
   const inner = first < 0 ? frames : frames.slice(0, first);
   const functions = inner.flatMap((frame) => /^\s*at (?:\w+\.)?(\w+?)_? \(/.exec(frame)?.[1] ?? []);
-  const line = /\(?((?:file:\/\/)?\/[^()]+:\d+:\d+|[^\s()]+:\d+:\d+)\)?$/.exec(frames[first] ?? '')?.[1];
+  const line = POSITION.exec(frames[first] ?? '')?.[1];
   return { functions, line: line?.replace('file://', '') };
 }
 

@@ -139,13 +139,15 @@ export function measureLimits(): MachineLimits {
   });
 }
 
-/** A profile as a table: ops, longest first, with their share of the time in kernels and of the machine's limit. */
+/** A profile as a table: ops, longest first, with calls, time, operations, bytes, and their share of the time in kernels and of the machine's limit. */
 export function profileTable({ wallMs, kernelMs, rows, limits }: ExecutionProfile): string {
-  const header = ['ms', 'share', 'calls', 'GFLOP/s', 'GB/s', 'of limit', 'op'];
+  const header = ['ms', 'share', 'calls', 'MFLOP', 'MB', 'GFLOP/s', 'GB/s', 'of limit', 'op'];
   const cells = rows.map(({ name, calls, ms, bytes, flops, shareOfLimit }) => [
     ms.toFixed(3),
     `${((100 * ms) / kernelMs).toFixed(1)} %`,
     String(calls),
+    (flops / 1e6).toFixed(2),
+    (bytes / 1e6).toFixed(2),
     (flops / ms / 1e6).toFixed(1),
     (bytes / ms / 1e6).toFixed(1),
     `${(100 * shareOfLimit).toFixed(0)} %`,

@@ -1,7 +1,7 @@
 /** One recording of a step: runs it while its op calls are listed natively, and notes what a replay has to do besides them. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import { markSite, readSite } from './origin.js';
+import { markSite, readSite, withDeepStacks } from './origin.js';
 import { toTensorkilnError } from './native/engine.js';
 import type { NativeAddon } from './native/addon.js';
 import type { StockOptimizer, StockOptimizers } from './stock-optimizers.js';
@@ -166,7 +166,7 @@ class Notes {
     engine.onRecordedCall = () => void this.calls.push(markSite());
     backend.onHostData = () => void this.hostWrites.push(markSite());
     try {
-      return body();
+      return withDeepStacks(body);
     } finally {
       engine.onRecordedCall = undefined;
       backend.onHostData = undefined;
@@ -190,12 +190,15 @@ export function hostRandomRefusal({ hostWrites }: Recording): TensorkilnError | 
   return undefined;
 }
 
-/** tfjs-core has a plain Error for disposed tensors. */
+/** Disposed tensors: tfjs-core has a plain Error for them, and neither it nor a kernel says where the program used one. */
 function describe(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof TensorkilnError || !/disposed/.test(error.message)) return error;
+  if (!(error instanceof Error) || !/disposed/.test(error.message)) return error;
+  if (error instanceof TensorkilnError && (error.code !== 'E_DISPOSED' || error.message.startsWith('[compile]'))) return error;
+  const { line } = readSite(error);
   return new TensorkilnError(
     'E_DISPOSED',
-    `[compile] the step used a tensor that has been disposed: ${error.message} Keep it alive until the step has been recorded.`,
+    `[compile] the step used a tensor that has been disposed: ${error.message} Keep it alive until the step has been recorded.` +
+      (line === undefined ? '' : ` At ${line}.`),
     { cause: error },
   );
 }
@@ -207,7 +210,9 @@ function ownResult<R extends StepResult>(result: R): R {
     if (!isTensor(value)) {
       throw new TensorkilnError(
         'E_RECORDING',
-        `[compile] a step must return a tensor or an array of tensors, got ${typeof value}.`,
+        `[compile] a step must return a tensor or an array of tensors, got ${
+          value instanceof Promise ? 'a promise: a step is a synchronous function' : typeof value
+        }.`,
       );
     }
     return value instanceof tf.Variable || !madeInside.has(value) ? value.clone() : value;

@@ -8,6 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnBackend } from './backend.js';
 import { parseDevice } from './device.js';
 import { registerKernels } from './kernels/table.js';
+import { compileStockUpdates } from './stock-updates.js';
 import { CPU_BACKEND, CUDA_BACKEND } from './tensors.js';
 import { assertSingleTfjs, registerGradients } from './tfjs.js';
 
@@ -34,6 +35,7 @@ function register(): void {
   assertSingleTfjs();
   const { device, index } = parseDevice(process.env['TENSORKILN_DEVICE']);
   registerGradients();
+  compileStockUpdates();
   registerKernels(CPU_BACKEND);
   // tfjs-core warns about a name that is taken; a second load of this module keeps the first one's factory.
   if (!isTaken(CPU_BACKEND)) {

@@ -20,7 +20,8 @@ interface StockOptimizer {
 
 const FLOAT32 = storageNumber('f32');
 
-function stockClasses(): { readonly prototype: StockOptimizer }[] {
+/** The classes of optimizers that tfjs-core has. */
+export function stockClasses(): { readonly prototype: StockOptimizer }[] {
   return [
     tf.SGDOptimizer,
     tf.MomentumOptimizer,

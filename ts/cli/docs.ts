@@ -20,7 +20,7 @@ const CONFIG_PAGE = `<!-- Made by \`npm run docs\` from ts/run/config and ts/cli
 
 # Configuration of a training run
 
-\`tensorkiln train <config>\` reads a YAML file. Only \`data.path\` and, for a table, \`data.target\` have to be there. Unknown keys, keys that stand twice, wrong types, keys that exclude each other and features that are not built yet are refused before any work, with file, line and column. \`tensorkiln render <config>\` prints what a run would use, with a reason for every "auto".
+\`tensorkiln train <config>\` reads a YAML file. Only \`data.path\` and, for a table, \`data.target\` have to be there. Unknown keys, keys that stand twice, wrong types, keys that exclude each other and options of another choice are refused before any work, with file, line and column. \`tensorkiln render <config>\` prints what a run would use, with a reason for every "auto".
 
 An editor that knows JSON Schema completes and checks keys; the first line of the file names the schema:
 
@@ -72,6 +72,7 @@ A column whose present cells are all numbers is numeric, other text is categoric
 | a table whose target is a number | regression | \`preprocessing.target_scaling\`; RMSE, MAE and R2 are in the unit of the target |
 | \`data.labels\` beside an IDX or npy file, or \`data.image\` beside a folder | classes of images | \`augmentation\`, \`model.architecture: cnn\`; \`preprocessing.scaling\` goes by channel |
 | a text folder, \`.tar.gz\` of one, or a column of type text | classes of texts | \`features.<column>.text.encoding\`: \`bag\` for mlp, \`sequence\` for bilstm-classifier, transformer-encoder or layers that begin with an embedding |
+| a running text, \`data.format: text\` or \`model.architecture: gpt\` | language model | \`data.context_length\`; perplexity, bits per character and accuracy beside counts of characters and pairs; \`tensorkiln generate\` writes with it |
 | rows with a time | either | \`split.method: time\`, \`split.by\` |
 
 ## What a run writes

@@ -52,7 +52,11 @@ async function describe({ metrics, verdict, withoutTarget, folder }: EvaluatedRu
   const { metricRows } = await import('../evaluate/index.js');
   const facts = { title: '', run: { seeds: {}, versions: {}, rows: {}, features: [] }, history: NO_HISTORY, baselines: [] };
   const rows = metricRows(
-    metrics.task === 'classification' ? { ...facts, task: metrics.task, metrics } : { ...facts, task: metrics.task, metrics },
+    metrics.task === 'classification'
+      ? { ...facts, task: metrics.task, metrics }
+      : metrics.task === 'regression'
+        ? { ...facts, task: metrics.task, metrics }
+        : { ...facts, task: metrics.task, metrics },
   );
   const width = Math.max(...rows.map(({ label }) => label.length));
   return [

@@ -1,5 +1,5 @@
 /** docs/layers.md: every layer, its options and where it can go. */
-import { ONNX_LAYER_TYPES } from '../export/onnx-layers.js';
+import { ONNX_LAYER_TYPES } from '../export/onnx/layers.js';
 import { TFJS_LAYER_TYPES } from '../export/tfjs-layers.js';
 import { layerOptions, SCHEMA_TYPES } from '../nn/architecture-schema.js';
 

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import type { TableFormat } from '../data/index.js';
-import { TensorkilnError } from '../errors.js';
 import type { PredictFileResult } from '../run/predict-file.js';
 import { Output } from './output.js';
 import { relativePath } from './relative-path.js';
 import { listenForSignals } from './signals.js';
+import { ReaderGone, stdoutWriter } from './stdout-writer.js';
 
 interface PredictOptions {
   readonly output?: string;
@@ -73,21 +73,4 @@ function describe({ rows, extra, unseen, output }: PredictFileResult): string[] 
         `Note: ${count} rows have a value of "${name}" that no training row had; it counts as none of the known`,
     ),
   ];
-}
-
-/** The other end of stdout was closed, as `| head` does once it has its lines: there is nobody left to predict for. */
-class ReaderGone extends Error {}
-
-/** Waits while the reader is slower. @throws (as rejections of the function that is returned) ReaderGone; E_IO */
-function stdoutWriter(): (text: string) => Promise<void> {
-  // Without a listener an error of the stream would end the process; here the callback of the write gets it.
-  process.stdout.on('error', () => undefined);
-  return (text) =>
-    new Promise((done, fail) => {
-      process.stdout.write(text, (error?: NodeJS.ErrnoException | null) => {
-        if (error === undefined || error === null) done();
-        else if (error.code === 'EPIPE' || error.code === 'EIO') fail(new ReaderGone(error.message, { cause: error }));
-        else fail(new TensorkilnError('E_IO', `[predict] cannot write to stdout: ${error.message}.`, { cause: error }));
-      });
-    });
 }

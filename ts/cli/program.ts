@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { benchCommand } from './bench.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
+import { generateCommand } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { planCommand, profileCommand } from './profile.js';
@@ -24,6 +25,7 @@ export function createProgram(version: string): Command {
     reproduceCommand(),
     predictCommand(),
     evaluateCommand(),
+    generateCommand(),
     exportCommand(),
     planCommand(),
     profileCommand(),

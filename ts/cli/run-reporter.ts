@@ -6,7 +6,7 @@ import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
 import { relativePath } from './relative-path.js';
 import { formatLoss, ProgressLine } from './progress-line.js';
-import type { PretrainedEvent, RunResult } from '../run/run-events.js';
+import type { PretrainedEvent, RunResult, TextEvent } from '../run/run-events.js';
 import type { Scores } from '../run/scores.js';
 import type { SeriesEvent, SeriesResult } from '../run/series.js';
 import { withSnakeKeys } from '../run/snake-case.js';
@@ -28,6 +28,8 @@ const BASELINE_LABELS = {
   majority: 'majority class',
   linear: 'linear regression',
   mean: 'mean of the target',
+  bigram: 'pairs of characters',
+  unigram: 'single characters',
 } as const;
 
 /** How products of 16-bit operands are computed. */
@@ -66,6 +68,9 @@ export class TextReporter implements RunReporter {
       case 'resolved':
         for (const { key, value, why } of event.decisions)
           if (!key.startsWith('features.') && key !== 'output') this.#line(`Chosen: ${key} = ${String(value)}, because ${why}`);
+        break;
+      case 'text_ready':
+        this.#line(describeText(event));
         break;
       case 'pretrained':
         this.#line(describePretrained(event));
@@ -180,7 +185,9 @@ export class TextReporter implements RunReporter {
       ...baselines.map((baseline) => [BASELINE_LABELS[baseline.name], baseline] as const),
     ];
     this.#line('');
-    this.#line(this.#style('bold', `Held-out result on ${test.rows} rows`));
+    this.#line(
+      this.#style('bold', `Held-out result on ${test.rows} ${test.task === 'language_model' ? 'characters' : 'rows'}`),
+    );
     scoreTable(rows).forEach((line, index) => {
       this.#line(index === 1 ? this.#style('bold', line) : line);
     });
@@ -231,6 +238,13 @@ export class JsonReporter implements RunReporter {
 function describeData({ train, validation, test, perClass }: DataCounts, features: number): string {
   const target = perClass.length === 0 ? 'a number as target' : `${perClass.length} classes`;
   return `${target}, ${features} features; rows: ${train} training, ${validation} validation, ${test} held out`;
+}
+
+function describeText({ path, vocabulary, characters, unknown }: TextEvent): string {
+  const { train, validation, test } = characters;
+  const strange = unknown.validation + unknown.test;
+  const note = strange === 0 ? '' : `; ${strange} of those are of characters that the training part does not hold`;
+  return `Read ${relativePath(path)}: ${vocabulary} different characters; ${train} training, ${validation} validation, ${test} held out${note}`;
 }
 
 function describePretrained({ path, loaded, missing, misshaped }: PretrainedEvent): string {

@@ -17,6 +17,11 @@ const COLUMNS: Readonly<Record<Scores['task'], readonly Column[]>> = {
     { score: 'prAuc', label: 'PR-AUC', format: formatLoss },
     { score: 'logLoss', label: 'log loss', format: formatLoss },
   ],
+  language_model: [
+    { score: 'perplexity', label: 'perplexity', format: formatMeasure },
+    { score: 'bitsPerCharacter', label: 'bits/char', format: formatMeasure },
+    { score: 'accuracy', label: 'accuracy', format: formatPercent },
+  ],
   regression: [
     { score: 'rmse', label: 'RMSE', format: formatMeasure },
     { score: 'mae', label: 'MAE', format: formatMeasure },

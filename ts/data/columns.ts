@@ -120,7 +120,14 @@ function infer(profile: ColumnProfile, { warnings, isNamed }: InferContext): Pic
     case 'categorical':
       break;
   }
-  if (numbers / present >= MOSTLY_NUMBERS) {
+  const { missingLike, missingWords } = profile;
+  if (missingLike > 0 && numbers / (present - missingLike) >= MOSTLY_NUMBERS) {
+    const words = missingWords.map((word) => `"${word}"`).join(', ');
+    warnings.push(
+      `Column "${name}": ${numbers} of ${present} cells are numbers, and ${missingLike} are ${words}, so it counts as text. ` +
+        `If they stand for missing values, add ${missingWords.length === 1 ? 'it' : 'them'} to data.na_values.`,
+    );
+  } else if (numbers / present >= MOSTLY_NUMBERS) {
     warnings.push(
       `Column "${name}": ${numbers} of ${present} cells are numbers, the other ${present - numbers} are not, so it counts as text. ` +
         `If they stand for missing values, add their spelling to data.na_values.`,

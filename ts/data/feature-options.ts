@@ -1,6 +1,9 @@
 import type { DateOrder } from './dates.js';
 import type { Scaling } from './preprocessing-options.js';
 
+/** Groups of the numbers that a date becomes. */
+export type DatePart = 'trend' | 'year' | 'week' | 'day';
+
 export type FeatureType = 'numeric' | 'categorical' | 'boolean' | 'date' | 'text' | 'ignore';
 
 /**
@@ -15,6 +18,10 @@ export interface TextOptions {
   readonly encoding?: 'bag' | 'sequence';
   /** What a token is; default word. */
   readonly level?: 'word' | 'character';
+  /** Longest run of neighbouring tokens that has a column of its own in a bag, 1 to 5; default 1. */
+  readonly ngrams?: number;
+  /** What a bag makes of a token's count n in a row: `plain` n, `sublinear` 1 + ln n, `binary` 1. Default plain. */
+  readonly counts?: 'plain' | 'sublinear' | 'binary';
   /** Most tokens in the vocabulary, the most frequent of the training part; default 2000. */
   readonly maxTokens?: number;
   /** Tokens in fewer training rows than this are left out; default 2. */
@@ -39,5 +46,7 @@ export interface FeatureOptions {
   /** Buckets of the hash encoding; default 32. */
   readonly buckets?: number;
   readonly dateOrder?: DateOrder;
+  /** What a date becomes: its day as a trend, its place in the year, the week and, where there are times, the day. Default all. */
+  readonly dateParts?: readonly DatePart[];
   readonly text?: TextOptions;
 }

@@ -2,13 +2,14 @@
  * The candidate most like `name`, for "did you mean" hints; undefined when none is close.
  *
  * Distance is optimal string alignment (insert, delete, replace, swap of neighbours; Damerau 1964), compared without case. Close means at
- * most a third of the longer name, but at least one edit, so that short names do not match everything.
+ * most a third of the longer name, but at least one edit; names that have nothing in common are never close.
  */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Infinity;
   for (const candidate of candidates) {
-    const limit = Math.max(1, Math.floor(Math.max(name.length, candidate.length) / 3));
+    const longest = Math.max(name.length, candidate.length);
+    const limit = Math.min(longest - 1, Math.max(1, Math.floor(longest / 3)));
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance <= limit && distance < bestDistance) {
       best = candidate;

@@ -1,4 +1,4 @@
-import { meanAndDeviation, quantile } from './preprocessing-options.js';
+import { meanAndDeviationOf, quantilesOf, rangeOf, type RowNumbers } from './row-numbers.js';
 import type { NumericColumn } from './table.js';
 
 /** `iqr`: beyond the quartiles by `threshold` interquartile ranges. `z_score`: beyond the mean by `threshold` standard deviations. */
@@ -24,14 +24,7 @@ export function findOutliers(
   rows: Int32Array,
   { method, threshold = method === 'iqr' ? 1.5 : 3 }: OutlierOptions,
 ): { readonly report: OutlierReport; readonly rows: Int32Array } {
-  const values = new Float64Array(rows.length);
-  let count = 0;
-  for (const row of rows) {
-    const value = column.values[row] as number;
-    if (value === value) values[count++] = value;
-  }
-  const present = values.subarray(0, count);
-  const [lower, upper] = count === 0 ? [-Infinity, Infinity] : limits(present, method, threshold);
+  const [lower, upper] = limits({ values: column.values, rows, fill: NaN }, method, threshold);
   const outside = rows.filter((row) => {
     const value = column.values[row] as number;
     return value < lower || value > upper;
@@ -39,11 +32,13 @@ export function findOutliers(
   return { report: { name: column.name, lower, upper, rows: outside.length }, rows: outside };
 }
 
-function limits(present: Float64Array, method: 'iqr' | 'z_score', threshold: number): readonly [number, number] {
+function limits(present: RowNumbers, method: 'iqr' | 'z_score', threshold: number): readonly [number, number] {
+  const range = rangeOf(present);
+  if (range.count === 0) return [-Infinity, Infinity];
   if (method === 'z_score') {
-    const { mean, deviation } = meanAndDeviation(present);
+    const { mean, deviation } = meanAndDeviationOf(present, range.count);
     return [mean - threshold * deviation, mean + threshold * deviation];
   }
-  const [first, third] = [quantile(present, 0.25), quantile(present, 0.75)];
+  const [first, third] = quantilesOf(present, range, [0.25, 0.75]) as [number, number];
   return [first - threshold * (third - first), third + threshold * (third - first)];
 }

@@ -258,7 +258,11 @@ function fitColumn(column: Column, feature: FeatureColumn, context: ColumnFitCon
     case 'boolean':
       return fitBoolean(column, rows);
     case 'date':
-      return fitDate(column, rows, { ...numericFit(feature, preprocessing), order: options.dateOrder });
+      return fitDate(column, rows, {
+        ...numericFit(feature, preprocessing),
+        order: options.dateOrder,
+        groups: options.dateParts,
+      });
     case 'text':
       return fitText(column, rows, options.text);
     case 'categorical':

@@ -27,6 +27,9 @@ export interface ColumnProfile {
   readonly inexact: number;
   /** Text cells that would be numbers with "," or "." between groups of three digits. */
   readonly grouped: number;
+  /** Text cells that are words such as n/a, which often stand for a missing cell but were not declared to, and those words. */
+  readonly missingLike: number;
+  readonly missingWords: readonly string[];
   /** Mean number of words of a present text cell. */
   readonly words: number;
   /** Whether every present cell is one of a pair such as yes and no, and both come. */
@@ -36,7 +39,22 @@ export interface ColumnProfile {
 }
 
 /** What a column of numbers never has. */
-const NO_TEXT = { leadingZeros: 0, inexact: 0, grouped: 0, words: 0, isBoolean: false, dateOrder: undefined } as const;
+const NO_TEXT = {
+  leadingZeros: 0,
+  inexact: 0,
+  grouped: 0,
+  missingLike: 0,
+  missingWords: [],
+  words: 0,
+  isBoolean: false,
+  dateOrder: undefined,
+} as const;
+
+/** How tables spell a missing cell, without case. */
+const MISSING_WORDS: ReadonlySet<string> = new Set([
+  ...['na', 'n/a', '#n/a', 'n.a.', 'nan', '#nan', 'null', 'nil', 'none', 'missing', 'unknown', 'undefined'],
+  ...['-', '--', '---', '.', '..', '*', '?', '\\n'],
+]);
 
 /** From here on it matters only that there are many. */
 export const DISTINCT_LIMIT = 10_000;
@@ -106,19 +124,17 @@ function countDistinct(values: Float64Array, range: NumberRange): { readonly dis
   const span = maximum - minimum + 1;
   // Identifiers are integers without repetition, so integers are counted to the end where that is cheap.
   if (present > 0 && integers === present && span <= Math.max(values.length * BITS_PER_ROW, 1 << 16)) {
-    const seen = new Uint8Array(Math.ceil(span / 8));
-    let distinct = 0;
+    // At most BITS_PER_ROW times the rows of a table, so that a place fits 32 bits where its column fits memory.
+    const seen = new Int32Array(Math.ceil(span / 32));
     for (let row = 0; row < values.length; row++) {
       const value = values[row] as number;
       if (value !== value) continue;
       const place = value - minimum;
-      const bit = 1 << (place & 7);
-      const byte = place < 2 ** 31 ? place >> 3 : Math.floor(place / 8);
-      if (((seen[byte] as number) & bit) === 0) {
-        seen[byte] = (seen[byte] as number) | bit;
-        distinct++;
-      }
+      const word = span <= 2 ** 31 ? (place | 0) >> 5 : Math.floor(place / 32);
+      seen[word] = (seen[word] as number) | (1 << (place & 31));
     }
+    let distinct = 0;
+    for (const word of seen) distinct += countBits(word);
     return { distinct, exact: true };
   }
   const limit = integers === present ? values.length : DISTINCT_LIMIT;
@@ -131,6 +147,13 @@ function countDistinct(values: Float64Array, range: NumberRange): { readonly dis
   return { distinct: seen.size, exact: true };
 }
 
+/** Ones in a 32-bit word (Warren, Hacker's Delight, 5-1). */
+function countBits(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555);
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
 function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnProfile {
   const { codes, categories } = column;
   const counts = new Int32Array(categories.length);
@@ -139,7 +162,8 @@ function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnPr
     if (code < 0) missing++;
     else counts[code] = (counts[code] as number) + 1;
   }
-  let [numbers, integers, leadingZeros, inexact, grouped, words] = [0, 0, 0, 0, 0, 0];
+  let [numbers, integers, leadingZeros, inexact, grouped, words, missingLike] = [0, 0, 0, 0, 0, 0, 0];
+  const missingWords: string[] = [];
   const used = categories.filter((_, code) => counts[code] !== 0);
   let minimum = Infinity;
   let maximum = -Infinity;
@@ -147,6 +171,10 @@ function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnPr
     const count = counts[code] as number;
     if (count === 0) return;
     words += count * countWords(category);
+    if (MISSING_WORDS.has(category.toLowerCase())) {
+      missingLike += count;
+      missingWords.push(category);
+    }
     if (hasLeadingZero(category)) leadingZeros += count;
     const value = parseNumber(category);
     if (value === undefined) {
@@ -175,6 +203,8 @@ function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnPr
     leadingZeros,
     inexact,
     grouped,
+    missingLike,
+    missingWords,
     words: present === 0 ? 0 : words / present,
     isBoolean: used.length <= MAX_BOOLEAN_SPELLINGS && booleanWords(used) !== undefined,
     dateOrder: dateOrder(used),

@@ -2,6 +2,7 @@ import { TensorkilnError } from '../errors.js';
 import { asCategories, mapCategories } from './cast.js';
 import { readCsvParts, type TablePart } from './csv/read-csv.js';
 import { readJsonLinesParts } from './formats/json-lines.js';
+import { LagColumns, lagNames } from './lags.js';
 import { readParquetParts } from './formats/parquet.js';
 import { formatOf, shownPath, type TableInput } from './read-table.js';
 import { Table, type Column } from './table.js';
@@ -25,6 +26,26 @@ export const STREAMED_FORMATS = ['csv', 'jsonl', 'parquet'] as const;
  *         options that do not fit; E_ABORTED
  */
 export async function* readTableParts(input: TableInput, options: ReadPartsOptions): AsyncGenerator<TablePart> {
+  const { lags } = input;
+  if (lags === undefined) {
+    yield* readParts(input, options);
+    return;
+  }
+  const made = new Set(lagNames(lags));
+  const sources = Object.keys(lags);
+  const kinds = {
+    ...Object.fromEntries(Object.entries(options.kinds).filter(([name]) => !made.has(name))),
+    ...Object.fromEntries(sources.map((name) => [name, 'numeric' as const])),
+  };
+  const columns = new LagColumns(lags);
+  for await (const { table, names } of readParts(input, { ...options, kinds })) {
+    // Without its source a lag is a column that is missing, which is told as such.
+    if (sources.every((name) => names.includes(name))) yield { table: columns.addTo(table), names: [...names, ...made] };
+    else yield { table, names };
+  }
+}
+
+async function* readParts(input: TableInput, options: ReadPartsOptions): AsyncGenerator<TablePart> {
   const { path, replace } = input;
   const format = input.format ?? formatOf(path);
   const shared = {
@@ -44,7 +65,10 @@ export async function* readTableParts(input: TableInput, options: ReadPartsOptio
       `[read] ${shownPath(path)} is read as ${format}, which is not read in parts: expected one of ${STREAMED_FORMATS.join(', ')}.`,
     );
   }
-  const tables = format === 'jsonl' ? readJsonLinesParts(path, shared) : readParquetParts(path, { ...shared, ...query });
+  const tables =
+    format === 'jsonl'
+      ? readJsonLinesParts(path, { ...shared, wanted: Object.keys(options.kinds) })
+      : readParquetParts(path, { ...shared, ...query });
   for await (const table of tables) {
     const wanted = new Table(
       table.columns.filter(({ name }) => Object.hasOwn(options.kinds, name)),

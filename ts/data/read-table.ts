@@ -7,6 +7,7 @@ import { readJsonLines } from './formats/json-lines.js';
 import { readParquet } from './formats/parquet.js';
 import { readPostgres } from './formats/postgres.js';
 import { readSqlite } from './formats/sqlite.js';
+import { LagColumns, type Lags } from './lags.js';
 import { readTextFolder } from './formats/text-folder.js';
 import { Table, type Column } from './table.js';
 import type { WorkerPool } from './worker-pool.js';
@@ -27,6 +28,8 @@ export interface TableInput {
   readonly query?: string;
   /** Cells to be read as other text: column, then found text, then its replacement. */
   readonly replace?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Columns of what a column held some rows before, such as yesterday's temperature; in the order of the file. */
+  readonly lags?: Lags;
 }
 
 export interface ReadTableOptions {
@@ -65,7 +68,8 @@ export function formatOf(path: string): TableFormat {
 export async function readTable(input: TableInput, options: ReadTableOptions): Promise<Table> {
   const format = input.format ?? formatOf(input.path);
   const table = await readFormat(format, input, options);
-  return input.replace === undefined ? table : replaceCells(table, input.replace);
+  const replaced = input.replace === undefined ? table : replaceCells(table, input.replace);
+  return input.lags === undefined ? replaced : new LagColumns(input.lags).addTo(replaced);
 }
 
 async function readFormat(format: TableFormat, input: TableInput, options: ReadTableOptions): Promise<Table> {

@@ -40,6 +40,11 @@ export class RowCollector {
     this.#rows++;
   }
 
+  /** Whether any row had the column. */
+  has(name: string): boolean {
+    return this.#columns.has(name);
+  }
+
   /** Names columns that may hold no cell at all. */
   declare(names: readonly string[]): void {
     for (const name of names) if (!this.#columns.has(name)) this.#columns.set(name, new GrowingColumn());

@@ -27,9 +27,9 @@ function describe(encoding: ColumnEncoding, { scaling }: PreprocessingOptions): 
     case 'hash':
       return `hashed to ${encoding.buckets} columns`;
     case 'date':
-      return `days and place in ${encoding.parts.length > 5 ? 'year, week and day' : 'year and week'}, ${encoding.parts.length} columns`;
+      return `${dateGroups(encoding.parts.map(({ part }) => part))}, ${encoding.parts.length} ${encoding.parts.length === 1 ? 'column' : 'columns'}`;
     case 'bag':
-      return `bag of ${encoding.vocabulary.length} ${encoding.level}s`;
+      return `bag of ${encoding.vocabulary.length} ${encoding.level}s${encoding.ngrams === 1 ? '' : ` and runs of up to ${encoding.ngrams}`}`;
     case 'sequence':
       return `${encoding.length} ${encoding.level}s in order, ${encoding.vocabulary.length} known`;
   }
@@ -83,4 +83,11 @@ export function columnTable(columns: readonly ColumnTreatment[]): readonly strin
       .join('  ')
       .trimEnd(),
   );
+}
+
+/** What is made of a date, in words. */
+function dateGroups(parts: readonly string[]): string {
+  const circles = ['year', 'week', 'day'].filter((circle) => parts.includes(`${circle}_sin`));
+  const place = circles.length === 0 ? [] : [`place in ${circles.join(' and ')}`];
+  return [...(parts.includes('days') ? ['days'] : []), ...place].join(' and ');
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +37,8 @@ export class WorkerPool {
     this.#pool ??= startPool(this.threads);
     const pool = await this.#pool;
     const { signal, transfer = [] } = options;
+    // Every task that waits or runs listens, so their number is no sign of a leak, which Node would warn of from 11 on.
+    if (signal !== undefined) setMaxListeners(0, signal);
     for (let attempt = 1; ; attempt++) {
       try {
         return (await pool.run(

@@ -10,6 +10,8 @@ export { pictureErrors } from './error-picture.js';
 export type { ErrorPicture } from './error-picture.js';
 export { evaluateClassification } from './metrics.js';
 export type { ClassificationMetrics, ClassMetrics, EvaluateClassificationOptions } from './metrics.js';
+export { evaluateLanguage, languageBaselines } from './language.js';
+export type { LanguageBaseline, LanguageMetrics } from './language.js';
 export { linearBaseline, meanBaseline } from './regression-baselines.js';
 export type { LinearBaselineResult, RegressionBaseline } from './regression-baselines.js';
 export { evaluateRegression } from './regression.js';
@@ -21,6 +23,7 @@ export { wilsonInterval } from './report/classification-verdict.js';
 export type {
   ClassificationReport,
   EpochPoint,
+  LanguageReport,
   LearningHistory,
   RegressionReport,
   ReportColumn,
@@ -34,10 +37,11 @@ export { judge } from './report/verdict.js';
 
 import type { ClassificationBaseline } from './baselines.js';
 import type { ClassificationMetrics } from './metrics.js';
+import type { LanguageBaseline, LanguageMetrics } from './language.js';
 import type { RegressionBaseline } from './regression-baselines.js';
 import type { RegressionMetrics } from './regression.js';
 
 /** What a model is judged by. */
-export type Metrics = ClassificationMetrics | RegressionMetrics;
+export type Metrics = ClassificationMetrics | LanguageMetrics | RegressionMetrics;
 /** A simple model beside it. */
-export type BaselineResult = ClassificationBaseline | RegressionBaseline;
+export type BaselineResult = ClassificationBaseline | LanguageBaseline | RegressionBaseline;

@@ -1,16 +1,18 @@
 import { TensorkilnError } from '../errors.js';
 import { CHARTS_INSTALL_LINE, ChartRenderer, type Chart } from './report/chart-renderer.js';
 import { accuracyChart, lossChart } from './report/charts.js';
-import { html } from './report/html.js';
+import { html, type SafeHtml } from './report/html.js';
 import { classesSection, classificationSummary, probabilitiesSection } from './report/classification-sections.js';
 import { curvesSection } from './report/cards.js';
 import { dataSection, runSection } from './report/data-sections.js';
+import { languageSummary } from './report/language-sections.js';
 import { errorsSection, regressionSummary } from './report/regression-sections.js';
 import { REPORT_STYLE } from './report/style.js';
 import type { LearningHistory, ReportInput } from './report/types.js';
 
 const FOOTNOTES = {
   classification: "The interval is Wilson's; classes that never occur are left out of means over classes.",
+  language_model: 'A perplexity of n is that of a choice among n equally likely characters.',
   regression: 'Intervals are percentiles of bootstrap samples of the test rows. R2 is the share of variance explained.',
 } as const;
 
@@ -45,19 +47,35 @@ export async function renderReport(input: ReportInput): Promise<string> {
             <h1>${input.title}</h1>
             <p class="muted">${input.run.finishedAt}</p>
           </header>
-          ${input.task === 'classification' ? classificationSummary(input) : regressionSummary(input)}
-          ${curvesSection(input.history, renderer)}
-          ${
-            input.task === 'classification'
-              ? html`${classesSection(input, renderer)} ${probabilitiesSection(input, renderer)}`
-              : errorsSection(input, renderer)
-          }
-          ${dataSection(input)} ${runSection(input)}
+          ${summaryOf(input)} ${curvesSection(input.history, renderer)} ${detailsOf(input, renderer)} ${dataSection(input)}
+          ${runSection(input)}
           <footer>The test rows were used for nothing but the figures on this page. ${FOOTNOTES[input.task]}</footer>
         </main>
       </body>
     </html> `;
   return page.text;
+}
+
+function summaryOf(input: ReportInput): SafeHtml {
+  switch (input.task) {
+    case 'classification':
+      return classificationSummary(input);
+    case 'regression':
+      return regressionSummary(input);
+    case 'language_model':
+      return languageSummary(input);
+  }
+}
+
+function detailsOf(input: ReportInput, renderer: ChartRenderer | undefined): SafeHtml | undefined {
+  switch (input.task) {
+    case 'classification':
+      return html`${classesSection(input, renderer)} ${probabilitiesSection(input, renderer)}`;
+    case 'regression':
+      return errorsSection(input, renderer);
+    case 'language_model':
+      return undefined;
+  }
 }
 
 /**

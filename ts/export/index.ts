@@ -1,7 +1,10 @@
 export { buildOnnx, exportOnnx } from './onnx.js';
 export type { OnnxExport, OnnxExportOptions, OnnxOptions } from './onnx.js';
+export { modelGraph } from './model-graph.js';
+export type { LayerCall, ModelGraph, ValueSource } from './model-graph.js';
 export { verifyOnnx } from './verify-onnx.js';
 export type { OnnxProbe, OnnxVerification, VerifyOnnxOptions } from './verify-onnx.js';
 export { exportSafetensors, loadSafetensorsModel } from './safetensors.js';
 export { buildTfjs, exportTfjs } from './tfjs-model.js';
-export type { OutputStage, TfjsExportOptions, TfjsModel, TfjsOptions, TfjsVerification } from './tfjs-model.js';
+export type { OutputStage } from './output-stage.js';
+export type { TfjsExportOptions, TfjsModel, TfjsOptions, TfjsVerification } from './tfjs-model.js';

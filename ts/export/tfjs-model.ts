@@ -8,17 +8,11 @@ import type { Model, WeightDescription } from '../nn/index.js';
 import { importOptional } from '../optional-package.js';
 import { makeFolder, writeFileAtomic } from '../write-file.js';
 import { modelGraph, type LayerCall, type ModelGraph, type ValueSource } from './model-graph.js';
+import type { OutputStage } from './output-stage.js';
 import { packageVersion } from './package-version.js';
+import { makeProbes, type ModelProbe } from './probe.js';
 import { largestRowError } from './row-error.js';
-import { tfjsLayers, type TfjsLayer } from './tfjs-layers.js';
-
-/** What is put behind the last layer, so that the model says what a user wants to know. */
-export interface OutputStage {
-  /** 'softmax' makes probabilities of a model that was trained on logits; default 'linear', nothing. */
-  readonly outputActivation?: 'linear' | 'softmax';
-  /** For a regression trained on (target - shift) / scale: brings the output back to the unit of the target. */
-  readonly outputScale?: { readonly shift: number; readonly scale: number };
-}
+import { tfjsLayers, type PartSource, type TfjsLayer } from './tfjs-layers.js';
 
 export interface TfjsOptions extends OutputStage {
   /** Kept in model.json under userDefinedMetadata. */
@@ -28,8 +22,8 @@ export interface TfjsOptions extends OutputStage {
 export interface TfjsExportOptions extends TfjsOptions {
   /** Folder to write; an earlier export of that name is replaced when the new one is right, anything else is left alone. */
   readonly path: string;
-  /** Rows whose outputs the exported model must repeat; for models of one float32 input and one output. */
-  readonly probe?: { readonly features: Float32Array; readonly outputs: Float32Array };
+  /** Rows whose outputs the exported model must repeat, for models of one input and one output. Default: rows made up for the model. */
+  readonly probe?: { readonly features: Float32Array | Int32Array; readonly outputs: Float32Array };
 }
 
 /** What checking an exported model found; a model that failed the check is an error. */
@@ -57,7 +51,11 @@ const TOLERANCE = 1e-4;
  * @source tensorflow/tfjs `tfjs-core/src/io/types.ts`, `tfjs-layers/src/models.ts`
  */
 export async function buildTfjs(model: Model, options: TfjsOptions = {}): Promise<TfjsModel> {
-  const graph = withOutputStage(await modelGraph(model), options);
+  return encode(await modelGraph(model), options);
+}
+
+function encode(plain: ModelGraph, options: TfjsOptions): TfjsModel {
+  const graph = withOutputStage(plain, options);
   const topology = new Topology(graph);
   return {
     json: {
@@ -91,14 +89,17 @@ export async function buildTfjs(model: Model, options: TfjsOptions = {}): Promis
  */
 export async function exportTfjs(model: Model, options: TfjsExportOptions): Promise<TfjsVerification> {
   await checkReplaceable(options.path);
-  const content = await buildTfjs(model, options);
+  const graph = await modelGraph(model);
+  const content = encode(graph, options);
   const temporary = `${options.path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     await makeFolder(dirname(options.path));
     await makeFolder(temporary);
     await writeFileAtomic(join(temporary, WEIGHTS_FILE), content.weights);
     await writeFileAtomic(join(temporary, MODEL_FILE), `${JSON.stringify(content.json)}\n`);
-    const verification = await verify(temporary, options.probe, model.inputShape);
+    const probes =
+      options.probe === undefined ? await makeProbes(model, graph, { stage: options }) : [asProbe(options.probe, graph)];
+    const verification = await verify(temporary, probes);
     await replaceFolder(temporary, options.path);
     return verification;
   } catch (error) {
@@ -251,15 +252,22 @@ class Topology {
   }
 
   #place(call: LayerCall): void {
-    let sources = call.inputs.map((input) => this.#valueOf(input));
+    const inputs = call.inputs.map((input) => this.#valueOf(input));
+    const made: TfjsValue[] = [];
+    // A call without any layer passes its input on.
+    let results: readonly TfjsValue[] = inputs.slice(0, call.outputShapes.length);
     tfjsLayers(call).forEach((layer, part) => {
+      const read = (source: PartSource): TfjsValue =>
+        (typeof source === 'object' ? inputs[source.input] : (made[part + source] ?? inputs[0])) as TfjsValue;
+      const sources = layer.from?.map(read) ?? (part === 0 ? inputs : [made[part - 1] as TfjsValue]);
       const key = `${call.name}#${part}`;
       const placed = this.#layers.get(key) ?? { ...layer, name: this.#freeName(call.name), nodes: [] };
       this.#layers.set(key, placed);
       const node = placed.nodes.push(sources) - 1;
-      sources = call.outputShapes.map((_, output) => [placed.name, node, output]);
+      made.push([placed.name, node, 0]);
+      results = call.outputShapes.map((_, output) => [placed.name, node, output]);
     });
-    this.#values.push(sources);
+    this.#values.push(results);
   }
 
   #valueOf(source: ValueSource): TfjsValue {
@@ -290,11 +298,21 @@ function concatenate(parts: readonly Float32Array[]): Uint8Array {
   return bytes;
 }
 
-async function verify(
-  folder: string,
-  probe: TfjsExportOptions['probe'],
-  inputShape: readonly number[],
-): Promise<TfjsVerification> {
+function asProbe({ features, outputs }: NonNullable<TfjsExportOptions['probe']>, graph: ModelGraph): ModelProbe {
+  const [input, ...others] = graph.inputs;
+  if (input === undefined || others.length + graph.outputs.length > 1)
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[tfjs] a probe is for a model with one input and one output, this one has ${graph.inputs.length} and ${graph.outputs.length}: ` +
+        'leave it out, rows are made up then.',
+    );
+  const { name, dtype, shape } = input;
+  const rows = features.length / shape.reduce((product, size) => product * size, 1);
+  const data = dtype === 'float32' ? Float32Array.from(features) : Int32Array.from(features);
+  return { rows, inputs: [{ name, dtype, shape: [rows, ...shape], data }], outputs: [outputs] };
+}
+
+async function verify(folder: string, probes: readonly ModelProbe[]): Promise<TfjsVerification> {
   const layers = await importOptional('@tensorflow/tfjs-layers', () => import('@tensorflow/tfjs-layers'));
   if (layers === undefined) {
     return { verified: false, reason: '@tensorflow/tfjs-layers is not installed (npm install @tensorflow/tfjs-layers@4.22.0)' };
@@ -303,13 +321,20 @@ async function verify(
   let loaded: Awaited<ReturnType<typeof layers.loadLayersModel>> | undefined;
   try {
     loaded = await layers.loadLayersModel(fileHandler(folder));
-    if (probe === undefined) return { verified: false, reason: 'loaded in tfjs-layers, but no probe rows were given' };
-    const rows = probe.features.length / inputShape.reduce((product, size) => product * size, 1);
-    const input = core.tensor(probe.features, [rows, ...inputShape]);
-    const output = loaded.predict(input, { batchSize: rows }) as tf.Tensor;
-    const actual = await output.data<'float32'>();
-    core.dispose([input, output]);
-    const largestError = largestRowError(actual, probe.outputs, rows);
+    let [rows, largestError] = [0, 0];
+    for (const probe of probes) {
+      const inputs = probe.inputs.map(({ data, shape, dtype }) =>
+        core.tensor(data, [...shape], dtype as 'float32' | 'int32' | 'bool'),
+      );
+      const outputs = [loaded.predict(inputs, { batchSize: probe.rows })].flat();
+      const actual = await Promise.all(outputs.map(async (output) => Float32Array.from(await output.data())));
+      core.dispose([...inputs, ...outputs]);
+      for (const [index, expected] of probe.outputs.entries()) {
+        const error = actual[index] === undefined ? Infinity : largestRowError(actual[index], expected, probe.rows);
+        largestError = Math.max(largestError, error);
+      }
+      rows += probe.rows;
+    }
     if (!(largestError <= TOLERANCE)) {
       throw new TensorkilnError(
         'E_EXPORT',

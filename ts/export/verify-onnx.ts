@@ -1,11 +1,12 @@
 import { TensorkilnError } from '../errors.js';
 import { importOptional } from '../optional-package.js';
+import type { ModelProbe, ProbeInput } from './probe.js';
 import { largestRowError } from './row-error.js';
 
-/** Rows and what the model in memory makes of them; both row-major float32. */
+/** Rows and what the model in memory makes of them; row-major. */
 export interface OnnxProbe {
-  /** [rows, ...inputShape] */
-  readonly features: Float32Array;
+  /** [rows, ...inputShape]; for tokens and bytes whole numbers, in any form */
+  readonly features: Float32Array | Int32Array | Uint8Array;
   /** [rows, ...outputShape] */
   readonly outputs: Float32Array;
 }
@@ -24,6 +25,8 @@ export type OnnxVerification =
 export interface VerifyOnnxOptions {
   /** Shape of one row of the probe's features. */
   readonly inputShape: readonly number[];
+  /** Default float32. */
+  readonly inputDType?: ProbeInput['dtype'];
   /** Allowed difference in a row, relative to the row's largest magnitude; default 1e-4, float32 sums in another order. */
   readonly tolerance?: number;
 }
@@ -55,10 +58,57 @@ export async function verifyOnnx(bytes: Uint8Array, probe: OnnxProbe, options: V
   if (runtime === undefined) {
     return { verified: false, reason: `${PACKAGE} is not installed (npm install ${PACKAGE})` };
   }
-  const feeds = (inputName: string): Feeds => ({
-    [inputName]: new runtime.Tensor('float32', probe.features, [rows, ...options.inputShape]),
+  const { inputDType: dtype = 'float32', tolerance = TOLERANCE } = options;
+  const { features: data } = probe;
+  const input = { name: '', dtype, shape: [rows, ...options.inputShape], data };
+  const feeds = (inputName: string): Feeds => ({ [inputName]: tensorOf(runtime, input) });
+  return await withSession(runtime, bytes, async (session) => {
+    const [actual] = await runModel(session, feeds(session.inputNames[0] ?? ''));
+    return judge(actual, probe.outputs, rows, tolerance);
   });
-  return judge(await runModel(runtime, bytes, feeds), probe.outputs, rows, options.tolerance ?? TOLERANCE);
+}
+
+/**
+ * Runs an ONNX model on several probes, and compares all its outputs row by row.
+ *
+ * @param inputNames  names in the file by those in the probes
+ * @returns           as verifyOnnx, over all probes
+ */
+export async function verifyOnnxProbes(
+  bytes: Uint8Array,
+  probes: readonly ModelProbe[],
+  inputNames: ReadonlyMap<string, string>,
+): Promise<OnnxVerification> {
+  const runtime = await importOptional(PACKAGE, () => import('onnxruntime-web'));
+  if (runtime === undefined) return { verified: false, reason: `${PACKAGE} is not installed (npm install ${PACKAGE})` };
+  return await withSession(runtime, bytes, async (session) => {
+    let [rows, largestError] = [0, 0];
+    for (const probe of probes) {
+      const feeds = Object.fromEntries(
+        probe.inputs.map((input) => [inputNames.get(input.name) ?? input.name, tensorOf(runtime, input)]),
+      );
+      const outputs = await runModel(session, feeds);
+      probe.outputs.forEach((expected, index) => {
+        const result = judge(outputs[index], expected, probe.rows, TOLERANCE);
+        if (result.verified) largestError = Math.max(largestError, result.largestError);
+      });
+      rows += probe.rows;
+    }
+    return { verified: true, rows, largestError };
+  });
+}
+
+function tensorOf(runtime: Runtime, { dtype, data, shape }: ProbeInput): OrtTensor {
+  switch (dtype) {
+    case 'float32':
+      return new runtime.Tensor('float32', Float32Array.from(data), shape);
+    case 'int32':
+      return new runtime.Tensor('int32', Int32Array.from(data), shape);
+    case 'uint8':
+      return new runtime.Tensor('uint8', Uint8Array.from(data), shape);
+    case 'bool':
+      return new runtime.Tensor('bool', Uint8Array.from(data), shape);
+  }
 }
 
 /** Rows of a table, column by column, and what the model in memory makes of them. */
@@ -88,12 +138,15 @@ export async function verifyOnnxTable(bytes: Uint8Array, probe: OnnxTableProbe):
           : new runtime.Tensor('string', [...cells], [rows, 1]),
       ]),
     );
-  return judge(await runModel(runtime, bytes, feeds), probe.outputs, rows, TOLERANCE);
+  return await withSession(runtime, bytes, async (session) => {
+    const [actual] = await runModel(session, feeds());
+    return judge(actual, probe.outputs, rows, TOLERANCE);
+  });
 }
 
 /** @throws E_EXPORT when the outputs differ by more than `tolerance` */
-function judge(actual: Float32Array, expected: Float32Array, rows: number, tolerance: number): OnnxVerification {
-  const largestError = largestRowError(actual, expected, rows);
+function judge(actual: Float32Array | undefined, expected: Float32Array, rows: number, tolerance: number): OnnxVerification {
+  const largestError = actual === undefined ? Infinity : largestRowError(actual, expected, rows);
   if (largestError <= tolerance) return { verified: true, rows, largestError };
   throw new TensorkilnError(
     'E_EXPORT',
@@ -102,10 +155,13 @@ function judge(actual: Float32Array, expected: Float32Array, rows: number, toler
   );
 }
 
-type Feeds = Readonly<Record<string, import('onnxruntime-web').Tensor>>;
+type OrtTensor = import('onnxruntime-web').Tensor;
+type Feeds = Readonly<Record<string, OrtTensor>>;
 type Runtime = typeof import('onnxruntime-web');
+type Session = import('onnxruntime-web').InferenceSession;
 
-async function runModel(runtime: Runtime, bytes: Uint8Array, feeds: (firstInput: string) => Feeds): Promise<Float32Array> {
+/** Loads a model for as long as it is used; what fails is an E_EXPORT. */
+async function withSession<T>(runtime: Runtime, bytes: Uint8Array, use: (session: Session) => Promise<T>): Promise<T> {
   // One thread: more would start workers that outlive the check.
   runtime.env.wasm.numThreads = 1;
   try {
@@ -114,18 +170,24 @@ async function runModel(runtime: Runtime, bytes: Uint8Array, feeds: (firstInput:
       logSeverityLevel: FATAL_ONLY,
     });
     try {
-      const [inputName] = session.inputNames;
-      const [outputName] = session.outputNames;
-      if (inputName === undefined || outputName === undefined) throw new Error('the model has no input or no output');
-      const outputs = await session.run(feeds(inputName));
-      const data = outputs[outputName]?.data;
-      if (!(data instanceof Float32Array)) throw new Error(`output '${outputName}' is not float32`);
-      return data;
+      return await use(session);
     } finally {
       await session.release();
     }
   } catch (error) {
+    if (error instanceof TensorkilnError) throw error;
     const text = error instanceof Error ? error.message : String(error);
     throw new TensorkilnError('E_EXPORT', `[onnx] ${PACKAGE} cannot run the exported model: ${text}`, { cause: error });
   }
+}
+
+/** The outputs in their order, as float32. */
+async function runModel(session: Session, feeds: Feeds): Promise<readonly Float32Array[]> {
+  const outputs = await session.run(feeds);
+  return session.outputNames.map((name) => {
+    const data = outputs[name]?.data;
+    if (data instanceof Float32Array) return data;
+    if (data instanceof Int32Array || data instanceof Uint8Array) return Float32Array.from(data);
+    throw new Error(`output '${name}' is neither of numbers nor of truth values`);
+  });
 }

@@ -250,9 +250,12 @@ export function layerOptions(type: string): readonly string[] {
 
 const name = z.string().regex(/^[^/]+$/);
 
+/** Frozen layers inside a layer that does not list what is inside. */
+const frozen = z.array(z.string().min(1)).optional();
+
 function layerSchemas(): [z.ZodType, z.ZodType, ...z.ZodType[]] {
   return Object.entries(CONFIGS).map(([type, config]) =>
-    z.strictObject({ type: z.literal(type), name: name.optional(), config: config(), trainable: flag.optional() }),
+    z.strictObject({ type: z.literal(type), name: name.optional(), config: config(), trainable: flag.optional(), frozen }),
   ) as unknown as [z.ZodType, z.ZodType, ...z.ZodType[]];
 }
 

@@ -72,6 +72,10 @@ export class Checkpoint extends UnaryLayer {
     });
   }
 
+  protected override get listsSublayers(): boolean {
+    return true;
+  }
+
   override getConfig(): Readonly<Record<string, unknown>> {
     return { layer: this.#layer.layerJSON() };
   }

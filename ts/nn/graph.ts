@@ -213,6 +213,10 @@ export class Graph extends UnaryLayer {
     return '';
   }
 
+  protected override get listsSublayers(): boolean {
+    return true;
+  }
+
   override getConfig(): Readonly<Record<string, unknown>> {
     const layers = this.sublayers;
     return {

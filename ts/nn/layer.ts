@@ -53,6 +53,8 @@ export interface LayerJSON {
   readonly config: Readonly<Record<string, unknown>>;
   /** Present when the layer is frozen. */
   readonly trainable?: false;
+  /** Paths of frozen layers inside the layer, for those whose configuration does not list what is inside. */
+  readonly frozen?: readonly string[];
 }
 
 /** A parameter with what it was made with. */
@@ -92,6 +94,8 @@ export abstract class Layer {
   #outputShapes: readonly Shape[] | undefined;
   #parent: Layer | undefined;
   #trainable: boolean;
+  /** Paths of layers inside that are to be frozen as soon as they are made. */
+  readonly #toFreeze = new Set<string>();
   #isDisposed = false;
 
   constructor(options: LayerOptions = {}) {
@@ -180,7 +184,46 @@ export abstract class Layer {
 
   set trainable(value: boolean) {
     this.#trainable = checkBoolean(this.place, 'trainable', value);
+    this.#toFreeze.clear();
     for (const layer of this.#sublayers) layer.trainable = value;
+  }
+
+  /**
+   * Freezes layers inside this one by their paths from here: `attention/query` of a transformer's block. Those that are only made when the
+   * layer is built are frozen then.
+   *
+   * @throws E_CONFIG, at the latest at build, when there is no such layer
+   */
+  freezeParts(paths: readonly string[]): void {
+    for (const path of paths) {
+      const [name, ...rest] = path.split('/');
+      const part = this.#sublayers.find((layer) => layer.name === name);
+      if (part === undefined) {
+        if (this.isBuilt) throw this.#unknownPart(path);
+        this.#toFreeze.add(path);
+      } else if (rest.length > 0) part.freezeParts([rest.join('/')]);
+      else part.trainable = false;
+    }
+  }
+
+  #unknownPart(path: string): TensorkilnError {
+    return new TensorkilnError(
+      'E_CONFIG',
+      `[${this.place}] no layer '${path}' inside it to be frozen: expected one of ${listNames(this.#sublayers.map((layer) => layer.name))}.`,
+    );
+  }
+
+  /** Paths of frozen layers inside a layer that is not frozen itself. */
+  #frozenParts(): readonly string[] {
+    const inside = this.#sublayers.flatMap((layer) =>
+      layer.trainable ? layer.#frozenParts().map((path) => `${layer.name}/${path}`) : [layer.name],
+    );
+    return [...inside, ...this.#toFreeze];
+  }
+
+  /** Whether the configuration lists the layers inside, each with what it needs to be frozen again. */
+  protected get listsSublayers(): boolean {
+    return false;
   }
 
   /**
@@ -210,6 +253,8 @@ export abstract class Layer {
     const outputShapes = this.computeOutputShapes(shapes).map((shape) => [...shape]);
     try {
       this.createParameters(shapes);
+      const [unknown] = this.#toFreeze;
+      if (unknown !== undefined) throw this.#unknownPart(unknown);
     } catch (error) {
       this.#releaseParameters();
       throw error;
@@ -376,7 +421,9 @@ export abstract class Layer {
   /** The layer as a part of another's JSON form. */
   layerJSON(): LayerJSON {
     const json = { type: this.type, name: this.name, config: this.getConfig() };
-    return this.#trainable ? json : { ...json, trainable: false };
+    if (!this.#trainable) return { ...json, trainable: false };
+    const frozen = this.listsSublayers ? [] : this.#frozenParts();
+    return frozen.length === 0 ? json : { ...json, frozen };
   }
 
   /**
@@ -463,6 +510,9 @@ export abstract class Layer {
     layer.#name = name;
     if (!this.#trainable) layer.trainable = false;
     this.#sublayers.push(layer);
+    const waiting = [...this.#toFreeze].filter((path) => path === name || path.startsWith(`${name}/`));
+    for (const path of waiting) this.#toFreeze.delete(path);
+    this.freezeParts(waiting);
   }
 
   /** A layer of the same container, by name, for tied weights. @throws E_CONFIG when there is none */

@@ -302,6 +302,10 @@ export class Residual extends UnaryLayer {
     return this.#activation === 'linear' ? sum : activate(this.#activation, sum);
   }
 
+  protected override get listsSublayers(): boolean {
+    return true;
+  }
+
   override getConfig(): Readonly<Record<string, unknown>> {
     const own = { branch: this.#branch.layerJSON(), activation: this.#activation };
     return this.#shortcut === undefined ? own : { ...own, shortcut: this.#shortcut.layerJSON() };

@@ -206,8 +206,9 @@ export class BatchNorm extends Norm {
   #mean: tf.Variable | undefined;
   #variance: tf.Variable | undefined;
 
+  /** A frozen one uses the running statistics alone. */
   override get usesBatchStatistics(): boolean {
-    return true;
+    return this.trainable;
   }
 
   constructor(options: BatchNormOptions = {}) {

@@ -361,8 +361,9 @@ export class Bidirectional extends MaskedLayer {
   }
 
   override getConfig(): Readonly<Record<string, unknown>> {
-    const { type, ...rest } = this.#forward.layerJSON();
-    return { layer: { ...rest, type, name: type }, merge: this.#merge };
+    // Which of the two directions is frozen stands in the form of the whole layer.
+    const { type, config } = this.#forward.layerJSON();
+    return { layer: { type, name: type, config }, merge: this.#merge };
   }
 }
 

@@ -39,7 +39,7 @@ export function layerFromJSON(json: unknown, place = 'layer'): Layer {
       `[${place}] wrong layer: expected an object with type, name and config, got ${show(json)}.`,
     );
   }
-  const { type, name, config, trainable } = json as Partial<Record<keyof LayerJSON, unknown>>;
+  const { type, name, config, trainable, frozen } = json as Partial<Record<keyof LayerJSON, unknown>>;
   const factory = typeof type === 'string' ? factories.get(type) : undefined;
   if (factory === undefined) {
     throw new TensorkilnError(
@@ -50,9 +50,15 @@ export function layerFromJSON(json: unknown, place = 'layer'): Layer {
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new TensorkilnError('E_CONFIG', `[${place}] wrong config: expected an object of layer options, got ${show(config)}.`);
   }
-  return factory({
+  const isPaths =
+    frozen === undefined || (Array.isArray(frozen) && frozen.every((path) => typeof path === 'string' && path !== ''));
+  if (!isPaths)
+    throw new TensorkilnError('E_CONFIG', `[${place}] wrong frozen: expected a list of paths of layers, got ${show(frozen)}.`);
+  const layer = factory({
     ...config,
     ...(name === undefined ? {} : { name }),
     ...(trainable === undefined ? {} : { trainable }),
   });
+  if (frozen !== undefined) layer.freezeParts(frozen as readonly string[]);
+  return layer;
 }

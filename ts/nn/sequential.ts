@@ -96,6 +96,10 @@ export class Sequential extends UnaryLayer {
     return '';
   }
 
+  protected override get listsSublayers(): boolean {
+    return true;
+  }
+
   override getConfig(): Readonly<Record<string, unknown>> {
     return { seed: this.#seed, layers: this.#layers.map((layer) => layer.layerJSON()) };
   }

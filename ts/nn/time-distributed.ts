@@ -62,6 +62,10 @@ export class TimeDistributed extends UnaryLayer {
     return super.countFlops() * (this.inputShape[0] as number);
   }
 
+  protected override get listsSublayers(): boolean {
+    return true;
+  }
+
   override getConfig(): Readonly<Record<string, unknown>> {
     return { layer: this.#layer.layerJSON() };
   }

@@ -33,13 +33,14 @@ import type { OptimizerName } from './config/optimizer-schema.js';
 import { patternOf } from './config/schema-parts.js';
 import { MODEL_OPTIONS } from './config/model-schema.js';
 import type { ResolvedConfig } from './config/resolve.js';
+import type { LanguageData } from './language/language-data.js';
 import type { RunData } from './run-data.js';
 
 /** What a model has to fit. */
-export type ModelTask = Pick<RunData, 'task' | 'classes' | 'vocabulary' | 'train'>;
+export type ModelTask = Pick<RunData, 'task' | 'classes' | 'vocabulary' | 'train'> | LanguageData;
 
 /** The values a model gives for a row: a score for each class, or the number. */
-export function countOutputs({ task, classes }: Pick<ModelTask, 'task' | 'classes'>): number {
+export function countOutputs({ task, classes }: Pick<RunData, 'task' | 'classes'>): number {
   return task === 'regression' ? 1 : classes.length;
 }
 
@@ -50,15 +51,28 @@ export function countOutputs({ task, classes }: Pick<ModelTask, 'task' | 'classe
  */
 export function buildModel(config: ResolvedConfig, data: ModelTask): Model {
   const model = unbuiltModel(config, data);
-  const outputs = countOutputs(data);
-  model.build(data.train.featureShape);
-  if (model.outputShape.join() !== String(outputs)) {
+  const { shape, what } = outputsOf(data);
+  model.build(inputShapeOf(data));
+  if (model.outputShape.join() !== shape.join()) {
     const found = model.outputShape.join(', ');
     model.dispose();
-    const what = data.task === 'regression' ? 'the number' : 'one per class';
-    throw new TensorkilnError('E_SHAPE', `[model.layers] wrong number of outputs: expected ${outputs}, ${what}, got [${found}].`);
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[model.layers] wrong outputs: expected [${shape.join(', ')}], ${what}, got [${found}].`,
+    );
   }
   return model;
+}
+
+function inputShapeOf(data: ModelTask): readonly number[] {
+  return data.task === 'language_model' ? [data.text.contextLength] : data.train.featureShape;
+}
+
+/** What the model has to give for a row. */
+function outputsOf(data: ModelTask): { readonly shape: readonly number[]; readonly what: string } {
+  if (data.task === 'language_model')
+    return { shape: [data.text.contextLength, data.vocabulary], what: 'a score of each character at each place' };
+  return { shape: [countOutputs(data)], what: data.task === 'regression' ? 'the number' : 'one per class' };
 }
 
 function unbuiltModel({ model: section, training }: ResolvedConfig, data: ModelTask): Model {
@@ -80,8 +94,8 @@ function unbuiltModel({ model: section, training }: ResolvedConfig, data: ModelT
   });
   return createModel({
     architecture,
-    inputShape: data.train.featureShape,
-    numClasses: countOutputs(data),
+    inputShape: inputShapeOf(data),
+    ...(data.task === 'language_model' ? {} : { numClasses: countOutputs(data) }),
     ...(data.vocabulary === undefined ? {} : { vocabulary: data.vocabulary }),
     seed,
     ...Object.fromEntries(options),
@@ -132,10 +146,11 @@ function withCamelKeys(section: object): Readonly<Record<string, unknown>> {
   return Object.fromEntries(given.map(([key, value]) => [camelCase(key), value as unknown]));
 }
 
-export function buildLoss({ training }: ResolvedConfig): Loss {
+export function buildLoss({ training }: ResolvedConfig, task: ModelTask['task']): Loss {
   switch (training.loss) {
     case 'cross_entropy':
-      return training.label_smoothing === 0 ? crossEntropy : crossEntropyLoss({ smoothing: training.label_smoothing });
+      // The plain one takes one class a row, a text has one at each place.
+      return training.label_smoothing === 0 && task !== 'language_model' ? crossEntropy : crossEntropyLoss({ smoothing: training.label_smoothing });
     case 'focal':
       return focalLoss(training.focal_gamma === undefined ? {} : { gamma: training.focal_gamma });
     case 'mean_squared_error':

@@ -6,7 +6,7 @@ import { buildLoss, buildModel } from './build-model.js';
 import type { ResolvedConfig } from './config/resolve.js';
 import { patternOf } from './config/schema-parts.js';
 import { classWeights } from './fit-options.js';
-import type { RunData } from './run-data.js';
+import type { AnyData } from './run-data.js';
 import type { PretrainedEvent } from './run-events.js';
 
 /**
@@ -16,7 +16,7 @@ import type { PretrainedEvent } from './run-events.js';
  */
 export async function prepareModel(
   config: ResolvedConfig,
-  data: RunData,
+  data: AnyData,
   onEvent?: (event: PretrainedEvent) => void,
 ): Promise<Model> {
   const { pretrained, freeze } = config.model;
@@ -42,14 +42,14 @@ export async function prepareModel(
 /** The trainer of a configuration. @throws E_CONFIG */
 export function buildTrainer(
   config: ResolvedConfig,
-  data: RunData,
+  data: AnyData,
   { model, optimizer }: { readonly model: Model; readonly optimizer: Optimizer },
 ): Trainer {
-  const weights = classWeights(config, data);
+  const weights = data.task === 'language_model' ? undefined : classWeights(config, data);
   const { seed, precision, compile } = config.training;
   return new Trainer({
     model,
-    loss: buildLoss(config),
+    loss: buildLoss(config, data.task),
     optimizer,
     seed,
     precision,

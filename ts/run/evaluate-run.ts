@@ -24,13 +24,14 @@ import {
   regressionIntervals,
   renderMarkdown,
   renderReport,
+  type LanguageReport,
   type LearningHistory,
   type Metrics,
   type ReportInput,
   type Verdict,
 } from '../evaluate/index.js';
 import { makeFolder, writeFileAtomic } from '../write-file.js';
-import { dataConfig, isImages } from './config/data-config.js';
+import { dataConfig, isImages, isText } from './config/data-config.js';
 import { loadConfig } from './config/load.js';
 import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
@@ -72,6 +73,12 @@ export interface EvaluatedRun {
 export async function evaluateRun(run: string, options: EvaluateRunOptions = {}): Promise<EvaluatedRun> {
   const files = runFiles(run);
   const config = await loadConfig(files.config);
+  if (isText(config)) {
+    throw new TensorkilnError(
+      'E_USAGE',
+      '[evaluate] the run is a language model: its metrics.json holds what the held-out text gave; other texts are not judged yet.',
+    );
+  }
   const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
   try {
     const rows =
@@ -80,7 +87,7 @@ export async function evaluateRun(run: string, options: EvaluateRunOptions = {})
         : await otherRows(options.data, config, predictor, options);
     const look = options.data === undefined ? (await countLooks(files.evaluations)) + 2 : undefined;
     const judged = await judgeRows(predictor, rows);
-    const input: ReportInput = {
+    const input: RowReport = {
       ...judged,
       title: `${predictor.target} from ${basename(shownPath(options.data ?? config.data.path))}`,
       history: await readHistory(files.history),
@@ -158,13 +165,14 @@ async function otherRows(
       '[evaluate] --data is not built for images: leave it out to judge the test images again.',
     );
   }
-  const { csv: trained, naValues, replace } = dataConfig(config);
+  const { csv: trained, naValues, replace, lags } = dataConfig(config);
   const csv = options.csv ?? trained;
   const input: TableInput = {
     path,
     ...(naValues === undefined ? {} : { naValues }),
     ...(csv === undefined ? {} : { csv }),
     ...(replace === undefined ? {} : { replace }),
+    ...(lags === undefined ? {} : { lags }),
   };
   const isNumber = predictor.task === 'regression';
   const kinds = Object.fromEntries([
@@ -220,6 +228,9 @@ function failUnknown(target: string, classes: readonly string[]): never {
   );
 }
 
+/** Reports on rows that are predicted one by one. */
+type RowReport = Exclude<ReportInput, LanguageReport>;
+
 type Judged =
   | Pick<Extract<ReportInput, { task: 'classification' }>, 'task' | 'metrics' | 'baselines' | 'intervals' | 'curves'>
   | Pick<Extract<ReportInput, { task: 'regression' }>, 'task' | 'metrics' | 'baselines' | 'intervals' | 'picture'>;
@@ -257,7 +268,7 @@ async function readLooks(folder: string): Promise<z.output<typeof looks>['looks'
 
 async function writeEvaluation(
   folder: string,
-  input: ReportInput,
+  input: RowReport,
   { look, data, verdict }: { look: number | undefined; data: string | undefined; verdict: Verdict },
 ): Promise<string> {
   const at = new Date().toISOString();

@@ -1,7 +1,9 @@
 /** The model files of a run. */
+import { basename, dirname, extname, join } from 'node:path';
+import type { SavedPreprocessor } from '../data/index.js';
 import { errorCodeOf } from '../errors.js';
-import { buildOnnx, exportOnnx, exportSafetensors, type OnnxVerification } from '../export/index.js';
-import type { Model, ModelDescription } from '../nn/index.js';
+import { buildOnnx, exportOnnx, exportSafetensors, modelGraph, type OnnxVerification } from '../export/index.js';
+import type { Model } from '../nn/index.js';
 import type { Trainer } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { meaningOf } from './judge-run.js';
@@ -13,6 +15,8 @@ import type { RunFiles } from './run-events.js';
 const PROBE_ROWS = 1024;
 /** Most values of those rows together: images are checked on fewer. */
 const PROBE_VALUES = 1 << 20;
+/** Most floating-point operations for them, seconds in onnxruntime-web: large models are checked on fewer. */
+const PROBE_FLOPS = 2e10;
 
 export interface ExportedRun {
   readonly name: string;
@@ -35,46 +39,60 @@ export async function exportRun(run: ExportedRun, model: Model, trainer: Trainer
   const isClassification = data.task === 'classification';
   const options = {
     modelName: run.name,
-    inputName: 'features',
+    inputName: inputNameFor(model),
     outputName: isClassification ? 'probabilities' : 'prediction',
     ...(isClassification ? { outputActivation: 'softmax' as const, classes: data.classes } : {}),
+    ...(data.targetScale === undefined ? {} : { outputScale: data.targetScale }),
     metadata: { features: JSON.stringify(data.featureNames), target: run.target },
   };
-  if (!('describe' in model)) return { verified: false, reason: 'a graph of layers is not written as ONNX' };
-  const description = withTargetScale(model.describe(), data);
   try {
-    buildOnnx(description, options);
+    buildOnnx(await modelGraph(model), options);
   } catch (error) {
     if (errorCodeOf(error) !== 'E_EXPORT') throw error;
     return { verified: false, reason: error instanceof Error ? error.message : String(error) };
   }
-  const features = probeRows(data);
+  const features = probeRows(data, model);
   const probe = { features, outputs: await predictRows(trainer, features, meaningOf(data)) };
-  const { verification } = await exportOnnx(description, { ...options, path: files.model, probe });
+  const { verification } = await exportOnnx(model, { ...options, path: files.model, probe });
+  await writeVocabulary(files.model, data.preprocessor?.toJSON());
   return verification;
 }
 
-/** For regression a last layer that turns what the model was trained on into the unit of the target. */
-function withTargetScale(model: ModelDescription, { targetScale }: RunData): ModelDescription {
-  if (targetScale === undefined) return model;
-  const unscale = {
-    type: 'dense',
-    name: 'target_scale',
-    config: { units: 1, activation: 'linear', useBias: true },
-    inputShape: [1],
-    outputShape: [1],
-    weights: {
-      kernel: { shape: [1, 1], data: Float32Array.of(targetScale.scale) },
-      bias: { shape: [1], data: Float32Array.of(targetScale.shift) },
-    },
+/**
+ * For a model of tokens writes the vocabulary beside it, `model.vocabulary.json`: how a text is cut into tokens, and the number of each.
+ *
+ * @returns the path of the file, or undefined for any other model
+ * @throws E_IO
+ */
+export async function writeVocabulary(
+  modelPath: string,
+  preprocessor: SavedPreprocessor | undefined,
+): Promise<string | undefined> {
+  const [column, ...others] = preprocessor?.columns ?? [];
+  if (column?.kind !== 'sequence' || others.length > 0) return undefined;
+  const { name, level, lowercase, length, padding, truncation, vocabulary } = column;
+  const path = join(dirname(modelPath), `${basename(modelPath, extname(modelPath))}.vocabulary.json`);
+  const content = {
+    format: 'tensorkiln.vocabulary',
+    version: 1,
+    ...{ column: name, level, lowercase, length, padding, truncation },
+    padding_token: 0,
+    unknown_token: 1,
+    tokens: Object.fromEntries(vocabulary.map((token, place) => [token, place + 2])),
   };
-  return { ...model, layers: [...model.layers, unscale] };
+  await writeFileAtomic(path, `${JSON.stringify(content, null, 2)}\n`);
+  return path;
+}
+
+/** What the input of an exported model is called: tokens are numbers of the vocabulary, anything else is features. */
+export function inputNameFor(model: Model): string {
+  return model.inputDType === 'int32' ? 'tokens' : 'features';
 }
 
 /** Rows of features from all parts, at most PROBE_ROWS: small tables are checked on every row. */
-function probeRows({ test, validation, train }: RunData): Float32Array {
+function probeRows({ test, validation, train }: RunData, model: Model): Float32Array {
   const width = train.featureShape.reduce((product, size) => product * size, 1);
-  const rows = Math.max(1, Math.min(PROBE_ROWS, Math.floor(PROBE_VALUES / width)));
+  const rows = Math.max(1, Math.floor(Math.min(PROBE_ROWS, PROBE_VALUES / width, PROBE_FLOPS / model.countFlops())));
   const parts = [test, validation, train].map(({ features }) => features);
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   const features = new Float32Array(Math.min(rows * width, total));

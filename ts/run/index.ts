@@ -16,13 +16,14 @@ export {
   type PredictRowsOptions,
   type Row,
 } from './predictor.js';
+export { loadTextGenerator, type GenerateOptions, type TextGenerator } from './language/text-generator.js';
 export { planPicture } from './plan-picture.js';
 export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './profile-training.js';
 export { renderConfig, type RenderedConfig, type RenderOptions } from './render-config.js';
 export { reproduceRun, type Difference, type Reproduction, type ReproduceOptions } from './reproduce.js';
 export type { RunEvent, RunFiles, RunResult } from './run-events.js';
 export { runTraining, type RunOptions } from './run-training.js';
-export type { ClassificationScores, RegressionScores, Scores } from './scores.js';
+export type { ClassificationScores, LanguageScores, RegressionScores, Scores } from './scores.js';
 export {
   crossValidate,
   repeatTraining,

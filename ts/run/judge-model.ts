@@ -74,8 +74,8 @@ export interface ExportedModel {
 /**
  * Writes a built model to a file or folder, whole or not at all.
  *
- * ONNX is run on `probe` rows in onnxruntime-web, a tfjs LayersModel in tfjs-layers, each where it is installed; safetensors is read back
- * and compared.
+ * ONNX is run in onnxruntime-web, a tfjs LayersModel in tfjs-layers, each where it is installed, on `probe` rows or on some made up for the
+ * model; safetensors is read back and compared.
  *
  * @throws (as rejections) E_EXPORT for what the format cannot express or when the check fails; E_IO; E_USAGE before the model is built
  */
@@ -89,12 +89,7 @@ export async function exportModel(model: Model | Predictor, options: ExportModel
     case 'tfjs':
       return { path, verification: await exportTfjs(network, omitKeys(options, 'format')) };
     case 'onnx': {
-      if (!('describe' in network))
-        throw new TensorkilnError(
-          'E_EXPORT',
-          '[onnx] a graph of layers is not written as ONNX: expected a chain (Sequential).',
-        );
-      const { verification } = await exportOnnx(network.describe(), omitKeys(options, 'format'));
+      const { verification } = await exportOnnx(network, omitKeys(options, 'format'));
       return { path, verification };
     }
   }

@@ -63,6 +63,12 @@ async function readPreprocessing(path: string): Promise<z.output<typeof savedPre
   } catch (cause) {
     throw new TensorkilnError('E_DATA', `[predictor] ${path} is damaged: it is not JSON. Copy the run again.`, { cause });
   }
+  if (typeof content === 'object' && content !== null && 'task' in content && content.task === 'language_model') {
+    throw new TensorkilnError(
+      'E_USAGE',
+      `[predictor] ${path} is of a language model, which predicts no rows: write text with it by tensorkiln generate.`,
+    );
+  }
   const parsed = savedPreprocessing.safeParse(content);
   if (parsed.success && (parsed.data.task === 'regression' || parsed.data.classes.length >= 2)) return parsed.data;
   const reason = parsed.success ? 'expected two or more classes' : z.prettifyError(parsed.error);

@@ -1,4 +1,4 @@
-/** An optimised plan as a picture: its steps from top to bottom, chains as one box, and arcs from where a value is made to its uses. */
+/** An optimised plan as a picture: its steps from top to bottom, chains as one box (those behind a product in its colour), and arcs from where a value is made to its uses. */
 
 interface PictureStep {
   /** Text of each call. */
@@ -76,7 +76,7 @@ function stepsOf(lines: readonly string[]): PictureStep[] {
   for (const line of lines) {
     if (line.startsWith('chain ')) chain = [];
     else if (line === '}') {
-      if (chain !== undefined) steps.push(makeStep(chain, 'chain'));
+      if (chain !== undefined) steps.push(makeStep(chain, PRODUCTS.test(chain[0] ?? '') ? 'product' : 'chain'));
       chain = undefined;
     } else if (line.includes('(')) {
       if (chain !== undefined) chain.push(line.trim());

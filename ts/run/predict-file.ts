@@ -146,7 +146,7 @@ async function inputFor(run: string, input: string, { predictor, options }: Job)
   if (!existsSync(file)) return { ...own, ...(options.csv === undefined ? {} : { csv: options.csv }) };
   const config = await loadConfig(file);
   if (isImages(config)) return own;
-  const { csv: trained, replace = {} } = dataConfig(config);
+  const { csv: trained, replace = {}, lags } = dataConfig(config);
   const csv = options.csv ?? trained;
   // Only what the model reads: columns that are merely kept stay as they are, and the target may be absent.
   const read = new Set(predictor.columns.map(({ name }) => name));
@@ -154,6 +154,7 @@ async function inputFor(run: string, input: string, { predictor, options }: Job)
   return {
     ...own,
     ...(csv === undefined ? {} : { csv }),
+    ...(lags === undefined ? {} : { lags }),
     ...(Object.keys(cells).length === 0 ? {} : { replace: cells }),
   };
 }

@@ -5,7 +5,7 @@ import { buildTrainer, prepareModel } from './build-trainer.js';
 import { resolveConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { planPicture } from './plan-picture.js';
-import { prepareRunData, TrainingRows } from './run-data.js';
+import { prepareAnyData, TrainingRows } from './run-data.js';
 import { defaultFolder } from './run-folder.js';
 import { selectDevice } from './select-device.js';
 
@@ -34,7 +34,7 @@ export async function profileTraining(config: TrainingConfig, options: ProfileTr
   const { steps = 20 } = options;
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
-  const data = await prepareRunData(config, { force: true, ...signal });
+  const data = await prepareAnyData(config, { force: true, ...signal });
   const { config: resolved } = resolveConfig(config, data, { output: defaultFolder('profile', new Date()), device });
   const model = await prepareModel(resolved, data);
   const optimizer = buildOptimizer(resolved);

@@ -1,7 +1,7 @@
 import { packageVersion } from '../backend/native/load.js';
 import { configText, resolveConfig, type Decision, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
-import { prepareRunData } from './run-data.js';
+import { prepareAnyData } from './run-data.js';
 import { defaultFolder } from './run-folder.js';
 import { selectDevice } from './select-device.js';
 
@@ -25,7 +25,7 @@ export interface RenderOptions {
  */
 export async function renderConfig(config: TrainingConfig, options: RenderOptions = {}): Promise<RenderedConfig> {
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
-  const data = await prepareRunData(config, {
+  const data = await prepareAnyData(config, {
     // A verdict of the data is no reason to refuse showing the configuration.
     force: true,
     ...(options.signal === undefined ? {} : { signal: options.signal }),

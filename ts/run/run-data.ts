@@ -3,6 +3,7 @@ import {
   prepareData,
   prepareImages,
   WorkerPool,
+  type DataEvent,
   type PreparedData,
   type PreparedImages,
   type PrepareOptions,
@@ -10,8 +11,10 @@ import {
 } from '../data/index.js';
 import type { TrainingData } from '../train/index.js';
 import { AugmentedImages } from './augmented-images.js';
-import { dataConfig, imageConfig, imageTransforms, isImages } from './config/data-config.js';
+import { dataConfig, imageConfig, imageTransforms, isImages, isText } from './config/data-config.js';
 import type { TrainingConfig } from './config/schema.js';
+import { prepareLanguageData, windowsOf, type LanguageData } from './language/language-data.js';
+import type { TextEvent } from './run-events.js';
 
 /** A table or images, made ready for training. Targets of a regression are as the data has them. */
 export interface RunData extends Omit<PreparedData, 'preprocessor'> {
@@ -22,6 +25,21 @@ export interface RunData extends Omit<PreparedData, 'preprocessor'> {
   readonly featureNames: readonly string[];
   /** For rows of tokens: how many different ones there are, padding and the unknown token included. */
   readonly vocabulary: number | undefined;
+}
+
+/** Rows to be judged one by one, or a running text. */
+export type AnyData = RunData | LanguageData;
+
+/**
+ * Reads and prepares whatever a configuration names.
+ *
+ * @throws as `prepareRunData` and `prepareText`
+ */
+export async function prepareAnyData(
+  config: TrainingConfig,
+  options: Omit<PrepareOptions, 'onEvent'> & { readonly onEvent?: (event: DataEvent | TextEvent) => void } = {},
+): Promise<AnyData> {
+  return isText(config) ? prepareLanguageData(config, options) : prepareRunData(config, options);
 }
 
 /**
@@ -67,7 +85,12 @@ export class TrainingRows {
   readonly validation: TrainingData | undefined;
   readonly #pool: WorkerPool | undefined;
 
-  constructor(config: TrainingConfig, data: RunData) {
+  constructor(config: TrainingConfig, data: AnyData) {
+    if (data.task === 'language_model') {
+      this.train = windowsOf(data, 'train');
+      this.validation = data.text.parts.validation.length === 0 ? undefined : windowsOf(data, 'validation');
+      return;
+    }
     const { targetScale } = data;
     const scaled = (rows: PreparedData['train']): PreparedData['train'] =>
       targetScale === undefined

@@ -1,4 +1,4 @@
-import type { DataEvent } from '../data/index.js';
+import type { DataEvent, PartName } from '../data/index.js';
 import type { BaselineResult, Metrics } from '../evaluate/index.js';
 import type { OnnxVerification } from '../export/index.js';
 import type { LoadReport } from '../nn/index.js';
@@ -56,12 +56,23 @@ export interface PretrainedEvent extends LoadReport {
   readonly path: string;
 }
 
+/** A text has been read and divided; numbers of characters. */
+export interface TextEvent {
+  readonly type: 'text_ready';
+  readonly path: string;
+  readonly vocabulary: number;
+  readonly characters: Readonly<Record<PartName, number>>;
+  /** Those that the training part does not hold. */
+  readonly unknown: Readonly<Record<PartName, number>>;
+}
+
 /** Everything a run tells, in order: run_start, data_*, resolved, pretrained, the trainer's events, evaluated, run_end. */
 export type RunEvent =
   | { readonly type: 'lock_taken_over'; readonly pid: number }
   | { readonly type: 'resolved'; readonly decisions: readonly Decision[] }
   | { readonly type: 'run_start'; readonly version: string; readonly device: string; readonly output: string }
   | DataEvent
+  | TextEvent
   | PretrainedEvent
   | TrainingEvent
   | { readonly type: 'evaluated'; readonly test: Metrics; readonly baselines: readonly BaselineResult[] }

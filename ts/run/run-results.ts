@@ -85,7 +85,7 @@ function describePreprocessing({ config, data }: FinishedRun): unknown {
 }
 
 /** The picture of the learning curves, which needs the optional package echarts and at least one epoch. */
-async function writeCurves(files: RunFiles, history: TrainingHistory): Promise<void> {
+export async function writeCurves(files: RunFiles, history: TrainingHistory): Promise<void> {
   if (history.epochs.length === 0) return;
   try {
     await writeFileAtomic(files.curves, await renderTrainingCurves(history));

@@ -14,8 +14,9 @@ import { describeDataFiles } from './data-files.js';
 import { exportRun } from './export-run.js';
 import { fitOptions } from './fit-options.js';
 import { judgeRun } from './judge-run.js';
+import { finishLanguageModel } from './language/finish-language.js';
 import { RunLock } from './lock.js';
-import { prepareRunData, TrainingRows, type RunData } from './run-data.js';
+import { prepareAnyData, TrainingRows, type AnyData } from './run-data.js';
 import type { RunEvent, RunFiles, RunResult } from './run-events.js';
 import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
 import { RunLog } from './run-log.js';
@@ -91,7 +92,7 @@ interface Place {
 
 async function prepareAndTrain(config: TrainingConfig, place: Place): Promise<RunResult> {
   const { files, emit, device } = place;
-  const data = await prepareRunData(config, { onEvent: emit, force: place.force, ...pickSignal(place) });
+  const data = await prepareAnyData(config, { onEvent: emit, force: place.force, ...pickSignal(place) });
   if (place.signal?.aborted === true) {
     throw new TensorkilnError('E_ABORTED', '[run] cancelled before training began: there is nothing to save.', {
       cause: place.signal.reason,
@@ -137,7 +138,7 @@ async function describeRun({ config }: Run): Promise<unknown> {
 interface Run extends Place {
   readonly config: ResolvedConfig;
   readonly configText: string;
-  readonly data: RunData;
+  readonly data: AnyData;
 }
 
 async function trainAndJudge(run: Run): Promise<RunResult> {
@@ -160,13 +161,14 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
     judging =
       config.training.precision === 'float32'
         ? trainer
-        : new Trainer({ model, loss: buildLoss(config), optimizer: new SGD(), seed: config.training.seed });
+        : new Trainer({ model, loss: buildLoss(config, data.task), optimizer: new SGD(), seed: config.training.seed });
+    if (data.task === 'language_model') return await finishLanguageModel({ ...run, data, model, trainer: judging, history });
     const judgement = await judgeRun(judging, data);
     const { test, validation, baselines } = judgement;
     run.emit({ type: 'evaluated', test, baselines });
     const verification = await exportRun({ name, target: config.data.target, data, files }, model, judging);
     const targets = judgeTargets(config.targets, test);
-    await writeResults(run, { model, history, judgement, verification, targets });
+    await writeResults({ ...run, data }, { model, history, judgement, verification, targets });
     return {
       stopReason: history.stopReason,
       bestEpoch: history.bestEpoch,

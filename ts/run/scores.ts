@@ -1,5 +1,5 @@
 /** How a model fared, without the parts that only a report needs. */
-import type { ClassificationMetrics, Metrics, RegressionMetrics } from '../evaluate/index.js';
+import type { ClassificationMetrics, LanguageMetrics, Metrics, RegressionMetrics } from '../evaluate/index.js';
 
 export interface ClassificationScores {
   readonly task: 'classification';
@@ -23,10 +23,19 @@ export interface RegressionScores {
   readonly r2: number | null;
 }
 
-export type Scores = ClassificationScores | RegressionScores;
+export type LanguageScores = LanguageMetrics;
+
+export type Scores = ClassificationScores | LanguageScores | RegressionScores;
 
 export function scoresOf(metrics: Metrics): Scores {
-  return metrics.task === 'classification' ? ofClasses(metrics) : ofNumbers(metrics);
+  switch (metrics.task) {
+    case 'classification':
+      return ofClasses(metrics);
+    case 'regression':
+      return ofNumbers(metrics);
+    case 'language_model':
+      return metrics;
+  }
 }
 
 function ofClasses(metrics: ClassificationMetrics): ClassificationScores {

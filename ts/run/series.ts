@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { TensorkilnError } from '../errors.js';
 import { writeFileAtomic } from '../write-file.js';
+import { isText } from './config/data-config.js';
 import type { TrainingConfig } from './config/schema.js';
 import type { RunEvent, RunResult } from './run-events.js';
 import { defaultFolder } from './run-folder.js';
@@ -80,6 +81,8 @@ export async function crossValidate(
   options: SeriesOptions & { readonly times?: number } = {},
 ): Promise<SeriesResult> {
   const { times = 1 } = options;
+  if (isText(config))
+    throw new TensorkilnError('E_CONFIG', '[k-fold] a running text has no folds: expected a table or images. Use --repeat.');
   if (config.data.test_path !== undefined || config.split.method === 'time' || config.split.method === 'order') {
     const found = config.data.test_path === undefined ? `split.method ${config.split.method}` : 'data.test_path';
     throw new TensorkilnError(

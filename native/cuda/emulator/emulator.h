@@ -35,6 +35,8 @@
 
 #undef __launch_bounds__
 #define __launch_bounds__(...)
+#undef __cluster_dims__
+#define __cluster_dims__(...)
 
 #define TK_EMULATOR_SITE const char *file_ = __builtin_FILE(), int line_ = __builtin_LINE()
 #define TK_EMULATOR_ARGS file_, line_
@@ -78,7 +80,8 @@ struct WgmmaOp {
   int n;
   uint64_t desc_a, desc_b;
   int scale_d;
-  bool half, trans_a, trans_b;
+  int type;  // an MmaType
+  bool trans_a, trans_b;
 };
 struct WgmmaAcc {
   float* d;
@@ -86,8 +89,9 @@ struct WgmmaAcc {
   float saved[128];
 };
 struct Thread {
-  uint3 tid;
-  unsigned linear, lane, warp;
+  uint3 tid, block, dim;
+  unsigned linear, lane, warp;  // linear and lane in its block, warp among those of the cluster
+  unsigned cta;                 // its block's number in the cluster
   Fiber* fiber;
   const char *what, *file;  // what it waits for, for the deadlock report
   int line;
@@ -128,7 +132,17 @@ uint32_t random_u32();
 
 // 32-bit shared-memory addresses, as __cvta_generic_to_shared gives them on the device.
 uint32_t smem_addr(const void* p);
-void* smem_ptr(uint32_t addr, size_t bytes, const char* what);  // bounds-checked
+// Bounds-checked. cta: the block of the cluster that a plain address belongs to, -1 for the calling thread's.
+void* smem_ptr(uint32_t addr, size_t bytes, const char* what, int cta = -1);
+
+// Clusters: up to 8 blocks, neighbours along x, that run together and reach each other's dynamic shared memory. Static shared
+// variables are one for all blocks here, so a kernel with clusters must have none.
+constexpr unsigned kMostCluster = 8;
+void cluster_barrier(const char* file, int line);
+unsigned cluster_rank();
+unsigned cluster_size();
+void* cluster_map(const void* own, unsigned rank);  // the same place in another block's memory
+void set_cluster(const void* kernel, unsigned blocks);  // what __cluster_dims__ says under nvcc
 
 template <class T>
 inline T poison_value() {
@@ -143,6 +157,7 @@ struct LaunchInfo {
   size_t smem;
   const void* func;
   bool cooperative;
+  unsigned cluster = 1;
 };
 cudaError_t launch_closure(const LaunchInfo& li, cudaStream_t s, std::function<void()> per_thread);
 bool check_pointer_arg(const void* p);
@@ -163,7 +178,7 @@ cudaError_t launch_any(bool cooperative, void (*k)(P...), dim3 grid, dim3 block,
         (check_arg(i++, v), ...);
       },
       args);
-  LaunchInfo li{grid, block, smem, (const void*)k, cooperative};
+  LaunchInfo li{grid, block, smem, (const void*)k, cooperative, 1};
   return launch_closure(li, s, [k, args = std::move(args)]() mutable { std::apply([&](auto&... v) { k(v...); }, args); });
 }
 template <class... P, class... A>
@@ -173,6 +188,21 @@ cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t smem, cudaStre
 template <class... P, class... A>  // all blocks at once, one OS thread each, so keep the grid small
 cudaError_t launch_cooperative(void (*k)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t s, A&&... a) {
   return launch_any(true, k, grid, block, smem, s, std::forward<A>(a)...);
+}
+
+// Graph nodes name a kernel by its address only; what its parameters are, the driver knows from the code and the emulator from
+// here. Copies the parameters and gives what one thread does.
+using BindKernel = std::function<std::function<void()>(void** parameters)>;
+void register_kernel(const void* kernel, BindKernel bind);
+template <class... P>
+void register_kernel(void (*k)(P...)) {
+  register_kernel((const void*)k, [k](void** parameters) -> std::function<void()> {
+    return [&]<size_t... I>(std::index_sequence<I...>) -> std::function<void()> {
+      static_assert((std::is_trivially_copyable_v<std::decay_t<P>> && ...), "the parameters of a kernel are copied as bytes");
+      std::tuple<std::decay_t<P>...> args(*static_cast<const std::decay_t<P>*>(parameters[I])...);
+      return [k, args]() mutable { std::apply([&](auto&... v) { k(v...); }, args); };
+    }(std::index_sequence_for<P...>());
+  });
 }
 
 // ---------------------------------------------------------------- warp collectives

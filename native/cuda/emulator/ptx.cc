@@ -225,6 +225,7 @@ void mbar_arrive(uint64_t* bar, unsigned tx_bytes) {
   b.maybe_complete();
   b.put(bar);
 }
+void mbar_arrive_cluster(uint64_t* bar, unsigned rank) { mbar_arrive((uint64_t*)cluster_map(bar, rank), 0); }
 static void mbar_complete_tx(uint64_t* bar, unsigned bytes) {
   MBar b = MBar::get(bar);
   b.tx -= int(bytes);
@@ -241,7 +242,7 @@ void mbar_wait(uint64_t* bar, unsigned parity, const char* file, int line) {
 namespace {
 struct TMap {  // lives in the 128 opaque bytes of CUtensorMap
   uint32_t magic;
-  uint8_t rank, elem, swizzle, pad;
+  uint8_t rank, elem, swizzle, rounds_tf32;
   char* addr;
   uint32_t dim[5];
   uint16_t box[5];
@@ -285,6 +286,11 @@ void tma_walk(const TMap& t, const int* c, uint32_t s0, F f) {
           }
         }
 }
+// What the copy engine does to TFLOAT32 elements: nearest, ties to even.
+uint32_t nearest_tf32(uint32_t bits) {
+  if ((bits & 0x7f800000) == 0x7f800000) return bits;
+  return (bits + 0xfff + (bits >> 13 & 1)) & 0xffffe000;
+}
 const TMap& tmap(const CUtensorMap* m, int rank, const void* smem, const char* file, int line) {
   if (uintptr_t(m) % 64) fail("tensor map not 64-byte aligned: pass it as const __grid_constant__ (%s:%d)", file, line);
   auto& t = *(const TMap*)m;
@@ -300,27 +306,42 @@ unsigned box_bytes(const TMap& t) {
   return n;
 }
 }  // namespace
-void tma_load(void* smem, const CUtensorMap* map, const int* coord, int rank, uint64_t* bar, const char* file, int line) {
+void tma_load(void* smem, const CUtensorMap* map, const int* coord, int rank, uint64_t* bar, const char* file, int line,
+              unsigned multicast) {
   NoRace nr;
   TMap t = tmap(map, rank, smem, file, line);
   if (config().check_fences && mbar_init_unfenced())
     fail("bulk load, but mbarrier.init was not followed by a fence before the barrier (%s:%d)", file, line);
   unsigned bytes = box_bytes(t);
   uint32_t s0 = smem_addr(smem);
-  memset(smem_ptr(s0, bytes, "TMA load"), 0xFF, bytes);
-  MBar::get(bar);
+  struct Target {
+    int cta;
+    uint64_t* bar;
+  };
+  std::vector<Target> targets;
+  if (!multicast) targets.push_back({int(cluster_rank()), bar});
+  for (unsigned cta = 0; multicast >> cta; cta++)
+    if (multicast >> cta & 1) targets.push_back({int(cta), (uint64_t*)cluster_map(bar, cta)});
+  for (const Target& to : targets) {
+    memset(smem_ptr(s0, bytes, "TMA load", to.cta), 0xFF, bytes);
+    MBar::get(to.bar);
+  }
   int c[5] = {};
   for (int i = 0; i < rank; i++) c[i] = coord[i];
   hb_release_block();
   enqueue_async([=] {
-    tma_walk(t, c, s0, [&](const char* g, uint32_t a) {
-      void* d = smem_ptr(a, t.elem, "TMA load");
-      if (g)
+    for (const Target& to : targets) {
+      tma_walk(t, c, s0, [&](const char* g, uint32_t a) {
+        void* d = smem_ptr(a, t.elem, "TMA load", to.cta);
+        if (!g) {
+          memset(d, 0, t.elem);
+          return;
+        }
         memcpy(d, g, t.elem);
-      else
-        memset(d, 0, t.elem);
-    });
-    mbar_complete_tx(bar, bytes);  // the whole box counts, elements outside the tensor too
+        if (t.rounds_tf32) *(uint32_t*)d = nearest_tf32(*(uint32_t*)d);
+      });
+      mbar_complete_tx(to.bar, bytes);  // the whole box counts, elements outside the tensor too
+    }
   });
 }
 void tma_store(const CUtensorMap* map, const int* coord, int rank, const void* smem, const char* file, int line) {
@@ -333,10 +354,11 @@ void tma_store(const CUtensorMap* map, const int* coord, int rank, const void* s
   int c[5] = {};
   for (int i = 0; i < rank; i++) c[i] = coord[i];
   Thread* me = cur;
+  const int cta = int(me->cta);
   me->bulk_stores++;
   enqueue_async([=] {
     tma_walk(t, c, s0, [&](char* g, uint32_t a) {
-      if (g) memcpy(g, smem_ptr(a, t.elem, "TMA store"), t.elem);
+      if (g) memcpy(g, smem_ptr(a, t.elem, "TMA store", cta), t.elem);
     });
     me->bulk_stores--;
   });
@@ -393,15 +415,27 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
     for (int i = 1; i < 128; i++) {
       auto& q = ((Thread*)in[i])->wgmma;
       if (q.size() <= o || q[o].desc_a != op.desc_a || q[o].desc_b != op.desc_b || q[o].scale_d != op.scale_d ||
-          q[o].half != op.half)
+          q[o].type != op.type)
         fail("wgmma: operands differ between threads of the warpgroup");
     }
     static thread_local float A[64][16], B[16][256], C[64][256];
     Desc a = decode(op.desc_a), b = decode(op.desc_b);
     auto load8 = [](uint32_t addr, uint16_t* v) { memcpy(v, smem_ptr(addr, 16, "wgmma"), 16); };
     uint16_t v[8];
-    auto value = [&](uint16_t bits) { return op.half ? f16_val(bits) : bf16_val(bits); };
-    if (!op.trans_a)
+    auto value = [&](uint16_t bits) { return op.type == F16 ? f16_val(bits) : bf16_val(bits); };
+    const int depth = op.type == TF32 ? 8 : 16;
+    if (op.type == TF32) {  // K-major only: 4 elements to 16 bytes, of which the low 13 bits are not looked at
+      auto fill = [&](const Desc& from, int rows, auto set) {
+        for (int r = 0; r < rows; r++)
+          for (int kc = 0; kc < 2; kc++) {
+            uint32_t words[4];
+            memcpy(words, smem_ptr(kmajor(from, r, kc), 16, "wgmma"), 16);
+            for (int e = 0; e < 4; e++) set(r, kc * 4 + e, from_bits(words[e] & 0xffffe000u));
+          }
+      };
+      fill(a, 64, [&](int r, int k, float x) { A[r][k] = x; });
+      fill(b, op.n, [&](int n, int k, float x) { B[k][n] = x; });
+    } else if (!op.trans_a)
       for (int r = 0; r < 64; r++)
         for (int kc = 0; kc < 2; kc++) {
           load8(kmajor(a, r, kc), v);
@@ -413,7 +447,8 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
           load8(mnmajor(a, mc, k), v);
           for (int e = 0; e < 8; e++) A[mc * 8 + e][k] = value(v[e]);
         }
-    if (!op.trans_b)
+    if (op.type == TF32) {
+    } else if (!op.trans_b)
       for (int n = 0; n < op.n; n++)
         for (int kc = 0; kc < 2; kc++) {
           load8(kmajor(b, n, kc), v);
@@ -437,7 +472,7 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
     };
     each([&](float& s, float& c) { c = op.scale_d ? s : 0.f; });
     for (int r = 0; r < 64; r++)
-      for (int k = 0; k < 16; k++) {
+      for (int k = 0; k < depth; k++) {
         float x = A[r][k];
         for (int n = 0; n < op.n; n++) C[r][n] += x * B[k][n];
       }
@@ -457,7 +492,8 @@ void wgmma(MmaType type, float* d, int n, uint64_t da, uint64_t db, int scale_d,
     cur->wgmma_acc.push_back(a);
     memset(d, 0xFF, n / 2 * sizeof(float));
   }
-  cur->wgmma.push_back({d, n, da, db, scale_d, type == F16, trans_a, trans_b});
+  if (type == TF32 && (trans_a || trans_b)) fail("wgmma: tf32 operands are K-major only");
+  cur->wgmma.push_back({d, n, da, db, scale_d, type, trans_a, trans_b});
 }
 void wgmma_commit() {
   NoRace nr;
@@ -504,6 +540,7 @@ extern "C" CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType
   t.magic = MAGIC;
   t.rank = uint8_t(rank);
   t.elem = size[type];
+  t.rounds_tf32 = type == CU_TENSOR_MAP_DATA_TYPE_TFLOAT32 || type == CU_TENSOR_MAP_DATA_TYPE_TFLOAT32_FTZ;
   t.swizzle = uint8_t(sw);
   t.addr = (char*)addr;
   static const unsigned inner[] = {1u << 30, 32, 64, 128};

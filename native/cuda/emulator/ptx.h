@@ -26,12 +26,16 @@ uint32_t to_tf32(float x);
 // transaction count, 61-62 marker 01, 63 phase parity.
 void mbar_init(uint64_t* bar, unsigned count);
 void mbar_arrive(uint64_t* bar, unsigned tx_bytes);
+void mbar_arrive_cluster(uint64_t* bar, unsigned rank);  // at the same barrier of another block of the cluster
 void fence_mbarrier_init();
 void fence_proxy_async();
 void mbar_wait(uint64_t* bar, unsigned parity, const char* file, int line);
 
 // 9.7.9.27 cp.async.bulk.tensor (tile mode, 1-5 dimensions), coordinates innermost first.
-void tma_load(void* smem, const CUtensorMap* map, const int* coord, int rank, uint64_t* bar, const char* file, int line);
+// multicast: a bit for each block of the cluster that gets the box, at the same place and with a count at its own barrier; 0 for
+// the block itself.
+void tma_load(void* smem, const CUtensorMap* map, const int* coord, int rank, uint64_t* bar, const char* file, int line,
+              unsigned multicast = 0);
 void tma_store(const CUtensorMap* map, const int* coord, int rank, const void* smem, const char* file, int line);
 void tma_store_wait(const char* file, int line);
 

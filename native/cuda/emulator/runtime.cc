@@ -29,8 +29,12 @@ struct Op {
   uint64_t version = 0;
 };
 }  // namespace
+struct CUgraphNode_st {
+  size_t index;  // among the operations of its graph
+};
 struct CUgraph_st {
   std::vector<Op> ops;
+  std::deque<CUgraphNode_st> nodes;  // of a graph made node by node
 };
 struct CUgraphExec_st {
   std::vector<Op> ops;
@@ -53,6 +57,8 @@ struct Runtime {
   std::set<CUstream_st*> streams;
   CUstream_st legacy;
   std::map<const void*, int> dyn_smem_limit;
+  std::map<const void*, BindKernel> kernels;
+  std::map<const void*, unsigned> clusters;
   cudaError_t last = cudaSuccess, sticky = cudaSuccess;
   std::mt19937 rng{config().seed};
   // TK_EMULATOR_PROTECT: all device memory sits in one arena that is accessible only while device work runs
@@ -205,21 +211,39 @@ void bad_pointer_arg(int i, const void* p) {
   fprintf(stderr, "CUDA emulator: kernel argument %d: %p is not device or pinned memory\n", i, p);
   R().sticky = cudaErrorIllegalAddress;
 }
-cudaError_t launch_closure(const LaunchInfo& li, cudaStream_t s, std::function<void()> per_thread) {
+void set_cluster(const void* kernel, unsigned blocks) {
   LOCK;
+  R().clusters[kernel] = blocks;
+}
+static cudaError_t check_launch(LaunchInfo& li) {
+  auto cluster = R().clusters.find(li.func);
+  li.cluster = cluster == R().clusters.end() ? 1 : cluster->second;
+  if (li.cluster > kMostCluster || li.grid.x % li.cluster) return cudaErrorInvalidClusterSize;
   auto& g = li.grid;
   auto& b = li.block;
   uint64_t n = uint64_t(b.x) * b.y * b.z;
   if (!n || n > 1024 || b.z > 64 || !g.x || !g.y || !g.z || g.x > 0x7fffffffu || g.y > 65535 || g.z > 65535)
-    return err(cudaErrorInvalidConfiguration);
+    return cudaErrorInvalidConfiguration;
   auto it = R().dyn_smem_limit.find(li.func);
-  if (li.smem > size_t(it == R().dyn_smem_limit.end() ? 48 << 10 : it->second)) return err(cudaErrorInvalidValue);
+  return li.smem > size_t(it == R().dyn_smem_limit.end() ? 48 << 10 : it->second) ? cudaErrorInvalidValue : cudaSuccess;
+}
+static void count_launch() {
   static unsigned launches = 0;
   config();  // reads the environment
   if (g_lose_at != 0 && ++launches == g_lose_at) {
     R().sticky = cudaErrorLaunchFailure;
     report("the device was lost, as TENSORKILN_EMULATOR asks");
   }
+}
+void register_kernel(const void* kernel, BindKernel bind) {
+  LOCK;
+  R().kernels.try_emplace(kernel, std::move(bind));
+}
+cudaError_t launch_closure(const LaunchInfo& given, cudaStream_t s, std::function<void()> per_thread) {
+  LOCK;
+  LaunchInfo li = given;
+  if (auto e = check_launch(li)) return err(e);
+  count_launch();
   return submit(s, Op{[li, f = std::move(per_thread)] { return run_grid(li, f); }});
 }
 static cudaError_t copy_now(void* d, const void* s, size_t n, const char* what, bool d_dev, bool s_dev) {
@@ -508,6 +532,79 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* g) {
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t s, cudaStreamCaptureStatus* st) {
   *st = s && s->capture ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphCreate(cudaGraph_t* g, unsigned) {
+  *g = new CUgraph_st;
+  return cudaSuccess;
+}
+// Nodes run in the order in which they were added; a graph whose dependencies allow more is run in this legal one.
+static cudaError_t add_node(cudaGraphNode_t* node, cudaGraph_t g, const cudaGraphNode_t* before, size_t count, Op op) {
+  for (size_t i = 0; i < count; i++)
+    if (before[i]->index >= g->ops.size() || &g->nodes[before[i]->index] != before[i]) return err(cudaErrorInvalidValue);
+  g->nodes.push_back({g->ops.size()});
+  g->ops.push_back(std::move(op));
+  *node = &g->nodes.back();
+  return cudaSuccess;
+}
+static cudaError_t kernel_op(const cudaKernelNodeParams* p, Op* op) {
+  auto found = R().kernels.find(p->func);
+  if (found == R().kernels.end()) return cudaErrorInvalidDeviceFunction;
+  LaunchInfo li{p->gridDim, p->blockDim, p->sharedMemBytes, p->func, false, 1};
+  if (auto e = check_launch(li)) return e;
+  *op = Op{[li, f = found->second(p->kernelParams)] {
+    count_launch();
+    return R().sticky ? R().sticky : run_grid(li, f);
+  }};
+  return cudaSuccess;
+}
+static Op copy_op(void* d, const void* s, size_t n) {
+  return Op{[=] { return copy_now(d, s, n, "a copy of a graph", true, true); }};
+}
+static Op fill_op(const cudaMemsetParams& p) {
+  return Op{[p] {
+    size_t left;
+    if (p.height != 1 || p.elementSize != 1 || !find(p.dst, &left) || left < p.width) return cudaErrorInvalidValue;
+    memset(p.dst, int(p.value), p.width);
+    return cudaSuccess;
+  }};
+}
+cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t g, const cudaGraphNode_t* before, size_t count,
+                                   const cudaKernelNodeParams* p) {
+  LOCK;
+  Op op;
+  if (auto e = kernel_op(p, &op)) return err(e);
+  return add_node(node, g, before, count, std::move(op));
+}
+cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t* node, cudaGraph_t g, const cudaGraphNode_t* before, size_t count, void* d,
+                                     const void* s, size_t n, cudaMemcpyKind k) {
+  LOCK;
+  if (k != cudaMemcpyDeviceToDevice) return err(cudaErrorNotSupported);
+  return add_node(node, g, before, count, copy_op(d, s, n));
+}
+cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t* node, cudaGraph_t g, const cudaGraphNode_t* before, size_t count,
+                                   const cudaMemsetParams* p) {
+  LOCK;
+  return add_node(node, g, before, count, fill_op(*p));
+}
+// New parameters hold for launches to come: those under way keep their own copies.
+cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t e, cudaGraphNode_t node, const cudaKernelNodeParams* p) {
+  LOCK;
+  Op op;
+  if (auto failed = kernel_op(p, &op)) return err(failed);
+  e->ops[node->index] = std::move(op);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t e, cudaGraphNode_t node, void* d, const void* s, size_t n,
+                                               cudaMemcpyKind k) {
+  LOCK;
+  if (k != cudaMemcpyDeviceToDevice) return err(cudaErrorNotSupported);
+  e->ops[node->index] = copy_op(d, s, n);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t e, cudaGraphNode_t node, const cudaMemsetParams* p) {
+  LOCK;
+  e->ops[node->index] = fill_op(*p);
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* e, cudaGraph_t g, unsigned long long) {

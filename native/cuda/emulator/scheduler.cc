@@ -213,10 +213,15 @@ struct Worker {
   unsigned n = 0, started = 0, alive = 0;
   std::vector<Warp> warps;
   std::vector<Group> groups;
-  Barrier bars[16];
+  // Of each block of the cluster: __syncthreads and the named barriers. Where there is no cluster, of the one block.
+  Barrier bars[kMostCluster][16];
+  Barrier cluster_bar;
+  unsigned ctas = 1, per_cta = 0;  // blocks that run together, threads of one
+  unsigned cta_alive[kMostCluster] = {};
+  size_t cta_stride = 0;  // from one block's dynamic shared memory to the next
   std::deque<std::function<void()>> async;
   char *smem = nullptr, *smem_alloc = nullptr;
-  size_t smem_bytes = 0;
+  size_t smem_bytes = 0, smem_all = 0;
   const void* static_anchor = nullptr;
   std::function<void()>* kernel = nullptr;
   bool failed = false, running = false, init_unfenced = false;
@@ -440,6 +445,7 @@ static void block_here(const char* what, const char* file, int line) {
   reschedule();
   cur = me;
   threadIdx = me->tid;
+  blockIdx = me->block;
   me->what = nullptr;
   me->file = nullptr;
 }
@@ -460,6 +466,7 @@ void yield_now() {
   switch_to(get_fiber());
   cur = me;
   threadIdx = me->tid;
+  blockIdx = me->block;
 }
 void wait_until(std::function<bool()> ready, const char* what, const char* file, int line) {
   NoRace nr;
@@ -489,7 +496,7 @@ static bool barrier_enter(int id, int count, int pred, bool all, const char* fil
   Worker& w = *W;
   if (id < 0 || id > 15) fail("named barrier %d out of range", id);
   if (!all && (count % 32 || count <= 0)) fail("named barrier %d: thread count %d is not a multiple of 32", id, count);
-  Barrier& b = w.bars[id];
+  Barrier& b = w.bars[cur->cta][id];
   int expected = all ? -1 : count;
   if (b.arrived == 0) {
     b.expected = expected;
@@ -506,11 +513,11 @@ static bool barrier_enter(int id, int count, int pred, bool all, const char* fil
   b.arrived++;
   b.preds += pred;
   HB_RELEASE(&b.sync[b.phase]);
-  return b.arrived == (all ? int(w.alive) : count);
+  return b.arrived == (all ? int(w.cta_alive[cur->cta]) : count);
 }
 int barrier(int id, int count, int pred, const char* what, const char* file, int line) {
   NoRace nr;
-  Barrier& b = W->bars[id & 15];
+  Barrier& b = W->bars[cur->cta][id & 15];
   char* sync = &b.sync[b.phase];
   if (barrier_enter(id, count, pred, count == 0, file, line)) {
     release_barrier(b);
@@ -524,7 +531,36 @@ int barrier(int id, int count, int pred, const char* what, const char* file, int
 }
 void barrier_arrive(int id, int count, const char* file, int line) {
   NoRace nr;
-  if (barrier_enter(id, count, 0, false, file, line)) release_barrier(W->bars[id]);
+  if (barrier_enter(id, count, 0, false, file, line)) release_barrier(W->bars[cur->cta][id]);
+}
+
+// barrier.cluster.arrive and .wait in one: every thread of every block of the cluster that has not ended.
+void cluster_barrier(const char* file, int line) {
+  NoRace nr;
+  Worker& w = *W;
+  Barrier& b = w.cluster_bar;
+  char* sync = &b.sync[b.phase];
+  HB_RELEASE(sync);
+  b.fenced = true;
+  if (++b.arrived == int(w.alive)) {
+    release_barrier(b);
+    HB_ACQUIRE(sync);
+    return;
+  }
+  b.waiting.push_back(cur);
+  block_here("cluster barrier", file, line);
+  HB_ACQUIRE(sync);
+}
+unsigned cluster_rank() { return cur->cta; }
+unsigned cluster_size() { return W->ctas; }
+void* cluster_map(const void* own, unsigned rank) {
+  Worker& w = *W;
+  const char* base = w.smem + cur->cta * w.cta_stride;
+  const char* p = (const char*)own;
+  if (p < base || p >= base + w.smem_bytes) fail("mapa: %p is not in the block's dynamic shared memory", own);
+  if (rank >= w.ctas) fail("mapa: the cluster has no block %u", rank);
+  if (w.cta_alive[rank] == 0) fail("shared memory of block %u of the cluster is used after the block has ended", rank);
+  return w.smem + rank * w.cta_stride + (p - base);
 }
 
 void warp_rendezvous(uint32_t mask, const void* in, void* out, Combine f, const char* what, const char* file, int line) {
@@ -617,6 +653,7 @@ static void fiber_main() {
       t->fiber = self;
       cur = t;
       threadIdx = t->tid;
+      blockIdx = t->block;
 #ifdef TK_EMULATOR_TSAN
       nr.~NoRace();
       (*w.kernel)();
@@ -629,12 +666,15 @@ static void fiber_main() {
       if (!t->copies.empty()) fail("thread exits with cp.async copies not waited for");
       if (!t->wgmma.empty()) fail("thread exits with wgmma operations not waited for");
       w.alive--;
+      w.cta_alive[t->cta]--;
       w.warps[t->warp].alive &= ~(1u << t->lane);
       for (auto& p : w.warps[t->warp].pending)
         if (p.mask >> t->lane & 1)
           fail("%s at %s:%d: mask 0x%08x names lanes that have exited", p.what, p.file, p.line, p.mask);
-      Barrier& b = w.bars[0];
-      if (b.arrived && b.expected < 0 && b.arrived == int(w.alive)) release_barrier(b);
+      Barrier& b = w.bars[t->cta][0];
+      if (b.arrived && b.expected < 0 && b.arrived == int(w.cta_alive[t->cta])) release_barrier(b);
+      Barrier& all = w.cluster_bar;
+      if (all.arrived && all.arrived == int(w.alive)) release_barrier(all);
 #ifdef TK_EMULATOR_TSAN
       HB_RELEASE(&w.alive);
       break;  // one fiber per thread, so that the race detector tells them apart
@@ -698,36 +738,50 @@ static Worker& worker() {
   }
   return *W;
 }
+// Runs block number `index`, or, for a kernel with clusters, the blocks of cluster number `index`, as one set of fibers.
 static bool run_block(const LaunchInfo& li, uint64_t index, std::function<void()>& kernel) {
   Worker& w = worker();
   dim3 g = li.grid, b = li.block;
-  blockIdx = uint3{unsigned(index % g.x), unsigned(index / g.x % g.y), unsigned(index / (uint64_t(g.x) * g.y))};
   blockDim = uint3{b.x, b.y, b.z};
   gridDim = uint3{g.x, g.y, g.z};
-  unsigned n = b.x * b.y * b.z;
-  if (w.n != n || w.threads.empty() || w.threads[0].tid.y != b.x || w.threads[0].tid.z != b.y) {
+  const unsigned per_cta = b.x * b.y * b.z, ctas = li.cluster, n = per_cta * ctas;
+  if (w.n != n || w.ctas != ctas || w.threads.empty() || w.threads[0].dim.x != b.x || w.threads[0].dim.y != b.y) {
     w.n = n;
+    w.ctas = ctas;
     if (w.threads.size() < n) w.threads.resize(n);
     for (unsigned i = 0; i < n; i++) {
       Thread& t = w.threads[i];
-      t.tid = uint3{i % b.x, i / b.x % b.y, i / (b.x * b.y)};
-      t.linear = i;
-      t.lane = i % 32;
+      const unsigned at = i % per_cta;
+      t.cta = i / per_cta;
+      t.dim = uint3{b.x, b.y, b.z};
+      t.tid = uint3{at % b.x, at / b.x % b.y, at / (b.x * b.y)};
+      t.linear = at;
+      t.lane = at % 32;
       t.warp = i / 32;
     }
     w.warps.resize((n + 31) / 32);
     w.groups.resize((n + 127) / 128);
   }
+  w.per_cta = per_cta;
+  for (unsigned i = 0; i < n; i++) {
+    const uint64_t number = index * ctas + w.threads[i].cta;
+    w.threads[i].block = uint3{unsigned(number % g.x), unsigned(number / g.x % g.y), unsigned(number / (uint64_t(g.x) * g.y))};
+  }
+  blockIdx = w.threads[0].block;
+  for (unsigned c = 0; c < kMostCluster; c++) w.cta_alive[c] = c < ctas ? per_cta : 0;
   for (unsigned i = 0; i < w.warps.size(); i++) {
     w.warps[i].alive = n - i * 32 >= 32 ? ~0u : (1u << (n - i * 32)) - 1;
     w.warps[i].pending.clear();
   }
   for (auto& gr : w.groups) gr.arrived = gr.phase = 0;
-  for (auto& bar : w.bars) {
+  const auto clear = [](Barrier& bar) {
     bar.arrived = bar.preds = 0;
     bar.phase = 0;
     bar.waiting.clear();
-  }
+  };
+  for (unsigned c = 0; c < ctas; c++)
+    for (auto& bar : w.bars[c]) clear(bar);
+  clear(w.cluster_bar);
   unsigned seed = config().seed;
   w.order.clear();
   if (seed) {
@@ -748,15 +802,20 @@ static bool run_block(const LaunchInfo& li, uint64_t index, std::function<void()
   w.init_unfenced = false;
   w.static_anchor = nullptr;
   // Dynamic shared memory: exactly as large as asked for, so that an overrun is seen by ASan.
-  if (li.smem != w.smem_bytes || !w.smem_alloc) {
+  const size_t stride = ctas == 1 ? li.smem : (li.smem + TAIL + 1023) / 1024 * 1024, all = stride * (ctas - 1) + li.smem;
+  if (li.smem != w.smem_bytes || stride != w.cta_stride || all != w.smem_all || !w.smem_alloc) {
     free(w.smem_alloc);
     void* p = nullptr;
-    if (posix_memalign(&p, 1024, li.smem + 16 * !li.smem + TAIL)) abort();
-    set_tail(p, li.smem);
+    if (posix_memalign(&p, 1024, all + 16 * !all + TAIL)) abort();
     w.smem_alloc = w.smem = (char*)p;
     w.smem_bytes = li.smem;
+    w.cta_stride = stride;
+    w.smem_all = all;
   }
-  if (config().poison && li.smem) memset(w.smem, 0xFF, li.smem);
+  for (unsigned c = 0; c < ctas; c++) {
+    if (config().poison && li.smem) memset(w.smem + c * stride, 0xFF, li.smem);
+    set_tail(w.smem + c * stride, li.smem);
+  }
 #ifndef TK_EMULATOR_SHARED_STATIC
   if (config().poison_static) dl_iterate_phdr(fill_tls, (void*)li.func);
 #endif
@@ -768,9 +827,9 @@ static bool run_block(const LaunchInfo& li, uint64_t index, std::function<void()
   switch_to(get_fiber());
   w.running = false;
   HB_ACQUIRE(&w.alive);
-  if (!w.failed && !tail_ok(w.smem, li.smem)) {
+  for (unsigned c = 0; c < ctas && !w.failed; c++) {
+    if (tail_ok(w.smem + c * stride, li.smem)) continue;
     report("a block wrote past the end of its dynamic shared memory");
-    set_tail(w.smem, li.smem);
     w.failed = true;
   }
   if (w.failed) {  // abandoned fibers start afresh
@@ -897,6 +956,7 @@ cudaError_t run_grid(const LaunchInfo& li, const std::function<void()>& kernel) 
   uint64_t nb = uint64_t(li.grid.x) * li.grid.y * li.grid.z;
   g_stats.launches++;
   g_stats.blocks += nb;
+  nb /= li.cluster;
   int nt = config().threads;
 #if defined(TK_EMULATOR_SHARED_STATIC)
   nt = 1;
@@ -940,23 +1000,34 @@ cudaError_t run_grid(const LaunchInfo& li, const std::function<void()>& kernel) 
 // Dynamic shared memory starts at 1024 (1024-byte aligned, as swizzled layouts need).  Static shared
 // variables live in TLS and get addresses from 0x40000000 on; matrix descriptors cannot name those.
 static const uint32_t DYN0 = 1024, STATIC0 = 0x40000000;
-void* dynamic_smem() { return W->smem; }
+// Blocks of a cluster: an address that names another block's memory has that block's number, counted from 1, in bits 24 to 27.
+static const unsigned CTA_SHIFT = 24;
+void* dynamic_smem() { return W->smem + cur->cta * W->cta_stride; }
 size_t dynamic_smem_bytes() { return W->smem_bytes; }
 uint32_t smem_addr(const void* p) {
   Worker& w = *W;
   const char* c = (const char*)p;
-  if (c >= w.smem && c <= w.smem + w.smem_bytes) return DYN0 + uint32_t(c - w.smem);
+  if (c >= w.smem && c <= w.smem + w.smem_all) {
+    const unsigned cta = w.cta_stride == 0 ? 0 : std::min(unsigned(size_t(c - w.smem) / w.cta_stride), w.ctas - 1);
+    const uint32_t own = DYN0 + uint32_t(c - w.smem - cta * w.cta_stride);
+    return cta == cur->cta ? own : own | (cta + 1) << CTA_SHIFT;
+  }
   if (!w.static_anchor) w.static_anchor = (const void*)(uintptr_t(p) & ~uintptr_t(1023));
   intptr_t d = c - (const char*)w.static_anchor;
   if (d > (16 << 20) || d < -(16 << 20)) fail("__cvta_generic_to_shared: %p is not in shared memory", p);
   return uint32_t(intptr_t(STATIC0) + d);
 }
-void* smem_ptr(uint32_t a, size_t bytes, const char* what) {
+void* smem_ptr(uint32_t a, size_t bytes, const char* what, int cta) {
   Worker& w = *W;
   if (a >= STATIC0 - (16 << 20)) return (char*)w.static_anchor + (intptr_t(a) - intptr_t(STATIC0));
+  if (a >> CTA_SHIFT) {
+    cta = int(a >> CTA_SHIFT) - 1;
+    a &= (1u << CTA_SHIFT) - 1;
+  }
+  if (cta < 0) cta = int(cur->cta);
   if (a < DYN0 || a - DYN0 + bytes > w.smem_bytes)
     fail("%s: shared address %u..%zu outside the %zu bytes of dynamic shared memory", what, a - DYN0, a - DYN0 + bytes,
          w.smem_bytes);
-  return w.smem + (a - DYN0);
+  return w.smem + size_t(cta) * w.cta_stride + (a - DYN0);
 }
 }  // namespace tk::emulator

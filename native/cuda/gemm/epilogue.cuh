@@ -31,15 +31,16 @@ __device__ inline float activation_slope(int kind, float saved) {
   }
 }
 
-// The value to store for sum `v` of column `col` at position `at` of y.
-__device__ inline float finish_sum(const GemmEpilogue& e, float v, int64_t col, int64_t at) {
-  if (e.bias != nullptr) v = v + e.bias[col];
-  if (e.residual != nullptr) v = v + e.residual[at];
-  if (e.saved != nullptr) e.saved[at] = v;
-  if (e.gradient_at != nullptr) return v * activation_slope(e.activation, e.gradient_at[at]);
-  return e.activation == 0 ? v : apply_activation(e.activation, v);
+template <class T>
+__device__ inline float to_float(T x) {
+  return float(x);
 }
 
+__device__ inline float load_as(DType type, const void* x, int64_t at) {
+  if (type == DType::f32) return static_cast<const float*>(x)[at];
+  if (type == DType::bf16) return float(static_cast<const __nv_bfloat16*>(x)[at]);
+  return float(static_cast<const __half*>(x)[at]);
+}
 __device__ inline void store_as(DType type, void* y, int64_t at, float v) {
   if (type == DType::f32) {
     static_cast<float*>(y)[at] = v;
@@ -48,6 +49,15 @@ __device__ inline void store_as(DType type, void* y, int64_t at, float v) {
   } else {
     static_cast<__half*>(y)[at] = __float2half(v);
   }
+}
+
+// The value to store for sum `v` of column `col` at position `at` of y.
+__device__ inline float finish_sum(const GemmEpilogue& e, float v, int64_t col, int64_t at) {
+  if (e.bias != nullptr) v = v + load_as(e.type, e.bias, col);
+  if (e.residual != nullptr) v = v + load_as(e.type, e.residual, at);
+  if (e.saved != nullptr) store_as(e.type, e.saved, at, v);
+  if (e.gradient_at != nullptr) return v * activation_slope(e.activation, load_as(e.type, e.gradient_at, at));
+  return e.activation == 0 ? v : apply_activation(e.activation, v);
 }
 
 }  // namespace tk::cuda

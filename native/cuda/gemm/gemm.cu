@@ -27,22 +27,24 @@ GemmShape shape_of(const Gemm& p, bool has_wgmma) {
           p.type != DType::f32,
           is_usual(p.a) && is_usual(p.b),
           is_aligned(p.a, bytes) && is_aligned(p.b, bytes),
-          has_wgmma};
+          has_wgmma,
+          p.type == DType::f32 && p.precision == GemmPrecision::tf32 && p.a.col == 1 && p.b.row == 1};
 }
 
 GemmChoice choice_of(const Gemm& p, bool has_wgmma) {
-  if (p.forced_kernel >= 0) return {GemmKernel(p.forced_kernel), 1};
+  if (p.forced_kernel >= 0) return {GemmKernel(p.forced_kernel), p.forced_splits};
   return choose_gemm(shape_of(p, has_wgmma));
 }
 
 TileOutput output_of(const Gemm& p, int splits, void* workspace) {
   TileOutput out;
   out.m = p.m, out.n = p.n, out.k = p.k, out.batch = p.batch;
-  out.splits = splits;
   // Whole steps of the kernels, so that parts begin aligned.
   constexpr int64_t kStep = 64;
   out.k_per_split = (p.k + splits - 1) / splits;
   out.k_per_split = (out.k_per_split + kStep - 1) / kStep * kStep;
+  // Rounding up may have left nothing for the last.
+  out.splits = splits == 1 ? 1 : int((p.k + out.k_per_split - 1) / out.k_per_split);
   out.partial = static_cast<float*>(workspace);
   out.y = p.y, out.y_type = p.y_type, out.y_row = p.y_row, out.y_batch = p.y_batch;
   out.epilogue = p.epilogue;
@@ -79,8 +81,16 @@ void run_gemm(const CudaContext& context, const Gemm& p, void* workspace) {
 
 int64_t gemm_workspace(const Gemm& p) {
   if (p.m == 0 || p.n == 0 || p.batch == 0) return 0;
-  // A choice with wgmma never splits, so this is enough for both.
-  const int splits = choice_of(p, false).splits;
+  // The most of what may be chosen once addresses, device and settings are known.
+  int splits = 1;
+  for (const bool has_wgmma : {false, true}) {
+    for (const GemmPrecision precision : {GemmPrecision::accurate, GemmPrecision::tf32}) {
+      Gemm variant = p;
+      variant.precision = precision;
+      const int wanted = choice_of(variant, has_wgmma).splits;
+      if (wanted > splits) splits = wanted;
+    }
+  }
   return splits > 1 ? splits * p.batch * p.m * p.n * int64_t(sizeof(float)) : 0;
 }
 
@@ -99,10 +109,11 @@ void gemm(const CudaContext& context, const Gemm& p, void* workspace) {
     part.a.data = static_cast<const char*>(p.a.data) + first * p.a.batch * bytes;
     part.b.data = static_cast<const char*>(p.b.data) + first * p.b.batch * bytes;
     part.y = static_cast<char*>(p.y) + first * p.y_batch * y_bytes;
-    const int64_t moved = first * p.y_batch;
-    if (part.epilogue.residual != nullptr) part.epilogue.residual += moved;
-    if (part.epilogue.saved != nullptr) part.epilogue.saved += moved;
-    if (part.epilogue.gradient_at != nullptr) part.epilogue.gradient_at += moved;
+    GemmEpilogue& e = part.epilogue;
+    const int64_t moved = first * p.y_batch * dtype_bytes(e.type);
+    if (e.residual != nullptr) e.residual = static_cast<const char*>(e.residual) + moved;
+    if (e.saved != nullptr) e.saved = static_cast<char*>(e.saved) + moved;
+    if (e.gradient_at != nullptr) e.gradient_at = static_cast<const char*>(e.gradient_at) + moved;
     run_gemm(context, part, workspace);
   }
 }

@@ -12,15 +12,16 @@ struct GemmOperand {
   int64_t row = 0, col = 0, batch = 0;
 };
 
-// What happens to a sum before it is stored, in this order. Pointers may be null; all of them f32.
+// What happens to a sum before it is stored, in this order. Pointers may be null; what they point to has one type.
 struct GemmEpilogue {
-  const float* bias = nullptr;      // [n], added
-  const float* residual = nullptr;  // laid out as y, added
-  float* saved = nullptr;           // laid out as y: gets the value so far
-  int activation = 0;               // by number, ops/common/activation_math.h
+  const void* bias = nullptr;      // [n], added
+  const void* residual = nullptr;  // laid out as y, added
+  void* saved = nullptr;           // laid out as y: gets the value so far
+  int activation = 0;              // by number, ops/common/activation_math.h
   // Laid out as y; the value is multiplied with the derivative of `activation` at it instead of going through the function:
   // the gradient of a fused layer.
-  const float* gradient_at = nullptr;
+  const void* gradient_at = nullptr;
+  DType type = DType::f32;  // f32, f16 or bf16
 };
 
 // How f32 operands are multiplied. accurate: as good as f32 arithmetic. tf32: rounded to 11 bits first, sums in f32.
@@ -36,6 +37,7 @@ struct Gemm {
   int64_t y_row = 0, y_batch = 0;  // columns of y are neighbours
   GemmEpilogue epilogue;
   int forced_kernel = -1;  // a GemmKernel, for tests and measurements; -1 to choose
+  int forced_splits = 1;   // of K, with a forced kernel that can
 };
 
 // Bytes of scratch memory, 0 for most problems.

@@ -14,7 +14,7 @@ enum class GemmKernel : uint8_t {
   tiles_64,    // mma.sync, 64 x 64
   tiles_128,   // mma.sync, 128 x 128
   hopper_128,  // wgmma and the tensor memory accelerator, 128 x 128
-  hopper_256,  // the same, 128 x 256
+  hopper_256,  // the same, 128 x 256, two blocks to a cluster
 };
 
 struct GemmChoice {
@@ -29,6 +29,7 @@ struct GemmShape {
   bool usual;      // in each operand one of rows and columns is contiguous
   bool aligned;    // base, pitch and batch stride are multiples of 16 bytes in both operands
   bool has_wgmma;  // an sm_90a device
+  bool tf32_rows = false;  // f32 operands to be rounded to TF32 that both run along K, as wgmma wants them
 };
 
 constexpr int64_t kSkinny = 8;
@@ -60,10 +61,10 @@ inline GemmChoice choose_gemm(const GemmShape& s) {
     return {GemmKernel::elements, 1};
   }
   if (!s.half && work < int64_t(1) << 22) return {GemmKernel::simt, splits_for(tiles_of(s, 64), s.k, 512)};
-  if (s.half && s.has_wgmma && s.aligned && s.m >= 128 && s.n >= 128 && s.k >= 64 && tiles_of(s, 128) >= 32) {
-    return {
-        ((s.m + 127) / 128) * ((s.n + 255) / 256) * s.batch >= kEnoughTiles ? GemmKernel::hopper_256 : GemmKernel::hopper_128,
-        1};
+  if ((s.half || s.tf32_rows) && s.has_wgmma && s.aligned && s.m >= 128 && s.n >= 128 && s.k >= 64) {
+    const int64_t tiles = tiles_of(s, 128), wide = ((s.m + 127) / 128) * ((s.n + 255) / 256) * s.batch;
+    if (wide >= kEnoughTiles) return {GemmKernel::hopper_256, 1};
+    if (tiles >= 32 || s.k >= 2048) return {GemmKernel::hopper_128, splits_for(tiles, s.k, 1024)};
   }
   if (tiles_of(s, 128) >= kEnoughTiles || (s.m >= 128 && s.n >= 128 && s.k >= 4096)) {
     return {GemmKernel::tiles_128, splits_for(tiles_of(s, 128), s.k, 512)};

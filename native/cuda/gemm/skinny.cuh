@@ -16,15 +16,6 @@ struct SkinnyProblem {
   bool transposed;  // the long side are the rows of y
 };
 
-template <class T>
-__device__ inline float to_float(T x) {
-  if constexpr (std::is_same_v<T, float>) {
-    return x;
-  } else {
-    return float(x);
-  }
-}
-
 // Block (32 places of the long side, split, batch) of 8 warps. Along K: a warp takes a place at a time, its lanes neighbours in
 // k; across: a warp takes every eighth k, its lanes neighbouring places.
 template <class T, bool kAlongK>

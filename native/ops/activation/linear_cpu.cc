@@ -74,17 +74,21 @@ int64_t linear_workspace(const OpCall& call, int num_threads) {
 
 void linear_cpu(const OpCall& call, CpuContext& context) {
   if (call[0].dtype != DType::f32) return half_linear(call, context);
-  const GemmArgs args = forward_args(call);
+  GemmArgs args = forward_args(call);
   const Operand &bias = call[2], &y = call[3], &saved = call[4];
   if (bias.size != 0) TK_CHECK_EQ(bias.size, args.n);
   if (saved.size != 0) TK_CHECK_EQ(saved.size, y.size);
-  gemm(args, call.workspace, context);
   const int64_t kind = TK_INT(call, linear, kind);
-  if (bias.size == 0 && saved.size == 0 && kind == 0) return;
+  const RowsOver over = {context, args.n};
+  if (bias.size == 0 && saved.size == 0 && kind == 0) {
+    args.done = over.done();
+    return gemm(args, call.workspace, context);
+  }
+  const bool follows = context.takes_rows(args.n);
   const float* added = bias.size == 0 ? nullptr : bias.f32();
   float* kept = saved.size == 0 ? nullptr : saved.f32();
   activation::with(kind, [&](auto function) {
-    context.parallel_for(args.m, 1 + kMathGrain / (args.n + 1), [&](int64_t begin, int64_t end, int) {
+    const auto finish = [&](int64_t begin, int64_t end, int thread) {
       for (int64_t at = begin * args.n; at < end * args.n; at += args.n) {
         map_row(y.f32() + at, y.f32() + at, args.n, [&](VecF z, int64_t i, int k) {
           if (added != nullptr) z = z + load_row(added + i, k, 0.0f);
@@ -92,7 +96,10 @@ void linear_cpu(const OpCall& call, CpuContext& context) {
           return function.f(z);
         });
       }
-    });
+      if (follows) over(begin, end, thread);
+    };
+    args.done = rows_done(finish);
+    gemm(args, call.workspace, context);
   });
 }
 
@@ -108,20 +115,33 @@ void linear_grad_cpu(const OpCall& call, CpuContext& context) {
   const int64_t kind = TK_INT(call, linear_grad, kind);
   float* workspace = static_cast<float*>(call.workspace);
   const float* dz = kind == 0 ? dy.f32() : workspace;
-  const LinearGrad g = read_linear_grad(call, dz, context.num_threads());
+  LinearGrad g = read_linear_grad(call, dz, context.num_threads());
+  float *scratch = workspace + g.dz_floats, *sums = scratch + g.gemm_floats;
+  const RowChunks chunks = cut_rows(g.m, g.n);
   if (g.makes_dz) {
     activation::with(kind, [&](auto function) {
-      context.parallel_for(dy.size, kMathGrain, [&](int64_t begin, int64_t end, int) {
-        const float* values = saved.f32() + begin;
-        map_row(dy.f32() + begin, workspace + begin, end - begin,
-                [&](VecF v, int64_t i, int k) { return v * function.derivative(load_row(values + i, k, 0.0f)); });
+      // Sums of the chunk's columns while it is in the cache: the order is that of column_sums.
+      context.parallel_for(chunks.count(), 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t c = begin; c < end; ++c) {
+          const int64_t rows = chunks.end(c) - chunks.begin(c), at = chunks.begin(c) * g.n;
+          const float* values = saved.f32() + at;
+          map_row(dy.f32() + at, workspace + at, rows * g.n,
+                  [&](VecF v, int64_t i, int k) { return v * function.derivative(load_row(values + i, k, 0.0f)); });
+          if (dbias.size != 0) sum_columns(workspace + at, g.n, rows, g.n, sums + c * g.n);
+        }
       });
     });
   }
-  float *scratch = workspace + g.dz_floats, *sums = scratch + g.gemm_floats;
+  const RowsOver over = {context, g.k};
+  g.dx.done = over.done();
   if (dx.size != 0) gemm(g.dx, scratch, context);
   if (dw.size != 0) gemm(g.dw, scratch, context);
-  if (dbias.size != 0) column_sums(dz, g.m, g.n, dbias.f32(), sums, context);
+  if (dbias.size == 0) return;
+  if (g.makes_dz) {
+    combine_chunks(sums, g.n, chunks.count(), g.n, dbias.f32(), context);
+  } else {
+    column_sums(dz, g.m, g.n, dbias.f32(), sums, context);
+  }
 }
 
 TK_END_LEVEL

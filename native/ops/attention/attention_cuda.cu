@@ -1,9 +1,8 @@
 #include "cuda/block_reduce.cuh"
 // context.h first.
-#include "ops/attention/attention.h"
-#include "ops/common/vector_math.h"
+#include "ops/attention/attention_tiles_cuda.cuh"
 
-// A block owns 32 queries (or, for the gradients of keys and values, 32 keys) of one head and meets the other side in blocks of
+// f32 on the plain cores; f16 and bf16 run on the tensor cores (attention_tiles_cuda.cuh). A block owns 32 queries (or, for the gradients of keys and values, 32 keys) of one head and meets the other side in blocks of
 // 32, in rising order. Scores live in shared memory, 32 x 32 at a time; heads of any size go through in pieces of 32.
 TK_BEGIN_CUDA
 namespace {
@@ -11,85 +10,6 @@ namespace {
 constexpr int kBlock = 32;
 constexpr int kAttentionThreads = 128;
 constexpr int kPitch = kBlock + 1;  // floats of a row in shared memory: one more, so that columns lie in different banks
-
-// [B, T, heads, size] as one matrix per batch and head, `row` floats from place to place.
-struct HeadsView {
-  float* data;
-  int64_t places, heads, size;
-  HeadsView() = default;
-  explicit HeadsView(const Operand& x) : data(x.f32()), places(x.dims[1]), heads(x.dims[2]), size(x.dims[3]) {
-    TK_CHECK_EQ(x.rank, 4);
-  }
-  HeadsView(float* data, int64_t places, int64_t heads, int64_t size) : data(data), places(places), heads(heads), size(size) {}
-  __device__ float* at(int64_t batch, int64_t place, int64_t head) const {
-    return data + ((batch * places + place) * heads + head) * size;
-  }
-};
-
-struct MaskView {
-  const void* data = nullptr;  // null: none
-  bool additive = false;
-  int64_t batch = 0, head = 0, query = 0, key = 0;  // strides in elements, 0 where it repeats
-};
-
-struct AttentionView {
-  int64_t batch = 0;
-  HeadsView q, k, v;
-  MaskView mask;
-  bool causal = false;
-  int64_t shift = 0, group = 1;
-  float scale = 0;
-
-  // Keys from here on are hidden from all queries before `query_end`.
-  __device__ int64_t key_end(int64_t query_end) const {
-    if (!causal) return k.places;
-    const int64_t end = query_end + shift;
-    return end < 0 ? 0 : end < k.places ? end : k.places;
-  }
-  // The first query that sees a key from `key` on.
-  __device__ int64_t query_begin(int64_t key) const {
-    if (!causal || key - shift <= 0) return 0;
-    return key - shift < q.places ? key - shift : q.places;
-  }
-  // The score of query i and key j from their product; -inf where hidden.
-  __device__ float score(float product, int64_t b, int64_t h, int64_t i, int64_t j) const {
-    if (i >= q.places || j >= k.places || (causal && j > i + shift)) return -INFINITY;
-    const float value = product * scale;
-    if (mask.data == nullptr) return value;
-    const int64_t at = b * mask.batch + h * mask.head + i * mask.query + j * mask.key;
-    if (!mask.additive) return static_cast<const uint8_t*>(mask.data)[at] != 0 ? value : -INFINITY;
-    const float term = static_cast<const float*>(mask.data)[at];
-    return term == -INFINITY ? term : value + term;  // what is hidden stays hidden, be its score NaN
-  }
-};
-
-AttentionView read_view(const Operand& q, const Operand& k, const Operand& v, const Operand& mask, bool causal, int64_t shift,
-                        double scale) {
-  AttentionView a;
-  a.batch = q.dims[0];
-  a.q = HeadsView(q), a.k = HeadsView(k), a.v = HeadsView(v);
-  a.causal = causal, a.shift = shift, a.scale = float(scale);
-  TK_CHECK(k.dims[0] == a.batch && v.dims[0] == a.batch);
-  TK_CHECK_EQ(a.k.size, a.q.size);
-  TK_CHECK(a.v.places == a.k.places && a.v.heads == a.k.heads);
-  TK_CHECK(a.k.heads > 0 && a.q.heads % a.k.heads == 0);
-  a.group = a.q.heads / a.k.heads;
-  if (mask.rank != 4) {
-    TK_CHECK_EQ(mask.size, 0);
-    return a;
-  }
-  const int64_t full[4] = {a.batch, a.q.heads, a.q.places, a.k.places};
-  int64_t* const strides[4] = {&a.mask.batch, &a.mask.head, &a.mask.query, &a.mask.key};
-  int64_t stride = 1;
-  for (int d = 3; d >= 0; --d) {
-    TK_CHECK(mask.dims[d] == full[d] || mask.dims[d] == 1);
-    *strides[d] = mask.dims[d] == 1 ? 0 : stride;
-    stride *= mask.dims[d];
-  }
-  a.mask.data = mask.data;
-  a.mask.additive = mask.dtype == DType::f32;
-  return a;
-}
 
 // A 32 x 32 piece in shared memory.
 struct Piece {
@@ -109,7 +29,7 @@ struct Owner {
 };
 
 // piece[r][d] = rows[r][d0 + d], 0 outside; row r of the piece is place first + r.
-__device__ inline void load_piece(Piece* piece, const HeadsView& from, int64_t batch, int64_t head, int64_t first, int64_t d0) {
+__device__ inline void load_piece(Piece* piece, const HeadsView<float>& from, int64_t batch, int64_t head, int64_t first, int64_t d0) {
   for (int i = int(threadIdx.x); i < kBlock * kBlock; i += kAttentionThreads) {
     const int r = i / kBlock, d = i % kBlock;
     const bool inside = first + r < from.places && d0 + d < from.size;
@@ -118,7 +38,7 @@ __device__ inline void load_piece(Piece* piece, const HeadsView& from, int64_t b
 }
 
 // sum[r][c] = products of rows of `a` from place a0 on with rows of `b` from b0 on. Every thread of the block takes part.
-__device__ inline void row_products(float (&sum)[2][4], const HeadsView& a, int64_t a_head, int64_t a0, const HeadsView& b,
+__device__ inline void row_products(float (&sum)[2][4], const HeadsView<float>& a, int64_t a_head, int64_t a0, const HeadsView<float>& b,
                                     int64_t b_head, int64_t b0, int64_t batch, Piece* left, Piece* right) {
   const Owner owner;
   for (auto& row : sum) {
@@ -143,7 +63,7 @@ __device__ inline void row_products(float (&sum)[2][4], const HeadsView& a, int6
 // out[r][.] = out[r][.] * shrink[r] + sum over j of weight(r, j) * rows of `b` from b0 on; out has b.size columns per row, in
 // shared memory. weights are read across (kTransposed: weight(r, j) = weights[j][r]).
 template <bool kTransposed>
-__device__ inline void add_weighted(float* out, const Piece& weights, const float* shrink, const HeadsView& b, int64_t b_head,
+__device__ inline void add_weighted(float* out, const Piece& weights, const float* shrink, const HeadsView<float>& b, int64_t b_head,
                                     int64_t b0, int64_t batch, Piece* right) {
   const Owner owner;
   for (int64_t d0 = 0; d0 < b.size; d0 += kBlock) {
@@ -179,7 +99,7 @@ struct ForwardShared {
 int64_t forward_shared_bytes(int64_t size) { return int64_t(sizeof(ForwardShared)) + kBlock * size * int64_t(sizeof(float)); }
 
 // Block (queries / 32, head, batch).
-__global__ void __launch_bounds__(kAttentionThreads) attention_kernel(AttentionView a, HeadsView y, float* log_sum) {
+__global__ void __launch_bounds__(kAttentionThreads) attention_kernel(AttentionView<float> a, HeadsView<float> y, float* log_sum) {
   DYNAMIC_SMEM(ForwardShared, shared);
   float* out = reinterpret_cast<float*>(shared + 1);
   const Owner owner;
@@ -237,24 +157,14 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(AttentionV
   }
 }
 
-struct GradView {
-  AttentionView a;
-  HeadsView dy, y, dq, dk, dv;
-  const float* log_sum;
-  float* delta;  // [B, NH, Tq]
-  __device__ int64_t row_of(int64_t batch, int64_t head, int64_t query) const {
-    return (batch * a.q.heads + head) * a.q.places + query;
-  }
-};
-
 struct GradShared {
   Piece left, right, p, ds;
 };
 
 // P and dS of queries i0.. and keys j0.., into shared memory.
-__device__ inline void block_gradients(const GradView& g, GradShared* shared, int64_t batch, int64_t head, int64_t i0,
+__device__ inline void block_gradients(const GradView<float>& g, GradShared* shared, int64_t batch, int64_t head, int64_t i0,
                                        int64_t j0) {
-  const AttentionView& a = g.a;
+  const AttentionView<float>& a = g.a;
   const Owner owner;
   float score[2][4], dp[2][4];
   row_products(score, a.q, head, i0, a.k, head / a.group, j0, batch, &shared->left, &shared->right);
@@ -277,7 +187,7 @@ __device__ inline void block_gradients(const GradView& g, GradShared* shared, in
 }
 
 // Block (queries / 32, head, batch): dq.
-__global__ void __launch_bounds__(kAttentionThreads) query_gradient_kernel(GradView g) {
+__global__ void __launch_bounds__(kAttentionThreads) query_gradient_kernel(GradView<float> g) {
   DYNAMIC_SMEM(GradShared, shared);
   float* out = reinterpret_cast<float*>(shared + 1);
   const int64_t i0 = int64_t(blockIdx.x) * kBlock, head = blockIdx.y, batch = blockIdx.z, size = g.a.q.size;
@@ -295,7 +205,7 @@ __global__ void __launch_bounds__(kAttentionThreads) query_gradient_kernel(GradV
 }
 
 // Block (keys / 32, head of the keys, batch): dk and dv, over the query heads of the group and blocks of queries.
-__global__ void __launch_bounds__(kAttentionThreads) key_gradient_kernel(GradView g) {
+__global__ void __launch_bounds__(kAttentionThreads) key_gradient_kernel(GradView<float> g) {
   DYNAMIC_SMEM(GradShared, shared);
   const int64_t j0 = int64_t(blockIdx.x) * kBlock, key_head = blockIdx.y, batch = blockIdx.z;
   const int64_t size = g.a.k.size, value_size = g.a.v.size;
@@ -319,20 +229,6 @@ __global__ void __launch_bounds__(kAttentionThreads) key_gradient_kernel(GradVie
   }
 }
 
-// delta = dy . y of every query and head; a warp each.
-__global__ void __launch_bounds__(kThreads) delta_kernel(GradView g, int64_t rows) {
-  const int lane = int(threadIdx.x) % kWarp;
-  const int64_t per_block = blockDim.x / kWarp;
-  for (int64_t row = int64_t(blockIdx.x) * per_block + threadIdx.x / kWarp; row < rows; row += int64_t(gridDim.x) * per_block) {
-    const int64_t query = row % g.a.q.places, head = row / g.a.q.places % g.a.q.heads, batch = row / g.a.q.places / g.a.q.heads;
-    const float *from = g.y.at(batch, query, head), *with = g.dy.at(batch, query, head);
-    double sum = 0;
-    for (int64_t d = lane; d < g.y.size; d += kWarp) sum += double(from[d] * with[d]);
-    for (int distance = kWarp / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
-    if (lane == 0) g.delta[row] = float(sum);
-  }
-}
-
 template <class Kernel, class... Args>
 void launch_blocks(const CudaContext& context, Kernel* kernel, int64_t places, int64_t heads, int64_t batch, int64_t bytes,
                    const Args&... args) {
@@ -343,50 +239,38 @@ void launch_blocks(const CudaContext& context, Kernel* kernel, int64_t places, i
                  dim3(kAttentionThreads), size_t(bytes), args...);
 }
 
-GradView read_grad_view(const OpCall& call) {
-  const Operand &q = call[1], &k = call[2], &v = call[3];
-  GradView g;
-  g.a = read_view(q, k, v, call[4], TK_INT(call, attention_grad, causal) != 0, TK_INT(call, attention_grad, shift),
-                  TK_FLOAT(call, attention_grad, scale));
-  const AttentionView& a = g.a;
-  TK_CHECK_EQ(call[0].size, a.batch * a.q.places * a.q.heads * a.v.size);
-  TK_CHECK_EQ(call[5].size, call[0].size);
-  TK_CHECK_EQ(call[6].size, a.batch * a.q.heads * a.q.places);
-  TK_CHECK_EQ(call[7].size, q.size);
-  TK_CHECK_EQ(call[8].size, k.size);
-  TK_CHECK_EQ(call[9].size, v.size);
-  g.dy = {call[0].f32(), a.q.places, a.q.heads, a.v.size};
-  g.y = {call[5].f32(), a.q.places, a.q.heads, a.v.size};
-  g.dq = {call[7].f32(), a.q.places, a.q.heads, a.q.size};
-  g.dk = {call[8].f32(), a.k.places, a.k.heads, a.k.size};
-  g.dv = {call[9].f32(), a.k.places, a.k.heads, a.v.size};
-  g.log_sum = call[6].f32();
-  g.delta = static_cast<float*>(call.workspace);
-  return g;
-}
-
 }  // namespace
 
+bool attention_cuda_takes_half(const OpCall& call) {
+  return is_tiled(call[0], call[2]) && call[1].dtype == call[0].dtype && call[2].dtype == call[0].dtype &&
+         call[4].dtype == call[0].dtype && call[5].dtype == DType::f32;
+}
+
 void attention_cuda(const OpCall& call, CudaContext& context) {
-  const AttentionView a = read_view(call[0], call[1], call[2], call[3], TK_INT(call, attention, causal) != 0,
-                                    TK_INT(call, attention, shift), TK_FLOAT(call, attention, scale));
-  TK_CHECK_EQ(call[4].size, a.batch * a.q.places * a.q.heads * a.v.size);
-  TK_CHECK_EQ(call[5].size, a.batch * a.q.heads * a.q.places);
+  if (call[0].dtype == DType::bf16) return attention_tiles<__nv_bfloat16>(call, context);
+  if (call[0].dtype == DType::f16) return attention_tiles<__half>(call, context);
+  const AttentionView<float> a = read_attention_call<float>(call);
   launch_blocks(context, attention_kernel, a.q.places, a.q.heads, a.batch, forward_shared_bytes(a.v.size), a,
-                HeadsView(call[4].f32(), a.q.places, a.q.heads, a.v.size), call[5].f32());
+                HeadsView<float>(call[4].data, a.q.places, a.q.heads, a.v.size), call[5].f32());
+}
+
+bool attention_grad_cuda_takes_half(const OpCall& call) {
+  const DType type = call[1].dtype;
+  for (const int i : {0, 2, 3, 5, 7, 8, 9}) {
+    if (call[i].dtype != type) return false;
+  }
+  return is_tiled(call[1], call[3]) && call[6].dtype == DType::f32;
 }
 
 int64_t attention_grad_cuda_workspace(const OpCall& call) { return call[6].size * int64_t(sizeof(float)); }
 
 void attention_grad_cuda(const OpCall& call, CudaContext& context) {
-  const GradView g = read_grad_view(call);
-  const AttentionView& a = g.a;
-  const int64_t rows = call[6].size, bytes = sizeof(GradShared);
-  if (rows > 0) {
-    const int64_t per_block = rows < kThreads / kWarp ? rows : kThreads / kWarp, wanted = (rows + per_block - 1) / per_block;
-    context.launch(delta_kernel, dim3(unsigned(wanted < kMaxBlocks ? wanted : kMaxBlocks)), dim3(unsigned(per_block * kWarp)),
-                   0, g, rows);
-  }
+  if (call[1].dtype == DType::bf16) return attention_grad_tiles<__nv_bfloat16>(call, context);
+  if (call[1].dtype == DType::f16) return attention_grad_tiles<__half>(call, context);
+  const GradView<float> g = read_grad_view<float>(call);
+  const AttentionView<float>& a = g.a;
+  launch_delta(context, g, call[6].size);
+  const int64_t bytes = sizeof(GradShared);
   launch_blocks(context, query_gradient_kernel, a.q.places, a.q.heads, a.batch,
                 bytes + kBlock * a.q.size * int64_t(sizeof(float)), g);
   launch_blocks(context, key_gradient_kernel, a.k.places, a.k.heads, a.batch,

@@ -38,24 +38,28 @@ struct tanh {
 };
 
 struct gelu {
-  // From here down Phi(x) counts as 0: the result is below 1.3e-7 then. The limit keeps -inf from giving NaN.
-  static constexpr float kZeroFrom = -5.58f;
-  TK_INLINE static VecF bounded(VecF x) { return vmax(set1(-6.0f), x); }
-  // Phi(x) of the normal distribution. Beyond sqrt 2 through erfc, since 1 + erf would cancel for negative x.
-  TK_INLINE static VecF distribution(VecF x) {
-    const VecF scaled = x * set1(0.707106781f), a = vmin(set1(3.95f), vabs(scaled));
-    const VecF near = fmadd(set1(0.5f), erf_near(scaled), set1(0.5f));
-    const VecF tail = set1(0.5f) * exp_bounded(log_erfc(a));
-    const VecF far = select(x < zero(), select(x < set1(kZeroFrom), zero(), tail), set1(1.0f) - tail);
-    return select(a >= set1(1.0f), far, near);
+  // From here down Phi(x), of the normal distribution, counts as 0: the result is below 1.3e-7 then.
+  static constexpr float kZeroFrom = 5.58f;
+  TK_INLINE static VecF magnitude(VecF x) { return vmin(set1(5.6f), vabs(x)); }
+  // Phi(-a) for 0 <= a <= 5.6, as e to a polynomial: without the cancellation of 1 - erf(a / sqrt 2).
+  TK_INLINE static VecF tail(VecF a) {
+    static constexpr float kCoefficients[] = {-0.693147182f,    -0.797885239f,   -0.318303287f,    -0.0363568328f,
+                                              0.0048132739f,    1.62816013e-05f, -0.00021184751f,  6.2670013e-05f,
+                                              -1.05301533e-05f, 1.10353506e-06f, -6.72067628e-08f, 1.82114124e-09f};
+    return exp_bounded(polynomial(a, kCoefficients));
   }
-  TK_INLINE static VecF density(VecF x) { return set1(0.398942280f) * vexp(set1(-0.5f) * x * x); }
+  TK_INLINE static VecF distribution(VecF x) {
+    const VecF t = tail(magnitude(x));
+    return select(x < zero(), select(x < set1(-kZeroFrom), zero(), t), set1(1.0f) - t);
+  }
+  TK_INLINE static VecF density(VecF x) { return set1(0.398942280f) * vexp_flush(set1(-0.5f) * x * x); }
+  // x Phi(x) = max(x, 0) - |x| Phi(-|x|)
   TK_INLINE static VecF f(VecF x) {
-    const VecF b = bounded(x);
-    return b * distribution(b);
+    const VecF a = magnitude(x);
+    return select(x < set1(-kZeroFrom), zero(), fnmadd(a, tail(a), vmax(zero(), x)));
   }
   TK_INLINE static VecF derivative(VecF x) {
-    const VecF b = vmin(set1(30.0f), bounded(x));
+    const VecF b = vmin(set1(30.0f), vmax(set1(-6.0f), x));
     return fmadd(b, density(b), distribution(b));
   }
 };

@@ -3,7 +3,7 @@
 // C is overwritten; it must not overlap A or B. k = 0 gives zeros; NaN and infinities propagate.
 // Order of summation depends on m, n, k, the strides and the level only, never on the number of threads.
 #pragma once
-#include "ops/common/gemm_pack.h"
+#include "ops/common/gemm_blocks.h"
 
 TK_BEGIN_LEVEL
 
@@ -12,6 +12,7 @@ struct GemmArgs {
   StridedMatrix a, b;                // of each, the row or the column stride is 1
   int64_t a_batch = 0, b_batch = 0;  // 0: the same matrix for every batch
   float* c = nullptr;                // dense [batch, m, n]
+  RowsDone done;                     // rows of all batches in one count
 };
 
 // Bytes of 64-byte aligned scratch memory that gemm needs with up to num_threads threads.

@@ -34,6 +34,37 @@ struct KBlocks {
 // Cuts into blocks of about kBlockK; segments and length must be positive.
 KBlocks cut_k(int64_t segments, int64_t length);
 
+// What is done with rows of a product as soon as they are complete: called once for each row, with ranges of rows, by the
+// thread that made them while they are in its cache, or after the product. May be empty.
+struct RowsDone {
+  void (*run)(void* self, int64_t begin, int64_t end, int thread) = nullptr;
+  void* self = nullptr;
+};
+// body: callable (int64_t begin, int64_t end, int thread); must outlive the product.
+template <class Body>
+TK_INLINE RowsDone rows_done(const Body& body) {
+  return {[](void* self, int64_t begin, int64_t end, int thread) { (*static_cast<const Body*>(self))(begin, end, thread); },
+          const_cast<Body*>(&body)};
+}
+
+// Hands complete rows of a call's result over to what a plan has put behind the call.
+struct RowsOver {
+  const CpuContext& context;
+  int64_t length;  // of a row
+
+  TK_INLINE void operator()(int64_t begin, int64_t end, int thread) const {
+    context.hand_over(begin * length, end * length, thread);
+  }
+  TK_INLINE RowsDone done() const { return context.takes_rows(length) ? rows_done(*this) : RowsDone(); }
+};
+
+// `done` for all of `rows` rows of `length` elements, by all threads.
+inline void finish_all_rows(const RowsDone& done, int64_t rows, int64_t length, CpuContext& context) {
+  if (done.run == nullptr) return;
+  context.parallel_for(rows, 1 + 8192 / (length + 1),
+                       [&](int64_t begin, int64_t end, int thread) { done.run(done.self, begin, end, thread); });
+}
+
 struct BlockedTile {
   int64_t block;           // block of k
   int64_t panel0, panel1;  // row panels of A
@@ -50,11 +81,14 @@ struct BlockedProblem {
   KBlocks k;
   int64_t parts = 1;
   void* self;
-  // Packs B[k0, k1) x [n0, n0+cols) into one panel of width round_up(cols, kVecWidth).
-  void (*pack_b)(void* self, int64_t k0, int64_t k1, int64_t n0, int cols, float* dst);
+  // Packs B[k0, k1) x [n0, n0+cols) into panels of kTileCols columns, one after the other; the last one is round_up(..,
+  // kVecWidth) of what is left wide.
+  void (*pack_b)(void* self, int64_t k0, int64_t k1, int64_t n0, int64_t cols, float* dst);
   // Called before the first block of a tile within one super-block; may be null.
   void (*begin_tile)(void* self, int64_t panel0, int64_t panel1, int thread);
   void (*compute)(void* self, const BlockedTile& tile);
+  // Called once for each row panel, with ranges, when all its columns are complete; may be null, and is when there are parts.
+  void (*finish)(void* self, int64_t panel0, int64_t panel1, int thread) = nullptr;
 };
 
 // Floats of workspace for packed B; the memory passed to run_blocked must start at a multiple of 64 bytes.

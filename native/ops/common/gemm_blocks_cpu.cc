@@ -7,6 +7,7 @@ constexpr int64_t kPackedFloats = 1 << 20;        // packed B of a super-block: 
 constexpr int64_t kSuperK = 1024;                 // k of a super-block when B does not fit as a whole
 constexpr int64_t kBlockedUnitWork = 512 * 1024;  // multiply-adds of the smallest tile worth handing to a thread: some 10 us
 constexpr int64_t kUnitsPerThread = 4;            // evens out threads of unequal speed
+constexpr int64_t kPackColumns = 16 * kTileCols;  // columns of B packed together: rows of at least a kilobyte
 constexpr int64_t kMinTilePanels = 4;             // fewer would reload the panels of B too often
 
 struct BlockedPlan {
@@ -70,27 +71,31 @@ int64_t blocked_workspace(const BlockedProblem& problem) {
 void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& context) {
   const BlockedPlan plan = plan_blocked(problem);
   const KBlocks& k = problem.k;
+  bool finished = false;
   for (int64_t first = 0; first < k.count(); first += plan.super_blocks) {
     const int64_t last = min64(first + plan.super_blocks, k.count());
     const int64_t k_first = k.begin(first), depth = k.end(last - 1) - k_first;
     for (int64_t column = 0; column < problem.n; column += plan.super_columns) {
       const int64_t columns = min64(plan.super_columns, problem.n - column);
       const int64_t padded = round_up(columns, kVecWidth);
-      const int64_t panels = ceil_div(columns, kTileCols);
+      const int64_t groups = ceil_div(columns, kPackColumns);
 
       // Panels of one block lie side by side, blocks one after the other.
-      const int64_t panel_floats = k.max_length() * kTileCols;
-      context.parallel_for((last - first) * panels, max64(1, 64 * 1024 / panel_floats), [&](int64_t begin, int64_t end, int) {
+      const int64_t group_floats = k.max_length() * min64(kPackColumns, columns);
+      context.parallel_for((last - first) * groups, max64(1, 64 * 1024 / group_floats), [&](int64_t begin, int64_t end, int) {
         for (int64_t unit = begin; unit < end; ++unit) {
-          const int64_t block = first + unit / panels, n0 = unit % panels * kTileCols;
+          const int64_t block = first + unit / groups, n0 = unit % groups * kPackColumns;
           const int64_t k0 = k.begin(block), k1 = k.end(block);
           float* dst = packed_b + (k0 - k_first) * padded + n0 * (k1 - k0);
-          problem.pack_b(problem.self, k0, k1, column + n0, int(min64(kTileCols, columns - n0)), dst);
+          problem.pack_b(problem.self, k0, k1, column + n0, min64(kPackColumns, columns - n0), dst);
         }
       });
 
       const TileSizes tiles = choose_tiles(problem, columns, depth, context.num_threads());
       const int64_t down = ceil_div(problem.panels, tiles.panels), across = ceil_div(columns, tiles.columns);
+      // A tile of all columns is complete after the last block.
+      const bool finishes = problem.finish != nullptr && last == k.count() && columns == problem.n && across == 1;
+      finished = finished || finishes;
       context.parallel_for(problem.parts * down * across, 1, [&](int64_t begin, int64_t end, int thread) {
         for (int64_t unit = begin; unit < end; ++unit) {
           BlockedTile tile;
@@ -111,10 +116,14 @@ void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& con
             tile.accumulate = block >= problem.parts;
             problem.compute(problem.self, tile);
           }
+          if (finishes) problem.finish(problem.self, tile.panel0, tile.panel1, thread);
         }
       });
     }
   }
+  if (problem.finish == nullptr || finished) return;
+  context.parallel_for(problem.panels, 1 + 8192 / (kTileRows * problem.n),
+                       [&](int64_t begin, int64_t end, int thread) { problem.finish(problem.self, begin, end, thread); });
 }
 
 int64_t choose_parts(int64_t panels, int64_t n, const KBlocks& k) {

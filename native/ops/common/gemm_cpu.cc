@@ -1,7 +1,5 @@
 #include "ops/common/gemm.h"
 
-#include "ops/common/gemm_blocks.h"
-
 TK_BEGIN_LEVEL
 namespace {
 
@@ -12,12 +10,53 @@ constexpr int64_t kSerialWork = 2 * 1024 * 1024;   // multiply-adds of a product
 constexpr int64_t kSerialBatchWork = 32 << 20;     // the same when the batch is large
 constexpr int64_t kSerialColumns = 512;            // columns of B that one thread packs for itself at a time
 constexpr int64_t kGemmUnitWork = 512 * 1024;      // multiply-adds of the smallest piece worth handing to a thread
+constexpr int64_t kLongBlocks = 8;                 // blocks of k from which a product with a small result is summed in parts
+constexpr int64_t kMostParts = 16;
+
+// Brings the next panel of B nearer while the tiles of the present one are computed, a piece with each.
+class PanelFetch {
+ public:
+  TK_INLINE PanelFetch(const float* panel, int64_t floats, int64_t tiles)
+      : at_(panel), end_(panel == nullptr ? nullptr : panel + floats), piece_(round_up(ceil_div(floats, tiles), kLine)) {}
+  TK_INLINE void step() {
+#if defined(__GNUC__)
+    const float* stop = end_ - at_ < piece_ ? end_ : at_ + piece_;
+    for (; at_ < stop; at_ += kLine) __builtin_prefetch(at_, 0, 2);
+#endif
+  }
+
+ private:
+  static constexpr int64_t kLine = 16;  // floats
+  const float *at_, *end_;
+  int64_t piece_;
+};
+
+// While a block of k is multiplied: brings the next block's rows of A and B nearer, a few with each tile. Only for operands
+// whose rows of k lie side by side, as those of a gradient by weights do.
+struct BlockFetch {
+  const float *a = nullptr, *b = nullptr;
+  int64_t a_row = 0, b_row = 0, a_floats = 0, b_floats = 0;
+  int64_t rows = 0, rows_per_tile = 0;
+
+  TK_INLINE static void fetch([[maybe_unused]] const float* row, [[maybe_unused]] int64_t floats) {
+#if defined(__GNUC__)
+    for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
+#endif
+  }
+  TK_INLINE void step() {
+    for (const int64_t stop = max64(0, rows - rows_per_tile); rows > stop; --rows, a += a_row, b += b_row) {
+      fetch(a, a_floats);
+      fetch(b, b_floats);
+    }
+  }
+};
 
 // How one product is done; a function of its shape and strides only.
 struct Plan {
   bool direct_b;  // read B where it lies
   bool pack_a;
-  bool serial;  // tiles need nothing from each other: each thread packs for itself
+  bool serial;    // tiles need nothing from each other: each thread packs for itself
+  bool in_parts;  // k is cut into runs of blocks, each summed by one thread into a C of its own
   int64_t parts;
 };
 
@@ -39,7 +78,13 @@ Plan make_plan(const GemmArgs& args) {
   if (args.a.col == 1 ? args.k <= kBlockK && args.a.row == args.k : args.m * args.k <= kDirectFloats) plan.pack_a = false;
   plan.serial = plan.direct_b || (args.batch > 1 && work <= kSerialWork) || (args.batch >= 16 && work <= kSerialBatchWork);
   plan.parts = 1;
-  if (!plan.serial) plan.parts = choose_parts(ceil_div(args.m, kTileRows), args.n, cut_k(1, args.k));
+  const KBlocks k = cut_k(1, args.k);
+  plan.in_parts = !plan.serial && k.count() >= kLongBlocks && args.m <= kBlockPanels * kTileRows && args.n <= kSerialColumns;
+  if (plan.in_parts) {
+    plan.parts = min64(kMostParts, k.count() / 4);
+  } else if (!plan.serial) {
+    plan.parts = choose_parts(ceil_div(args.m, kTileRows), args.n, k);
+  }
   return plan;
 }
 
@@ -53,15 +98,11 @@ struct BBlock {
 
 // C[m0, m1) x [n0, n1) from one block of k. a_panels: room for packed A, or null to read A in place.
 void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1, int64_t n0, int64_t n1, int64_t k0,
-                    int64_t length, const BBlock& b, float* a_panels, float* c, bool accumulate) {
+                    int64_t length, const BBlock& b, float* a_panels, float* c, bool accumulate, BlockFetch ahead = {}) {
   const StridedMatrix matrix = {a, args.a.row, args.a.col};
   for (int64_t m = m0; m < m1; m += kBlockPanels * kTileRows) {
     const int64_t m_end = min64(m + kBlockPanels * kTileRows, m1);
-    if (a_panels != nullptr) {
-      for (int64_t i = m; i < m_end; i += kTileRows) {
-        pack_a_panel(matrix, i, int(min64(kTileRows, m_end - i)), k0, length, a_panels + (i - m) * length);
-      }
-    }
+    if (a_panels != nullptr) pack_a_panels(matrix, m, m_end, k0, length, a_panels);
     for (int64_t n = n0; n < n1; n += kTileCols) {
       const int cols = int(min64(kTileCols, n1 - n));
       const float* panel = b.data + (n - n0) * length;
@@ -70,7 +111,11 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
         panel = cols % kVecWidth == 0 ? b.data + (n - n0) : b.tail;
         if (cols % kVecWidth == 0) stride = b.direct_stride;
       }
+      PanelFetch next(b.direct_stride == 0 ? panel + cols * length : nullptr, length * min64(kTileCols, n1 - n - cols),
+                      ceil_div(m_end - m, kTileRows));
       for (int64_t i = m; i < m_end; i += kTileRows) {
+        next.step();
+        ahead.step();
         const int rows = int(min64(kTileRows, m_end - i));
         float* c_rows[kTileRows];
         for (int r = 0; r < rows; ++r) c_rows[r] = c + (i + r) * args.n;
@@ -117,16 +162,15 @@ void serial_tile(const GemmArgs& args, const Plan& plan, int64_t batch, int64_t 
         if (cols % kVecWidth != 0) pack_b_panel(b, k0, length, n_end - cols, cols, b_panels);
         packed = {b.data + k0 * b.row + n, b.row, b_panels};
       } else {
-        for (int64_t j = n; j < n_end; j += kTileCols) {
-          pack_b_panel(b, k0, length, j, int(min64(kTileCols, n_end - j)), b_panels + (j - n) * length);
-        }
+        pack_b_panels(b, k0, length, n, n_end - n, b_panels);
       }
       multiply_block(args, a, m0, m1, n, n_end, k0, length, packed, plan.pack_a ? a_panels : nullptr, c, block > 0);
     }
   }
 }
 
-void run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
+// Whether it has called `done`.
+bool run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
   const int64_t b_floats = serial_b_floats(args, plan), thread_floats = b_floats + a_floats(args, plan);
   // Cut single products along the longer side; where each thread packs B for itself, the batch alone is shared out.
   int64_t tile_m = args.m, tile_n = args.n;
@@ -141,14 +185,49 @@ void run_serial(const GemmArgs& args, const Plan& plan, float* workspace, CpuCon
   }
   const int64_t down = ceil_div(args.m, tile_m), across = ceil_div(args.n, tile_n);
   const int64_t grain = max64(1, kGemmUnitWork / max64(1, tile_m * tile_n * args.k));
+  const bool finishes = args.done.run != nullptr && across == 1;
   context.parallel_for(args.batch * down * across, grain, [&](int64_t begin, int64_t end, int thread) {
     float* scratch = workspace + thread * thread_floats;
     for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t m0 = unit / across % down * tile_m, n0 = unit % across * tile_n;
-      serial_tile(args, plan, unit / (down * across), m0, min64(m0 + tile_m, args.m), n0, min64(n0 + tile_n, args.n), scratch,
-                  scratch + b_floats);
+      const int64_t batch = unit / (down * across), m0 = unit / across % down * tile_m, n0 = unit % across * tile_n;
+      const int64_t m1 = min64(m0 + tile_m, args.m);
+      serial_tile(args, plan, batch, m0, m1, n0, min64(n0 + tile_n, args.n), scratch, scratch + b_floats);
+      if (finishes) args.done.run(args.done.self, batch * args.m + m0, batch * args.m + m1, thread);
     }
   });
+  return finishes;
+}
+
+// A result small enough for one thread's cache, and a long k: its parts are shared out, and added up in their order. So A and B
+// are read from memory once, by whoever multiplies them, while the block before is multiplied.
+void run_in_parts(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
+  const int64_t size = args.m * args.n, b_floats = serial_b_floats(args, plan);
+  const int64_t thread_floats = b_floats + a_floats(args, plan);
+  float* scratch = workspace + round_up(plan.parts * size, 16);
+  const KBlocks k = cut_k(1, args.k);
+  for (int64_t batch = 0; batch < args.batch; ++batch) {
+    const float* a = args.a.data + batch * args.a_batch;
+    const StridedMatrix b = {args.b.data + batch * args.b_batch, args.b.row, args.b.col};
+    context.parallel_for(plan.parts, 1, [&](int64_t begin, int64_t end, int thread) {
+      float *b_panels = scratch + thread * thread_floats, *a_panels = plan.pack_a ? b_panels + b_floats : nullptr;
+      for (int64_t part = begin; part < end; ++part) {
+        const int64_t first = k.count() * part / plan.parts, last = k.count() * (part + 1) / plan.parts;
+        for (int64_t block = first; block < last; ++block) {
+          const int64_t k0 = k.begin(block), length = k.end(block) - k0;
+          BlockFetch ahead;
+          if (block + 1 < last && args.a.row == 1 && b.col == 1) {
+            ahead = {a + (k0 + length) * args.a.col, b.data + (k0 + length) * b.row, args.a.col, b.row, args.m, args.n};
+            ahead.rows = k.end(block + 1) - (k0 + length);
+            ahead.rows_per_tile = ceil_div(ahead.rows, ceil_div(args.m, kTileRows) * ceil_div(args.n, kTileCols));
+          }
+          pack_b_panels(b, k0, length, 0, args.n, b_panels);
+          multiply_block(args, a, 0, args.m, 0, args.n, k0, length, {b_panels, 0, nullptr}, a_panels, workspace + part * size,
+                         block > first, ahead);
+        }
+      }
+    });
+    sum_parts(workspace, plan.parts, size, args.c + batch * size, context);
+  }
 }
 
 // One product by all threads; `self` of the callbacks.
@@ -162,9 +241,10 @@ struct Shared {
   bool pack_a;
   float* a_panels;
   int64_t thread_floats;
+  int64_t first_row;  // of this batch
 
-  static void pack_b(void* self, int64_t k0, int64_t k1, int64_t n0, int cols, float* dst) {
-    pack_b_panel(static_cast<const Shared*>(self)->b, k0, k1 - k0, n0, cols, dst);
+  static void pack_b(void* self, int64_t k0, int64_t k1, int64_t n0, int64_t cols, float* dst) {
+    pack_b_panels(static_cast<const Shared*>(self)->b, k0, k1 - k0, n0, cols, dst);
   }
   static void compute(void* self, const BlockedTile& tile) {
     const Shared& s = *static_cast<const Shared*>(self);
@@ -172,6 +252,11 @@ struct Shared {
     multiply_block(*s.args, s.a, tile.panel0 * kTileRows, min64(tile.panel1 * kTileRows, s.args->m), tile.n0, tile.n1, k0,
                    length, {tile.b, 0, nullptr}, s.pack_a ? s.a_panels + tile.thread * s.thread_floats : nullptr,
                    s.c + tile.part * s.c_part, tile.accumulate);
+  }
+  static void finish(void* self, int64_t panel0, int64_t panel1, int thread) {
+    const Shared& s = *static_cast<const Shared*>(self);
+    const RowsDone& done = s.args->done;
+    done.run(done.self, s.first_row + panel0 * kTileRows, s.first_row + min64(panel1 * kTileRows, s.args->m), thread);
   }
 };
 
@@ -185,10 +270,12 @@ BlockedProblem shared_problem(const GemmArgs& args, const Plan& plan, Shared* sh
   problem.pack_b = Shared::pack_b;
   problem.begin_tile = nullptr;
   problem.compute = Shared::compute;
+  problem.finish = args.done.run != nullptr && plan.parts == 1 ? Shared::finish : nullptr;
   return problem;
 }
 
-void run_shared(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
+// Whether it has called `done`.
+bool run_shared(const GemmArgs& args, const Plan& plan, float* workspace, CpuContext& context) {
   Shared shared = {};
   const BlockedProblem problem = shared_problem(args, plan, &shared);
   float* parts = workspace + round_up(blocked_workspace(problem), 16);
@@ -204,9 +291,11 @@ void run_shared(const GemmArgs& args, const Plan& plan, float* workspace, CpuCon
     shared.a = args.a.data + batch * args.a_batch;
     shared.b = {args.b.data + batch * args.b_batch, args.b.row, args.b.col};
     shared.c = plan.parts > 1 ? parts : c;
+    shared.first_row = batch * args.m;
     run_blocked(problem, workspace, context);
     if (plan.parts > 1) sum_parts(parts, plan.parts, size, c, context);
   }
+  return problem.finish != nullptr;
 }
 
 }  // namespace
@@ -217,8 +306,9 @@ int64_t gemm_workspace(const GemmArgs& original, int num_threads) {
   if (is_skinny(args)) return gemm_skinny_workspace(args) * int64_t(sizeof(float));
   const Plan plan = make_plan(args);
   int64_t floats = num_threads * a_floats(args, plan);
-  if (plan.serial) {
+  if (plan.serial || plan.in_parts) {
     floats += num_threads * serial_b_floats(args, plan);
+    if (plan.in_parts) floats += round_up(plan.parts * args.m * args.n, 16);
   } else {
     floats += round_up(blocked_workspace(shared_problem(args, plan, nullptr)), 16);
     if (plan.parts > 1) floats += round_up(plan.parts * args.m * args.n, 16);
@@ -230,15 +320,21 @@ void gemm(const GemmArgs& original, void* workspace, CpuContext& context) {
   const GemmArgs args = fold_batch(original);
   const int64_t size = args.batch * args.m * args.n;
   if (size == 0) return;
+  float* scratch = static_cast<float*>(workspace);
+  bool finished = false;
   if (args.k == 0) {
     std::memset(args.c, 0, size_t(size) * sizeof(float));
-    return;
+  } else if (is_skinny(args)) {
+    gemm_skinny(args, scratch, context);
+  } else {
+    const Plan plan = make_plan(args);
+    if (plan.in_parts) {
+      run_in_parts(args, plan, scratch, context);
+    } else {
+      finished = plan.serial ? run_serial(args, plan, scratch, context) : run_shared(args, plan, scratch, context);
+    }
   }
-  float* scratch = static_cast<float*>(workspace);
-  if (is_skinny(args)) return gemm_skinny(args, scratch, context);
-  const Plan plan = make_plan(args);
-  if (plan.serial) return run_serial(args, plan, scratch, context);
-  run_shared(args, plan, scratch, context);
+  if (!finished) finish_all_rows(args.done, args.batch * args.m, args.n, context);
 }
 
 TK_END_LEVEL

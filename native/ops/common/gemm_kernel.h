@@ -35,8 +35,8 @@ constexpr int kTileRows = 4, kTileVecs = 4;
 constexpr int64_t kBlockK = 256;
 #endif
 constexpr int kTileCols = kTileVecs * kVecWidth;
-// Rows of A that stay in L2 while the panels of B pass by: 24 panels x 6 rows x 256 x 4 bytes = 147 KB.
-constexpr int64_t kBlockPanels = 24;
+// Rows of A that stay in L2 while the panels of B pass by: 32 panels x 6 rows x 256 x 4 bytes = 196 KB.
+constexpr int64_t kBlockPanels = 32;
 
 // Where a tile's results go: row i starts at c[i] + c_offset; cols columns are written.
 struct TileOut {

@@ -89,6 +89,24 @@ TK_INLINE void pack_b_panel(const StridedMatrix& b, int64_t k0, int64_t length, 
 #endif
 }
 
+// B[k0, k0+length) x [n0, n0+cols) into consecutive panels of `length` rows each. Rows of B that lie side by side are read in
+// one go: panel by panel, each would be fetched from memory in pieces too short for the hardware to see the next one coming.
+TK_INLINE void pack_b_panels(const StridedMatrix& b, int64_t k0, int64_t length, int64_t n0, int64_t cols, float* dst) {
+  const int64_t full = b.col == 1 ? cols / kTileCols : 0;
+  if (full > 1) {
+    const float* src = b.data + k0 * b.row + n0;
+    for (int64_t k = 0; k < length; ++k, src += b.row) {
+      float* to = dst + k * kTileCols;
+      for (int64_t p = 0; p < full; ++p, to += length * kTileCols) {
+        TK_UNROLL for (int j = 0; j < kTileVecs; ++j) store(to + j * kVecWidth, load(src + p * kTileCols + j * kVecWidth));
+      }
+    }
+  }
+  for (int64_t n = full > 1 ? full * kTileCols : 0; n < cols; n += kTileCols) {
+    pack_b_panel(b, k0, length, n0 + n, int(min64(kTileCols, cols - n)), dst + n * length);
+  }
+}
+
 // A[m0, m0+rows) x [k0, k0+length) with rows <= kTileRows into one panel of width kTileRows.
 TK_INLINE void pack_a_panel(const StridedMatrix& a, int64_t m0, int rows, int64_t k0, int64_t length, float* dst) {
   const float* src = a.data + m0 * a.row + k0 * a.col;
@@ -98,6 +116,36 @@ TK_INLINE void pack_a_panel(const StridedMatrix& a, int64_t m0, int rows, int64_
     return;
   }
   pack_neighbours(src, a.col, rows, kTileRows, length, dst);
+}
+
+// A[m0, m1) x [k0, k0+length) into consecutive panels of `length` columns each. Where the rows of A are neighbours in memory,
+// all panels are filled together, so that A is read in order.
+TK_INLINE void pack_a_panels(const StridedMatrix& a, int64_t m0, int64_t m1, int64_t k0, int64_t length, float* dst) {
+  int64_t m = m0;
+  if (a.row == 1 && kTileRows <= 2 * kVecWidth) {
+    constexpr int kWide = kTileRows <= kVecWidth ? kVecWidth : 2 * kVecWidth;
+    // Whole vectors are moved: what one writes beyond its panel's width, the next k puts right. So the last k moves exact
+    // widths, and only panels with kWide rows of A from their start on take part.
+    const int64_t panels = m1 - m0 < kWide ? 0 : (m1 - m0 - kWide) / kTileRows + 1;
+    const float* src = a.data + m0 + k0 * a.col;
+    for (int64_t k = 0; k < length; ++k, src += a.col) {
+      float* to = dst + k * kTileRows;
+      const float* from = src;
+      if (k + 1 < length) {
+        for (int64_t p = 0; p < panels; ++p, to += length * kTileRows, from += kTileRows) {
+          TK_UNROLL for (int j = 0; j < kWide; j += kVecWidth) store(to + j, load(from + j));
+        }
+      } else {
+        for (int64_t p = 0; p < panels; ++p, to += length * kTileRows, from += kTileRows) {
+          std::memcpy(to, from, kTileRows * sizeof(float));
+        }
+      }
+    }
+    m += panels * kTileRows;
+  }
+  for (; m < m1; m += kTileRows) {
+    pack_a_panel(a, m, int(min64(kTileRows, m1 - m)), k0, length, dst + (m - m0) * length);
+  }
 }
 
 TK_END_LEVEL

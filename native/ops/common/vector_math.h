@@ -30,32 +30,19 @@ constexpr float kLog2E = 1.44269502f;
 constexpr float kLn2High = 0.693359375f;
 constexpr float kLn2Low = -0.000212194442f;
 
-// x = n ln 2 + r with |r| <= 0.35; the result is e^r - 1.
+// x = n ln 2 + r with |r| <= 0.35; the result is e^r - 1. The low bits of *n hold n.
 TK_INLINE VecF expm1_reduced(VecF x, VecI* n) {
   const VecF shifted = fmadd(x, set1(kLog2E), set1(kRoundMagic));
   const VecF whole = shifted - set1(kRoundMagic);
-  *n = as_int(shifted) - set1i(kRoundMagicBits);
+  *n = as_int(shifted);
   const VecF r = fnmadd(whole, set1(kLn2Low), fnmadd(whole, set1(kLn2High), x));
   static constexpr float kCoefficients[] = {0.5f, 0.166666657f, 0.0416664854f, 0.00833354145f, 0.00139332283f, 0.000197669942f};
   return fmadd(r * r, polynomial(r, kCoefficients), r);
 }
-
-// e^x * 2^Shift, Shift in -1..1. The power of two is applied in two factors: the first product is exact, so a denormal result
-// is rounded once, and overflow happens only where the result overflows.
+// 2^(n + Shift) for -126 <= n + Shift <= 127, from the low bits of n.
 template <int Shift = 0>
-TK_INLINE VecF vexp(VecF x) {
-  VecI n;
-  const VecF p = set1(1.0f) + expm1_reduced(vmin(set1(90.0f), vmax(set1(-105.0f), x)), &n);
-  n = n + set1i(Shift);
-  const VecI half = shift_right<1>(n);
-  return p * power_of_two(half) * power_of_two(n - half);
-}
-
-// e^x for x <= 0 where results below 2^-125 may be flushed to zero: softmax and the like, whose sums hold a 1.
-TK_INLINE VecF vexp_flush(VecF x) {
-  VecI n;
-  const VecF p = set1(1.0f) + expm1_reduced(vmax(set1(-87.0f), x), &n);
-  return select(x < set1(-87.0f), zero(), p * power_of_two(n));
+TK_INLINE VecF power_of_low_bits(VecI n) {
+  return as_float(shift_left<23>(n) + set1i((127 + Shift) << 23));
 }
 
 // e^x for -87 <= x <= 88 without a check; NaN gives some value.
@@ -65,11 +52,42 @@ TK_INLINE VecF exp_bounded(VecF x) {
   return as_float(as_int(p) + shift_left<23>(n));
 }
 
+// Whether all lanes are in the range where the exponential needs no check. Then a function may leave out what the rest of the
+// range costs; what it computes must not depend on that in a single bit.
+constexpr float kExpSafe = 86.0f;
+TK_INLINE bool all_safe(VecF x) { return all(vabs(x) <= set1(kExpSafe)); }
+
+// e^x * 2^Shift, Shift in -1..1, for any x. The power of two is applied in two factors: the first product is exact, so a
+// denormal result is rounded once, and overflow happens only where the result overflows.
+template <int Shift = 0>
+TK_INLINE VecF exp_any(VecF x) {
+  VecI n;
+  const VecF p = set1(1.0f) + expm1_reduced(vmin(set1(90.0f), vmax(set1(-105.0f), x)), &n);
+  n = n - set1i(kRoundMagicBits - Shift);
+  const VecI half = shift_right<1>(n);
+  return p * power_of_two(half) * power_of_two(n - half);
+}
+// The same.
+template <int Shift = 0>
+TK_INLINE VecF vexp(VecF x) {
+  if (!all_safe(x)) return exp_any<Shift>(x);
+  VecI n;
+  const VecF p = set1(1.0f) + expm1_reduced(x, &n);
+  return as_float(as_int(p) + shift_left<23>(n + set1i(Shift)));
+}
+
+// e^x for x <= 0 where results below 2^-125 may be flushed to zero: softmax and the like, whose sums hold a 1.
+TK_INLINE VecF vexp_flush(VecF x) {
+  VecI n;
+  const VecF p = set1(1.0f) + expm1_reduced(vmax(set1(-87.0f), x), &n);
+  return select(x < set1(-87.0f), zero(), p * power_of_low_bits(n));
+}
+
 TK_INLINE VecF vexpm1(VecF x) {
   VecI n;
   const VecF p = expm1_reduced(vmin(set1(89.0f), vmax(set1(-18.0f), x)), &n);
   // (p + 1) 2^n - 1 at half size: 2^128 is not a float.
-  const VecF scale = power_of_two(n - set1i(1));
+  const VecF scale = power_of_low_bits<-1>(n);
   const VecF half = fmadd(p, scale, scale - set1(0.5f));
   return select(vabs(x) < set1(2.98023224e-08f), x, half + half);  // keeps -0, and the last bit of denormals
 }
@@ -112,15 +130,16 @@ TK_INLINE VecF vtanh(VecF x) {
   const VecF a = vmin(set1(9.02f), vabs(x));
   VecI n;
   const VecF p = expm1_reduced(a + a, &n);
-  const VecF scale = power_of_two(n);
+  const VecF scale = power_of_low_bits(n);
   const VecF t = fmadd(p, scale, scale - set1(1.0f));
   return copy_sign(t / (t + set1(2.0f)), x);
 }
 
+// 1 / (1 + e^-x); where e^-x may overflow, the result is e^x.
 TK_INLINE VecF vsigmoid(VecF x) {
-  const VecF one = set1(1.0f);
-  const VecF e = vexp(vneg(vabs(x)));
-  return select(x < zero(), e, one) / (one + e);
+  const VecF one = set1(1.0f), negative = vneg(x);
+  if (all_safe(x)) return one / (one + exp_bounded(negative));
+  return select(x < set1(-kExpSafe), exp_any(x), one / (one + exp_any(negative)));
 }
 
 TK_INLINE VecF vcosh(VecF x) {

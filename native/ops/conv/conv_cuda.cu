@@ -1,3 +1,5 @@
+#include "cuda/conv_setting.h"
+#include "cuda/gemm/epilogue.cuh"
 #include "cuda/gemm/gemm.h"
 #include "cuda/gemm/gemm_choice.h"
 // context.h first.
@@ -26,13 +28,16 @@ __device__ inline int64_t output_position(int64_t i, int64_t stride, int64_t pad
   return shifted / stride < outputs ? shifted / stride : -1;
 }
 
-void conv_forward_of(const CudaContext& context, const ConvGeometry& g, const float* x, const float* filter, float* y) {
+template <class T>
+void conv_forward_of(const CudaContext& context, const ConvGeometry& g, const T* x, const T* filter, const Operand& result) {
+  void* const y = result.data;
+  const DType type = result.dtype;
   for_each(
       context, g.n * g.output_floats(),
       [=] __device__(int64_t i) {
         const int64_t co = i % g.cout, pixel = i / g.cout;
         const int64_t ow = pixel % g.ow, oh = pixel / g.ow % g.oh, od = pixel / (g.ow * g.oh) % g.od;
-        const float* image = x + pixel / (g.ow * g.oh * g.od) * g.image_floats();
+        const T* image = x + pixel / (g.ow * g.oh * g.od) * g.image_floats();
         float total = 0;
         for (int64_t kd = 0; kd < g.kd; ++kd) {
           const int64_t d = image_position(od, g.stride_d, g.pad_front, kd, g.dilation_d);
@@ -43,26 +48,29 @@ void conv_forward_of(const CudaContext& context, const ConvGeometry& g, const fl
             for (int64_t kw = 0; kw < g.kw; ++kw) {
               const int64_t w = image_position(ow, g.stride_w, g.pad_left, kw, g.dilation_w);
               if (w < 0 || w >= g.w) continue;
-              const float* from = image + ((d * g.h + h) * g.w + w) * g.c;
-              const float* weights = filter + ((kd * g.kh + kh) * g.kw + kw) * g.c * g.cout + co;
+              const T* from = image + ((d * g.h + h) * g.w + w) * g.c;
+              const T* weights = filter + ((kd * g.kh + kh) * g.kw + kw) * g.c * g.cout + co;
               float sum = 0;
-              for (int64_t c = 0; c < g.c; ++c) sum = fmaf(from[c], weights[c * g.cout], sum);
+              for (int64_t c = 0; c < g.c; ++c) sum = fmaf(to_float(from[c]), to_float(weights[c * g.cout]), sum);
               total += sum;
             }
           }
         }
-        y[i] = total;
+        store_as(type, y, i, total);
       },
       1);
 }
 
-void conv_input_grad_of(const CudaContext& context, const ConvGeometry& g, const float* dy, const float* filter, float* dx) {
+template <class T>
+void conv_input_grad_of(const CudaContext& context, const ConvGeometry& g, const T* dy, const T* filter, const Operand& result) {
+  void* const dx = result.data;
+  const DType type = result.dtype;
   for_each(
       context, g.n * g.image_floats(),
       [=] __device__(int64_t i) {
         const int64_t c = i % g.c, pixel = i / g.c;
         const int64_t w = pixel % g.w, h = pixel / g.w % g.h, d = pixel / (g.w * g.h) % g.d;
-        const float* image = dy + pixel / (g.w * g.h * g.d) * g.output_floats();
+        const T* image = dy + pixel / (g.w * g.h * g.d) * g.output_floats();
         float total = 0;
         for (int64_t kd = 0; kd < g.kd; ++kd) {
           const int64_t od = output_position(d, g.stride_d, g.pad_front, kd, g.dilation_d, g.od);
@@ -73,21 +81,24 @@ void conv_input_grad_of(const CudaContext& context, const ConvGeometry& g, const
             for (int64_t kw = 0; kw < g.kw; ++kw) {
               const int64_t ow = output_position(w, g.stride_w, g.pad_left, kw, g.dilation_w, g.ow);
               if (ow < 0) continue;
-              const float* from = image + ((od * g.oh + oh) * g.ow + ow) * g.cout;
-              const float* weights = filter + (((kd * g.kh + kh) * g.kw + kw) * g.c + c) * g.cout;
+              const T* from = image + ((od * g.oh + oh) * g.ow + ow) * g.cout;
+              const T* weights = filter + (((kd * g.kh + kh) * g.kw + kw) * g.c + c) * g.cout;
               float sum = 0;
-              for (int64_t co = 0; co < g.cout; ++co) sum = fmaf(from[co], weights[co], sum);
+              for (int64_t co = 0; co < g.cout; ++co) sum = fmaf(to_float(from[co]), to_float(weights[co]), sum);
               total += sum;
             }
           }
         }
-        dx[i] = total;
+        store_as(type, dx, i, total);
       },
       1);
 }
 
 // The sum over all pixels of one row of the output is formed in f32, that over the rows in double: there may be millions.
-void conv_filter_grad_of(const CudaContext& context, const ConvGeometry& g, const float* x, const float* dy, float* dfilter) {
+template <class T>
+void conv_filter_grad_of(const CudaContext& context, const ConvGeometry& g, const T* x, const T* dy, const Operand& result) {
+  void* const dfilter = result.data;
+  const DType type = result.dtype;
   for_each(
       context, g.taps() * g.c * g.cout,
       [=] __device__(int64_t i) {
@@ -99,16 +110,16 @@ void conv_filter_grad_of(const CudaContext& context, const ConvGeometry& g, cons
           const int64_t h = image_position(oh, g.stride_h, g.pad_top, kh, g.dilation_h);
           const int64_t d = image_position(od, g.stride_d, g.pad_front, kd, g.dilation_d);
           if (h < 0 || h >= g.h || d < 0 || d >= g.d) continue;
-          const float* from = x + (((image * g.d + d) * g.h + h) * g.w) * g.c + c;
-          const float* gradient = dy + row * g.ow * g.cout + co;
+          const T* from = x + (((image * g.d + d) * g.h + h) * g.w) * g.c + c;
+          const T* gradient = dy + row * g.ow * g.cout + co;
           float sum = 0;
           for (int64_t ow = 0; ow < g.ow; ++ow) {
             const int64_t w = image_position(ow, g.stride_w, g.pad_left, kw, g.dilation_w);
-            if (w >= 0 && w < g.w) sum = fmaf(from[w * g.c], gradient[ow * g.cout], sum);
+            if (w >= 0 && w < g.w) sum = fmaf(to_float(from[w * g.c]), to_float(gradient[ow * g.cout]), sum);
           }
           total += double(sum);
         }
-        dfilter[i] = float(total);
+        store_as(type, dfilter, i, float(total));
       },
       1);
 }
@@ -126,7 +137,6 @@ struct ConvProduct {
   }
 };
 
-enum class ConvKernel { direct, product, tiles_64, tiles_128 };
 struct ConvChoice {
   ConvKernel kernel;
   int splits;
@@ -135,31 +145,37 @@ struct ConvChoice {
 // A pure function of the geometry, as choose_gemm is.
 ConvChoice choose_conv(const ConvGeometry& g, ConvPass pass) {
   const ConvProduct p(g, pass);
-  if (g.is_pointwise()) return {ConvKernel::product, 1};
+  const int wanted = conv_kernel_wanted();
+  if (wanted < 0 && g.is_pointwise()) return {ConvKernel::product, 1};
   const bool small_numbers = p.m < INT32_MAX && p.k < INT32_MAX && g.n * g.image_floats() < INT32_MAX &&
                              g.n * g.output_floats() < INT32_MAX && g.h < 32768 && g.w < 32768 && g.d < 32768;
-  if (!small_numbers || p.n < 8 || p.m < 32 || p.m * p.n * p.k < int64_t(1) << 22) return {ConvKernel::direct, 1};
   const GemmShape shape = {p.m, p.n, p.k, 1, false, true, true, false};
+  if (!small_numbers || wanted == int(ConvKernel::direct)) return {ConvKernel::direct, 1};
+  // Parts of 64, so that small cases are split too.
+  if (wanted >= 0) return {ConvKernel(wanted), splits_for(tiles_of(shape, 64), p.k, 64)};
+  if (p.n < 8 || p.m < 32 || p.m * p.n * p.k < int64_t(1) << 22) return {ConvKernel::direct, 1};
   if (tiles_of(shape, 128) >= kEnoughTiles) return {ConvKernel::tiles_128, 1};
   return {ConvKernel::tiles_64, splits_for(tiles_of(shape, 64), p.k, 512)};
 }
 
-Gemm pointwise_product(const ConvGeometry& g, ConvPass pass, const float* left, const float* right, float* out) {
+Gemm pointwise_product(const ConvGeometry& g, ConvPass pass, const OpCall& call) {
+  const void *left = call[0].data, *right = call[1].data;
   const ConvProduct p(g, pass);
   Gemm product;
   product.m = p.m, product.n = p.n, product.k = p.k;
   // left and right: x, filter; dy, filter; x, dy.
   product.a = pass == ConvPass::filter_grad ? GemmOperand{left, 1, g.c} : GemmOperand{left, p.k, 1};
   product.b = pass == ConvPass::input_grad ? GemmOperand{right, 1, g.cout} : GemmOperand{right, g.cout, 1};
-  product.y = out, product.y_row = p.n;
+  product.type = call[0].dtype, product.y_type = call[2].dtype;
+  product.y = call[2].data, product.y_row = p.n;
   return product;
 }
 
-int64_t conv_workspace(const ConvGeometry& g, ConvPass pass) {
+int64_t conv_workspace(const OpCall& call, const ConvGeometry& g, ConvPass pass) {
   const ConvProduct p(g, pass);
   if (p.m == 0 || p.n == 0) return 0;
   const ConvChoice choice = choose_conv(g, pass);
-  if (choice.kernel == ConvKernel::product) return gemm_workspace(pointwise_product(g, pass, nullptr, nullptr, nullptr));
+  if (choice.kernel == ConvKernel::product) return gemm_workspace(pointwise_product(g, pass, call));
   return choice.splits > 1 ? choice.splits * p.m * p.n * int64_t(sizeof(float)) : 0;
 }
 
@@ -181,44 +197,59 @@ ConvLoadShape load_shape(const ConvGeometry& g, bool backward) {
   return s;
 }
 
-bool in_vectors(const float* data, int64_t channels) {
-  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && channels % 4 == 0;
+template <class T>
+bool in_vectors(const T* data, int64_t channels) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && channels * int64_t(sizeof(T)) % 16 == 0;
 }
 
-MatrixLoad<float> rows_of(const float* data, int64_t rows, int64_t cols) {
+template <class T>
+MatrixLoad<T> rows_of(const T* data, int64_t rows, int64_t cols) {
   return {data, cols, 0, rows, cols, in_vectors(data, cols)};
 }
 
 template <Multiply kMultiply, int kTile>
-void launch_conv(const CudaContext& context, const ConvGeometry& g, ConvPass pass, const TileOutput& out, const float* left,
-                 const float* right) {
+void launch_conv(const CudaContext& context, const ConvGeometry& g, ConvPass pass, const TileOutput& out,
+                 const OpCall& call) {
+  using T = typename MultiplyTraits<kMultiply>::Storage;
+  const T *left = static_cast<const T*>(call[0].data), *right = static_cast<const T*>(call[1].data);
   constexpr int kWarpsN = kTile == 128 ? 4 : 2;
   if (pass == ConvPass::forward) {
     launch_tiles<TileConfig<kTile, kTile, 2, kWarpsN, kMultiply, true, false>>(
-        context, out, ConvLoad<false>{left, load_shape(g, false), in_vectors(left, g.c)}, rows_of(right, out.k, g.cout));
+        context, out, ConvLoad<T, false>{left, load_shape(g, false), in_vectors(left, g.c)}, rows_of(right, out.k, g.cout));
   } else if (pass == ConvPass::input_grad) {
     launch_tiles<TileConfig<kTile, kTile, 2, kWarpsN, kMultiply, true, true>>(
-        context, out, ConvLoad<true>{left, load_shape(g, true), in_vectors(left, g.cout)},
-        FilterLoad{right, g.c, g.cout, out.k, FastDivide(g.cout), in_vectors(right, g.cout)});
+        context, out, ConvLoad<T, true>{left, load_shape(g, true), in_vectors(left, g.cout)},
+        FilterLoad<T>{right, g.c, g.cout, out.k, FastDivide(g.cout), in_vectors(right, g.cout)});
   } else {
     launch_tiles<TileConfig<kTile, kTile, 2, kWarpsN, kMultiply, false, false>>(
-        context, out, ConvLoad<false>{left, load_shape(g, false), in_vectors(left, g.c)}, rows_of(right, out.k, g.cout));
+        context, out, ConvLoad<T, false>{left, load_shape(g, false), in_vectors(left, g.c)}, rows_of(right, out.k, g.cout));
   }
 }
 
+template <Multiply kMultiply>
+void run_conv_tiles(const CudaContext& context, const ConvGeometry& g, ConvPass pass, const TileOutput& out, const OpCall& call,
+                    bool large) {
+  large ? launch_conv<kMultiply, 128>(context, g, pass, out, call) : launch_conv<kMultiply, 64>(context, g, pass, out, call);
+}
+
+template <class T>
+void run_conv_direct(const OpCall& call, const CudaContext& context, const ConvGeometry& g, ConvPass pass) {
+  const T *left = static_cast<const T*>(call[0].data), *right = static_cast<const T*>(call[1].data);
+  if (pass == ConvPass::forward) return conv_forward_of(context, g, left, right, call[2]);
+  if (pass == ConvPass::input_grad) return conv_input_grad_of(context, g, left, right, call[2]);
+  conv_filter_grad_of(context, g, left, right, call[2]);
+}
+
 void run_conv(const OpCall& call, const CudaContext& context, const ConvGeometry& g, ConvPass pass) {
-  const float *left = call[0].f32(), *right = call[1].f32();
-  float* result = call[2].f32();
   const ConvProduct p(g, pass);
   if (p.m == 0 || p.n == 0) return;
   const ConvChoice choice = choose_conv(g, pass);
-  if (choice.kernel == ConvKernel::product) {
-    return gemm(context, pointwise_product(g, pass, left, right, result), call.workspace);
-  }
+  if (choice.kernel == ConvKernel::product) return gemm(context, pointwise_product(g, pass, call), call.workspace);
+  const DType type = call[0].dtype;
   if (choice.kernel == ConvKernel::direct) {
-    if (pass == ConvPass::forward) return conv_forward_of(context, g, left, right, result);
-    if (pass == ConvPass::input_grad) return conv_input_grad_of(context, g, left, right, result);
-    return conv_filter_grad_of(context, g, left, right, result);
+    if (type == DType::bf16) return run_conv_direct<__nv_bfloat16>(call, context, g, pass);
+    if (type == DType::f16) return run_conv_direct<__half>(call, context, g, pass);
+    return run_conv_direct<float>(call, context, g, pass);
   }
   constexpr int64_t kStep = 64;
   TileOutput out;
@@ -226,50 +257,54 @@ void run_conv(const OpCall& call, const CudaContext& context, const ConvGeometry
   out.splits = choice.splits;
   out.k_per_split = ((p.k + choice.splits - 1) / choice.splits + kStep - 1) / kStep * kStep;
   out.partial = static_cast<float*>(call.workspace);
-  out.y = result, out.y_type = DType::f32, out.y_row = p.n, out.y_batch = 0;
+  out.y = call[2].data, out.y_type = call[2].dtype, out.y_row = p.n, out.y_batch = 0;
   const bool large = choice.kernel == ConvKernel::tiles_128;
-  if (context.settings().tf32) {
-    if (large) return launch_conv<Multiply::tf32, 128>(context, g, pass, out, left, right);
-    return launch_conv<Multiply::tf32, 64>(context, g, pass, out, left, right);
-  }
-  if (large) return launch_conv<Multiply::accurate, 128>(context, g, pass, out, left, right);
-  launch_conv<Multiply::accurate, 64>(context, g, pass, out, left, right);
+  if (type == DType::bf16) return run_conv_tiles<Multiply::bf16>(context, g, pass, out, call, large);
+  if (type == DType::f16) return run_conv_tiles<Multiply::f16>(context, g, pass, out, call, large);
+  if (context.settings().tf32) return run_conv_tiles<Multiply::tf32>(context, g, pass, out, call, large);
+  run_conv_tiles<Multiply::accurate>(context, g, pass, out, call, large);
 }
 
 }  // namespace
 
+bool conv2d_cuda_takes_half(const OpCall& call) { return is_half_product(call); }
 int64_t conv2d_cuda_workspace(const OpCall& call) {
-  return conv_workspace(read_conv2d(call, call[0], call[1], call[2]), ConvPass::forward);
+  return conv_workspace(call, read_conv2d(call, call[0], call[1], call[2]), ConvPass::forward);
 }
 void conv2d_cuda(const OpCall& call, CudaContext& context) {
   run_conv(call, context, read_conv2d(call, call[0], call[1], call[2]), ConvPass::forward);
 }
+bool conv2d_input_grad_cuda_takes_half(const OpCall& call) { return is_half_product(call); }
 int64_t conv2d_input_grad_cuda_workspace(const OpCall& call) {
-  return conv_workspace(read_conv2d(call, call[2], call[1], call[0]), ConvPass::input_grad);
+  return conv_workspace(call, read_conv2d(call, call[2], call[1], call[0]), ConvPass::input_grad);
 }
 void conv2d_input_grad_cuda(const OpCall& call, CudaContext& context) {
   run_conv(call, context, read_conv2d(call, call[2], call[1], call[0]), ConvPass::input_grad);
 }
+bool conv2d_filter_grad_cuda_takes_half(const OpCall& call) { return is_half_product(call); }
 int64_t conv2d_filter_grad_cuda_workspace(const OpCall& call) {
-  return conv_workspace(read_conv2d(call, call[0], call[2], call[1]), ConvPass::filter_grad);
+  return conv_workspace(call, read_conv2d(call, call[0], call[2], call[1]), ConvPass::filter_grad);
 }
 void conv2d_filter_grad_cuda(const OpCall& call, CudaContext& context) {
   run_conv(call, context, read_conv2d(call, call[0], call[2], call[1]), ConvPass::filter_grad);
 }
+bool conv3d_cuda_takes_half(const OpCall& call) { return is_half_product(call); }
 int64_t conv3d_cuda_workspace(const OpCall& call) {
-  return conv_workspace(read_conv3d(call, call[0], call[1], call[2]), ConvPass::forward);
+  return conv_workspace(call, read_conv3d(call, call[0], call[1], call[2]), ConvPass::forward);
 }
 void conv3d_cuda(const OpCall& call, CudaContext& context) {
   run_conv(call, context, read_conv3d(call, call[0], call[1], call[2]), ConvPass::forward);
 }
+bool conv3d_input_grad_cuda_takes_half(const OpCall& call) { return is_half_product(call); }
 int64_t conv3d_input_grad_cuda_workspace(const OpCall& call) {
-  return conv_workspace(read_conv3d(call, call[2], call[1], call[0]), ConvPass::input_grad);
+  return conv_workspace(call, read_conv3d(call, call[2], call[1], call[0]), ConvPass::input_grad);
 }
 void conv3d_input_grad_cuda(const OpCall& call, CudaContext& context) {
   run_conv(call, context, read_conv3d(call, call[2], call[1], call[0]), ConvPass::input_grad);
 }
+bool conv3d_filter_grad_cuda_takes_half(const OpCall& call) { return is_half_product(call); }
 int64_t conv3d_filter_grad_cuda_workspace(const OpCall& call) {
-  return conv_workspace(read_conv3d(call, call[0], call[2], call[1]), ConvPass::filter_grad);
+  return conv_workspace(call, read_conv3d(call, call[0], call[2], call[1]), ConvPass::filter_grad);
 }
 void conv3d_filter_grad_cuda(const OpCall& call, CudaContext& context) {
   run_conv(call, context, read_conv3d(call, call[0], call[2], call[1]), ConvPass::filter_grad);

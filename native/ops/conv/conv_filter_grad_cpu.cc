@@ -91,8 +91,8 @@ void compute_filter_grad(void* self, const BlockedTile& tile) {
   }
 }
 
-void pack_dy(void* self, int64_t k0, int64_t k1, int64_t n0, int cols, float* dst) {
-  pack_b_panel(static_cast<const FilterGrad*>(self)->dy, k0, k1 - k0, n0, cols, dst);
+void pack_dy(void* self, int64_t k0, int64_t k1, int64_t n0, int64_t cols, float* dst) {
+  pack_b_panels(static_cast<const FilterGrad*>(self)->dy, k0, k1 - k0, n0, cols, dst);
 }
 
 BlockedProblem blocked_problem(const ConvGeometry& g, FilterGrad* f) {

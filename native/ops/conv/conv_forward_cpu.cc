@@ -63,7 +63,12 @@ void convolve(const OpCall& call, const ConvGeometry& g, CpuContext& context) {
     std::memset(y.data, 0, size_t(y.bytes()));
     return;
   }
-  if (g.is_pointwise()) return gemm(pointwise_forward(g, x.f32(), filter.f32(), y.f32()), call.workspace, context);
+  const RowsOver over = {context, g.cout};
+  if (g.is_pointwise()) {
+    GemmArgs args = pointwise_forward(g, x.f32(), filter.f32(), y.f32());
+    args.done = over.done();
+    return gemm(args, call.workspace, context);
+  }
   float* scratch = static_cast<float*>(call.workspace);
   const float* source = x.f32();
   if (joins_taps(g) && padded_floats(g) > 0) {
@@ -72,7 +77,9 @@ void convolve(const OpCall& call, const ConvGeometry& g, CpuContext& context) {
     scratch += padded_floats(g);
   }
   const StridedMatrix matrix = {filter.f32(), g.cout, 1};
-  run_gather(gather(g, &matrix, source, y.f32()), scratch, context);
+  GatherProduct product = gather(g, &matrix, source, y.f32());
+  product.done = over.done();
+  run_gather(product, scratch, context);
 }
 
 }  // namespace

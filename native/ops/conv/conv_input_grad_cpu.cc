@@ -171,7 +171,12 @@ void input_grad(const OpCall& call, const ConvGeometry& g, CpuContext& context) 
     std::memset(dx.data, 0, size_t(dx.bytes()));
     return;
   }
-  if (g.is_pointwise()) return gemm(pointwise_input_grad(g, dy.f32(), filter.f32(), dx.f32()), call.workspace, context);
+  const RowsOver over = {context, g.c};
+  if (g.is_pointwise()) {
+    GemmArgs args = pointwise_input_grad(g, dy.f32(), filter.f32(), dx.f32());
+    args.done = over.done();
+    return gemm(args, call.workspace, context);
+  }
   float* scratch = static_cast<float*>(call.workspace);
   if (uses_columns(g)) return run_columns(g, dy.f32(), filter.f32(), dx.f32(), scratch, context);
   bool untouched = false;
@@ -185,6 +190,8 @@ void input_grad(const OpCall& call, const ConvGeometry& g, CpuContext& context) 
   for_each_class(g, [&](int64_t d, int64_t h, int64_t w) {
     Class part;
     make_class(g, d, h, w, dy.f32(), filter.f32(), dx.f32(), &part);
+    // With strides each class has pixels here and there.
+    if (g.stride_d * g.stride_h * g.stride_w == 1 && !untouched) part.product.done = over.done();
     if (part.product.segments() > 0) run_gather(part.product, scratch, context);
   });
 }

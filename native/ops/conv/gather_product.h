@@ -28,6 +28,7 @@ struct GatherProduct {
   const void* filter_self;
   // Packs rows [k0, k1) of the stacked tap matrices, columns [n0, n0+cols), into one panel of width round_up(cols, kVecWidth).
   void (*pack_b)(const void* filter_self, int64_t k0, int64_t k1, int64_t n0, int cols, float* dst);
+  RowsDone done;  // a row is a pixel of the result, counted in the order of images, planes, rows
 
   TK_INLINE int64_t segments() const { return d.taps * h.taps * w.taps; }
   TK_INLINE int64_t rows() const { return images * d.result * h.result * w.result; }

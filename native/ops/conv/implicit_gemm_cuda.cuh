@@ -25,9 +25,9 @@ struct ConvLoadShape {
 
 // Row: pixel of the output; it meets a pixel of the image (forward, filter gradient). kBackward: row is a pixel of the image
 // and meets a pixel of the output (input gradient).
-template <bool kBackward>
+template <class T, bool kBackward>
 struct ConvLoad {
-  const float* data;
+  const T* data;
   ConvLoadShape s;
   bool vector;
 
@@ -45,7 +45,7 @@ struct ConvLoad {
       return *at >= 0 && *at < axis.image;
     }
   }
-  __device__ const float* find(int64_t row, int64_t position) const {
+  __device__ const T* find(int64_t row, int64_t position) const {
     if (row >= s.pixels || position >= s.depth) return nullptr;
     uint32_t channel, kw, kh, w, h, d;
     const uint32_t tap = s.by_channels(uint32_t(position), &channel);
@@ -60,37 +60,38 @@ struct ConvLoad {
                   width = kBackward ? s.w.output : s.w.image;
     return data + (((int64_t(image) * depth + at_d) * height + at_h) * width + at_w) * s.channels + channel;
   }
-  __device__ Chunk<float> chunk(int64_t row, int64_t position, int most) const {
-    const float* from = find(row, position);
-    return from == nullptr ? Chunk<float>{data, 0} : Chunk<float>{from, most};
+  __device__ Chunk<T> chunk(int64_t row, int64_t position, int most) const {
+    const T* from = find(row, position);
+    return from == nullptr ? Chunk<T>{data, 0} : Chunk<T>{from, most};
   }
-  __device__ float element(int64_t row, int64_t position) const {
-    const float* from = find(row, position);
-    return from == nullptr ? 0.0f : *from;
+  __device__ T element(int64_t row, int64_t position) const {
+    const T* from = find(row, position);
+    return from == nullptr ? T(0) : *from;
   }
 };
 
 // The filter for the input gradient: line c, position (tap, co), in memory [tap, c, co].
+template <class T>
 struct FilterLoad {
-  const float* data;
+  const T* data;
   int64_t channels, outputs, depth;
   FastDivide by_outputs;
   bool vector;
 
   __device__ const FilterLoad& of_batch(int64_t) const { return *this; }
-  __device__ const float* find(int64_t line, int64_t position) const {
+  __device__ const T* find(int64_t line, int64_t position) const {
     if (line >= channels || position >= depth) return nullptr;
     uint32_t output;
     const uint32_t tap = by_outputs(uint32_t(position), &output);
     return data + (int64_t(tap) * channels + line) * outputs + output;
   }
-  __device__ Chunk<float> chunk(int64_t line, int64_t position, int most) const {
-    const float* from = find(line, position);
-    return from == nullptr ? Chunk<float>{data, 0} : Chunk<float>{from, most};
+  __device__ Chunk<T> chunk(int64_t line, int64_t position, int most) const {
+    const T* from = find(line, position);
+    return from == nullptr ? Chunk<T>{data, 0} : Chunk<T>{from, most};
   }
-  __device__ float element(int64_t line, int64_t position) const {
-    const float* from = find(line, position);
-    return from == nullptr ? 0.0f : *from;
+  __device__ T element(int64_t line, int64_t position) const {
+    const T* from = find(line, position);
+    return from == nullptr ? T(0) : *from;
   }
 };
 

@@ -70,7 +70,10 @@ int64_t matmul_workspace(const OpCall& call, int num_threads) {
 
 void matmul_cpu(const OpCall& call, CpuContext& context) {
   if (call[0].dtype != DType::f32) return half_gemm(read_half_args(call), call.workspace, context);
-  gemm(read_args(call), call.workspace, context);
+  GemmArgs args = read_args(call);
+  const RowsOver over = {context, args.n};
+  args.done = over.done();
+  gemm(args, call.workspace, context);
 }
 
 TK_END_LEVEL

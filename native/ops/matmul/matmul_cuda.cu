@@ -17,11 +17,14 @@ Gemm matmul_problem(const OpCall& call) {
   TK_CHECK((a.dims[0] == p.batch || a.dims[0] == 1) && (b.dims[0] == p.batch || b.dims[0] == 1));
   p.a = {a.data, transpose_a ? 1 : p.k, transpose_a ? p.m : 1, a.dims[0] == 1 ? 0 : p.m * p.k};
   p.b = {b.data, transpose_b ? 1 : p.n, transpose_b ? p.k : 1, b.dims[0] == 1 ? 0 : p.k * p.n};
+  p.type = a.dtype, p.y_type = y.dtype;
   p.y = y.data, p.y_row = p.n, p.y_batch = p.m * p.n;
   return p;
 }
 
 }  // namespace
+
+bool matmul_cuda_takes_half(const OpCall& call) { return is_half_product(call); }
 
 int64_t matmul_cuda_workspace(const OpCall& call) { return gemm_workspace(matmul_problem(call)); }
 

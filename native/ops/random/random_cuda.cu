@@ -132,8 +132,7 @@ void random_normal_cuda(const OpCall& call, CudaContext& context) {
 void dropout_cuda(const OpCall& call, CudaContext& context) {
   const Operand &x = call[0], &state = call[1], &y = call[2], &saved_state = call[3];
   TK_CHECK_EQ(saved_state.size, 4);
-  check_cuda(cudaMemcpyAsync(saved_state.data, state.data, 4 * sizeof(int32_t), cudaMemcpyDeviceToDevice, context.stream()),
-             "cudaMemcpyAsync on the device");
+  context.copy(saved_state.data, state.data, 4 * sizeof(int32_t));
   run_dropout(context, state, x, y, TK_FLOAT(call, dropout, rate));
   advance(context, state, y.size);
 }

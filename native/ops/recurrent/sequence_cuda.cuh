@@ -81,13 +81,9 @@ inline void begin_state(const CudaContext& context, const Sequence& s, const Ope
 // A state that may be none, as its values or as zeros.
 inline void load_state(const CudaContext& context, const Operand& from, float* to, int64_t size) {
   if (size == 0) return;
-  if (from.size == 0) {
-    check_cuda(cudaMemsetAsync(to, 0, size_t(size) * sizeof(float), context.stream()), "cudaMemsetAsync");
-    return;
-  }
+  if (from.size == 0) return context.zero(to, size_t(size) * sizeof(float));
   TK_CHECK_EQ(from.size, size);
-  check_cuda(cudaMemcpyAsync(to, from.data, size_t(size) * sizeof(float), cudaMemcpyDeviceToDevice, context.stream()),
-             "cudaMemcpyAsync");
+  context.copy(to, from.data, size_t(size) * sizeof(float));
 }
 
 inline Gemm product(int64_t m, int64_t n, int64_t k, const GemmOperand& a, const GemmOperand& b, float* y, int64_t y_row) {

@@ -222,10 +222,7 @@ void softmax_cross_entropy_cuda(const OpCall& call, CudaContext& context) {
   TK_CHECK_EQ(row_weight.size, loss.size);
   const Rows shape(call[0]);
   if (shape.cols == 0) {
-    for (const Operand* out : {&loss, &row_weight}) {
-      if (out->size == 0) continue;
-      check_cuda(cudaMemsetAsync(out->data, 0, size_t(out->bytes()), context.stream()), "cudaMemsetAsync");
-    }
+    for (const Operand* out : {&loss, &row_weight}) context.zero(out->data, size_t(out->bytes()));
   }
   for_each_row(context, shape.rows, shape.cols,
                LossWork{targets, call[0].f32(), loss.f32(), row_weight.f32(), context.reporter()});

@@ -94,8 +94,7 @@ void clip_cuda(const OpCall& call, CudaContext& context) {
 void copy_cuda(const OpCall& call, CudaContext& context) {
   TK_CHECK_EQ(call[0].bytes(), call[1].bytes());
   if (call[0].data == call[1].data || call[1].size == 0) return;
-  check_cuda(cudaMemcpyAsync(call[1].data, call[0].data, size_t(call[1].bytes()), cudaMemcpyDeviceToDevice, context.stream()),
-             "cudaMemcpyAsync on the device");
+  context.copy(call[1].data, call[0].data, size_t(call[1].bytes()));
 }
 
 TK_END_CUDA

@@ -59,7 +59,8 @@ export function lastRecordEnd(
   isLast: boolean,
 ): { readonly end: number; readonly openQuote: number | undefined } {
   const used = bytes.length;
-  if (quote < 0 || !bytes.includes(quote)) {
+  // A Buffer's search is the C library's, many times as fast as that of a typed array.
+  if (quote < 0 || !Buffer.from(bytes.buffer, bytes.byteOffset, used).includes(quote)) {
     const feed = bytes.lastIndexOf(LF) + 1;
     if (feed > 0) return { end: feed, openQuote: undefined };
     // A CR at the very end may be half of a CR LF.

@@ -97,7 +97,8 @@ class NumericCells {
 
   finish(rows: number): NumericPart {
     const { rejected, firstRejected, leadingZeros, inexact, overflows } = this;
-    const values = this.values.length === rows ? this.values : this.values.slice(0, rows);
+    // A view: what it has beyond the rows is little, and a copy would cost more.
+    const values = this.values.subarray(0, rows);
     return { kind: 'numeric', values, rejected, firstRejected, leadingZeros, inexact, overflows };
   }
 }

@@ -1,5 +1,6 @@
 import { fromCategories } from '../cast.js';
 import { dateOrder, parseDate, type DateOrder } from '../dates.js';
+import type { DatePart } from '../feature-options.js';
 import type { ColumnFill } from '../fill.js';
 import { TensorkilnError } from '../../errors.js';
 import type { Column, NumericColumn } from '../table.js';
@@ -23,6 +24,13 @@ const PARTS: Readonly<Record<Part, (days: number) => number>> = {
   day_cos: (days) => Math.cos(2 * Math.PI * days),
 };
 
+const GROUPS: Readonly<Record<DatePart, readonly Part[]>> = {
+  trend: ['days'],
+  year: ['year_sin', 'year_cos'],
+  week: ['week_sin', 'week_cos'],
+  day: ['day_sin', 'day_cos'],
+};
+
 /**
  * A date as days since 1970, and its place in the year and the week as points on a circle; also its place in the day when the training
  * rows hold times of day. All parts are imputed and scaled as numeric columns are.
@@ -32,15 +40,15 @@ const PARTS: Readonly<Record<Part, (days: number) => number>> = {
 export function fitDate(
   column: Column,
   rows: Int32Array,
-  fit: NumericFit & { readonly order: DateOrder | undefined },
+  fit: NumericFit & { readonly order: DateOrder | undefined; readonly groups?: readonly DatePart[] | undefined },
 ): DateEncoding {
   const { name } = column;
   const order = fit.order ?? orderOf(column);
   const days = asDays(column, order);
   // Written so that a missing date, NaN, says no.
   const hasTimes = rows.some((row) => Math.abs((days.values[row] as number) % 1) > 0);
-  const names: Part[] = ['days', 'year_sin', 'year_cos', 'week_sin', 'week_cos'];
-  if (hasTimes) names.push('day_sin', 'day_cos');
+  const groups = fit.groups ?? (hasTimes ? ['trend', 'year', 'week', 'day'] : ['trend', 'year', 'week']);
+  const names = (Object.keys(GROUPS) as DatePart[]).flatMap((group) => (groups.includes(group) ? GROUPS[group] : []));
   const parts = names.map((part) => {
     const { fill, shift, scale } = fitNumeric(name, days.values.map(PARTS[part]), rows, fit);
     return { part, fill, shift, scale };

@@ -1,5 +1,6 @@
 import { TensorkilnError } from '../../errors.js';
-import { meanAndDeviation, numericFill, quantile, type NumericImputation, type Scaling } from '../preprocessing-options.js';
+import { noTrainingValue, type NumericImputation, type Scaling } from '../preprocessing-options.js';
+import { meanAndDeviationOf, meanOf, medianOf, modeOf, quantilesOf, rangeOf, type RowNumbers } from '../row-numbers.js';
 import type { NumericEncoding } from './schemas.js';
 
 export interface NumericFit {
@@ -14,36 +15,42 @@ export interface NumericFit {
  * @throws E_DATA when there is no value among the rows
  */
 export function fitNumeric(name: string, values: Float64Array, rows: Int32Array, fit: NumericFit): NumericEncoding {
-  const cells = new Float64Array(rows.length);
-  const present = new Float64Array(rows.length);
-  let count = 0;
-  for (let index = 0; index < rows.length; index++) {
-    const value = values[rows[index] as number] as number;
-    cells[index] = value;
-    if (value === value) present[count++] = value;
-  }
-  const fill = numericFill(name, present.subarray(0, count), fit.imputation);
-  if (count < cells.length)
-    for (let index = 0; index < cells.length; index++) if (Number.isNaN(cells[index])) cells[index] = fill;
-  const { shift, scale } = shiftAndScale(cells, fit.scaling);
+  const fill = fillOf(name, { values, rows, fill: NaN }, fit.imputation);
+  const { shift, scale } = shiftAndScale({ values, rows, fill }, fit.scaling);
   return { kind: 'numeric', name, fill, shift, scale: scale === 0 ? 1 : scale };
 }
 
-function shiftAndScale(cells: Float64Array, scaling: Scaling): { readonly shift: number; readonly scale: number } {
+/**
+ * The number that replaces missing cells.
+ *
+ * median: middle of the sorted values, mean of the middle two; mode: most frequent, the smallest of equals.
+ *
+ * @throws E_DATA when there are no values to take a statistic of
+ */
+function fillOf(name: string, present: RowNumbers, imputation: NumericImputation): number {
+  if (typeof imputation === 'object') return imputation.constant;
+  const range = rangeOf(present);
+  if (range.count === 0) throw noTrainingValue(name);
+  if (imputation === 'mean') return meanOf(present, range.count);
+  return imputation === 'median' ? medianOf(present, range) : modeOf(present, range.count);
+}
+
+function shiftAndScale(cells: RowNumbers, scaling: Scaling): { readonly shift: number; readonly scale: number } {
   switch (scaling) {
     case 'none':
       return { shift: 0, scale: 1 };
     case 'standard': {
-      const { mean, deviation } = meanAndDeviation(cells);
+      const { mean, deviation } = meanAndDeviationOf(cells, cells.rows.length);
       return { shift: mean, scale: deviation };
     }
     case 'min_max': {
-      let [minimum, maximum] = [Infinity, -Infinity];
-      for (const cell of cells) [minimum, maximum] = [Math.min(minimum, cell), Math.max(maximum, cell)];
+      const { minimum, maximum } = rangeOf(cells);
       return { shift: minimum, scale: maximum - minimum };
     }
-    case 'robust':
-      return { shift: quantile(cells, 0.5), scale: quantile(cells, 0.75) - quantile(cells, 0.25) };
+    case 'robust': {
+      const [first, middle, third] = quantilesOf(cells, rangeOf(cells), [0.25, 0.5, 0.75]) as [number, number, number];
+      return { shift: middle, scale: third - first };
+    }
   }
 }
 

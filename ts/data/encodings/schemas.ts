@@ -77,8 +77,14 @@ const tokens = {
   vocabulary: z.array(z.string()),
 };
 
-/** Words weighted by tf-idf, each row of length 1. */
-const bag = z.strictObject({ kind: z.literal('bag'), ...tokens, idf: z.array(z.number()) });
+/** Words, and runs of up to `ngrams` of them, weighted by tf-idf, each row of length 1. Files of before have neither key. */
+const bag = z.strictObject({
+  kind: z.literal('bag'),
+  ...tokens,
+  ngrams: z.int().min(1).default(1),
+  counts: z.enum(['plain', 'sublinear', 'binary']).default('plain'),
+  idf: z.array(z.number()),
+});
 
 /** Token numbers in reading order: 0 padding, 1 a token that is not in the vocabulary, from 2 on the vocabulary. */
 const sequence = z.strictObject({

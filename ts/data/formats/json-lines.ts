@@ -27,16 +27,24 @@ export async function readJsonLines(path: string, options: ReadRowsOptions = {})
 const PART_ROWS = 16_384;
 
 /**
- * Reads JSON Lines part by part. Columns that came up in an earlier part are there in later ones, with missing cells; one that comes up
- * only after the first part, of 16,384 rows, is absent until then.
+ * Reads JSON Lines part by part. Columns that came up in an earlier part are there in later ones, with missing cells. A column that is
+ * wanted and not in the first part, of 16,384 rows, is looked for in the whole file before that part is given: where any line has it, it
+ * is there from the beginning.
  *
  * @throws as `readJsonLines`
  */
-export async function* readJsonLinesParts(path: string, options: ReadRowsOptions = {}): AsyncGenerator<Table> {
+export async function* readJsonLinesParts(
+  path: string,
+  options: ReadRowsOptions & { readonly wanted?: readonly string[] } = {},
+): AsyncGenerator<Table> {
   const start = (): RowCollector => new RowCollector(`jsonl ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
   const known = new Set<string>();
   let collector = start();
-  const finish = (): Table => {
+  let isFirst = true;
+  const finish = async (isLast: boolean): Promise<Table> => {
+    const late = (options.wanted ?? []).filter((name) => !collector.has(name));
+    if (isFirst && !isLast && late.length > 0) for (const name of await namesAmong(late, path, options.signal)) known.add(name);
+    isFirst = false;
     collector.declare([...known]);
     const table = collector.finish();
     for (const { name } of table.columns) known.add(name);
@@ -45,9 +53,23 @@ export async function* readJsonLinesParts(path: string, options: ReadRowsOptions
   };
   for await (const { row, line } of objectsOf(path, options.signal)) {
     collector.add(row, `line ${line}`);
-    if (collector.rows === PART_ROWS) yield finish();
+    if (collector.rows === PART_ROWS) yield await finish(false);
   }
-  if (collector.rows > 0) yield finish();
+  if (collector.rows > 0) yield await finish(true);
+}
+
+/** Those of some names that any line of the file has as a key. */
+async function namesAmong(
+  names: readonly string[],
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for await (const { row } of objectsOf(path, signal)) {
+    for (const name of names) if (Object.hasOwn(row, name)) found.add(name);
+    if (found.size === names.length) break;
+  }
+  return found;
 }
 
 async function* objectsOf(

@@ -1,6 +1,7 @@
 /** The figures of a run as rows of a table: the page and the Markdown report show the same ones. */
 import type { Interval } from '../bootstrap.js';
 import type { ClassificationMetrics } from '../metrics.js';
+import type { LanguageMetrics } from '../language.js';
 import type { RegressionMetrics } from '../regression.js';
 import { formatLoss, formatNumber, formatPercent } from './html.js';
 import type { ClassificationReport, RegressionReport, ReportInput } from './types.js';
@@ -51,6 +52,13 @@ const REGRESSION: readonly NumberKind[] = [
   { label: 'mean error', of: (m) => m.meanError, format: formatNumber },
 ];
 
+const LANGUAGE: readonly MetricKind<LanguageMetrics, Record<string, never>>[] = [
+  { label: 'perplexity', of: (m) => m.perplexity, format: formatNumber },
+  { label: 'bits per character', of: (m) => m.bitsPerCharacter, format: formatNumber },
+  { label: 'cross-entropy', of: (m) => m.crossEntropy, format: formatLoss },
+  { label: 'accuracy', of: (m) => m.accuracy, format: formatPercent },
+];
+
 /** Beyond this MAPE is owed to targets near zero and says nothing. */
 export const MAX_MAPE = 10;
 
@@ -60,9 +68,14 @@ function formatMape(value: number): string {
 
 /** Every figure that is defined for the model. */
 export function metricRows(input: ReportInput): readonly MetricRow[] {
-  return input.task === 'classification'
-    ? rowsOf(CLASSIFICATION, input.metrics, input.intervals, input.baselines)
-    : rowsOf(REGRESSION, input.metrics, input.intervals, input.baselines);
+  switch (input.task) {
+    case 'classification':
+      return rowsOf(CLASSIFICATION, input.metrics, input.intervals, input.baselines);
+    case 'regression':
+      return rowsOf(REGRESSION, input.metrics, input.intervals, input.baselines);
+    case 'language_model':
+      return rowsOf(LANGUAGE, input.metrics, undefined, input.baselines);
+  }
 }
 
 function rowsOf<Metrics, Intervals extends Readonly<Record<string, Interval | null>>>(

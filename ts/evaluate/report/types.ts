@@ -2,6 +2,7 @@ import type { ClassificationBaseline } from '../baselines.js';
 import type { RegressionIntervals } from '../bootstrap.js';
 import type { ClassCurves } from '../class-curves.js';
 import type { ClassificationIntervals } from '../classification-intervals.js';
+import type { LanguageBaseline, LanguageMetrics } from '../language.js';
 import type { ErrorPicture } from '../error-picture.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import type { RegressionBaseline } from '../regression-baselines.js';
@@ -99,9 +100,18 @@ export interface RegressionReport extends ReportFacts {
   readonly picture?: ErrorPicture;
 }
 
-export type ReportInput = ClassificationReport | RegressionReport;
+export interface LanguageReport extends ReportFacts {
+  readonly task: 'language_model';
+  /** Metrics of the held-out text. */
+  readonly metrics: LanguageMetrics;
+  /** Counting, judged on the same text. */
+  readonly baselines: readonly LanguageBaseline[];
+}
+
+export type ReportInput = ClassificationReport | RegressionReport | LanguageReport;
 
 /** What a verdict is made of. */
 export type JudgedRun =
   | (Pick<ClassificationReport, 'task' | 'metrics' | 'baselines' | 'curves'> & JudgedFacts)
-  | (Pick<RegressionReport, 'task' | 'metrics' | 'baselines' | 'intervals'> & JudgedFacts);
+  | (Pick<RegressionReport, 'task' | 'metrics' | 'baselines' | 'intervals'> & JudgedFacts)
+  | (Pick<LanguageReport, 'task' | 'metrics' | 'baselines'> & JudgedFacts);

@@ -10,6 +10,7 @@ import type {
   ImageTransform,
   PreprocessingOptions,
   TableFormat,
+  TextConfig,
 } from '../../data/index.js';
 import { TensorkilnError } from '../../errors.js';
 import type { augmentation, data, features, preprocessing, split } from './data-schema.js';
@@ -25,6 +26,40 @@ export interface DataSections {
 }
 
 const IMAGE_FORMATS = ['image_folder', 'idx', 'npy'] as const;
+
+/** Whether the data is a running text that a language model learns. */
+export function isText({ data }: Pick<DataSections, 'data'>): boolean {
+  return data.format === 'text';
+}
+
+/** Characters a language model sees unless the configuration says otherwise. */
+export const DEFAULT_CONTEXT_LENGTH = 128;
+
+/**
+ * What prepareText needs, in its own terms.
+ *
+ * @throws E_CONFIG for what is of tables alone
+ */
+export function textConfig({ data, features, split, preprocessing }: DataSections): TextConfig {
+  const { method, by, fold, train, validation, test } = split;
+  // Random is what stands there when nothing was said: pieces of one text that lie side by side cannot be parted at random.
+  if (method === 'grouped' || method === 'time' || by !== undefined) throw textError('split.method', 'order', method);
+  if (fold !== undefined) throw textError('split.fold', 'none', 'one');
+  if (data.query !== undefined) throw textError('data.query', 'none', 'one');
+  if (Object.keys(features).length > 0) throw textError('features', 'none', 'some');
+  if (preprocessing.pca !== undefined) throw textError('preprocessing.pca', 'none', 'some');
+  return {
+    path: data.path,
+    split: { train, validation, test },
+    contextLength: data.context_length ?? DEFAULT_CONTEXT_LENGTH,
+    ...(data.csv.encoding === undefined ? {} : { encoding: data.csv.encoding }),
+    ...(data.test_path === undefined ? {} : { testPath: data.test_path }),
+  };
+}
+
+function textError(key: string, expected: string, got: string): TensorkilnError {
+  return new TensorkilnError('E_CONFIG', `[config] wrong ${key}: expected ${expected} for a running text, got ${got}.`);
+}
 
 /** Whether the data is images rather than a table. */
 export function isImages({ data }: Pick<DataSections, 'data'>): boolean {
@@ -69,6 +104,7 @@ export function dataConfig({ data, features, split, preprocessing }: DataSection
     naValues: data.na_values,
     csv: present<CsvOptions>(data.csv),
     replace: data.replace,
+    ...(data.lags === undefined ? {} : { lags: data.lags }),
     duplicates: data.duplicates,
     outliers: present<NonNullable<DataConfig['outliers']>>(data.outliers),
     ...(data.test_path === undefined ? {} : { testPath: data.test_path }),
@@ -76,7 +112,7 @@ export function dataConfig({ data, features, split, preprocessing }: DataSection
     testReplace: { ...data.replace, ...data.test_replace },
     ...(data.format === undefined ? {} : { format: data.format as TableFormat }),
     ...(data.query === undefined ? {} : { query: data.query }),
-    ...(data.task === undefined ? {} : { task: data.task }),
+    ...(data.task === undefined || data.task === 'language_model' ? {} : { task: data.task }),
     features: Object.fromEntries(Object.entries(features).map(([name, feature]) => [name, featureOptions(feature)])),
     split: { ...shares, ...(by === undefined ? {} : { by }), ...(fold === undefined ? {} : { fold }) },
     preprocessing: preprocessingOptions(preprocessing),
@@ -97,16 +133,19 @@ function preprocessingOptions(section: DataSections['preprocessing']): Preproces
 
 function featureOptions(feature: FeatureSection[string]): FeatureOptions {
   if (typeof feature === 'string') return { type: feature };
-  const { date_order: dateOrder, text, ...rest } = feature;
+  const { date_order: dateOrder, date_parts: dateParts, text, ...rest } = feature;
   return present<FeatureOptions>({
     ...rest,
     dateOrder,
+    dateParts,
     text:
       text === undefined
         ? undefined
         : present<NonNullable<FeatureOptions['text']>>({
             encoding: text.encoding,
             level: text.level,
+            ngrams: text.ngrams,
+            counts: text.counts,
             maxTokens: text.max_tokens,
             minRows: text.min_rows,
             lowercase: text.lowercase,
@@ -142,6 +181,9 @@ export function imageTransforms({ enabled, transforms }: z.output<typeof augment
     if ('shift' in transform) return { kind: 'shift', ...transform.shift };
     if ('crop' in transform) return { kind: 'crop', ...transform.crop };
     if ('rotate' in transform) return { kind: 'rotate', ...transform.rotate };
+    if ('scale' in transform) return { kind: 'scale', ...transform.scale };
+    if ('shear' in transform) return { kind: 'shear', ...transform.shear };
+    if ('elastic' in transform) return { kind: 'elastic', ...transform.elastic };
     return { kind: 'color_jitter', ...transform.color_jitter };
   });
 }

@@ -52,6 +52,7 @@ export const DATA_FORMATS = [
   'jsonl',
   'sqlite',
   'postgres',
+  'text',
   'text_folder',
   'image_folder',
   'idx',
@@ -71,9 +72,13 @@ export const data = z
       .optional()
       .describe(`one of ${DATA_FORMATS.join(', ')}`),
     image,
+    context_length: z.int().min(1).optional().describe('a number of characters >= 1'),
     query: text().optional().describe('an SQL SELECT statement'),
     target: text().describe('the name of a column'),
-    task: z.enum(['classification', 'regression']).optional().describe('classification or regression'),
+    task: z
+      .enum(['classification', 'regression', 'language_model'])
+      .optional()
+      .describe('classification, regression or language_model'),
     na_values: z
       .array(z.string())
       .default(['', 'NA', 'N/A', 'NaN', 'null', '?'])
@@ -81,6 +86,10 @@ export const data = z
     csv,
     replace,
     test_replace: replace,
+    lags: z
+      .record(z.string(), z.array(z.int().min(1)).min(1).describe('a list of numbers of rows >= 1'))
+      .optional()
+      .describe('column names with lists of numbers of rows >= 1'),
     duplicates: z.enum(['keep', 'drop']).default('keep').describe('keep or drop'),
     outliers,
     cache: text().optional().describe('the path of a folder for prepared data'),
@@ -99,6 +108,10 @@ export const data = z
       refuse('test_labels', 'test_path and test_labels together', 'one of them');
     if (section.format === 'image_folder' && section.image === undefined)
       refuse('image', 'the size all images are brought to, for format image_folder', 'nothing');
+    if (section.format !== 'text' && section.context_length !== undefined)
+      refuse('context_length', 'it only with format text', `it with format ${section.format ?? 'csv'}`);
+    if ((section.format === 'text') !== (section.task === 'language_model') && section.task !== undefined)
+      refuse('task', 'language_model for format text and for no other', `${section.task} with ${section.format ?? 'csv'}`);
     if (section.format !== 'image_folder' && section.image !== undefined)
       refuse('image', 'it only with format image_folder', `it with format ${section.format ?? 'csv'}`);
   })
@@ -116,6 +129,8 @@ const textFeature = z
   .strictObject({
     encoding: z.enum(['bag', 'sequence']).optional().describe('bag or sequence'),
     level: z.enum(['word', 'character']).optional().describe('word or character'),
+    ngrams: z.int().min(1).max(5).optional().describe('an integer from 1 to 5'),
+    counts: z.enum(['plain', 'sublinear', 'binary']).optional().describe('plain, sublinear or binary'),
     max_tokens: z.int().min(1).optional().describe('an integer >= 1'),
     min_rows: z.int().min(1).optional().describe('an integer >= 1'),
     lowercase: z.boolean().optional().describe('true or false'),
@@ -123,7 +138,7 @@ const textFeature = z
     padding: z.enum(['start', 'end']).optional().describe('start or end'),
     truncation: z.enum(['start', 'end']).optional().describe('start or end'),
   })
-  .describe('a section with encoding, level, max_tokens, min_rows, lowercase, length, padding and truncation');
+  .describe('a section with encoding, level, ngrams, counts, max_tokens, min_rows, lowercase, length, padding and truncation');
 
 const feature = z
   .union([
@@ -137,11 +152,18 @@ const feature = z
         .describe('median, mean, mode or {constant: <value>}'),
       scaling: scaling.optional().describe(SCALINGS),
       buckets: z.int().min(1).optional().describe('an integer >= 1'),
+      date_parts: z
+        .array(z.enum(['trend', 'year', 'week', 'day']))
+        .min(1)
+        .optional()
+        .describe('a list of trend, year, week and day'),
       date_order: z.enum(['ymd', 'dmy', 'mdy']).optional().describe('ymd, dmy or mdy'),
       text: textFeature.optional(),
     }),
   ])
-  .describe(`one of ${TYPES.join(', ')}, or a section with type, encoding, imputation, scaling, buckets, date_order and text`);
+  .describe(
+    `one of ${TYPES.join(', ')}, or a section with type, encoding, imputation, scaling, buckets, date_order, date_parts and text`,
+  );
 
 export const features = z
   .record(z.string(), feature)
@@ -201,15 +223,21 @@ export const preprocessing = z
 const probability = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a share from 0 to 1');
 const amount = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(0).describe('a number from 0 to 1');
 
+const factor = (): z.ZodDefault<z.ZodNumber> => z.number().gt(0).default(1);
+const slant = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(45).default(0);
+
 const transform = z
   .union([
     z.strictObject({ flip: z.strictObject({ horizontal: probability(), vertical: probability() }) }),
     z.strictObject({ shift: z.strictObject({ x: amount(), y: amount() }) }),
     z.strictObject({ crop: z.strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) }) }),
     z.strictObject({ rotate: z.strictObject({ degrees: z.number().min(0).max(180) }) }),
+    z.strictObject({ scale: z.strictObject({ minimum: factor(), maximum: factor() }) }),
+    z.strictObject({ shear: z.strictObject({ x: slant(), y: slant() }) }),
+    z.strictObject({ elastic: z.strictObject({ amount: z.number().min(0), spacing: z.number().min(1).default(8) }) }),
     z.strictObject({ color_jitter: z.strictObject({ brightness: amount(), contrast: amount(), saturation: amount() }) }),
   ])
-  .describe('one of flip, shift, crop, rotate and color_jitter with its amounts');
+  .describe('one of flip, shift, crop, rotate, scale, shear, elastic and color_jitter with its amounts');
 
 export const augmentation = z
   .strictObject({
@@ -217,7 +245,7 @@ export const augmentation = z
     transforms: z
       .array(transform)
       .default([])
-      .describe('a list of flip, shift, crop, rotate and color_jitter with their amounts'),
+      .describe('a list of flip, shift, crop, rotate, scale, shear, elastic and color_jitter with their amounts'),
   })
   .prefault({})
   .describe('a section with enabled and transforms');

@@ -11,10 +11,11 @@ export function inferData(source: ConfigSource): void {
   const path = source.get(['data', 'path']);
   if (typeof path !== 'string') return;
   if (source.get(['data', 'format']) === undefined) {
-    const format = imageFormat(path, source);
+    const format = imageFormat(path, source) ?? (source.get(['model', 'architecture']) === 'gpt' ? 'text' : undefined);
     if (format !== undefined) source.set(['data', 'format'], format, origin);
   }
   const format: unknown = source.get(['data', 'format']) ?? formatOf(path);
+  if (format === 'text' && source.get(['data', 'target']) === undefined) source.set(['data', 'target'], 'character', origin);
   if (source.get(['data', 'target']) === undefined && (LABELED as readonly unknown[]).includes(format))
     source.set(['data', 'target'], 'label', origin);
 }

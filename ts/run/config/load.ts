@@ -6,7 +6,6 @@ import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
 import { compose } from './compose.js';
 import { inferData } from './infer-data.js';
-import { checkBuilt } from './not-built.js';
 import { parseOverride, type Override } from './overrides.js';
 import { alternatives, configSchema, isRecordAt, keysAt, schemaAt, type TrainingConfig } from './schema.js';
 import { describe, isSection, type ConfigSource } from './source.js';
@@ -36,7 +35,6 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
   if (options.output !== undefined) source.set(['output'], options.output, { text: '--output', folder });
   await readSectionFile(source, 'model', modelSection);
   await readSectionFile(source, 'targets', targetsSection);
-  checkBuilt(source);
   inferData(source);
   const parsed = configSchema.safeParse(source.toJS());
   if (!parsed.success) throw configError(parsed.error, source);

@@ -3,13 +3,14 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   output: 'folder for the results; without it `runs/<config name>-<time>` in the working directory',
   device: 'where kernels run; without it TENSORKILN_DEVICE, else cpu',
   'data.path':
-    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL, `env:NAME` for one in an environment variable',
+    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, a running text for a language model, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL, `env:NAME` for one in an environment variable',
   'data.labels': 'makes `data.path` a file of images: bytes [N, height, width] or [N, height, width, channels]',
   'data.test_path':
     'a second table of the same columns, or further images of the same classes, whose rows are the test part; the split then divides the first',
   'data.format':
-    'without it by the name and the other keys; text_folder has the columns `text` and `label`; an image_folder has one folder a class',
+    'without it by the name and the other keys; text is a running text whose characters a language model learns to foretell: its beginning trains, its end tests; text_folder has the columns `text` and `label`; an image_folder has one folder a class',
   'data.image.height': 'images of a folder are resized to fill height and width; what stands over is cut off evenly',
+  'data.context_length': 'of a running text: what a language model sees before each character; without it 128',
   'data.query': 'SQL for a database; for Parquet a query over the table `data`, run out of core',
   'data.target':
     'without it `label` for images and text folders; column with the class or value of each row; rows without one are left out and counted',
@@ -24,6 +25,8 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'data.csv.names': 'in place of those in the file',
   'data.replace': 'what found cells are read as',
   'data.test_replace': 'the same for the second table alone, beside `data.replace`',
+  'data.lags':
+    'what a column of numbers held so many rows before, as columns such as `Temp lag 1`: for rows in the order of time; `predict` and `evaluate` make them of the rows of their file',
   'data.duplicates': 'of rows that repeat an earlier one; they are counted either way',
   'data.outliers.method': 'iqr: beyond the quartiles by 1.5 interquartile ranges; z_score: beyond 3 deviations',
   'data.outliers.threshold': 'in place of those 1.5 or 3',
@@ -47,8 +50,10 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'preprocessing.pca.components': 'so many principal components in place of the features',
   'preprocessing.pca.variance': 'as many principal components as hold this share of the variance',
   'augmentation.enabled': 'random changes of training images, made by worker threads; refused for other data',
+  'augmentation.transforms':
+    'flip `{horizontal, vertical}`: probabilities. shift `{x, y}`: most share of width and height. crop `{minimum, maximum}`: share of the area that is kept and enlarged. rotate `{degrees}`, shear `{x, y}` (degrees): at most, either way. scale `{minimum, maximum}`: factors. elastic `{amount, spacing}`: smooth bends of at most so many pixels, with a knot every 8 pixels unless told. color_jitter `{brightness, contrast, saturation}`: most change of each factor',
   'model.architecture':
-    'mlp, dnn: dense layers. cnn, lenet, resnet: images. bilstm-classifier, transformer-encoder: a text as tokens. layers: those of `model.layers`, as `Sequential.toJSON` writes them',
+    'mlp, dnn: dense layers. cnn, lenet, resnet: images. bilstm-classifier, transformer-encoder: a text as tokens. gpt: a running text. layers: those of `model.layers`, as `Sequential.toJSON` writes them',
   'model.hidden_units': 'sizes of dense layers; without it mlp `[32]`, dnn `[256, 128, 64]`, cnn `[]`, lenet `[120, 84]`',
   'model.filters': 'channels of the convolutions; without it cnn `[32, 64, 128]`, lenet `[6, 16]`',
   'model.kernel_size': 'of a cnn; without it 3',
@@ -61,10 +66,11 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'model.width': 'channels of the first stage of a resnet; without it 64',
   'model.embedding_size': 'of a bilstm-classifier',
   'model.units': 'of each direction of a bilstm-classifier',
-  'model.num_layers': 'of a bilstm-classifier or transformer-encoder',
-  'model.size': 'values per token of a transformer-encoder',
-  'model.heads': 'of the attention of a transformer-encoder',
-  'model.hidden': 'size of the dense layers inside a transformer-encoder',
+  'model.num_layers': 'of a bilstm-classifier, transformer-encoder or gpt',
+  'model.size': 'values per token of a transformer-encoder or gpt',
+  'model.heads': 'of the attention of a transformer-encoder or gpt',
+  'model.hidden': 'size of the dense layers inside a transformer-encoder or gpt',
+  'model.tied': 'gpt: whether the table of characters also scores them; without it true',
   'model.layers': 'the last one gives one value per class, without softmax, or the number',
   'model.pretrained':
     'weights this model begins with, matched by name: of an exported run, or of PyTorch as safetensors or ONNX; tensors of another shape, such as those of the last layer, begin anew',
@@ -163,4 +169,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'targets.mae': 'at most, in the unit of the target',
   'targets.mape': 'at most; 0.1 is 10 %',
   'targets.r2': 'at least',
+  'targets.perplexity': 'at most; of a language model',
+  'targets.bits_per_character': 'at most',
+  'targets.cross_entropy': 'at most, in nats',
 };

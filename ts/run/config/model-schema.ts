@@ -37,12 +37,10 @@ export const MODEL_OPTIONS = {
     'norm_first',
     'pooling',
   ],
+  gpt: ['num_layers', 'size', 'heads', 'hidden', 'activation', 'dropout', 'positions', 'norm', 'tied'],
   layers: ['layers'],
 } as const;
 export type Architecture = keyof typeof MODEL_OPTIONS;
-
-/** Architectures that are there as a library but cannot be trained from a configuration, so that naming one is told from a mistake. */
-export const PLANNED_ARCHITECTURES = ['gpt'] as const;
 
 const layer = z
   .strictObject({
@@ -91,6 +89,7 @@ export const model = z
     positions: oneOf('learned', 'sinusoidal', 'rotary'),
     norm: oneOf('layer', 'rms'),
     norm_first: z.boolean().optional().describe('true or false'),
+    tied: z.boolean().optional().describe('true or false'),
     layers: z.array(layer).min(1).optional().describe('a list of layers, the last one giving one value per class'),
     pretrained: z
       .union([

@@ -1,5 +1,5 @@
 import { Document, isMap, isScalar } from 'yaml';
-import type { RunData } from '../run-data.js';
+import type { AnyData, RunData } from '../run-data.js';
 import { TensorkilnError } from '../../errors.js';
 import { resolveFeatures } from './data-config.js';
 import { optimizerName } from './optimizer-schema.js';
@@ -49,7 +49,7 @@ const LEARNING_RATES = {
  */
 export function resolveConfig(
   config: TrainingConfig,
-  data: RunData,
+  data: AnyData,
   run: { readonly output: string; readonly device: string },
 ): { readonly config: ResolvedConfig; readonly decisions: readonly Decision[] } {
   const decisions: Decision[] = [];
@@ -57,10 +57,13 @@ export function resolveConfig(
     decisions.push({ key, value, why });
     return value;
   };
-  const rows = data.train.size;
-  const classes = data.classes.length;
-  checkTask(config, data);
-  for (const column of data.columns) {
+  const isText = data.task === 'language_model';
+  const rows = isText ? Math.floor(data.text.parts.train.length / data.text.contextLength) : data.train.size;
+  const classes = isText ? data.vocabulary : data.classes.length;
+  if (isText) checkText(config, data.text.parts.validation.length > 0);
+  else checkTask(config, data);
+  const columns = isText ? [] : data.columns;
+  for (const column of columns) {
     if (column.role === 'target' || config.features[column.name] !== undefined) continue;
     const value = column.role === 'ignored' ? 'ignore' : column.type;
     decisions.push({ key: `features.${column.name}`, value, why: column.reason ?? 'of what its cells are' });
@@ -71,8 +74,24 @@ export function resolveConfig(
     decisions,
     config: {
       ...config,
-      data: { ...config.data, task: data.task },
-      features: resolveFeatures(config.features, data.columns),
+      data: {
+        ...config.data,
+        task: data.task,
+        ...(isText && config.data.context_length === undefined
+          ? {
+              context_length: decide('data.context_length', data.text.contextLength, 'it is a usual one for characters'),
+            }
+          : {}),
+      },
+      ...(isText
+        ? {
+            split: {
+              ...config.split,
+              method: decide('split.method', 'order' as const, 'pieces of a text that lie side by side are alike'),
+            },
+          }
+        : {}),
+      features: resolveFeatures(config.features, columns),
       model: {
         ...config.model,
         num_classes:
@@ -114,37 +133,64 @@ export function resolveConfig(
   };
 }
 
-/** Whether everything asked for goes with the task and the parts there are. @throws E_CONFIG */
-function checkTask(config: TrainingConfig, { task, classes, validation, images }: RunData): void {
-  const wrong = (key: string, expected: string, got: unknown): TensorkilnError =>
-    new TensorkilnError('E_CONFIG', `[config] wrong ${key}: expected ${expected}, got ${String(got)}.`);
-  const { model, training, data, augmentation, targets } = config;
-  const { num_classes: numClasses } = model;
-  if (task === 'regression' && numClasses !== 'auto')
-    throw wrong('model.num_classes', `auto, since "${data.target}" is a number`, numClasses);
-  if (numClasses !== 'auto' && numClasses !== classes.length)
-    throw wrong('model.num_classes', `${classes.length}, the classes of "${data.target}"`, numClasses);
+/** Whether everything asked for goes with a running text. @throws E_CONFIG */
+function checkText({ model, training, augmentation, targets }: TrainingConfig, hasValidation: boolean): void {
+  const { architecture } = model;
+  if (architecture !== 'gpt' && architecture !== 'layers')
+    throw wrong('model.architecture', 'gpt or layers for a running text', architecture);
+  if (model.num_classes !== 'auto') throw wrong('model.num_classes', 'auto for a running text', model.num_classes);
+  if (training.class_weights !== 'none') throw wrong('training.class_weights', 'none for a running text', 'weights');
+  if (augmentation.enabled) throw wrong('augmentation.enabled', 'false for data that is not images', true);
+  checkLossAndTargets('language_model', training, targets);
+  checkMonitors(training, hasValidation, 'language_model');
+}
+
+function wrong(key: string, expected: string, got: unknown): TensorkilnError {
+  return new TensorkilnError('E_CONFIG', `[config] wrong ${key}: expected ${expected}, got ${String(got)}.`);
+}
+
+type RunTask = keyof typeof LOSSES;
+
+function checkLossAndTargets(task: RunTask, training: TrainingConfig['training'], targets: TrainingConfig['targets']): void {
   const losses: readonly string[] = LOSSES[task];
   if (training.loss !== 'auto' && !losses.includes(training.loss))
     throw wrong('training.loss', `${losses.join(', ')} or auto for ${task}`, training.loss);
-  if (task === 'regression' && training.class_weights !== 'none')
-    throw wrong('training.class_weights', 'none for regression', 'weights');
   const metrics: readonly string[] = Object.keys(TARGET_METRICS[task]);
   const foreign = Object.entries(targets).find(([metric, value]) => value !== undefined && !metrics.includes(metric));
   if (foreign !== undefined) throw wrong(`targets.${foreign[0]}`, `${metrics.join(', ')} for ${task}`, foreign[0]);
-  if (augmentation.enabled && images === undefined)
-    throw wrong('augmentation.enabled', 'false for data that is not images', true);
+}
+
+/** What is watched must be there. */
+function checkMonitors(training: TrainingConfig['training'], hasValidation: boolean, task: RunTask): void {
   const { early_stopping: stopping, scheduler } = training;
   const monitors = [
     ...(stopping === false ? [] : [['training.early_stopping.monitor', stopping.monitor] as const]),
     ...(scheduler.type === 'reduce_on_plateau' ? [['training.scheduler.monitor', scheduler.monitor] as const] : []),
   ];
   for (const [key, monitor] of monitors) {
-    if (validation.size === 0 && monitor !== 'train_loss')
+    if (!hasValidation && monitor !== 'train_loss')
       throw wrong(key, 'train_loss, or early_stopping: false, since split.validation is 0', monitor);
     if (task === 'regression' && monitor === 'validation_accuracy')
       throw wrong(key, 'validation_loss or train_loss for regression', monitor);
   }
+}
+
+/** Whether everything asked for goes with the task and the parts there are. @throws E_CONFIG */
+function checkTask(config: TrainingConfig, { task, classes, validation, images }: RunData): void {
+  const { model, training, data, augmentation, targets } = config;
+  const { num_classes: numClasses } = model;
+  if (model.architecture === 'gpt')
+    throw wrong('model.architecture', 'another than gpt for rows: gpt needs data.format text', 'gpt');
+  if (task === 'regression' && numClasses !== 'auto')
+    throw wrong('model.num_classes', `auto, since "${data.target}" is a number`, numClasses);
+  if (numClasses !== 'auto' && numClasses !== classes.length)
+    throw wrong('model.num_classes', `${classes.length}, the classes of "${data.target}"`, numClasses);
+  if (task === 'regression' && training.class_weights !== 'none')
+    throw wrong('training.class_weights', 'none for regression', 'weights');
+  checkLossAndTargets(task, training, targets);
+  if (augmentation.enabled && images === undefined)
+    throw wrong('augmentation.enabled', 'false for data that is not images', true);
+  checkMonitors(training, validation.size > 0, task);
 }
 
 /** As many steps in an epoch as rows in a step keeps both the noise of a step and the number of steps in bounds. */

@@ -27,6 +27,7 @@ const limit = (): z.ZodOptional<z.ZodUnion<readonly [z.ZodInt, z.ZodNumber]>> =>
 
 /** Losses by task; `auto` takes the first. */
 export const LOSSES = {
+  language_model: ['cross_entropy'],
   classification: ['cross_entropy', 'focal'],
   regression: ['mean_squared_error', 'mean_absolute_error', 'huber', 'log_cosh'],
 } as const;
@@ -131,9 +132,12 @@ export const TARGET_METRICS = {
     log_loss: 'min',
     brier: 'min',
   },
+  language_model: { perplexity: 'min', bits_per_character: 'min', cross_entropy: 'min', accuracy: 'max' },
   regression: { rmse: 'min', mae: 'min', mape: 'min', r2: 'max' },
 } as const;
-export type TargetMetric = keyof typeof TARGET_METRICS.classification | keyof typeof TARGET_METRICS.regression;
+export type TargetMetric = {
+  [Task in keyof typeof TARGET_METRICS]: keyof (typeof TARGET_METRICS)[Task];
+}[keyof typeof TARGET_METRICS];
 
 const threshold = (): z.ZodOptional<z.ZodNumber> => z.number().optional().describe('a number');
 
@@ -154,6 +158,9 @@ export const targets = z
     mae: threshold(),
     mape: threshold(),
     r2: threshold(),
+    perplexity: threshold(),
+    bits_per_character: threshold(),
+    cross_entropy: threshold(),
   })
   .prefault({})
   .describe('a section with a threshold for each metric wanted, or the path of a file with it');

@@ -1,8 +1,8 @@
-import type { LayerDescription } from '../nn/description.js';
+import type { LayerSpec } from '../model-graph.js';
 import { layerError, readNumber } from './layer-config.js';
-import type { GraphValue, OnnxGraphBuilder } from './onnx-graph.js';
+import type { GraphValue, OnnxGraphBuilder } from './graph-builder.js';
 
-type ActivationWriter = (graph: OnnxGraphBuilder, node: string, input: GraphValue, layer: LayerDescription) => string;
+type ActivationWriter = (graph: OnnxGraphBuilder, node: string, input: GraphValue, layer: LayerSpec) => string;
 
 // Klambauer, Unterthiner, Mayr, Hochreiter 2017, arXiv:1706.02515, appendix A1.
 const SELU_ALPHA = 1.6732632423543772;
@@ -30,7 +30,7 @@ const ACTIVATIONS: Readonly<Record<string, ActivationWriter>> = {
   softplus: plain('Softplus'),
   // Our softmax runs over the last axis, the channels.
   softmax: (graph, node, input) =>
-    graph.addNode(node, 'Softmax', [input.name], { axis: { int: input.layout === 'nchw' ? 1 : -1 } }),
+    graph.addNode(node, 'Softmax', [input.name], { axis: { int: input.layout === 'channels_first' ? 1 : -1 } }),
   gelu: writeGelu,
   gelu_tanh: writeTanhGelu,
   silu: (graph, node, input) =>
@@ -44,7 +44,7 @@ const ACTIVATIONS: Readonly<Record<string, ActivationWriter>> = {
   hard_swish: (graph, node, input) =>
     graph.addNode(node, 'Mul', [input.name, graph.addNode(`${node}/gate`, 'HardSigmoid', [input.name], HARD_SIGMOID)]),
   log_softmax: (graph, node, input) =>
-    graph.addNode(node, 'LogSoftmax', [input.name], { axis: { int: input.layout === 'nchw' ? 1 : -1 } }),
+    graph.addNode(node, 'LogSoftmax', [input.name], { axis: { int: input.layout === 'channels_first' ? 1 : -1 } }),
   exponential: plain('Exp'),
 };
 
@@ -82,7 +82,7 @@ function writeGelu(graph: OnnxGraphBuilder, node: string, input: GraphValue): st
  *
  * @throws E_EXPORT for a name that has no counterpart
  */
-export function writeActivation(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerDescription): GraphValue {
+export function writeActivation(graph: OnnxGraphBuilder, input: GraphValue, layer: LayerSpec): GraphValue {
   const activation = layer.config['activation'] ?? 'linear';
   if (typeof activation !== 'string' || !Object.hasOwn(ACTIVATIONS, activation)) {
     throw layerError(
@@ -90,6 +90,5 @@ export function writeActivation(graph: OnnxGraphBuilder, input: GraphValue, laye
       `activation ${JSON.stringify(activation)} cannot be expressed in ONNX: expected one of ${ONNX_ACTIVATIONS.join(', ')}.`,
     );
   }
-  const node = graph.reserveName(`${layer.name}/${activation}`);
-  return { ...input, name: ACTIVATIONS[activation]!(graph, node, input, layer) };
+  return { ...input, name: ACTIVATIONS[activation]!(graph, `${layer.name}/${activation}`, input, layer) };
 }

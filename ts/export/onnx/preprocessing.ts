@@ -1,13 +1,39 @@
 /** What a Preprocessor does to the columns of a table, as nodes of an ONNX graph. */
-import { TensorkilnError } from '../errors.js';
-import type { ColumnEncoding, SavedPreprocessor } from '../data/index.js';
-import type { GraphValue, OnnxGraphBuilder } from './onnx-graph.js';
+import { TensorkilnError } from '../../errors.js';
+import type { ColumnEncoding, SavedPreprocessor } from '../../data/index.js';
+import { TensorProto_DataType } from '../proto/onnx_pb.js';
+import type { GraphValue, OnnxGraphBuilder } from './graph-builder.js';
 
 /** A preprocessor that is to stand inside the exported model. */
 export interface OnnxPreprocessing {
   readonly preprocessor: SavedPreprocessor;
   /** Texts that stand for a missing cell, beside the empty one. */
   readonly naValues: readonly string[];
+}
+
+/** What images are scaled by, channel by channel: a byte v becomes (v / 255 - mean) / deviation. */
+export interface OnnxImageScale {
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+}
+
+/** Adds the scaling of images behind an input of bytes [N, H, W, C]. */
+export function writeImageScale(
+  graph: OnnxGraphBuilder,
+  input: string,
+  shape: readonly number[],
+  { mean, deviation }: OnnxImageScale,
+): GraphValue {
+  const node = 'preprocessing';
+  const channels = [mean.length];
+  // (v / 255 - mean) / deviation as one factor and one summand.
+  const factors = Float32Array.from(deviation, (own) => 1 / (255 * own));
+  const summands = Float32Array.from(deviation, (own, channel) => -(mean[channel] as number) / own);
+  const numbers = graph.cast(`${node}/to_numbers`, input, TensorProto_DataType.FLOAT);
+  const factor = graph.addConstant(`${node}/factor`, { shape: channels, data: factors });
+  const summand = graph.addConstant(`${node}/summand`, { shape: channels, data: summands });
+  const scaled = graph.addNode(`${node}/scale`, 'Mul', [numbers, factor]);
+  return { name: graph.addNode(`${node}/shift`, 'Add', [scaled, summand]), shape, layout: 'rows', dtype: 'float32' };
 }
 
 /** An input of the graph: one column of the table, [N, 1]. */
@@ -62,7 +88,7 @@ export function writePreprocessing(
     const centred = graph.addNode('preprocessing/centre', 'Sub', [name, centre]);
     name = graph.addNode('preprocessing/rotate', 'MatMul', [centred, rotation]);
   }
-  return { name, shape: [width], layout: 'rows' };
+  return { name, shape: [width], layout: 'rows', dtype: 'float32' };
 }
 
 /** (fill where missing - shift) / scale. */

@@ -1,0 +1,176 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { evaluateRun } from '../../ts/run/evaluate-run.js';
+import { loadConfig } from '../../ts/run/config/load.js';
+import { loadTextGenerator } from '../../ts/run/language/text-generator.js';
+import { loadPredictor } from '../../ts/run/load-predictor.js';
+import { renderConfig } from '../../ts/run/render-config.js';
+import { reproduceRun } from '../../ts/run/reproduce.js';
+import type { RunResult } from '../../ts/run/run-events.js';
+import { runTraining } from '../../ts/run/run-training.js';
+import { crossValidate } from '../../ts/run/series.js';
+
+let folder: string;
+let corpus: string;
+let counter = 0;
+/** A language in which each character but the first of a word follows from the two before it. */
+const WORDS = ['abcade', 'bcbade', 'cabdce'];
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tensorkiln-language-'));
+  corpus = join(folder, 'corpus.txt');
+  const words = Array.from({ length: 700 }, (_, index) => WORDS[(index * 7 + (index >> 2)) % 3]);
+  writeFileSync(corpus, `${words.join(' ')} Z`);
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const CONFIG = (more = '', model = 'architecture: gpt, num_layers: 1, size: 16, heads: 2, dropout: 0.1'): string =>
+  `data: {path: ${corpus}, context_length: 8}\nmodel: {${model}}\n` +
+  `training: {epochs: 5, batch_size: 16, learning_rate: 0.01, optimizer: adamw}\nlogging: {checkpoint_every: 1}\n${more}`;
+
+async function run(text: string, signal?: AbortSignal, onStep?: () => void): Promise<RunResult> {
+  const file = join(folder, `config-${++counter}.yaml`);
+  writeFileSync(file, text);
+  return runTraining(await loadConfig(file, { output: join(folder, `run-${counter}`) }), {
+    ...(signal === undefined ? {} : { signal }),
+    onEvent: ({ type }) => {
+      if (type === 'step') onStep?.();
+    },
+  });
+}
+
+describe('a language model from a configuration', () => {
+  let trained: RunResult;
+  beforeAll(async () => {
+    trained = await run(CONFIG('targets: {perplexity: 3, accuracy: 0.7}\n'));
+  });
+
+  it('learns what counting pairs cannot, and says so', () => {
+    const { test, validation, baselines, targets, files } = trained;
+    expect(test.task).toBe('language_model');
+    if (test.task !== 'language_model') return;
+    const bigram = baselines.find(({ name }) => name === 'bigram');
+    if (bigram?.task !== 'language_model') throw new Error('the baseline is of another task');
+    expect(test.perplexity).toBeLessThan(bigram.perplexity);
+    expect(test.accuracy).toBeGreaterThan(bigram.accuracy);
+    expect(validation).toMatchObject({ task: 'language_model' });
+    expect(targets.map(({ isMet }) => isMet)).toEqual([true, true]);
+    const metrics = JSON.parse(readFileSync(files.metrics, 'utf8')) as Record<string, Record<string, unknown>>;
+    expect(metrics['test']!['perplexity']).toBeCloseTo(test.perplexity, 12);
+    // Z stands in the last word alone, which is of the test part.
+    expect(metrics['unknown']).toEqual({ train: 0, validation: 0, test: 1 });
+    expect(readFileSync(files.report, 'utf8')).toContain('bits per character');
+    expect(readFileSync(files.config, 'utf8')).toMatch(/method: order # because pieces of a text/);
+  });
+
+  it('writes text of its language, the same for equal seeds, and remembers as if it read anew', async () => {
+    const before = tf.memory().numTensors;
+    const generator = await loadTextGenerator(trained.files.folder);
+    const options = { length: 60, temperature: 0.1, seed: 4 };
+    const text = await generator.generate('abcade ', options);
+    expect(text).toHaveLength(60);
+    const known = readFileSync(corpus, 'utf8');
+    const pairs = Array.from({ length: 59 }, (_, at) => text.slice(at, at + 2));
+    expect(pairs.filter((pair) => !known.includes(pair))).toEqual([]);
+    // Within one context a character follows from what was read step by step as from what is read at once.
+    const sure = await generator.generate('ab', { length: 6, temperature: 0 });
+    for (let at = 0; at < 6; at++)
+      expect(await generator.generate(`ab${sure.slice(0, at)}`, { length: 1, temperature: 0 })).toBe(sure[at]);
+    const characters: string[] = [];
+    expect(await generator.generate('abcade ', { ...options, onText: (one) => characters.push(one) })).toBe(text);
+    expect(characters.join('')).toBe(text);
+    expect([...generator.encode('aZ')]).toEqual([2, 0]);
+    expect(await generator.generate('', { length: 3, topK: 1, seed: 1 })).toBe(
+      await generator.generate('\n', { length: 3, temperature: 0 }),
+    );
+    const controller = new AbortController();
+    controller.abort();
+    await expect(generator.generate('a', { signal: controller.signal })).rejects.toMatchObject({ code: 'E_ABORTED' });
+    await expect(generator.generate('a', { length: 0 })).rejects.toMatchObject({ code: 'E_CONFIG' });
+    await expect(generator.generate('a', { topK: 0 })).rejects.toMatchObject({ code: 'E_CONFIG' });
+    generator.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('is interrupted, resumed and reproduced with the same bits', async () => {
+    const controller = new AbortController();
+    let steps = 0;
+    const text = CONFIG('targets: {perplexity: 3, accuracy: 0.7}\n');
+    const stopped = await run(text, controller.signal, () => {
+      if (++steps === 40) controller.abort();
+    });
+    expect(stopped.stopReason).toBe('aborted');
+    const config = await loadConfig(stopped.files.config, { output: stopped.files.folder });
+    const resumed = await runTraining(config, { resume: true });
+    expect(readFileSync(resumed.files.weights)).toEqual(readFileSync(trained.files.weights));
+    const again = await reproduceRun(trained.files.folder, { output: join(folder, 'again') });
+    expect(again).toMatchObject({ isEqual: true, circumstances: [] });
+  });
+
+  it('takes layers of one own that score each place, read anew for each character', async () => {
+    const layers = [
+      '{type: embedding, config: {tokens: 7, units: 8}}',
+      '{type: lstm, config: {units: 16, returnSequences: true}}',
+      '{type: dense, config: {units: 7}}',
+    ];
+    const { test, files } = await run(
+      CONFIG('', `architecture: layers, layers: [${layers.join(', ')}]`).replace(
+        'context_length: 8',
+        'context_length: 8, format: text',
+      ),
+    );
+    expect(test).toMatchObject({ task: 'language_model' });
+    const generator = await loadTextGenerator(files.folder);
+    expect(await generator.generate('abc', { length: 5 })).toHaveLength(5);
+    generator.dispose();
+  });
+
+  it('predicts no rows, has no folds, and is not judged again', async () => {
+    await expect(loadPredictor(trained.files.folder)).rejects.toMatchObject({
+      code: 'E_USAGE',
+      message: expect.stringContaining('tensorkiln generate') as unknown,
+    });
+    await expect(evaluateRun(trained.files.folder)).rejects.toMatchObject({ code: 'E_USAGE' });
+    const config = await loadConfig(trained.files.config);
+    await expect(crossValidate(config, 3)).rejects.toMatchObject({ code: 'E_CONFIG' });
+  });
+});
+
+describe('a configuration that does not fit a running text', () => {
+  it.each<[string, RegExp]>([
+    ['features: {a: numeric}\n', /wrong features: expected none for a running text/],
+    ['split: {method: time, by: a}\n', /wrong split\.method: expected order for a running text/],
+    ['preprocessing: {pca: {components: 2}}\n', /wrong preprocessing\.pca/],
+    ['targets: {rmse: 1}\n', /wrong targets\.rmse: expected perplexity, .* for language_model/],
+    ['augmentation: {enabled: true}\n', /wrong augmentation\.enabled/],
+  ])('is refused: %s', async (more, message) => {
+    await expect(run(CONFIG(more))).rejects.toThrow(message);
+  });
+
+  it.each<[string, RegExp]>([
+    ['data.task=regression', /wrong data\.task: expected language_model for format text/],
+    ['model={architecture: mlp}', /wrong model\.architecture: expected gpt or layers for a running text, got mlp/],
+    ['training.class_weights=balanced', /wrong training\.class_weights/],
+    ['training.loss=focal', /wrong training\.loss: expected cross_entropy or auto for language_model/],
+    [
+      'data={path: a.csv, format: csv, target: y, context_length: 3}',
+      /wrong data\.context_length: expected it only with format text/,
+    ],
+  ])('is refused: %s', async (set, message) => {
+    const file = join(folder, 'wrong.yaml');
+    writeFileSync(file, CONFIG().replace('path:', 'format: text, path:'));
+    await expect(loadConfig(file, { set: [set] }).then((config) => renderConfig(config))).rejects.toThrow(message);
+  });
+
+  it('gpt for a table is refused', async () => {
+    const table = join(folder, 'table.csv');
+    writeFileSync(table, 'a,y\n' + 'x,1\ny,2\n'.repeat(30));
+    const file = join(folder, 'table.yaml');
+    writeFileSync(file, `data: {path: ${table}, target: y, format: csv}\nmodel: {architecture: gpt}\n`);
+    await expect(renderConfig(await loadConfig(file))).rejects.toThrow(/wrong model\.architecture: expected another than gpt/);
+  });
+});
