@@ -7,9 +7,7 @@
 #include <vector>
 
 #include "cuda/gemm/gemm_choice.h"
-#include "core/half.h"
-#include "cuda/cuda_table.h"
-#include "test.h"
+#include "op_session.h"
 
 using tk::DType;
 using tk::cuda::GemmChoice;
@@ -17,8 +15,6 @@ using tk::cuda::GemmKernel;
 using tk::cuda::GemmShape;
 
 namespace {
-
-const TkCudaTable& table() { return *tensorkiln_cuda_table(TK_CUDA_TABLE_VERSION); }
 
 class Device {
  public:
@@ -40,54 +36,23 @@ class Device {
   // `skip` elements in front make the operand misaligned.
   void* put(DType type, const std::vector<float>& values, int64_t skip = 0) {
     const int64_t size = tk::dtype_bytes(type);
-    std::vector<char> raw(size_t((int64_t(values.size()) + skip) * size));
-    for (size_t i = 0; i < values.size(); ++i) {
-      char* to = raw.data() + (int64_t(i) + skip) * size;
-      const uint16_t half = type == DType::f16 ? tk::f32_to_f16(values[i]) : tk::f32_to_bf16(values[i]);
-      if (type == DType::f32) {
-        std::memcpy(to, &values[i], 4);
-      } else {
-        std::memcpy(to, &half, 2);
-      }
-    }
+    std::vector<unsigned char> raw = bytes_of(type, values);
+    raw.insert(raw.begin(), size_t(skip * size), 0);
     char* data = static_cast<char*>(bytes(int64_t(raw.size())));
     CHECK(table().write(stream_, data, raw.data(), raw.size()) == TK_CUDA_OK);
     return data + skip * size;
   }
   float* floats(const std::vector<float>& values) { return static_cast<float*>(put(DType::f32, values)); }
   std::vector<float> get(DType type, const void* data, int64_t count) {
-    std::vector<char> raw(size_t(count * tk::dtype_bytes(type)));
+    std::vector<unsigned char> raw(size_t(count * tk::dtype_bytes(type)));
     CHECK(table().read(stream_, data, raw.data(), raw.size()) == TK_CUDA_OK);
-    std::vector<float> values(static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i) {
-      uint16_t half;
-      if (type == DType::f32) {
-        std::memcpy(&values[i], raw.data() + i * 4, 4);
-        continue;
-      }
-      std::memcpy(&half, raw.data() + i * 2, 2);
-      values[i] = type == DType::f16 ? tk::f16_to_f32(half) : tk::bf16_to_f32(half);
-    }
-    return values;
+    return floats_of(type, raw);
   }
 
  private:
   TkCudaStream* stream_ = nullptr;
   std::vector<void*> owned_;
 };
-
-std::vector<float> normal(int64_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> distribution;
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& v : values) v = distribution(random);
-  return values;
-}
-
-float rounded(DType type, float x) {
-  if (type == DType::f16) return tk::f16_to_f32(tk::f32_to_f16(x));
-  return type == DType::bf16 ? tk::bf16_to_f32(tk::f32_to_bf16(x)) : x;
-}
 
 struct Case {
   int64_t m, n, k, batch = 1;
@@ -112,8 +77,8 @@ struct Setup {
 
 Setup set_up(Device& device, const Case& c, const std::vector<float>* given_a = nullptr, const std::vector<float>* given_b = nullptr) {
   Setup s;
-  s.a = given_a != nullptr ? *given_a : normal(c.batch * c.m * c.k, 1);
-  s.b = given_b != nullptr ? *given_b : normal((c.broadcast ? 1 : c.batch) * c.k * c.n, 2);
+  s.a = given_a != nullptr ? *given_a : normal_values(c.batch * c.m * c.k, 1);
+  s.b = given_b != nullptr ? *given_b : normal_values((c.broadcast ? 1 : c.batch) * c.k * c.n, 2);
   for (float& v : s.a) v = rounded(c.type, v);
   for (float& v : s.b) v = rounded(c.type, v);
   TkCudaGemm g = {};
@@ -360,7 +325,7 @@ TEST(gemm_of_tiny_and_huge_values) {
   constexpr int64_t kM = 32, kN = 48, kK = 64;
   Device device;
   for (const float scale : {1e-30f, 1e15f}) {
-    std::vector<float> a = normal(kM * kK, 5), b = normal(kK * kN, 6);
+    std::vector<float> a = normal_values(kM * kK, 5), b = normal_values(kK * kN, 6);
     for (float& v : a) v *= scale;
     const Setup s = set_up(device, {.m = kM, .n = kN, .k = kK, .kernel = int(GemmKernel::tiles_64)}, &a, &b);
     CHECK(errors_of(s, run(device, s.g)).norm < 2.5e-7);
@@ -379,7 +344,7 @@ TEST(gemm_epilogues) {
   for (const Kernel& kernel : kernels) {
     const int64_t m = 40, n = 72, k = 24;
     Setup s = set_up(device, {.m = m, .n = n, .k = k, .type = kernel.type, .kernel = kernel.kernel});
-    const std::vector<float> bias = normal(n, 3), residual = normal(m * n, 4);
+    const std::vector<float> bias = normal_values(n, 3), residual = normal_values(m * n, 4);
     float* saved = device.floats(std::vector<float>(size_t(m * n), NAN));
     s.g.bias = device.floats(bias);
     s.g.residual = device.floats(residual);

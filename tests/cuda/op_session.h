@@ -31,6 +31,38 @@ inline std::vector<float> normal_values(int64_t count, unsigned seed, tk::DType 
   return values;
 }
 
+// Values as they lie in memory; u8 from whole numbers.
+inline std::vector<unsigned char> bytes_of(tk::DType type, const std::vector<float>& values) {
+  const size_t size = size_t(tk::dtype_bytes(type));
+  std::vector<unsigned char> raw(values.size() * size);
+  for (size_t i = 0; i < values.size(); ++i) {
+    unsigned char* to = raw.data() + i * size;
+    const uint16_t half = type == tk::DType::f16 ? tk::f32_to_f16(values[i]) : tk::f32_to_bf16(values[i]);
+    if (type == tk::DType::f32) {
+      std::memcpy(to, &values[i], 4);
+    } else if (type == tk::DType::u8) {
+      *to = uint8_t(values[i]);
+    } else {
+      std::memcpy(to, &half, 2);
+    }
+  }
+  return raw;
+}
+inline std::vector<float> floats_of(tk::DType type, const std::vector<unsigned char>& raw) {
+  const size_t size = size_t(tk::dtype_bytes(type));
+  std::vector<float> values(raw.size() / size);
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t half;
+    if (type == tk::DType::f32) {
+      std::memcpy(&values[i], raw.data() + i * 4, 4);
+      continue;
+    }
+    std::memcpy(&half, raw.data() + i * 2, 2);
+    values[i] = type == tk::DType::f16 ? tk::f16_to_f32(half) : tk::bf16_to_f32(half);
+  }
+  return values;
+}
+
 class OpSession {
  public:
   OpSession() {
@@ -47,35 +79,15 @@ class OpSession {
     if (x.size == 0) return x;
     CHECK(table().allocate(stream_, uint64_t(x.bytes()), &x.data) == TK_CUDA_OK);
     std::vector<unsigned char> raw(size_t(x.bytes()), 0xFF);
-    const int64_t size = tk::dtype_bytes(type);
-    for (size_t i = 0; i < values.size(); ++i) {
-      unsigned char* to = raw.data() + int64_t(i) * size;
-      const uint16_t half = type == tk::DType::f16 ? tk::f32_to_f16(values[i]) : tk::f32_to_bf16(values[i]);
-      if (type == tk::DType::f32) {
-        std::memcpy(to, &values[i], 4);
-      } else if (type == tk::DType::u8) {
-        *to = uint8_t(values[i]);
-      } else {
-        std::memcpy(to, &half, 2);
-      }
-    }
+    if (!values.empty()) raw = bytes_of(type, values);
+    CHECK(int64_t(raw.size()) == x.bytes());
     CHECK(table().write(stream_, x.data, raw.data(), raw.size()) == TK_CUDA_OK);
     return x;
   }
   std::vector<float> read(const tk::Operand& x) {
     std::vector<unsigned char> raw(size_t(x.bytes()));
     CHECK(table().read(stream_, x.data, raw.data(), raw.size()) == TK_CUDA_OK);
-    std::vector<float> values(static_cast<size_t>(x.size));
-    for (size_t i = 0; i < values.size(); ++i) {
-      uint16_t half;
-      if (x.dtype == tk::DType::f32) {
-        std::memcpy(&values[i], raw.data() + i * 4, 4);
-        continue;
-      }
-      std::memcpy(&half, raw.data() + i * 2, 2);
-      values[i] = x.dtype == tk::DType::f16 ? tk::f16_to_f32(half) : tk::bf16_to_f32(half);
-    }
-    return values;
+    return floats_of(x.dtype, raw);
   }
   void run(uint16_t op, const std::vector<tk::Operand>& operands, const std::vector<int64_t>& ints = {},
            const std::vector<double>& numbers = {}) {
