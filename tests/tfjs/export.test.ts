@@ -9,8 +9,8 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as layers from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { buildTfjs, exportTfjs, type TfjsModel } from '../../ts/export/tfjs-model.js';
-import { TFJS_LAYER_TYPES } from '../../ts/export/tfjs-layers.js';
+import { buildTfjs, exportTfjs, type TfjsModel } from '../../ts/export/tfjs/model.js';
+import { TFJS_LAYER_TYPES, TFJS_LIMITS, TFJS_REASONS } from '../../ts/export/tfjs/layers.js';
 import * as nn from '../../ts/nn/index.js';
 import { productOf, randomSource, randomValues } from '../support/describe-model.js';
 import { LAYER_CASES, type LayerCase } from '../support/layer-cases.js';
@@ -173,13 +173,20 @@ describe('each layer in stock tfjs-layers', () => {
         await expect(buildTfjs(model)).rejects.toMatchObject({
           code: 'E_EXPORT',
           message: expect.stringMatching(
-            reason ?? new RegExp(`\\(${layer.type}\\): this layer type has no counterpart`),
+            reason ?? new RegExp(`\\(${layer.type}\\): this layer type has no counterpart.*: ${TFJS_REASONS[layer.type]}`),
           ) as string,
         });
         model.dispose();
       });
     }
   }
+
+  it('says in the documentation what is refused', () => {
+    const inside = ['sequential', 'graph', 'dense'];
+    const refused = CASES.filter(({ name }) => REFUSED[name] !== undefined).map(({ make }) => make().type);
+    const documented = [...Object.keys(TFJS_LIMITS), ...Object.keys(TFJS_REASONS), ...inside];
+    expect(refused.filter((type) => !documented.includes(type))).toEqual([]);
+  });
 
   it('refuses only what is listed', () => {
     const names = CASES.map(({ name }) => name);

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../ts/run/config/load.js';
+import { exportRunAs } from '../../ts/run/export-formats.js';
 import type { RunEvent, RunResult } from '../../ts/run/run-events.js';
 import { runTraining } from '../../ts/run/run-training.js';
 import { crossValidate, repeatTraining } from '../../ts/run/series.js';
@@ -143,6 +144,9 @@ describe('images from a configuration', () => {
       inputShape: [8, 8, 1],
     });
     expect(readJson(files.record)).toMatchObject({ data: { path, others: { labels: { path: labels } } } });
+    // With the scaling inside, the exported model takes bytes.
+    for (const format of ['onnx', 'onnx-pipeline', 'tfjs'] as const)
+      expect((await exportRunAs(files.folder, { format })).verification).toMatchObject({ verified: true, rows: 64 });
   });
 
   it('takes further images as the test part, class weights beside augmentation, and the same again after a resume', async () => {
@@ -185,7 +189,23 @@ describe('texts from a configuration', () => {
         'model: {architecture: bilstm-classifier, embedding_size: 8, units: 4, dropout: 0}\ntraining: {epochs: 20, learning_rate: 0.05, batch_size: 8}\n',
     );
     expect(test).toMatchObject({ task: 'classification', accuracy: 1 });
-    if (!verification.verified) expect(existsSync(files.model)).toBe(false);
+    expect(verification).toMatchObject({ verified: true, rows: 40 });
+    expect(existsSync(files.model)).toBe(true);
+    const vocabulary = readJson(files.model.replace('.onnx', '.vocabulary.json'));
+    expect(vocabulary).toMatchObject({ format: 'tensorkiln.vocabulary', column: 'text', level: 'word', length: 8 });
+    const tokens = vocabulary['tokens'] as Record<string, number>;
+    // As the model's own preprocessing numbers them: the most frequent first, from 2 on.
+    const { preprocessor } = readJson(files.preprocessing) as { preprocessor: { columns: [{ vocabulary: string[] }] } };
+    expect(tokens).toEqual(Object.fromEntries(preprocessor.columns[0].vocabulary.map((token, place) => [token, place + 2])));
+
+    const elsewhere = join(folder, 'elsewhere', 'reviews.onnx');
+    expect((await exportRunAs(files.folder, { format: 'onnx', output: elsewhere })).verification).toMatchObject({
+      verified: true,
+      rows: 64,
+    });
+    expect(readJson(join(folder, 'elsewhere', 'reviews.vocabulary.json'))).toEqual(vocabulary);
+    await expect(exportRunAs(files.folder, { format: 'tfjs' })).rejects.toThrow(/'mask' \(padding_mask\).*no counterpart/);
+    await expect(exportRunAs(files.folder, { format: 'onnx-pipeline' })).rejects.toThrow(/column "text" \(sequence\)/);
   });
 });
 

@@ -1,6 +1,7 @@
 /** The pages and files that are made from schema and commands: `npm run docs` writes them, a test compares them. */
 import { architectureJsonSchema, ARCHITECTURE_SCHEMA_FILE } from '../nn/architecture-schema.js';
 import { configJsonSchema, configTables, SCHEMA_FILE } from '../run/config/reference.js';
+import { activationsTable, EXPORT_PAGE, formatsTable } from './export-page.js';
 import { LAYERS_PAGE, layersTable } from './layers-page.js';
 import { createProgram } from './program.js';
 import { commandPages } from './reference.js';
@@ -10,6 +11,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
   return {
     'docs/config.md': CONFIG_PAGE.replace('TABLES', () => configTables()),
     'docs/layers.md': LAYERS_PAGE.replace('TABLE', () => layersTable()),
+    'docs/export.md': EXPORT_PAGE.replace('FORMATS', () => formatsTable()).replace('ACTIVATIONS', () => activationsTable()),
     'docs/cli.md': CLI_PAGE.replace('COMMANDS', () => commandPages(createProgram('0'))),
     [SCHEMA_FILE]: `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
     [ARCHITECTURE_SCHEMA_FILE]: `${JSON.stringify(architectureJsonSchema(), null, 2)}\n`,

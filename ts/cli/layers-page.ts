@@ -1,6 +1,6 @@
 /** docs/layers.md: every layer, its options and where it can go. */
 import { ONNX_LAYER_TYPES } from '../export/onnx/layers.js';
-import { TFJS_LAYER_TYPES } from '../export/tfjs-layers.js';
+import { TFJS_LAYER_TYPES } from '../export/tfjs/layers.js';
 import { layerOptions, SCHEMA_TYPES } from '../nn/architecture-schema.js';
 
 /** Class, what it computes, and the op of ours that computes it where there is one. */
@@ -93,8 +93,7 @@ const NOTES: Readonly<Record<string, readonly [className: string, meaning: strin
 };
 
 /** Containers are laid open by exports: what they hold decides. */
-const CONTAINERS_ONNX = ['sequential'];
-const CONTAINERS_TFJS = ['sequential', 'graph', 'residual'];
+export const CONTAINERS: readonly string[] = ['sequential', 'graph', 'residual', 'checkpoint', 'time_distributed'];
 
 const mark = (type: string, ...lists: readonly (readonly string[])[]): string =>
   lists.some((list) => list.includes(type)) ? 'yes' : '';
@@ -115,8 +114,8 @@ export function layersTable(): string {
       meaning,
       options,
       op === '' ? '' : `\`${op}\``,
-      mark(type, ONNX_LAYER_TYPES, CONTAINERS_ONNX),
-      mark(type, TFJS_LAYER_TYPES, CONTAINERS_TFJS),
+      mark(type, ONNX_LAYER_TYPES, CONTAINERS),
+      mark(type, TFJS_LAYER_TYPES, CONTAINERS),
     ];
     return `| ${cells.join(' | ')} |`;
   });
@@ -130,7 +129,7 @@ export const LAYERS_PAGE = `<!-- Made by \`npm run docs\` from ts/cli/layers-pag
 
 From \`tensorkiln/nn\`. Shapes are [N, ...] with channels last; a layer is built for the shape of a row, without the batch. Every layer takes \`name\` and \`trainable\`; parameters take \`<role>Initializer\`, \`<role>Regularizer\` and \`<role>Constraint\` (roles: kernel, bias, recurrent, scale, offset, table, alpha, pointwise), with the initialisers, regularisers and constraints of Keras. Names, options and defaults stand in each class's documentation.
 
-"own op" names the one native op that computes the layer, forward and back; other layers are computed by ops of tfjs. "ONNX" and "tfjs" say whether \`exportOnnx\` and \`exportTfjs\` can express the layer; some options are refused there by name. ONNX is written for chains of layers. What tfjs-layers cannot express has no counterpart there: norms other than batch and layer norm, attention, positions, transposed convolutions in one dimension, masks as inputs.
+"own op" names the one native op that computes the layer, forward and back; other layers are computed by ops of tfjs. "ONNX" and "tfjs" say whether \`exportOnnx\` and \`exportTfjs\` can express the layer; [export](export.md) has the limits and the reasons.
 
 TABLE
 

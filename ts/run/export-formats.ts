@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { categoricalColumn, numericColumn, Table } from '../data/index.js';
-import type { OnnxExportOptions } from '../export/index.js';
+import { checkOnnxPreprocessing, type OnnxExportOptions } from '../export/index.js';
 import type { ExportFormat } from './export-format-names.js';
 import { inputNameFor, writeVocabulary } from './export-run.js';
 import { exportModel, type ExportedModel } from './judge-model.js';
@@ -82,6 +82,8 @@ async function pipelineOf(predictor: Predictor): Promise<Partial<OnnxExportOptio
   const { image } = predictor;
   if (image === undefined) {
     const preprocessing = { preprocessor: predictor.preprocessor.toJSON(), naValues: predictor.naValues };
+    // Before cells are made up, which encodings that are refused might not take.
+    checkOnnxPreprocessing(preprocessing);
     return { tableProbe: await tableProbeOf(predictor), preprocessing };
   }
   const { mean, deviation, shape } = image;

@@ -64,6 +64,11 @@ export function columnInputs({ preprocessor }: OnnxPreprocessing): readonly Colu
   });
 }
 
+/** @throws E_EXPORT naming a column whose encoding ONNX cannot express */
+export function checkOnnxPreprocessing(preprocessing: OnnxPreprocessing): void {
+  columnInputs(preprocessing);
+}
+
 /** Adds imputation, encoding, scaling and principal components behind the inputs of the columns. */
 export function writePreprocessing(
   graph: OnnxGraphBuilder,

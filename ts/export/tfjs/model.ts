@@ -3,16 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type * as tf from '@tensorflow/tfjs-core';
-import { TensorkilnError } from '../errors.js';
-import type { Model, WeightDescription } from '../nn/index.js';
-import { importOptional } from '../optional-package.js';
-import { makeFolder, writeFileAtomic } from '../write-file.js';
-import { modelGraph, type LayerCall, type ModelGraph, type ValueSource } from './model-graph.js';
-import type { OutputStage } from './output-stage.js';
-import { packageVersion } from './package-version.js';
-import { makeProbes, type ModelProbe } from './probe.js';
-import { largestRowError } from './row-error.js';
-import { tfjsLayers, type PartSource, type TfjsLayer } from './tfjs-layers.js';
+import { TensorkilnError } from '../../errors.js';
+import type { Model, WeightDescription } from '../../nn/index.js';
+import { importOptional } from '../../optional-package.js';
+import { makeFolder, writeFileAtomic } from '../../write-file.js';
+import { modelGraph, type LayerCall, type ModelGraph, type ValueSource } from '../model-graph.js';
+import type { OutputStage } from '../output-stage.js';
+import { packageVersion } from '../package-version.js';
+import { makeProbes, type ModelProbe } from '../probe.js';
+import { largestRowError } from '../row-error.js';
+import { tfjsLayers } from './layers.js';
+import type { PartSource, TfjsLayer } from './parts.js';
 
 export interface TfjsOptions extends OutputStage {
   /** Kept in model.json under userDefinedMetadata. */
