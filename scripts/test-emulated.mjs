@@ -21,7 +21,9 @@ if (hasCudaHeaders()) {
   // Left out: the report on the host's memory. What the device's pool does at its limit is tested by tests/cuda.
   const projects = ['ops', 'plan', 'conformance'].flatMap((name) => ['--project', name]);
   run('node_modules/vitest/vitest.mjs', 'run', ...projects, '--exclude', 'tests/ops/memory-report.test.ts');
-  // Of the training tests those of the fused ops and of optimizer rules.
-  const training = ['fused-ops', 'custom-ops', 'optimizers', 'losses'].map((name) => `tests/train/${name}.test.ts`);
+  // Of the training tests those of the fused ops, of optimizer rules and of 16-bit operands.
+  const training = ['fused-ops', 'custom-ops', 'optimizers', 'losses', 'autocast'].map((name) => `tests/train/${name}.test.ts`);
   run('node_modules/vitest/vitest.mjs', 'run', ...training, 'tests/emulated');
+  // Do the kernels' own tests notice when a kernel is wrong? Sanitizers, and all the faults, are for `npm run test:long`.
+  run('scripts/test-kernels.mjs', 'mutation');
 }

@@ -61,7 +61,7 @@ struct TkCudaGemm {
   int32_t type, y_type;  // of a and b, of y
   int32_t tf32;          // 1: f32 operands are rounded to TF32
   int32_t kernel;        // -1 to choose, else a tk::cuda::GemmKernel
-  int32_t splits;          // of K, with a given kernel; 0 and 1: none
+  int32_t splits;        // of K, with a given kernel; 0 and 1: none
   const void *a, *b;
   void* y;
   int64_t a_row, a_col, a_batch, b_row, b_col, b_batch, y_row, y_batch;
@@ -116,8 +116,8 @@ struct TkCudaTable {
   // Launches the call's kernels; operands and workspace are memory of this stream.
   int32_t (*run)(TkCudaStream* stream, const tk::OpCall* call);
   // A recorded program, whose calls are the same each time but for the addresses of its buffers, as CUDA graphs. begin_program
-  // sets *known to 1 when it knows the program at these addresses and has launched it. Else it sets 0: the calls are to be added
-  // in their order, and finish_program launches them all. `program` is a number of the caller's own, never given twice;
+  // sets *known to 1 when it knows the program at these addresses and has launched it. Else it sets 0: the calls are to be
+  // added in their order, and finish_program launches them all. `program` is a number of the caller's own, never given twice;
   // forget_program frees what is kept for it.
   int32_t (*begin_program)(TkCudaStream* stream, uint64_t program, const void* const* addresses, int32_t count, int32_t* known);
   int32_t (*add_call)(TkCudaStream* stream, const tk::OpCall* call);

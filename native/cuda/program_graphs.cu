@@ -179,9 +179,9 @@ void ProgramGraphs::patch(Part& part, std::vector<ListedLaunch>&& launches) {
       const cudaKernelNodeParams params = kernel_node(launch, parameters);
       check_cuda(cudaGraphExecKernelNodeSetParams(part.exec, node, &params), "cudaGraphExecKernelNodeSetParams");
     } else if (launch.kind == ListedLaunch::Kind::copy) {
-      check_cuda(cudaGraphExecMemcpyNodeSetParams1D(part.exec, node, launch.to, launch.from, launch.size,
-                                                    cudaMemcpyDeviceToDevice),
-                 "cudaGraphExecMemcpyNodeSetParams1D");
+      check_cuda(
+          cudaGraphExecMemcpyNodeSetParams1D(part.exec, node, launch.to, launch.from, launch.size, cudaMemcpyDeviceToDevice),
+          "cudaGraphExecMemcpyNodeSetParams1D");
     } else {
       const cudaMemsetParams params = zero_node(launch);
       check_cuda(cudaGraphExecMemsetNodeSetParams(part.exec, node, &params), "cudaGraphExecMemsetNodeSetParams");

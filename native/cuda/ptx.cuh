@@ -104,9 +104,7 @@ PTX_FN int cluster_rank() {
   return int(rank);
 }
 // Every thread of every block of the cluster.
-PTX_FN void cluster_sync() {
-  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
-}
+PTX_FN void cluster_sync() { asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory"); }
 PTX_FN void tma_store_2d(const CUtensorMap* m, int x, int y, const void* s) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(m), "r"(smem(s)),
                "r"(x), "r"(y)

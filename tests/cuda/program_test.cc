@@ -169,7 +169,8 @@ TEST(new_addresses_are_patched_into_the_graph_unused_longest) {
       CHECK(same_bits(program.result(), eager));
     }
   }
-  // Four graphs for four sets of addresses; from then on each new set changes the nodes of one, whose every launch has an address.
+  // Four graphs for four sets of addresses; from then on each new set changes the nodes of one, whose every launch has an
+  // address.
   const TkCudaGraphs counts = stream.graphs();
   CHECK(counts.built == 4 && counts.launches == 24);
   CHECK(counts.patched_nodes >= 8 * programs[0].calls.size() && counts.patched_nodes % 8 == 0);

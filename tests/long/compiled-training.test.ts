@@ -7,5 +7,5 @@ import { ZOO_MODELS } from '../support/zoo-models.js';
 beforeAll(() => useNativeBackend());
 
 describe.each(['float32', 'bf16'] as const)('a hundred compiled steps in %s have the bits of eager ones:', (precision) => {
-  it.each(ZOO_MODELS)('$architecture', (description) => expectSameTraining(description, { precision }, 50));
+  it.each(ZOO_MODELS)('$architecture', (description) => expectSameTraining(description, { precision }, 50, [1, 2, 3]));
 });

@@ -85,9 +85,16 @@ function smoothOp(random: Random, pool: Pool, world: World, sizes: Sizes): tf.Te
     () => layerNorm(x, { scale: row }),
     () => linear(x, square, { bias: row, activation: 'gelu' }),
     // The matrix as an image of one channel, and as one pixel per row.
-    () => tf.reshape(tf.conv2d(tf.reshape(x, [1, rows, cols, 1]), tf.tensor4d(EDGES, [3, 3, 1, 1]), 1, 'same'), [rows, cols]),
     () =>
-      tf.reshape(tf.conv2d(tf.reshape(x, [1, rows, 1, cols]), tf.reshape(square, [1, 1, cols, cols]), 1, 'same'), [rows, cols]),
+      tf.reshape(tf.conv2d<tf.Tensor4D>(tf.reshape(x, [1, rows, cols, 1]), tf.tensor4d(EDGES, [3, 3, 1, 1]), 1, 'same'), [
+        rows,
+        cols,
+      ]),
+    () =>
+      tf.reshape(tf.conv2d<tf.Tensor4D>(tf.reshape(x, [1, rows, 1, cols]), tf.reshape(square, [1, 1, cols, cols]), 1, 'same'), [
+        rows,
+        cols,
+      ]),
     () => tf.add(x, world.captured[0] as tf.Tensor),
     () => tf.mul(x, tf.tensor1d(Array.from({ length: cols }, (_, i) => 1 / (i + 1)))),
     () => tf.add(x, tf.fill([rows, 1], 0.125)),

@@ -29,15 +29,37 @@ export class RowCollector {
   /** Adds a row. A column it lacks has a missing cell. @throws E_DATA for a cell that is neither number, text, boolean nor time */
   add(row: Readonly<Record<string, unknown>>, where: string): void {
     for (const [name, value] of Object.entries(row)) {
-      let column = this.#columns.get(name);
-      if (column === undefined) {
-        column = new GrowingColumn();
-        this.#columns.set(name, column);
-      }
-      const cell = this.#normalize(value, name, where);
+      const cell = this.#normalize(value, name, () => where);
+      const column = this.#column(name);
       if (cell !== undefined) column.set(this.#rows, cell);
     }
     this.#rows++;
+  }
+
+  /**
+   * Adds rows column by column.
+   *
+   * @param columns name and what the cell of each of the rows is
+   * @param first   how messages number the first of the rows
+   * @throws E_DATA as `add`
+   */
+  addColumns(columns: readonly (readonly [name: string, cell: (row: number) => unknown])[], rows: number, first: number): void {
+    for (const [name, cellOf] of columns) {
+      const column = this.#column(name);
+      for (let row = 0; row < rows; row++) {
+        const value = cellOf(row);
+        const cell = typeof value === 'number' ? value : this.#normalize(value, name, () => `row ${first + row}`);
+        // NaN alone differs from itself.
+        if (cell !== undefined && cell === cell) column.set(this.#rows + row, cell);
+      }
+    }
+    this.#rows += rows;
+  }
+
+  #column(name: string): GrowingColumn {
+    let column = this.#columns.get(name);
+    if (column === undefined) this.#columns.set(name, (column = new GrowingColumn()));
+    return column;
   }
 
   /** Whether any row had the column. */
@@ -59,7 +81,7 @@ export class RowCollector {
     );
   }
 
-  #normalize(value: unknown, name: string, where: string): number | string | undefined {
+  #normalize(value: unknown, name: string, where: () => string): number | string | undefined {
     if (value === null || value === undefined) return undefined;
     switch (typeof value) {
       case 'number':
@@ -78,7 +100,7 @@ export class RowCollector {
     }
     throw new TensorkilnError(
       'E_DATA',
-      `[${this.#place}] ${where}: column "${name}" holds ${Array.isArray(value) ? 'a list' : 'an object'}: expected a number, text, true, false or null. Select plain columns.`,
+      `[${this.#place}] ${where()}: column "${name}" holds ${Array.isArray(value) ? 'a list' : 'an object'}: expected a number, text, true, false or null. Select plain columns.`,
     );
   }
 }

@@ -141,7 +141,7 @@ constexpr unsigned kMostCluster = 8;
 void cluster_barrier(const char* file, int line);
 unsigned cluster_rank();
 unsigned cluster_size();
-void* cluster_map(const void* own, unsigned rank);  // the same place in another block's memory
+void* cluster_map(const void* own, unsigned rank);      // the same place in another block's memory
 void set_cluster(const void* kernel, unsigned blocks);  // what __cluster_dims__ says under nvcc
 
 template <class T>
@@ -197,11 +197,12 @@ void register_kernel(const void* kernel, BindKernel bind);
 template <class... P>
 void register_kernel(void (*k)(P...)) {
   register_kernel((const void*)k, [k](void** parameters) -> std::function<void()> {
-    return [&]<size_t... I>(std::index_sequence<I...>) -> std::function<void()> {
+    return [&]<size_t... I>(std::index_sequence<I...>)->std::function<void()> {
       static_assert((std::is_trivially_copyable_v<std::decay_t<P>> && ...), "the parameters of a kernel are copied as bytes");
       std::tuple<std::decay_t<P>...> args(*static_cast<const std::decay_t<P>*>(parameters[I])...);
       return [k, args]() mutable { std::apply([&](auto&... v) { k(v...); }, args); };
-    }(std::index_sequence_for<P...>());
+    }
+    (std::index_sequence_for<P...>());
   });
 }
 

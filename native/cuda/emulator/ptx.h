@@ -32,8 +32,8 @@ void fence_proxy_async();
 void mbar_wait(uint64_t* bar, unsigned parity, const char* file, int line);
 
 // 9.7.9.27 cp.async.bulk.tensor (tile mode, 1-5 dimensions), coordinates innermost first.
-// multicast: a bit for each block of the cluster that gets the box, at the same place and with a count at its own barrier; 0 for
-// the block itself.
+// multicast: a bit for each block of the cluster that gets the box, at the same place and with a count at its own barrier; 0
+// for the block itself.
 void tma_load(void* smem, const CUtensorMap* map, const int* coord, int rank, uint64_t* bar, const char* file, int line,
               unsigned multicast = 0);
 void tma_store(const CUtensorMap* map, const int* coord, int rank, const void* smem, const char* file, int line);

@@ -95,7 +95,9 @@ int64_t gemm_workspace(const Gemm& p) {
 }
 
 const char* gemm_kernel(const CudaContext& context, const Gemm& p) {
-  return name_of(choice_of(p, context.settings().has_wgmma).kernel);
+  Gemm as_run = p;
+  if (context.settings().tf32) as_run.precision = GemmPrecision::tf32;
+  return name_of(choice_of(as_run, context.settings().has_wgmma).kernel);
 }
 
 void gemm(const CudaContext& context, const Gemm& p, void* workspace) {

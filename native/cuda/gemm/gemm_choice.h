@@ -25,10 +25,10 @@ struct GemmChoice {
 // What the choice may depend on.
 struct GemmShape {
   int64_t m, n, k, batch;
-  bool half;       // f16 or bf16 operands
-  bool usual;      // in each operand one of rows and columns is contiguous
-  bool aligned;    // base, pitch and batch stride are multiples of 16 bytes in both operands
-  bool has_wgmma;  // an sm_90a device
+  bool half;               // f16 or bf16 operands
+  bool usual;              // in each operand one of rows and columns is contiguous
+  bool aligned;            // base, pitch and batch stride are multiples of 16 bytes in both operands
+  bool has_wgmma;          // an sm_90a device
   bool tf32_rows = false;  // f32 operands to be rounded to TF32 that both run along K, as wgmma wants them
 };
 

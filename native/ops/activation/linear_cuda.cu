@@ -78,9 +78,7 @@ struct LinearGrad {
 // dz has the type of dy: the products take it with x and w.
 template <class T, class Function>
 void make_dz(const CudaContext& context, const T* dy, const T* saved, T* dz, int64_t n, const Function& function) {
-  for_each(context, n, [=] __device__(int64_t i) {
-    dz[i] = T(float(dy[i]) * function.derivative(VecF{float(saved[i])}).v);
-  });
+  for_each(context, n, [=] __device__(int64_t i) { dz[i] = T(float(dy[i]) * function.derivative(VecF{float(saved[i])}).v); });
 }
 
 template <class T>

@@ -2,8 +2,9 @@
 // context.h first.
 #include "ops/attention/attention_tiles_cuda.cuh"
 
-// f32 on the plain cores; f16 and bf16 run on the tensor cores (attention_tiles_cuda.cuh). A block owns 32 queries (or, for the gradients of keys and values, 32 keys) of one head and meets the other side in blocks of
-// 32, in rising order. Scores live in shared memory, 32 x 32 at a time; heads of any size go through in pieces of 32.
+// f32 on the plain cores; f16 and bf16 run on the tensor cores (attention_tiles_cuda.cuh). A block owns 32 queries (or, for the
+// gradients of keys and values, 32 keys) of one head and meets the other side in blocks of 32, in rising order. Scores live in
+// shared memory, 32 x 32 at a time; heads of any size go through in pieces of 32.
 TK_BEGIN_CUDA
 namespace {
 
@@ -29,7 +30,8 @@ struct Owner {
 };
 
 // piece[r][d] = rows[r][d0 + d], 0 outside; row r of the piece is place first + r.
-__device__ inline void load_piece(Piece* piece, const HeadsView<float>& from, int64_t batch, int64_t head, int64_t first, int64_t d0) {
+__device__ inline void load_piece(Piece* piece, const HeadsView<float>& from, int64_t batch, int64_t head, int64_t first,
+                                  int64_t d0) {
   for (int i = int(threadIdx.x); i < kBlock * kBlock; i += kAttentionThreads) {
     const int r = i / kBlock, d = i % kBlock;
     const bool inside = first + r < from.places && d0 + d < from.size;
@@ -38,8 +40,9 @@ __device__ inline void load_piece(Piece* piece, const HeadsView<float>& from, in
 }
 
 // sum[r][c] = products of rows of `a` from place a0 on with rows of `b` from b0 on. Every thread of the block takes part.
-__device__ inline void row_products(float (&sum)[2][4], const HeadsView<float>& a, int64_t a_head, int64_t a0, const HeadsView<float>& b,
-                                    int64_t b_head, int64_t b0, int64_t batch, Piece* left, Piece* right) {
+__device__ inline void row_products(float (&sum)[2][4], const HeadsView<float>& a, int64_t a_head, int64_t a0,
+                                    const HeadsView<float>& b, int64_t b_head, int64_t b0, int64_t batch, Piece* left,
+                                    Piece* right) {
   const Owner owner;
   for (auto& row : sum) {
     for (float& value : row) value = 0.0f;
@@ -63,8 +66,8 @@ __device__ inline void row_products(float (&sum)[2][4], const HeadsView<float>& 
 // out[r][.] = out[r][.] * shrink[r] + sum over j of weight(r, j) * rows of `b` from b0 on; out has b.size columns per row, in
 // shared memory. weights are read across (kTransposed: weight(r, j) = weights[j][r]).
 template <bool kTransposed>
-__device__ inline void add_weighted(float* out, const Piece& weights, const float* shrink, const HeadsView<float>& b, int64_t b_head,
-                                    int64_t b0, int64_t batch, Piece* right) {
+__device__ inline void add_weighted(float* out, const Piece& weights, const float* shrink, const HeadsView<float>& b,
+                                    int64_t b_head, int64_t b0, int64_t batch, Piece* right) {
   const Owner owner;
   for (int64_t d0 = 0; d0 < b.size; d0 += kBlock) {
     __syncthreads();
@@ -99,7 +102,8 @@ struct ForwardShared {
 int64_t forward_shared_bytes(int64_t size) { return int64_t(sizeof(ForwardShared)) + kBlock * size * int64_t(sizeof(float)); }
 
 // Block (queries / 32, head, batch).
-__global__ void __launch_bounds__(kAttentionThreads) attention_kernel(AttentionView<float> a, HeadsView<float> y, float* log_sum) {
+__global__ void __launch_bounds__(kAttentionThreads)
+    attention_kernel(AttentionView<float> a, HeadsView<float> y, float* log_sum) {
   DYNAMIC_SMEM(ForwardShared, shared);
   float* out = reinterpret_cast<float*>(shared + 1);
   const Owner owner;

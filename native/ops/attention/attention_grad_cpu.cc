@@ -7,8 +7,12 @@ namespace {
 
 // With P = e^(score - log_sum) and delta_i = dy_i . y_i:
 //   dv_j = sum_i P_ij dy_i;   dS_ij = P_ij (dy_i . v_j - delta_i) scale;   dq_i = sum_j dS_ij k_j;   dk_j = sum_i dS_ij q_i
-// Two passes that share nothing: one owns blocks of queries and makes dq, the other blocks of keys and makes dk and dv. Each
-// computes P again: two products of seven more than one pass would need, for which no sum has two owners.
+// Where there are heads enough for all threads, a thread owns a head of the keys with its query heads and makes all three in
+// one pass over the blocks. Else two passes that share nothing: one owns blocks of queries and makes dq, the other blocks of
+// keys and makes dk and dv; each computes P and dS, two products of seven more than one pass needs, for which no sum has two
+// owners. Either way a sum gets the same terms in the same order.
+constexpr int64_t kHeadsPerThread = 4;  // so that the last ones to finish do not wait long for each other
+
 struct AttentionGrad {
   Attention a;
   Heads dy, dq, dk, dv;
@@ -90,7 +94,9 @@ void query_gradient(const AttentionGrad& g, int64_t batch, int64_t head, int64_t
   store_rows(sums, rows, size, g.dq.at(batch, i0, head), g.dq.row());
 }
 
-void key_gradient(const AttentionGrad& g, int64_t batch, int64_t key_head, int64_t j0, int64_t j1, float* scratch) {
+// with_queries: also adds what these keys give to dq.
+void key_gradient(const AttentionGrad& g, int64_t batch, int64_t key_head, int64_t j0, int64_t j1, bool with_queries,
+                  float* scratch) {
   const Attention& a = g.a;
   const int64_t size = a.q.size, value_size = a.v.size, keys = j1 - j0;
   float *panel = scratch, *p = panel + panel_floats(a), *ds = p + kQueryBlock * kKeyBlock;
@@ -106,10 +112,25 @@ void key_gradient(const AttentionGrad& g, int64_t batch, int64_t key_head, int64
       block_product<true>(p, kKeyBlock, keys, {g.dy.at(batch, i0, head), g.dy.row(), 1}, i1 - i0, value_size, dv, value_size,
                           true, panel);
       block_product<true>(ds, kKeyBlock, keys, {a.q.at(batch, i0, head), a.q.row(), 1}, i1 - i0, size, dk, size, true, panel);
+      if (with_queries) {
+        block_product<false>(ds, kKeyBlock, i1 - i0, {a.k.at(batch, j0, key_head), a.k.row(), 1}, keys, size,
+                             g.dq.at(batch, i0, head), g.dq.row(), true, panel);
+      }
     }
   }
   store_rows(dk, keys, size, g.dk.at(batch, j0, key_head), g.dk.row());
   store_rows(dv, keys, value_size, g.dv.at(batch, j0, key_head), g.dv.row());
+}
+
+// dq, dk and dv of one head of the keys and its query heads.
+void head_gradient(const AttentionGrad& g, int64_t batch, int64_t key_head, float* scratch) {
+  const Attention& a = g.a;
+  for (int64_t i = 0; i < a.q.places; ++i) {
+    std::memset(g.dq.at(batch, i, key_head * a.group()), 0, size_t(a.group() * a.q.size) * sizeof(float));
+  }
+  for (int64_t j0 = 0; j0 < a.k.places; j0 += kKeyBlock) {
+    key_gradient(g, batch, key_head, j0, min64(j0 + kKeyBlock, a.k.places), true, scratch);
+  }
 }
 
 }  // namespace
@@ -137,6 +158,15 @@ void attention_grad_cpu(const OpCall& call, CpuContext& context) {
   const int64_t floats = thread_floats(a);
   const int64_t query_blocks = ceil_div(a.q.places, kQueryBlock), key_blocks = ceil_div(a.k.places, kKeyBlock);
   const int64_t depth = 2 * a.q.size + a.v.size + 16;
+  const int64_t threads = context.num_threads();
+  if (threads == 1 || a.batch * a.k.heads >= kHeadsPerThread * threads) {
+    context.parallel_for(a.batch * a.k.heads, 1, [&](int64_t begin, int64_t end, int thread) {
+      for (int64_t unit = begin; unit < end; ++unit) {
+        head_gradient(g, unit / a.k.heads, unit % a.k.heads, scratch + thread * floats);
+      }
+    });
+    return;
+  }
   context.parallel_for(a.batch * a.q.heads * query_blocks, 1 + 400000 / (kQueryBlock * max64(1, a.k.places) * depth),
                        [&](int64_t begin, int64_t end, int thread) {
                          for (int64_t unit = begin; unit < end; ++unit) {
@@ -145,14 +175,15 @@ void attention_grad_cpu(const OpCall& call, CpuContext& context) {
                                           scratch + thread * floats);
                          }
                        });
-  context.parallel_for(
-      a.batch * a.k.heads * key_blocks, 1 + 400000 / (kKeyBlock * max64(1, a.q.places * a.group()) * (depth + a.v.size)),
-      [&](int64_t begin, int64_t end, int thread) {
-        for (int64_t unit = begin; unit < end; ++unit) {
-          const int64_t j0 = unit % key_blocks * kKeyBlock, row = unit / key_blocks;
-          key_gradient(g, row / a.k.heads, row % a.k.heads, j0, min64(j0 + kKeyBlock, a.k.places), scratch + thread * floats);
-        }
-      });
+  context.parallel_for(a.batch * a.k.heads * key_blocks,
+                       1 + 400000 / (kKeyBlock * max64(1, a.q.places * a.group()) * (depth + a.v.size)),
+                       [&](int64_t begin, int64_t end, int thread) {
+                         for (int64_t unit = begin; unit < end; ++unit) {
+                           const int64_t j0 = unit % key_blocks * kKeyBlock, row = unit / key_blocks;
+                           key_gradient(g, row / a.k.heads, row % a.k.heads, j0, min64(j0 + kKeyBlock, a.k.places), false,
+                                        scratch + thread * floats);
+                         }
+                       });
 }
 
 TK_END_LEVEL

@@ -15,7 +15,7 @@
 TK_BEGIN_CUDA
 namespace {
 
-constexpr int kTile = 64;        // queries, and keys, of a tile; 16 to a warp
+constexpr int kTile = 64;  // queries, and keys, of a tile; 16 to a warp
 constexpr int kTileThreads = 128;
 constexpr int64_t kMostTiledSize = 256;
 
@@ -30,8 +30,7 @@ __device__ __forceinline__ unsigned pack_pair(float low, float high) {
   if constexpr (std::is_same_v<T, __half>) {
     return unsigned(__half_as_ushort(__float2half(low))) | unsigned(__half_as_ushort(__float2half(high))) << 16;
   } else {
-    return unsigned(__bfloat16_as_ushort(__float2bfloat16(low))) |
-           unsigned(__bfloat16_as_ushort(__float2bfloat16(high))) << 16;
+    return unsigned(__bfloat16_as_ushort(__float2bfloat16(low))) | unsigned(__bfloat16_as_ushort(__float2bfloat16(high))) << 16;
   }
 }
 
@@ -209,8 +208,8 @@ __global__ void __launch_bounds__(kTileThreads)
 #pragma unroll
       for (int r = 0; r < 4; ++r) {
         float& score = scores.of[c][r];
-        score = open ? score * a.scale
-                     : a.score(score, batch, head, i0 + row0 + group + r / 2 * 8, j0 + c * 8 + quad * 2 + r % 2);
+        score =
+            open ? score * a.scale : a.score(score, batch, head, i0 + row0 + group + r / 2 * 8, j0 + c * 8 + quad * 2 + r % 2);
         largest[r / 2] = fmaxf(largest[r / 2], score);
       }
     }
@@ -260,8 +259,7 @@ __global__ void __launch_bounds__(kTileThreads)
 // Weights and score gradients from the two products of a piece. kKeysDown: its rows are keys and its columns queries.
 template <bool kKeysDown, int kCols, class T>
 __device__ __forceinline__ void score_gradients(const GradView<T>& g, ScoreSums<kCols>& scores, ScoreSums<kCols>& products,
-                                                int64_t batch,
-                                                int64_t head, int64_t row0, int64_t col0, const float* log_sums,
+                                                int64_t batch, int64_t head, int64_t row0, int64_t col0, const float* log_sums,
                                                 const float* deltas, bool open) {
   const int lane = int(threadIdx.x) % 32, group = lane / 4, quad = lane % 4;
 #pragma unroll
@@ -333,14 +331,15 @@ __global__ void __launch_bounds__(kTileThreads) query_gradient_tiles_kernel(cons
   write_rows<kSize, kTileThreads>(queries, g.dq, batch, head, i0, vector);
 }
 
-// Block (keys / 64, head of the keys, batch): dk and dv, over the query heads of the group and tiles of queries. Where a head is
-// so long that both sums would not fit the registers of a thread, two warps share its columns and both form the scores.
+// Block (keys / 64, head of the keys, batch): dk and dv, over the query heads of the group and tiles of queries. Where a head
+// is so long that both sums would not fit the registers of a thread, two warps share its columns and both form the scores.
 template <int kSize>
 struct KeyGradient {
   static constexpr int kParts = kSize > 128 ? 2 : 1, kThreadCount = kTileThreads * kParts, kTiles = kSize / 8 / kParts;
 };
 template <class T, int kSize>
-__global__ void __launch_bounds__(KeyGradient<kSize>::kThreadCount) key_gradient_tiles_kernel(const GradView<T> g, bool vector) {
+__global__ void __launch_bounds__(KeyGradient<kSize>::kThreadCount)
+    key_gradient_tiles_kernel(const GradView<T> g, bool vector) {
   DYNAMIC_SMEM(T, keys);
   constexpr int kElements = RowTile<kSize>::kElements, kThreadCount = KeyGradient<kSize>::kThreadCount,
                 kTiles = KeyGradient<kSize>::kTiles;

@@ -15,8 +15,7 @@ struct HeadsView {
   T* data;
   int64_t places, heads, size;
   HeadsView() = default;
-  explicit HeadsView(const Operand& x)
-      : data(static_cast<T*>(x.data)), places(x.dims[1]), heads(x.dims[2]), size(x.dims[3]) {
+  explicit HeadsView(const Operand& x) : data(static_cast<T*>(x.data)), places(x.dims[1]), heads(x.dims[2]), size(x.dims[3]) {
     TK_CHECK_EQ(x.rank, 4);
   }
   HeadsView(void* data, int64_t places, int64_t heads, int64_t size)
@@ -67,8 +66,8 @@ struct AttentionView {
 };
 
 template <class T>
-AttentionView<T> read_view(const Operand& q, const Operand& k, const Operand& v, const Operand& mask, bool causal, int64_t shift,
-                           double scale) {
+AttentionView<T> read_view(const Operand& q, const Operand& k, const Operand& v, const Operand& mask, bool causal,
+                           int64_t shift, double scale) {
   AttentionView<T> a;
   a.batch = q.dims[0];
   a.q = HeadsView<T>(q), a.k = HeadsView<T>(k), a.v = HeadsView<T>(v);
@@ -121,7 +120,7 @@ GradView<T> read_grad_view(const OpCall& call) {
   const Operand &q = call[1], &k = call[2], &v = call[3];
   GradView<T> g;
   g.a = read_view<T>(q, k, v, call[4], TK_INT(call, attention_grad, causal) != 0, TK_INT(call, attention_grad, shift),
-                  TK_FLOAT(call, attention_grad, scale));
+                     TK_FLOAT(call, attention_grad, scale));
   const AttentionView<T>& a = g.a;
   TK_CHECK_EQ(call[0].size, a.batch * a.q.places * a.q.heads * a.v.size);
   TK_CHECK_EQ(call[5].size, call[0].size);
@@ -138,7 +137,6 @@ GradView<T> read_grad_view(const OpCall& call) {
   g.delta = static_cast<float*>(call.workspace);
   return g;
 }
-
 
 // delta = dy . y of every query and head; a warp each.
 template <class T>

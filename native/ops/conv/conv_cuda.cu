@@ -62,7 +62,8 @@ void conv_forward_of(const CudaContext& context, const ConvGeometry& g, const T*
 }
 
 template <class T>
-void conv_input_grad_of(const CudaContext& context, const ConvGeometry& g, const T* dy, const T* filter, const Operand& result) {
+void conv_input_grad_of(const CudaContext& context, const ConvGeometry& g, const T* dy, const T* filter,
+                        const Operand& result) {
   void* const dx = result.data;
   const DType type = result.dtype;
   for_each(
@@ -208,8 +209,7 @@ MatrixLoad<T> rows_of(const T* data, int64_t rows, int64_t cols) {
 }
 
 template <Multiply kMultiply, int kTile>
-void launch_conv(const CudaContext& context, const ConvGeometry& g, ConvPass pass, const TileOutput& out,
-                 const OpCall& call) {
+void launch_conv(const CudaContext& context, const ConvGeometry& g, ConvPass pass, const TileOutput& out, const OpCall& call) {
   using T = typename MultiplyTraits<kMultiply>::Storage;
   const T *left = static_cast<const T*>(call[0].data), *right = static_cast<const T*>(call[1].data);
   constexpr int kWarpsN = kTile == 128 ? 4 : 2;

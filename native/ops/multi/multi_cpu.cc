@@ -16,10 +16,18 @@ int64_t count_chunks(const OpCall& call, int first) {
   return count;
 }
 
+// Chunks that make up a unit of parallel work: one, or as many as hold so many elements where members are small.
+int64_t chunk_grain(const OpCall& call, int first) {
+  int64_t elements = 1;
+  for (int i = 0; i < call.star_count; ++i) elements += call[first + i].size;
+  const int64_t grain = kChunk * count_chunks(call, first) / elements;
+  return grain < 1 ? 1 : grain;
+}
+
 // Calls body(member, begin, end, chunk) for every chunk.
 template <class Body>
 TK_INLINE void for_each_member_chunk(const OpCall& call, int first, CpuContext& context, const Body& body) {
-  context.parallel_for(count_chunks(call, first), 1, [&](int64_t begin, int64_t end, int) {
+  context.parallel_for(count_chunks(call, first), chunk_grain(call, first), [&](int64_t begin, int64_t end, int) {
     int64_t start = 0;
     for (int i = 0; i < call.star_count && start < end; ++i) {
       const Operand& member = call[first + i];

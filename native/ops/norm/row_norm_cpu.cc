@@ -19,12 +19,14 @@ struct RowNorm {
   const float *scale, *offset;
   bool stream = false;  // y is written past the caches
 
-  TK_INLINE void row(const float* x, float* y, float* mean_out, float* inverse_out) const {
+  // next: the row of x to bring nearer meanwhile, or null.
+  TK_INLINE void row(const float* x, float* y, float* mean_out, float* inverse_out, const float* next) const {
     const double count = double(cols);
     const float mean =
         centered ? float(sum_row(cols, [&](int64_t i, int k) { return load_row(x + i, k, 0.0f); }) / count) : 0.0f;
     const VecF shift = set1(mean);
     const double squares = sum_row(cols, [&](int64_t i, int k) {
+      fetch_row(next, i);
       const VecF d = load_row(x + i, k, mean) - shift;
       return d * d;
     });
@@ -122,7 +124,9 @@ void row_norm_cpu(const OpCall& call, CpuContext& context) {
   norm.stream = streams_rows(x, y, shape.cols);
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      norm.row(x.f32() + row * shape.cols, y.f32() + row * shape.cols, mean.f32() + row, inverse.f32() + row);
+      const float* from = x.f32() + row * shape.cols;
+      norm.row(from, y.f32() + row * shape.cols, mean.f32() + row, inverse.f32() + row,
+               row + 1 < end ? from + shape.cols : nullptr);
     }
     if (norm.stream) stream_fence();
   });
@@ -145,7 +149,7 @@ void residual_norm_cpu(const OpCall& call, CpuContext& context) {
       const float* added = residual.f32() + at;
       map_row(x.f32() + at, sum.f32() + at, shape.cols,
               [&](VecF v, int64_t i, int k) { return v + load_row(added + i, k, 0.0f); });
-      norm.row(sum.f32() + at, y.f32() + at, mean.f32() + row, inverse.f32() + row);
+      norm.row(sum.f32() + at, y.f32() + at, mean.f32() + row, inverse.f32() + row, nullptr);
     }
     if (norm.stream) stream_fence();
   });

@@ -10,13 +10,20 @@ void softmax_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[1].size, call[0].size);
   const float* x = call[0].f32();
   float* y = call[1].f32();
+  // A large y is written once, past the caches; meanwhile the terms of a row are kept here.
+  constexpr int64_t kKept = 4096;
+  const bool stream = shape.cols <= kKept && streams_rows(call[0], call[1], shape.cols);
   context.parallel_for(shape.rows, shape.grain(), [&](int64_t begin, int64_t end, int) {
+    alignas(64) float kept[kKept];
     for (int64_t row = begin; row < end; ++row) {
       const float* from = x + row * shape.cols;
-      float* to = y + row * shape.cols;
-      const VecF scale = set1(float(1.0 / row_exp_store(from, row_max(from, shape.cols), to, shape.cols)));
-      map_row(to, to, shape.cols, [&](VecF e, int64_t, int) { return e * scale; });
+      float *to = y + row * shape.cols, *terms = stream ? kept : to;
+      const float* next = row + 1 < end ? from + shape.cols : nullptr;
+      const VecF scale = set1(float(1.0 / row_exp_store(from, row_max(from, shape.cols), terms, shape.cols, next)));
+      map_row(
+          terms, to, shape.cols, [&](VecF e, int64_t, int) { return e * scale; }, stream);
     }
+    if (stream) stream_fence();
   });
 }
 

@@ -24,9 +24,10 @@ inline float row_max(const float* x, int64_t n) {
 inline double row_exp_sum(const float* x, float max, int64_t n) {
   return sum_row<2>(n, [&](int64_t i, int k) { return vexp_flush(load_row(x + i, k, -INFINITY) - set1(max)); });
 }
-// The same, with the terms left in y; y may be x.
-inline double row_exp_store(const float* x, float max, float* y, int64_t n) {
+// The same, with the terms left in y; y may be x. next: a row to bring nearer meanwhile, or null.
+inline double row_exp_store(const float* x, float max, float* y, int64_t n, const float* next = nullptr) {
   return sum_row<2>(n, [&](int64_t i, int k) {
+    fetch_row(next, i);
     const VecF e = vexp_flush(load_row(x + i, k, -INFINITY) - set1(max));
     store_row(y + i, e, k);
     return e;

@@ -91,11 +91,8 @@ async function* query(session: DuckDbSession, path: string, options: ReadParquet
       const first = before + 1;
       before += rowCount;
       yield (collector) => {
-        collector.declare(names);
-        for (let row = 0; row < rowCount; row++) {
-          const cells = names.map((name, index) => [name, plainValue(vectors[index]?.getItem(row))] as const);
-          collector.add(Object.fromEntries(cells), `row ${first + row}`);
-        }
+        const cells = names.map((name, index) => [name, (row: number) => plainValue(vectors[index]?.getItem(row))] as const);
+        collector.addColumns(cells, rowCount, first);
       };
     }
   } catch (error) {
