@@ -27,6 +27,7 @@ export {
 } from './backend/profiler.js';
 export {
   autocast,
+  halfProducts,
   PRECISIONS,
   storageDType,
   type Precision,

@@ -108,6 +108,7 @@ const LAYERS: readonly Layer[] = [
   { n: 8, size: 56, c: 64, co: 256, kernel: 1, pad: 0 },
   { n: 8, size: 56, c: 128, co: 128, kernel: 3, pad: 1, depthwise: true },
   { n: 64, size: 28, c: 1, co: 32, kernel: 5, pad: 2 },
+  { n: 64, size: 14, c: 32, co: 64, kernel: 5, pad: 2 },
 ];
 
 export const CONV_CASES: readonly KernelCase[] = LAYERS.flatMap((layer, index) =>

@@ -76,4 +76,7 @@ export const GEMM_CASES: readonly KernelCase[] = [
   matmul({ m: 2048, k: 256, n: 1024 }),
   matmul({ m: 256, k: 2048, n: 1024, ta: true }),
   matmul({ m: 2048, k: 1024, n: 256, tb: true }),
+  matmul({ m: 2048, k: 384, n: 1152 }),
+  matmul({ m: 384, k: 2048, n: 1536, ta: true }),
+  matmul({ m: 2048, k: 1536, n: 384, tb: true }),
 ];

@@ -39,6 +39,14 @@ Napi::Value build_info(const Napi::CallbackInfo& info) {
     result.Set("levels", levels);
     result.Set("activeLevel", level_name(active_level()));
     result.Set("cpuModel", cpu_features().model);
+    // Other compilers build no kernels for the instruction.
+#if defined(__GNUC__)
+    const bool has_kernels = active_level() == Level::avx512;
+#else
+    const bool has_kernels = false;
+#endif
+    const bool is_widened = bf16_products() == Bf16Products::native && !has_kernels;
+    result.Set("bf16Products", bf16_products_name(is_widened ? Bf16Products::widened : bf16_products()));
     result.Set("napiVersion", NAPI_VERSION);
 #if TENSORKILN_CHECK_OPS
     result.Set("checkedOps", true);

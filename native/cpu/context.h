@@ -22,8 +22,8 @@ class CpuContext {
 
   // An op that makes its result row by row may hand rows over as soon as they are complete, from the thread that made them; all
   // of them, each once, or none: then what follows runs after the call. Asked with the elements of a row.
-  TK_INLINE bool takes_rows(int64_t row) const { return follow_up_ != nullptr && row % follow_up_->multiple == 0; }
-  TK_INLINE void hand_over(int64_t begin, int64_t end, int thread) const {
+  TK_HOST_INLINE bool takes_rows(int64_t row) const { return follow_up_ != nullptr && row % follow_up_->multiple == 0; }
+  TK_HOST_INLINE void hand_over(int64_t begin, int64_t end, int thread) const {
     follow_up_->run(follow_up_->self, begin, end, thread);
   }
 

@@ -1,11 +1,14 @@
 #include "cpu/cpu_info.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <thread>
 
+#include "core/error.h"
 #include "cpu/thread_pool.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -128,6 +131,30 @@ const CpuFeatures& cpu_features() {
     return found;
   }();
   return features;
+}
+
+const char* bf16_products_name(Bf16Products products) {
+  switch (products) {
+    case Bf16Products::native: return "avx512_bf16";
+    case Bf16Products::emulated: return "emulated";
+    default: return "widened";
+  }
+}
+
+Bf16Products& bf16_products() {
+  static Bf16Products products = [] {
+    const char* wanted = std::getenv("TENSORKILN_BF16");
+    const bool has_native = cpu_features().avx512_bf16;
+    const std::string_view name = wanted == nullptr ? "" : wanted;
+    if (name.empty()) return has_native ? Bf16Products::native : Bf16Products::widened;
+    for (Bf16Products known : {Bf16Products::widened, Bf16Products::native, Bf16Products::emulated}) {
+      if (name == bf16_products_name(known) && (known != Bf16Products::native || has_native)) return known;
+    }
+    throw Error("E_CONFIG", std::string("TENSORKILN_BF16: expected widened") +
+                                (has_native ? ", avx512_bf16 or emulated" : " or emulated (this machine has no AVX512-BF16)") +
+                                ", got '" + std::string(name) + "'");
+  }();
+  return products;
 }
 
 int64_t memory_limit_bytes() {

@@ -13,6 +13,14 @@ struct CpuFeatures {
 };
 const CpuFeatures& cpu_features();
 
+// How products of bf16 operands are computed. widened: as f32, which holds them exactly. native: by AVX512-BF16. emulated: as
+// the instruction does it, number by number; for tests. Where TENSORKILN_BF16 says nothing else, native if the processor has
+// it.
+enum class Bf16Products : uint8_t { widened, native, emulated };
+// A reference, for tests. Throws E_CONFIG when TENSORKILN_BF16 is no name of one, or names what the machine cannot do.
+Bf16Products& bf16_products();
+const char* bf16_products_name(Bf16Products products);
+
 // Memory this process may use in bytes: the smaller of the cgroup's limit and what the machine has.
 int64_t memory_limit_bytes();
 

@@ -302,7 +302,7 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
   if (!count_fits(info.ints, request.ints.size())) fail_call(info, "wrong number of integer attributes", request);
   if (!count_fits(info.floats, request.floats.size())) fail_call(info, "wrong number of float attributes", request);
   if (!has_all_operands(info, request, star_count)) fail_call(info, "wrong number of operands", request);
-  if (!dtypes_match(info, request, star_count) && !device_takes_half(request)) fail_call(info, "dtypes not supported", request);
+  if (!dtypes_match(info, request, star_count) && !takes_half(request)) fail_call(info, "dtypes not supported", request);
   for_each_operand(info, star_count, [&](const OperandSpec& spec, size_t position) {
     const CallOperand& operand = request.operands[position];
     if (spec.role == Role::out) {
@@ -319,8 +319,9 @@ void Environment::check_request(const CallRequest& request, const OpInfo& info, 
   });
 }
 
-bool Environment::device_takes_half(const CallRequest& request) const {
-  if (device_ == nullptr || !has_half(request)) return false;
+bool Environment::takes_half(const CallRequest& request) const {
+  if (!has_half(request)) return false;
+  if (device_ == nullptr) return cpu_takes_half(request);
   std::vector<Operand> operands(request.operands.size());
   for (size_t i = 0; i < operands.size(); ++i) {
     const CallOperand& from = request.operands[i];
@@ -342,7 +343,7 @@ void Environment::dispatch(CallRequest& request) {
   const OpInfo& info = op_infos()[request.op];
   const int star_count = info.num_starred == 0 ? 0 : (int(request.operands.size()) - info.num_fixed) / info.num_starred;
   if (has_half(request) && has_all_operands(info, request, star_count) && !dtypes_match(info, request, star_count) &&
-      !device_takes_half(request))
+      !takes_half(request))
     return dispatch_widened(*this, request, info, star_count);
   check_request(request, info, star_count);
   const CpuOp& op = cpu_ops(stream_.level())[request.op];

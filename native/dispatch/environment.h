@@ -144,8 +144,8 @@ class Environment {
   // Allocates outputs, unshares in-place operands, fills the command's operands.
   void prepare_operands(CallRequest& request, const OpInfo& info, Command& command);
   void check_request(const CallRequest& request, const OpInfo& info, int star_count) const;
-  // Whether the device has a kernel for the 16-bit operands of a request.
-  bool device_takes_half(const CallRequest& request) const;
+  // Whether there is a kernel for the 16-bit operands of a request, beyond the dtypes of ops.def.
+  bool takes_half(const CallRequest& request) const;
   // Gives the handle a storage of its own; keep: with the present content.
   void make_writable(HandleId handle, bool keep, const char* what);
   void enqueue_copy(const Entry& from, const Entry& to);

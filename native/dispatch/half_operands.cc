@@ -1,5 +1,7 @@
 #include "dispatch/half_operands.h"
 
+#include <cstring>
+
 #include "dispatch/op_table.h"
 
 namespace tk {
@@ -39,6 +41,24 @@ bool has_half(const CallRequest& request) {
     if (is_half(operand.dtype)) return true;
   }
   return false;
+}
+
+bool cpu_takes_half(const CallRequest& request) {
+  // Of each operand: h the 16-bit dtype, f f32, x either. Operands of 0 elements may have any dtype.
+  const char* wanted = request.op == op_number::matmul        ? "hhx"
+                       : request.op == op_number::linear      ? "hhxhh"
+                       : request.op == op_number::linear_grad ? "hhhhhff"
+                                                              : "";
+  if (*wanted == 0 || request.operands.size() != std::strlen(wanted)) return false;
+  const DType type = request.operands[0].dtype;
+  if (!is_half(type)) return false;
+  for (size_t i = 0; i < request.operands.size(); ++i) {
+    const CallOperand& operand = request.operands[i];
+    if (count_elements(operand.dims, operand.rank) == 0 && i > 1) continue;
+    const bool is_type = operand.dtype == type, is_float = operand.dtype == DType::f32;
+    if (!(wanted[i] == 'h' ? is_type : wanted[i] == 'f' ? is_float : is_type || is_float)) return false;
+  }
+  return true;
 }
 
 void dispatch_widened(Environment& environment, CallRequest& request, const OpInfo& info, int star_count) {

@@ -148,6 +148,7 @@ const CpuOp* cpu_ops(Level level) {
 
 Level active_level() {
   static const Level level = [] {
+    bf16_products();  // a wrong setting is told here, not in the middle of a kernel
     const auto& levels = usable_levels();
     const char* wanted = std::getenv("TENSORKILN_LEVEL");
     if (wanted == nullptr || *wanted == 0) return levels.back();

@@ -9,7 +9,7 @@ import { loadConfig } from '../../ts/run/config/load.js';
 import { predictFile } from '../../ts/run/predict-file.js';
 import { runTraining } from '../../ts/run/run-training.js';
 
-/** Rows of each file; fewer for a quick look. */
+/** Rows of each file; with fewer than some millions it only shows that the files are predicted. */
 const ROWS = Number(process.env['TENSORKILN_PREDICT_ROWS'] ?? 10_000_000);
 /** Beyond what the process holds when a fifth of the rows is done. Blocks on the way and freed memory not yet given back; a leak of 16
  *  bytes a row would be more. */
@@ -64,7 +64,8 @@ async function watch(input: string, output: string): Promise<{ readonly fifth: n
     output,
     onProgress: (done) => {
       const resident = process.memoryUsage.rss();
-      if (done <= ROWS / 5) fifth = Math.max(fifth, resident);
+      // The first blocks alone are some hundred thousand rows.
+      if (done <= Math.max(ROWS / 5, 1_000_000)) fifth = Math.max(fifth, resident);
       else most = Math.max(most, resident);
     },
   });

@@ -120,6 +120,7 @@ describe('a wrong environment variable of the addon', () => {
   it.each([
     ['TENSORKILN_THREADS', 'many'],
     ['TENSORKILN_LEVEL', 'best'],
+    ['TENSORKILN_BF16', 'fast'],
     ['TENSORKILN_MEMORY_LIMIT', '12Q'],
   ])('%s is named at the first use, and the process ends', async (name, value) => {
     const source = `

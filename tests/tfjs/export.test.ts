@@ -230,6 +230,14 @@ describe('whole models', () => {
     expect(await differenceOf(model, inputsFor([[8, 8, 2]], undefined))).toBeLessThan(TOLERANCE);
   });
 
+  it('lets a layer take one value twice', async () => {
+    const input = nn.input([3]);
+    const hidden = nn.connect(new nn.Dense({ units: 4, activation: 'gelu_tanh' }), input);
+    const model = new nn.Graph({ inputs: [input], outputs: [nn.connect(new nn.Multiply(), hidden, hidden, hidden)] });
+    model.build();
+    expect(await differenceOf(model, inputsFor([[3]], undefined))).toBeLessThan(TOLERANCE);
+  });
+
   it('goes on training in stock tfjs-layers', async () => {
     const model = new nn.Sequential({
       layers: [new nn.Dense({ units: 4, activation: 'tanh' }), new nn.BatchNorm(), new nn.Dense({ units: 1 })],

@@ -54,6 +54,29 @@ describe.each(HALVES)('%s', (precision) => {
     });
   });
 
+  it('multiplies 16-bit operands as they are, forwards and backwards: no call of a dense step takes a wide copy of one', () => {
+    const layer = new Dense({ units: 6, activation: 'tanh' });
+    layer.build([5]);
+    const [kernel, bias] = layer.parameters().map(({ variable }) => variable);
+    const step = compile((x: tf.Tensor, v: tf.Tensor) => {
+      const { value, grads } = autocast(precision, () =>
+        tf.variableGrads(() => tf.mean<tf.Scalar>(tf.matMul(layer.call(x), v)), [kernel!, bias!]),
+      );
+      return [value, ...Object.values(grads)];
+    });
+    tf.tidy(() => void step(wave([4, 5]), wave([6, 3], 2)));
+    const [plan] = step.plans();
+    const products = plan!.split('\n').filter((line) => / = (matmul|linear|linear_grad)\(/.test(line));
+    expect(products.length).toBeGreaterThanOrEqual(4);
+    // Gradients of parameters are float32 results; operands of 0 elements have no values.
+    for (const line of products) {
+      const operands = line.slice(line.indexOf('(')).match(/(f32|f16|bf16)\[[\d,]*\]/g) ?? [];
+      expect(operands.filter((one) => one.startsWith('f32') && one !== 'f32[0]')).toEqual([]);
+    }
+    step.dispose();
+    layer.dispose();
+  });
+
   it('leaves ctc and its gradient in float32', () => {
     tf.tidy(() => {
       const [logits, labels] = [wave([2, 6, 5]), tf.tensor2d([[1, 2, 2], [3, 4, -1]], [2, 3], 'int32')]; // prettier-ignore

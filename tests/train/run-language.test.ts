@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { evaluateRun } from '../../ts/run/evaluate-run.js';
 import { loadConfig } from '../../ts/run/config/load.js';
+import { exportRunAs } from '../../ts/run/export-formats.js';
 import { loadTextGenerator } from '../../ts/run/language/text-generator.js';
 import { loadPredictor } from '../../ts/run/load-predictor.js';
 import { renderConfig } from '../../ts/run/render-config.js';
@@ -47,6 +48,22 @@ describe('a language model from a configuration', () => {
   let trained: RunResult;
   beforeAll(async () => {
     trained = await run(CONFIG('targets: {perplexity: 3, accuracy: 0.7}\n'));
+  });
+
+  it('leaves ONNX with its characters beside it, and is exported again in each format that can express it', async () => {
+    const { files, verification } = trained;
+    expect(verification).toMatchObject({ verified: true });
+    const vocabulary = JSON.parse(readFileSync(files.model.replace('.onnx', '.vocabulary.json'), 'utf8')) as unknown;
+    expect(vocabulary).toMatchObject({ level: 'character', context_length: 8, unknown_token: 0 });
+    const output = join(folder, 'language.onnx');
+    expect((await exportRunAs(files.folder, { format: 'onnx', output })).verification).toMatchObject({ verified: true });
+    expect(JSON.parse(readFileSync(join(folder, 'language.vocabulary.json'), 'utf8'))).toEqual(vocabulary);
+    const weights = join(folder, 'language.safetensors');
+    expect((await exportRunAs(files.folder, { format: 'safetensors', output: weights })).path).toBe(weights);
+    await expect(exportRunAs(files.folder, { format: 'tfjs' })).rejects.toThrow(/\(transformer_encoder\): .*no attention/);
+    await expect(exportRunAs(files.folder, { format: 'onnx-pipeline' })).rejects.toThrow(
+      /no preprocessing that ONNX could hold/,
+    );
   });
 
   it('learns what counting pairs cannot, and says so', () => {

@@ -389,6 +389,17 @@ describe('precision', () => {
     expect(history!.replayedSteps).toBeGreaterThan(100);
   });
 
+  it('tells how products are computed on this machine', async () => {
+    const { bf16Products } = currentBackend().engine.addon.buildInfo();
+    const products = bf16Products === 'avx512_bf16' ? 'avx512_bf16' : 'float32';
+    for (const [precision, expected] of [
+      ['bf16', [{ type: 'precision', precision: 'bf16', products }]],
+      ['f16', [{ type: 'precision', precision: 'f16', products: 'float32' }]],
+      ['float32', []],
+    ] as const)
+      expect(ofType((await train(clouds(8), {}, { precision })).events, 'precision')).toEqual(expected);
+  });
+
   it('is refused by name when unknown', () => {
     expect(
       () =>

@@ -27,6 +27,12 @@ function systemSection({ system }: EnvironmentReport): Section {
   ];
 }
 
+const BF16_PRODUCTS = {
+  avx512_bf16: 'by AVX512-BF16',
+  widened: 'in float32, which holds them exactly',
+  emulated: 'as AVX512-BF16 computes them, number by number (TENSORKILN_BF16)',
+} as const;
+
 function nativeSection({ native }: EnvironmentReport): Section {
   const { build } = native;
   const attempts = native.attempts.map(
@@ -38,6 +44,7 @@ function nativeSection({ native }: EnvironmentReport): Section {
     ['addon', `loaded, ${build.buildType} build by ${build.compiler}, Node-API ${build.napiVersion}`],
     ...attempts,
     ['levels', `${build.levels.join(', ')}; active: ${build.activeLevel}`],
+    ['bf16 products', BF16_PRODUCTS[build.bf16Products]],
     ['op checks', build.checkedOps ? 'on' : 'off'],
   ];
 }

@@ -32,6 +32,13 @@ const BASELINE_LABELS = {
   unigram: 'single characters',
 } as const;
 
+/** How products of 16-bit operands are computed. */
+const PRODUCTS = {
+  avx512_bf16: 'by AVX512-BF16',
+  float32: 'in float32: less memory, no more speed on this processor',
+  device: 'by the GPU in 16 bits',
+} as const;
+
 /** For people: a few lines, and the held-out result beside its baselines at the end. */
 export class TextReporter implements RunReporter {
   readonly #output: Output;
@@ -122,6 +129,9 @@ export class TextReporter implements RunReporter {
         break;
       case 'step':
         this.#progress?.step(event);
+        break;
+      case 'precision':
+        this.#line(`Activations are stored as ${event.precision}; their products are computed ${PRODUCTS[event.products]}`);
         break;
       case 'not_compiled':
         this.#line(`the ${event.step} step runs uncompiled: ${event.reason}`);

@@ -25,6 +25,8 @@ export interface ModelProbe {
 /** Rows of a probe, but for models of large inputs. */
 const ROWS = 5;
 const MAX_VALUES = 2 ** 20;
+/** Seconds in onnxruntime-web. */
+const MAX_FLOPS = 2e10;
 
 /**
  * Runs the model on made-up rows: several, a single one, and where lengths are free a few of another length.
@@ -37,7 +39,7 @@ export async function makeProbes(
   { stage = {}, free }: { readonly stage?: OutputStage; readonly free?: FreeShapes } = {},
 ): Promise<readonly ModelProbe[]> {
   const width = Math.max(...graph.inputs.map(({ shape }) => shape.reduce((product, size) => product * size, 1)));
-  const rows = Math.max(2, Math.min(ROWS, Math.floor(MAX_VALUES / width)));
+  const rows = Math.max(2, Math.floor(Math.min(ROWS, MAX_VALUES / width, MAX_FLOPS / model.countFlops())));
   const own = (input: GraphInput): readonly number[] => input.shape;
   const others = new Map([...(free?.lengths.values() ?? [])].map(({ own: length, other }) => [length, other]));
   const changed = (input: GraphInput): readonly number[] => {

@@ -43,9 +43,9 @@ export {
   type LayerDType,
   type LayerJSON,
   type LayerOptions,
-  type LoadReport,
   type Parameter,
 } from './layer.js';
+export { type LoadReport } from './layer-weights.js';
 export { ctcLoss, type CtcOptions } from './ctc.js';
 export { crossEntropy, crossEntropyLoss, focalLoss, meanSquaredError, type CrossEntropyOptions, type Loss } from './losses.js';
 export { AveragePooling2D, MaxPooling2D, type Pooling2DOptions } from './pooling2d.js';

@@ -2,7 +2,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkKeys, show } from '../arguments.js';
 import { replaceVariable } from '../backend/custom/move-towards.js';
-import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
 import { LAYER_SCOPE } from '../backend/custom/watch.js';
@@ -10,6 +9,7 @@ import type { LayerDescription, WeightDescription } from './description.js';
 import { checkBackend, checkHome } from './home.js';
 import type { KeyValueCache } from './key-value-cache.js';
 import { initialValues, type InitializerName } from './initializers.js';
+import { listNames, loadFitting, readWeights, replaceWeights, type LoadReport } from './layer-weights.js';
 import { constrained, penaltyOf, type ParameterOptions } from './parameter-options.js';
 import { checkShape, formatBatchShape, formatShape, isSameShape, type Shape } from './shape.js';
 
@@ -60,26 +60,6 @@ export interface LayerJSON {
 /** A parameter with what it was made with. */
 interface OwnParameter extends Parameter {
   readonly options: ParameterOptions;
-}
-
-/** What loading weights by name found. */
-export interface LoadReport {
-  readonly loaded: readonly string[];
-  /** Parameters of the layer that were not given. */
-  readonly missing: readonly string[];
-  /** Given names that are no parameter of the layer. */
-  readonly extra: readonly string[];
-  readonly misshaped: readonly {
-    readonly name: string;
-    readonly expected: readonly number[];
-    readonly found: readonly number[];
-  }[];
-}
-
-/** Names for a message; a long list is cut. */
-function listNames(names: readonly string[]): string {
-  if (names.length === 0) return 'none';
-  return names.length > 20 ? `${names.slice(0, 20).join(', ')} and ${names.length - 20} more` : names.join(', ');
 }
 
 /** Names taken by living variables may not repeat in tfjs-core, but two models may have equal paths. */
@@ -406,11 +386,7 @@ export abstract class Layer {
   /** Copies of all parameters by name. Waits for the engine without blocking the event loop. */
   async getWeights(): Promise<Record<string, WeightDescription>> {
     this.#checkBuilt();
-    const entries = this.parameters().map(async ({ name, variable }): Promise<[string, WeightDescription]> => {
-      const data = await variable.data<'float32'>();
-      return [name, { shape: [...variable.shape], data }];
-    });
-    return Object.fromEntries(await Promise.all(entries));
+    return readWeights(this.parameters());
   }
 
   /**
@@ -421,26 +397,7 @@ export abstract class Layer {
    */
   setWeights(weights: Readonly<Record<string, WeightDescription>>): void {
     this.#checkBuilt();
-    const parameters = this.parameters();
-    const known = new Set(parameters.map(({ name }) => name));
-    const unknown = Object.keys(weights).filter((name) => !known.has(name));
-    const missing = [...known].filter((name) => !(name in weights));
-    if (unknown.length > 0 || missing.length > 0) {
-      throw new TensorkilnError(
-        'E_DATA',
-        `[${this.place}] weights do not belong to this model: missing ${show(missing)}, unknown ${show(unknown)}.`,
-      );
-    }
-    for (const { name, variable } of parameters) {
-      const { shape, data } = weights[name] as WeightDescription;
-      if (!isSameShape(shape, variable.shape) || data.length !== variable.size) {
-        throw new TensorkilnError(
-          'E_SHAPE',
-          `[${this.place}] wrong shape of weight '${name}': expected [${variable.shape.join(', ')}] (${variable.size} values), got [${shape.join(', ')}] (${data.length} values).`,
-        );
-      }
-    }
-    for (const { name, variable } of parameters) overwriteVariable(variable, (weights[name] as WeightDescription).data);
+    replaceWeights(this.place, this.parameters(), weights);
   }
 
   /**
@@ -453,30 +410,7 @@ export abstract class Layer {
    */
   loadWeights(weights: Readonly<Record<string, WeightDescription>>, options: { readonly strict?: boolean } = {}): LoadReport {
     this.#checkBuilt();
-    const parameters = this.parameters();
-    const known = new Set(parameters.map(({ name }) => name));
-    const missing = [...known].filter((name) => !(name in weights));
-    const extra = Object.keys(weights).filter((name) => !known.has(name));
-    const found = parameters.filter(({ name }) => name in weights);
-    const misshaped = found.flatMap(({ name, variable }) => {
-      const { shape, data } = weights[name] as WeightDescription;
-      const fits = isSameShape(shape, variable.shape) && data.length === variable.size;
-      return fits ? [] : [{ name, expected: [...variable.shape], found: [...shape] }];
-    });
-    const refused = new Set(misshaped.map(({ name }) => name));
-    const fitting = found.filter(({ name }) => !refused.has(name));
-    const isComplete = missing.length + extra.length + misshaped.length === 0;
-    if (fitting.length === 0 || (options.strict === true && !isComplete)) {
-      const shapes = misshaped.map(
-        (one) => `'${one.name}' expected ${formatShape(one.expected)} found ${formatShape(one.found)}`,
-      );
-      throw new TensorkilnError(
-        'E_DATA',
-        `[${this.place}] weights do not fit: missing ${listNames(missing)}; extra ${listNames(extra)}; of another shape ${listNames(shapes)}.`,
-      );
-    }
-    for (const { name, variable } of fitting) overwriteVariable(variable, (weights[name] as WeightDescription).data);
-    return { loaded: fitting.map(({ name }) => name), missing, extra, misshaped };
+    return loadFitting(this.place, this.parameters(), weights, options.strict === true);
   }
 
   /** What `layerFromJSON` reads back; for models see their own `toJSON`. */

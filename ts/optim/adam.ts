@@ -2,7 +2,8 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { checkKeys, checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { ADAM_SCALARS, adamStep, type AdamScalar } from '../backend/custom/optimizer-steps.js';
-import { Optimizer, OPTIMIZER_KEYS, type BoundParameters, type OptimizerOptions } from './optimizer.js';
+import { Optimizer, OPTIMIZER_KEYS, type OptimizerOptions } from './optimizer.js';
+import type { BoundParameters } from './parameter-parts.js';
 
 export interface AdamOptions extends OptimizerOptions {
   /** Step size, >= 0; default 0.001. */

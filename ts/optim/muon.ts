@@ -4,7 +4,8 @@ import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { moveTowards, type MoveScalar } from '../backend/custom/move-towards.js';
 import { ADAM_SCALARS, adamStep, sgdStep, type AdamScalar, type SgdScalar } from '../backend/custom/optimizer-steps.js';
 import { TensorkilnError } from '../errors.js';
-import { Optimizer, OPTIMIZER_KEYS, type BoundParameters, type OptimizerOptions } from './optimizer.js';
+import { Optimizer, OPTIMIZER_KEYS, type OptimizerOptions } from './optimizer.js';
+import type { BoundParameters } from './parameter-parts.js';
 
 const MUON_SCALARS = ['learningRate', 'momentum', 'weightDecay'] as const;
 type MuonScalar = (typeof MUON_SCALARS)[number];

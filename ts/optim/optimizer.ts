@@ -23,6 +23,15 @@ import {
   type SlotData,
 } from './optimizer-state.js';
 import { checkGroups, groupOf, type ParameterGroup } from './parameter-groups.js';
+import {
+  disposeParts,
+  firstOf,
+  makeParts,
+  progressOf,
+  type BoundParameters,
+  type Part,
+  type PartRecipe,
+} from './parameter-parts.js';
 
 /** Options every optimizer takes. */
 export interface OptimizerOptions {
@@ -64,26 +73,6 @@ export interface ApplyOptions {
   readonly norm?: tf.Tensor | undefined;
   /** Called once the parameters have been changed, before they are averaged: what else belongs to the update, such as constraints. */
   readonly finish?: () => void;
-}
-
-interface Bound<Scalar extends string> {
-  readonly names: readonly string[];
-  readonly parameters: readonly tf.Variable[];
-  readonly slots: Readonly<Record<string, readonly tf.Variable[]>>;
-  /** int32 [1], on the device so that replays count on. */
-  readonly step: tf.Variable;
-  /** float32 [1] each. */
-  readonly products: Readonly<Record<string, tf.Variable>>;
-  /** The hyper-parameters of these parameters. */
-  readonly scalars: DeviceScalars<Scalar>;
-}
-
-/** Parameters of one group that began together. */
-interface Part<Scalar extends string> extends Bound<Scalar> {
-  /** Number of the group; -1 for none. */
-  readonly group: number;
-  /** Places of the parameters among all. */
-  readonly indices: readonly number[];
 }
 
 /**
@@ -142,7 +131,11 @@ export abstract class Optimizer<Scalar extends string = string> {
    *
    * @param active  float32 [1]: 0 leaves everything as it is; absent: the step is done
    */
-  protected abstract update(bound: Bound<Scalar>, gradients: readonly tf.Tensor[], active: tf.Tensor | undefined): void;
+  protected abstract update(
+    bound: BoundParameters<Scalar>,
+    gradients: readonly tf.Tensor[],
+    active: tf.Tensor | undefined,
+  ): void;
 
   /**
    * Creates the state for these parameters, all zeros. Binding the same variables again changes nothing.
@@ -201,48 +194,22 @@ export abstract class Optimizer<Scalar extends string = string> {
     );
   }
 
-  /**
-   * One part for each group and key that occur, those of no group first.
-   *
-   * @param keyOf  equal for parameters that have made the same steps
-   */
+  /** @param keyOf  equal for parameters that have made the same steps */
   #makeParts(keyOf: (name: string) => string): readonly Part<Scalar>[] {
-    const { names } = this.#needVariables();
-    const members = new Map<string, { group: number; indices: number[] }>();
-    names.forEach((name, index) => {
-      const group = groupOf(this.#groups, name);
-      const key = `${group} ${keyOf(name)}`;
-      const known = members.get(key);
-      if (known === undefined) members.set(key, { group, indices: [index] });
-      else known.indices.push(index);
-    });
-    const ordered = [...members.values()].sort((a, b) => a.group - b.group);
-    return ordered.map(({ group, indices }) => this.#makePart(group, indices));
-  }
-
-  #makePart(group: number, indices: readonly number[]): Part<Scalar> {
     const { names, parameters } = this.#needVariables();
-    const own = indices.map((index) => parameters[index] as tf.Variable);
-    const options = this.#groups[group];
-    const start = (shape: readonly number[], value: number): tf.Variable =>
-      tf.variable(value === 0 ? tf.zeros([...shape]) : tf.fill([...shape], value), false);
-    // In a tidy for the initial values; variables outlive it.
-    let part: Part<Scalar> | undefined;
-    tf.tidy(() => {
-      part = {
-        group,
-        indices,
-        names: indices.map((index) => names[index] as string),
-        parameters: own,
-        scalars: options === undefined ? this.scalars : new DeviceScalars(this.scalarNames, this.#scalarsOf(options)),
-        slots: Object.fromEntries(
-          this.slotNames.map((slot) => [slot, own.map(({ shape }) => start(shape, this.slotStart(slot)))]),
-        ),
-        products: Object.fromEntries(Object.entries(this.productStarts).map(([name, value]) => [name, start([1], value)])),
-        step: tf.variable(tf.zeros([1], 'int32'), false),
-      };
-    });
-    return part as unknown as Part<Scalar>;
+    const recipe: PartRecipe<Scalar> = {
+      names,
+      parameters,
+      groups: this.#groups,
+      slotNames: this.slotNames,
+      slotStart: (slot) => this.slotStart(slot),
+      productStarts: this.productStarts,
+      scalarsOf: (index) => {
+        const group = this.#groups[index];
+        return group === undefined ? this.scalars : new DeviceScalars(this.scalarNames, this.#scalarsOf(group));
+      },
+    };
+    return makeParts(recipe, keyOf);
   }
 
   /** A group's hyper-parameters, from the optimizer's own. */
@@ -424,7 +391,7 @@ export abstract class Optimizer<Scalar extends string = string> {
       Promise.all(this.slotNames.map(readSlot)),
       Promise.all(followers.map(async ([slot, { copies }]) => [slot, Object.fromEntries(await read(names, copies))] as const)),
       Promise.all(followers.map(async ([slot, { count }]) => [`${slot}Steps`, await firstOf(count)] as const)),
-      Promise.all(parts.map((part) => this.#progressOf(part))),
+      Promise.all(parts.map((part) => progressOf(part))),
     ]);
     // Parameters that were there from the beginning have made the most steps.
     const most = progress.reduce((best, one) => (one.step > best.step ? one : best));
@@ -441,11 +408,6 @@ export abstract class Optimizer<Scalar extends string = string> {
       ...(Object.keys(products).length === 0 ? {} : { products }),
       ...(late.length === 0 ? {} : { late: Object.fromEntries(late) }),
     };
-  }
-
-  async #progressOf({ step, products }: Part<Scalar>): Promise<StepProgress> {
-    const entries = Object.entries(products).map(async ([name, variable]) => [name, await firstOf(variable)] as const);
-    return { step: await firstOf(step), products: Object.fromEntries(await Promise.all(entries)) };
   }
 
   /**
@@ -527,10 +489,7 @@ export abstract class Optimizer<Scalar extends string = string> {
   }
 
   #releaseParts(): void {
-    for (const { scalars, step, products, slots } of this.#parts ?? []) {
-      if (scalars !== this.scalars) scalars.dispose();
-      tf.dispose([step, ...Object.values(products), ...Object.values(slots).flat()]);
-    }
+    disposeParts(this.#parts ?? [], this.scalars);
     this.#parts = undefined;
   }
 
@@ -554,10 +513,3 @@ export abstract class Optimizer<Scalar extends string = string> {
     if (this.#isDisposed) throw new TensorkilnError('E_DISPOSED', `[${this.type}] has been disposed.`);
   }
 }
-
-async function firstOf(variable: tf.Variable): Promise<number> {
-  return (await variable.data())[0] as number;
-}
-
-/** What `update` gets. */
-export type BoundParameters<Scalar extends string = string> = Bound<Scalar>;

@@ -3,7 +3,8 @@ import { checkBoolean, checkKeys, checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { SGD_SCALARS, sgdMomentumStep, sgdStep, type SgdScalar } from '../backend/custom/optimizer-steps.js';
 import { TensorkilnError } from '../errors.js';
-import { Optimizer, OPTIMIZER_KEYS, type BoundParameters, type OptimizerOptions } from './optimizer.js';
+import { Optimizer, OPTIMIZER_KEYS, type OptimizerOptions } from './optimizer.js';
+import type { BoundParameters } from './parameter-parts.js';
 
 export interface SGDOptions extends OptimizerOptions {
   /** Step size, >= 0; default 0.01. */

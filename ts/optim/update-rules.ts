@@ -3,14 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkKeys, checkNumber, type NumberRange } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { RULE_SCALARS, ruleStep, type RuleName, type RuleScalar } from '../backend/custom/update-rules.js';
-import {
-  Optimizer,
-  OPTIMIZER_KEYS,
-  type BindOptions,
-  type BoundParameters,
-  type NamedVariables,
-  type OptimizerOptions,
-} from './optimizer.js';
+import { Optimizer, OPTIMIZER_KEYS, type BindOptions, type NamedVariables, type OptimizerOptions } from './optimizer.js';
+import type { BoundParameters } from './parameter-parts.js';
 
 /** Hyper-parameters of a rule; each has a default. */
 export type RuleOptions<Rule extends RuleName> = OptimizerOptions & {

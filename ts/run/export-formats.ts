@@ -6,6 +6,8 @@ import { checkOnnxPreprocessing, type OnnxExportOptions } from '../export/index.
 import type { ExportFormat } from './export-format-names.js';
 import { inputNameFor, writeVocabulary } from './export-run.js';
 import { exportModel, type ExportedModel } from './judge-model.js';
+import { exportLanguageAs } from './language/export-language.js';
+import { isLanguageModel, loadTextGenerator } from './language/text-generator.js';
 import { loadPredictor } from './load-predictor.js';
 import type { Predictor } from './predictor.js';
 
@@ -37,9 +39,18 @@ const PROBE_FLOPS = 2e10;
  * @throws (as rejections) E_EXPORT naming a layer that the format cannot express, or when the check fails; E_IO
  */
 export async function exportRunAs(run: string, options: ExportRunOptions): Promise<ExportedModel> {
-  const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
+  const device = options.device === undefined ? {} : { device: options.device };
+  const path = options.output ?? join(existsSync(join(run, 'export')) ? join(run, 'export') : run, NAMES[options.format]);
+  if (await isLanguageModel(run)) {
+    const generator = await loadTextGenerator(run, device);
+    try {
+      return await exportLanguageAs(generator.model, generator, { format: options.format, path });
+    } finally {
+      generator.dispose();
+    }
+  }
+  const predictor = await loadPredictor(run, device);
   try {
-    const path = options.output ?? join(existsSync(join(run, 'export')) ? join(run, 'export') : run, NAMES[options.format]);
     if (options.format === 'safetensors') return await exportModel(predictor, { format: 'safetensors', path });
     const exported =
       options.format === 'tfjs' ? await exportAsTfjs(predictor, path) : await exportAsOnnx(predictor, path, options.format);

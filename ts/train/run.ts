@@ -1,4 +1,5 @@
 /** One call of `fit`: epochs, steps, judging, and everything that must be known to go on after an interruption. */
+import { halfProducts, type Precision } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import type { Layer } from '../nn/layer.js';
@@ -31,6 +32,7 @@ export interface RunParts {
   /** The model where it is made of our layers. */
   readonly layer: Layer | undefined;
   readonly optimizer: Optimizer | undefined;
+  readonly precision: Precision;
   readonly isClassification: boolean;
   readonly metricNames: readonly string[];
   readonly seed: number;
@@ -153,6 +155,8 @@ export class TrainingRun {
       parameters: model.parameters().reduce((sum, { variable }) => sum + variable.size, 0),
       rows: train.size,
     });
+    const { precision } = this.#parts;
+    if (precision !== 'float32') onEvent?.({ type: 'precision', precision, products: halfProducts(precision) });
     this.#debug?.checkData();
     for (const callback of callbacks) await callback.onStart?.(this.#context);
     while (this.#position.epoch <= options.epochs && this.#stopReason === 'epochs') await this.#epoch();

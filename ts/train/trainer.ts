@@ -1,7 +1,7 @@
 /** The trainer: checks, one call at a time, and what it keeps between calls. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkKeys, checkOneOf } from '../arguments.js';
-import { PRECISIONS } from '../backend/custom/autocast.js';
+import { PRECISIONS, type Precision } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import { Layer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
@@ -47,6 +47,7 @@ export class Trainer {
   readonly #functions: StepFunctions | undefined;
   readonly #layer: Layer | undefined;
   readonly #seed: number;
+  readonly #precision: Precision = 'float32';
   readonly #steps: Steps;
   #nextPass = 0;
   #isBusy = false;
@@ -73,6 +74,7 @@ export class Trainer {
       ...['seed', 'compile', 'precision'],
     ]);
     const precision = checkOneOf('trainer', 'precision', options.precision ?? 'float32', PRECISIONS);
+    this.#precision = precision;
     this.#model = toTrainable(options.model);
     this.#layer = options.model instanceof Layer ? options.model : undefined;
     this.#losses = Array.isArray(options.loss) ? (options.loss as readonly Loss[]) : [options.loss as Loss];
@@ -135,6 +137,7 @@ export class Trainer {
         steps: this.#steps,
         layer: this.#layer,
         optimizer: this.#optimizer,
+        precision: this.#precision,
         isClassification: this.#isClassification,
         metricNames: this.#metrics.map(({ name }) => name),
         seed: this.#seed,

@@ -1,3 +1,5 @@
+import type { HalfProducts } from '../backend/custom/autocast.js';
+
 /** One line of a training history. Losses and metrics are means over rows. */
 export interface EpochRecord {
   /** Counted from 1. */
@@ -75,6 +77,8 @@ export type TrainingEvent =
       readonly parameters: number;
       readonly rows: number;
     }
+  /** Activations are stored in 16 bits, and how products of them are computed on this machine. Comes after `start`. */
+  | { readonly type: 'precision'; readonly precision: 'bf16' | 'f16'; readonly products: HalfProducts }
   | {
       /** A step could not be compiled and runs as it stands. */
       readonly type: 'not_compiled';

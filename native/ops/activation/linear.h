@@ -1,4 +1,4 @@
-// A dense layer in one op: y = f(x w + b), and its gradients. f32.
+// A dense layer in one op: y = f(x w + b), and its gradients. f32, or 16-bit operands as in linear_half.h.
 //   x [M,K], w [K,N], bias [N] or none, y [M,N]; f by number `kind`: ops/common/activation_math.h
 //   linear       saved [M,N]: the argument of f for functions whose derivative is taken from it, or none when no gradient will
 //                be asked for. Functions that save their result need none: y itself is the `saved` of linear_grad. kind 0 none.

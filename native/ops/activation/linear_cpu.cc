@@ -1,5 +1,6 @@
 #include "ops/activation/linear.h"
 
+#include "ops/activation/linear_half.h"
 #include "ops/common/activation_math.h"
 #include "ops/common/column_sums.h"
 #include "ops/common/elementwise.h"
@@ -66,9 +67,13 @@ LinearGrad read_linear_grad(const OpCall& call, const float* dz, int num_threads
 
 }  // namespace
 
-int64_t linear_workspace(const OpCall& call, int num_threads) { return gemm_workspace(forward_args(call), num_threads); }
+int64_t linear_workspace(const OpCall& call, int num_threads) {
+  if (call[0].dtype != DType::f32) return half_linear_workspace(call, num_threads);
+  return gemm_workspace(forward_args(call), num_threads);
+}
 
 void linear_cpu(const OpCall& call, CpuContext& context) {
+  if (call[0].dtype != DType::f32) return half_linear(call, context);
   GemmArgs args = forward_args(call);
   const Operand &bias = call[2], &y = call[3], &saved = call[4];
   if (bias.size != 0) TK_CHECK_EQ(bias.size, args.n);
@@ -99,11 +104,13 @@ void linear_cpu(const OpCall& call, CpuContext& context) {
 }
 
 int64_t linear_grad_workspace(const OpCall& call, int num_threads) {
+  if (call[0].dtype != DType::f32) return half_linear_grad_workspace(call, num_threads);
   const LinearGrad g = read_linear_grad(call, call[0].f32(), num_threads);
   return (g.dz_floats + g.gemm_floats + g.sum_floats) * int64_t(sizeof(float));
 }
 
 void linear_grad_cpu(const OpCall& call, CpuContext& context) {
+  if (call[0].dtype != DType::f32) return half_linear_grad(call, context);
   const Operand &dy = call[0], &saved = call[3], &dx = call[4], &dw = call[5], &dbias = call[6];
   const int64_t kind = TK_INT(call, linear_grad, kind);
   float* workspace = static_cast<float*>(call.workspace);

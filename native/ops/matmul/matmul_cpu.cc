@@ -1,6 +1,7 @@
 #include "ops/matmul/matmul.h"
 
 #include "ops/common/gemm.h"
+#include "ops/common/gemm_half.h"
 
 TK_BEGIN_LEVEL
 namespace {
@@ -33,11 +34,42 @@ GemmArgs read_args(const OpCall& call) {
   return args;
 }
 
+void store_sums(const void* self, int64_t batch, int64_t row, int64_t col, int64_t count, float* sums) {
+  const Operand& y = *static_cast<const Operand*>(self);
+  const int64_t at = (batch * y.dims[1] + row) * y.dims[2] + col;
+  if (y.dtype == DType::f32) {
+    std::memcpy(y.f32() + at, sums, size_t(count) * sizeof(float));
+  } else {
+    narrow_run(y.dtype, sums, static_cast<uint16_t*>(y.data) + at, count);
+  }
+}
+
+// The same product of 16-bit operands.
+HalfGemm read_half_args(const OpCall& call) {
+  const GemmArgs args = read_args(call);
+  TK_CHECK(call[1].dtype == call[0].dtype);
+  const auto half = [](const Operand& operand, const StridedMatrix& matrix) {
+    return HalfMatrix{static_cast<const uint16_t*>(operand.data), matrix.row, matrix.col};
+  };
+  HalfGemm product;
+  product.type = call[0].dtype;
+  product.batch = args.batch, product.m = args.m, product.n = args.n, product.k = args.k;
+  product.a = half(call[0], args.a), product.b = half(call[1], args.b);
+  product.a_batch = args.a_batch, product.b_batch = args.b_batch;
+  product.self = &call[2];
+  product.finish = store_sums;
+  return product;
+}
+
 }  // namespace
 
-int64_t matmul_workspace(const OpCall& call, int num_threads) { return gemm_workspace(read_args(call), num_threads); }
+int64_t matmul_workspace(const OpCall& call, int num_threads) {
+  if (call[0].dtype != DType::f32) return half_gemm_workspace(read_half_args(call), num_threads);
+  return gemm_workspace(read_args(call), num_threads);
+}
 
 void matmul_cpu(const OpCall& call, CpuContext& context) {
+  if (call[0].dtype != DType::f32) return half_gemm(read_half_args(call), call.workspace, context);
   GemmArgs args = read_args(call);
   const RowsOver over = {context, args.n};
   args.done = over.done();

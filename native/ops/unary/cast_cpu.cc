@@ -1,7 +1,7 @@
 #include "ops/unary/unary.h"
 
-#include "core/half.h"
 #include "ops/common/elementwise.h"
+#include "ops/common/half_runs.h"
 
 TK_BEGIN_LEVEL
 namespace {
@@ -66,38 +66,17 @@ void u8_to_i32(const void* from, void* to, int64_t n) {
   int32_t* y = static_cast<int32_t*>(to);
   for (int64_t i = 0; i < n; ++i) y[i] = x[i];
 }
-// F16C comes with every processor of the AVX2 level; its results are those of core/half.h, bit for bit.
 void f32_to_halves(const void* from, void* to, int64_t n) {
-  const float* x = static_cast<const float*>(from);
-  uint16_t* y = static_cast<uint16_t*>(to);
-  int64_t i = 0;
-#if defined(__F16C__)
-  for (; i + 8 <= n; i += 8) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
-  }
-#endif
-  for (; i < n; ++i) y[i] = f32_to_f16(x[i]);
+  narrow_to_f16(static_cast<const float*>(from), static_cast<uint16_t*>(to), n);
 }
 void halves_to_f32(const void* from, void* to, int64_t n) {
-  const uint16_t* x = static_cast<const uint16_t*>(from);
-  float* y = static_cast<float*>(to);
-  int64_t i = 0;
-#if defined(__F16C__)
-  for (; i + 8 <= n; i += 8) {
-    _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
-  }
-#endif
-  for (; i < n; ++i) y[i] = f16_to_f32(x[i]);
+  widen_f16(static_cast<const uint16_t*>(from), static_cast<float*>(to), n);
 }
 void f32_to_bfloats(const void* from, void* to, int64_t n) {
-  const float* x = static_cast<const float*>(from);
-  uint16_t* y = static_cast<uint16_t*>(to);
-  for (int64_t i = 0; i < n; ++i) y[i] = f32_to_bf16(x[i]);
+  narrow_to_bf16(static_cast<const float*>(from), static_cast<uint16_t*>(to), n);
 }
 void bfloats_to_f32(const void* from, void* to, int64_t n) {
-  const uint16_t* x = static_cast<const uint16_t*>(from);
-  float* y = static_cast<float*>(to);
-  for (int64_t i = 0; i < n; ++i) y[i] = bf16_to_f32(x[i]);
+  widen_bf16(static_cast<const uint16_t*>(from), static_cast<float*>(to), n);
 }
 
 constexpr CastLoop kToF32[kNumDTypes] = {nullptr, i32_to_f32, u8_to_f32, halves_to_f32, bfloats_to_f32};

@@ -5,7 +5,7 @@ import { TensorkilnError } from '../../errors.js';
 import { AutocastScope } from '../autocast.js';
 import { STORAGE_DTYPES, type StorageDType } from '../native/addon.js';
 import { storageNumber } from '../native/engine.js';
-import { currentBackend } from '../tensors.js';
+import { CUDA_BACKEND, currentBackend } from '../tensors.js';
 
 /** How activations are stored: in 32 bits, as bfloat16 or as IEEE half precision. Parameters are float32 in each. */
 export const PRECISIONS = ['float32', 'bf16', 'f16'] as const;
@@ -19,7 +19,8 @@ export type Precision = (typeof PRECISIONS)[number];
  * tfjs sees float32 tensors throughout, and reading one gives a Float32Array. Outside, an op on a 16-bit tensor gives float32.
  * Variables stay float32. 'float32' ends an outer scope for the call.
  *
- * Nothing is faster by this on a CPU without 16-bit arithmetic: it halves the memory of what is kept for gradients.
+ * What it brings everywhere is memory: what is kept for gradients takes about half. How products are computed on this machine
+ * tells `halfProducts`.
  *
  * @param precision  'bf16', 'f16' or 'float32'
  * @param fn         a synchronous function
@@ -51,3 +52,19 @@ export function autocast<Result>(precision: Precision, fn: () => Result): Result
 export function storageDType(tensor: tf.Tensor): StorageDType {
   return STORAGE_DTYPES[currentBackend().operand(tensor).storage] as StorageDType;
 }
+
+/**
+ * How products of 16-bit operands are computed here: `avx512_bf16`: by the processor's instruction for bfloat16; `float32`:
+ * pieces are widened while they are multiplied, which gives the same sums but for their order and no speed; `device`: by a GPU's
+ * own units.
+ *
+ * @param precision  'bf16' or 'f16'
+ * @throws E_DEVICE unless the current backend is ours
+ */
+export function halfProducts(precision: Exclude<Precision, 'float32'>): HalfProducts {
+  const { engine } = currentBackend();
+  if (tf.getBackend() === CUDA_BACKEND) return 'device';
+  const { bf16Products } = engine.addon.buildInfo();
+  return precision === 'bf16' && bf16Products === 'avx512_bf16' ? 'avx512_bf16' : 'float32';
+}
+export type HalfProducts = 'avx512_bf16' | 'float32' | 'device';

@@ -1,7 +1,7 @@
 /** Ops tfjs-core lacks, with their gradients. */
 export { channelPrelu, FUSED_ACTIVATIONS, gelu, mish, silu, type FusedActivation } from './activations.js';
 export { attention, type AttentionOptions } from './attention.js';
-export { autocast, PRECISIONS, storageDType, type Precision } from './autocast.js';
+export { autocast, halfProducts, PRECISIONS, storageDType, type HalfProducts, type Precision } from './autocast.js';
 export { averagePool2D, type AveragePool2DOptions } from './average-pool2d.js';
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from './binary-cross-entropy.js';
 export { conv2dDilated, type Conv2DDilatedOptions } from './conv2d-dilated.js';

@@ -69,6 +69,8 @@ export interface BuildInfo {
   levels: string[];
   activeLevel: string;
   cpuModel: string;
+  /** How products of bfloat16 are computed: by AVX512-BF16, widened to float32, or, for tests, as AVX512-BF16 would. */
+  bf16Products: 'avx512_bf16' | 'widened' | 'emulated';
   napiVersion: number;
   checkedOps: boolean;
 }

@@ -260,7 +260,7 @@ class Topology {
     tfjsLayers(call).forEach((layer, part) => {
       const read = (source: PartSource): TfjsValue =>
         (typeof source === 'object' ? inputs[source.input] : (made[part + source] ?? inputs[0])) as TfjsValue;
-      const sources = layer.from?.map(read) ?? (part === 0 ? inputs : [made[part - 1] as TfjsValue]);
+      const sources = this.#apart(layer.from?.map(read) ?? (part === 0 ? inputs : [made[part - 1] as TfjsValue]), call.name);
       const key = `${call.name}#${part}`;
       const placed = this.#layers.get(key) ?? { ...layer, name: this.#freeName(call.name), nodes: [] };
       this.#layers.set(key, placed);
@@ -269,6 +269,18 @@ class Topology {
       results = call.outputShapes.map((_, output) => [placed.name, node, output]);
     });
     this.#values.push(results);
+  }
+
+  /** tfjs-layers frees a value too early that one layer takes twice: the second time it takes a copy. */
+  #apart(sources: readonly TfjsValue[], name: string): readonly TfjsValue[] {
+    return sources.map((source, index) => {
+      const isRepeated = sources.slice(0, index).some((other) => other.join() === source.join());
+      if (!isRepeated) return source;
+      const copy = this.#freeName(`${name}_copy`);
+      const config = { activation: 'linear' };
+      this.#layers.set(`${copy}#copy`, { className: 'Activation', config, weights: [], name: copy, nodes: [[source]] });
+      return [copy, 0, 0];
+    });
   }
 
   #valueOf(source: ValueSource): TfjsValue {

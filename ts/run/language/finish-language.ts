@@ -19,6 +19,7 @@ import type { RunFiles, RunResult } from '../run-events.js';
 import { json, writeCurves } from '../run-results.js';
 import { withSnakeKeys } from '../snake-case.js';
 import { judgeTargets } from '../targets.js';
+import { exportLanguageRun } from './export-language.js';
 import { windowsOf, type LanguageData } from './language-data.js';
 
 export interface TrainedLanguageModel {
@@ -31,9 +32,6 @@ export interface TrainedLanguageModel {
   readonly history: TrainingHistory;
 }
 
-/** No part of a run is ONNX here: what is exported is generated from by `tensorkiln generate`. */
-const NOT_ONNX = { verified: false, reason: 'a language model is saved as safetensors' } as const;
-
 /** @throws E_IO, and as the trainer's `evaluate` */
 export async function finishLanguageModel(run: TrainedLanguageModel): Promise<RunResult> {
   const { config, data, files, history, model } = run;
@@ -43,6 +41,7 @@ export async function finishLanguageModel(run: TrainedLanguageModel): Promise<Ru
   const baselines = languageBaselines(text.parts.train, text.parts.test, vocabulary);
   const targets = judgeTargets(config.targets, test);
   await exportSafetensors(model, files.weights);
+  const verification = await exportLanguageRun(model, files.model, text);
   await writeFileAtomic(files.architecture, json(model.toJSON()));
   await writeFileAtomic(
     files.preprocessing,
@@ -69,6 +68,7 @@ export async function finishLanguageModel(run: TrainedLanguageModel): Promise<Ru
     vocabulary: text.vocabulary.length,
     bestEpoch: history.bestEpoch,
     stopReason: history.stopReason,
+    onnxVerification: verification,
     targets,
     testLook: 1,
     verdict: judge(report),
@@ -80,7 +80,7 @@ export async function finishLanguageModel(run: TrainedLanguageModel): Promise<Ru
     test,
     validation,
     baselines: baselines.map(({ name, metrics: scores }) => ({ ...scores, name })),
-    verification: NOT_ONNX,
+    verification,
     targets,
     files,
   };

@@ -46,6 +46,11 @@ export class TextGenerator {
     this.contextLength = options.contextLength;
   }
 
+  /** The model, for `exportModel`; it stays the generator's. */
+  get model(): Model {
+    return this.#model;
+  }
+
   /** A text as tokens, 0 for each character that the model does not know. */
   encode(text: string): Int32Array {
     const tokens = new Map(this.vocabulary.map((character, index) => [character, index + 1]));
@@ -193,6 +198,16 @@ export async function loadTextGenerator(run: string, options: { readonly device?
   await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   const model = await loadSafetensorsModel(join(folder, 'model.safetensors'));
   return new TextGenerator(model, { vocabulary: saved.vocabulary, contextLength: saved.context_length });
+}
+
+/** Whether a finished run's model is a language model. @throws (as a rejection) E_DATA when what it says of itself is damaged */
+export async function isLanguageModel(run: string): Promise<boolean> {
+  for (const folder of [join(run, 'export'), run]) {
+    const path = join(folder, 'preprocessing.json');
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text !== undefined) return savedText.safeParse(parseJson(text, path)).success;
+  }
+  return false;
 }
 
 async function readSaved(run: string): Promise<{ readonly folder: string; readonly saved: z.output<typeof savedText> }> {
