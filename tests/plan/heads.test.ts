@@ -129,7 +129,9 @@ describe('what follows a product takes its rows:', () => {
     const x = shapes.map((shape, i) => tf.randomNormal([...shape], 0, 0.5, 'float32', 10 + i));
     // Something else is the step's peak of memory: a product alone with its chain would take more than an eager run, and is left.
     const load = tf.ones([1 << 21]);
-    const eager = tf.tidy(() => [body(...x)].flat().map((y) => bitsOf(y.dataSync<'float32'>())));
+    const results = tf.tidy(() => [body(...x)].flat());
+    const eager = results.map((y) => bitsOf(y.dataSync<'float32'>()));
+    tf.dispose(results);
     for (const count of [1, 2]) {
       addon.setThreads(count);
       const step = compile((...args: tf.Tensor[]) => [...[body(...args)].flat(), tf.sum(tf.cumsum(tf.cumsum(load)))]);
