@@ -57,6 +57,9 @@ describe('losses per row', () => {
     close(tripletLoss([a, b, c]), [0]);
     close(tripletLoss([a, c, b], { margin: 0.5 }), [8.5]);
     close(contrastiveLoss([a, b], tf.tensor1d([1])), [0.5]);
+    close(contrastiveLoss([a, b], tf.tensor1d([1]), { sampleWeights: tf.tensor1d([3]) }), [1.5]);
+    close(tripletLoss([a, c, b], { margin: 0.5, sampleWeights: tf.tensor1d([2]) }), [17]);
+    expect(() => tripletLoss([a, c, b], { sampleWeights: tf.tensor1d([1, 2]) })).toThrow(/wrong sampleWeights: expected \[1\]/);
     close(contrastiveLoss([a, b], tf.tensor1d([0]), { margin: 3 }), [2]);
     expect(() => huberLoss({ delta: 0 })).toThrow(/\[huberLoss\] wrong delta: expected a finite number > 0, got 0/);
     expect(() => contrastiveLoss([a, b], c, { margin: NaN })).toThrow(/margin/);

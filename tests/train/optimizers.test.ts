@@ -215,7 +215,9 @@ describe('value semantics', () => {
 
 describe('wrong use', () => {
   it.each([
-    ['negative rate', () => new Adam({ learningRate: -1e-3 }), /learningRate: expected a finite number >= 0, got -0.001/],
+    ['negative rate', () => new Adam({ learningRate: -1e-3 }), /learningRate: expected a finite number > 0, got -0.001/],
+    ['rate 0', () => new SGD({ learningRate: 0 }), /\[sgd\] wrong learningRate: expected a finite number > 0, got 0/],
+    ['rate 0 of Adam', () => new Adam({ learningRate: 0 }), /\[adam\] wrong learningRate/],
     ['NaN rate', () => new SGD({ learningRate: NaN }), /got NaN/],
     ['beta of 1', () => new AdamW({ beta2: 1 }), /beta2: expected a finite number >= 0 and < 1, got 1/],
     ['epsilon of 0', () => new Adam({ epsilon: 0 }), /epsilon: expected a finite number > 0/],
@@ -227,9 +229,10 @@ describe('wrong use', () => {
     expect(make).toThrow(failure('E_CONFIG', message));
   });
 
-  it('rate 0 stands still, later changes are checked', () => {
+  it('rate 0, set later, stands still, later changes are checked', () => {
     const variables = makeVariables();
-    const optimizer = new SGD({ learningRate: 0 });
+    const optimizer = new SGD();
+    optimizer.learningRate = 0;
     optimizer.bind(variables);
     const before = variables.kernel!.dataSync().slice();
     run(optimizer, applyTo(optimizer), [0, 3]);

@@ -25,6 +25,13 @@ beforeAll(() => useNativeBackend());
 const failure = (code: string, message: RegExp): Error =>
   expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
 
+/** Leaves every parameter as it is. */
+function standingStill(): SGD {
+  const optimizer = new SGD();
+  optimizer.learningRate = 0;
+  return optimizer;
+}
+
 /** Three clouds of points; `broken` rows hold NaN. */
 function clouds(size: number, broken: (row: number) => boolean = () => false): WeightedDataset {
   const random = randomSource(3);
@@ -204,7 +211,7 @@ describe('steps that are not finite', () => {
           },
         ],
       },
-      { optimizer: new SGD({ learningRate: 0 }) },
+      { optimizer: standingStill() },
     );
     expect(ofType(events, 'epoch').map(({ improved }) => improved)).toEqual([true, false, true]);
     expect(history).toMatchObject({ skippedSteps: 1, bestEpoch: 3, stopReason: 'epochs' });
@@ -499,11 +506,7 @@ describe('debug', () => {
   it('advises on data and on losses', async () => {
     const data = clouds(60);
     const features = data.features.map((value, i) => (i % 4 === 0 ? 7 : i % 4 === 1 ? 1000 * value : value));
-    const { events } = await train(
-      { ...data, features: features },
-      { epochs: 9, debug: true },
-      { optimizer: new SGD({ learningRate: 0 }) },
-    );
+    const { events } = await train({ ...data, features: features }, { epochs: 9, debug: true }, { optimizer: standingStill() });
     const advice = ofType(events, 'advice');
     expect(advice.map(({ topic }) => topic)).toEqual(expect.arrayContaining(['data', 'gradients', 'underfitting']));
     expect(advice.map(({ message }) => message).join('\n')).toMatch(/1 of 4 columns never change[\s\S]*Scale them/);

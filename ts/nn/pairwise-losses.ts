@@ -1,6 +1,7 @@
 /** Losses between predictions and float targets of the model's output shape, and how they are checked. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../arguments.js';
+import { TensorkilnError } from '../errors.js';
 import { meanSquaredError, type Loss } from './losses.js';
 
 /** Mean over the values of each row. */
@@ -112,21 +113,37 @@ export const klDivergence: Loss = {
     }),
 };
 
+/** Options of losses of embeddings. */
+export interface EmbeddingLossOptions {
+  readonly margin?: number;
+  readonly sampleWeights?: tf.Tensor1D;
+}
+
+function weighted(rows: tf.Tensor, sampleWeights: tf.Tensor1D | undefined): tf.Tensor1D {
+  if (sampleWeights === undefined) return rows as tf.Tensor1D;
+  if (sampleWeights.rank !== 1 || sampleWeights.size !== rows.size)
+    throw new TensorkilnError(
+      'E_SHAPE',
+      `[loss] wrong sampleWeights: expected [${String(rows.size)}], one per row, got [${sampleWeights.shape.join(', ')}].`,
+    );
+  return tf.mul(rows, sampleWeights);
+}
+
 /**
  * Triplet loss of embeddings [N, C]: max(0, |a - p|^2 - |a - n|^2 + margin).
  *
- * @param options `margin`: >= 0; default 1
+ * @param options `margin`: >= 0; default 1. `sampleWeights` [N]: factors of the rows; default 1
  * @returns       [N]
  * @source Schroff, Kalenichenko, Philbin 2015, arXiv:1503.03832, eq. 3
  */
 export function tripletLoss(
   [anchor, positive, negative]: readonly [tf.Tensor, tf.Tensor, tf.Tensor],
-  { margin = 1 }: { readonly margin?: number } = {},
+  { margin = 1, sampleWeights }: EmbeddingLossOptions = {},
 ): tf.Tensor1D {
   checkNumber('tripletLoss', 'margin', margin, { min: 0 });
   return tf.tidy(() => {
     const distance = (other: tf.Tensor): tf.Tensor => tf.sum(tf.squaredDifference(anchor, other), -1);
-    return tf.relu<tf.Tensor1D>(tf.add(tf.sub(distance(positive), distance(negative)), margin));
+    return weighted(tf.relu(tf.add(tf.sub(distance(positive), distance(negative)), margin)), sampleWeights);
   });
 }
 
@@ -134,14 +151,14 @@ export function tripletLoss(
  * Contrastive loss of pairs of embeddings [N, C]: same d^2 + (1 - same) max(0, margin - d)^2, each halved; same [N] is 1 for
  * pairs that belong together, else 0.
  *
- * @param options `margin`: > 0; default 1
+ * @param options `margin`: > 0; default 1. `sampleWeights` [N]: factors of the pairs; default 1
  * @returns       [N]
  * @source Hadsell, Chopra, LeCun 2006, eq. 4
  */
 export function contrastiveLoss(
   [first, second]: readonly [tf.Tensor, tf.Tensor],
   same: tf.Tensor,
-  { margin = 1 }: { readonly margin?: number } = {},
+  { margin = 1, sampleWeights }: EmbeddingLossOptions = {},
 ): tf.Tensor1D {
   checkNumber('contrastiveLoss', 'margin', margin, { above: 0 });
   return tf.tidy(() => {
@@ -149,6 +166,6 @@ export function contrastiveLoss(
     // The root's gradient at 0 is not finite; the tiny number keeps equal pairs from giving NaN.
     const gap = tf.relu(tf.sub(margin, tf.sqrt(tf.add(squared, 1e-12))));
     const apart = tf.mul(tf.sub(1, same), tf.square(gap));
-    return tf.mul<tf.Tensor1D>(tf.add(tf.mul(same, squared), apart), 0.5);
+    return weighted(tf.mul(tf.add(tf.mul(same, squared), apart), 0.5), sampleWeights);
   });
 }

@@ -1,8 +1,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import { checkKeys, checkNumber } from '../arguments.js';
+import { checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { ADAM_SCALARS, adamStep, type AdamScalar } from '../backend/custom/optimizer-steps.js';
-import { Optimizer, OPTIMIZER_KEYS, type OptimizerOptions } from './optimizer.js';
+import { Optimizer, checkOptimizerOptions, type OptimizerOptions } from './optimizer.js';
 import type { BoundParameters } from './parameter-parts.js';
 
 export interface AdamOptions extends OptimizerOptions {
@@ -29,7 +29,7 @@ abstract class AdamFamily extends Optimizer<AdamScalar> {
   constructor(type: string, options: AdamOptions, defaultWeightDecay: number) {
     super(options);
     this.type = type;
-    checkKeys(type, options, [...ADAM_SCALARS, ...OPTIMIZER_KEYS]);
+    checkOptimizerOptions(type, options, ADAM_SCALARS);
     const defaults: Record<AdamScalar, number> = {
       learningRate: 1e-3,
       beta1: 0.9,

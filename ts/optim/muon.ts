@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkKeys, checkNumber, checkOneOf } from '../arguments.js';
+import { checkBoolean, checkInteger, checkNumber, checkOneOf } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { moveTowards, type MoveScalar } from '../backend/custom/move-towards.js';
 import { ADAM_SCALARS, adamStep, sgdStep, type AdamScalar, type SgdScalar } from '../backend/custom/optimizer-steps.js';
 import { TensorkilnError } from '../errors.js';
-import { Optimizer, OPTIMIZER_KEYS, type OptimizerOptions } from './optimizer.js';
+import { Optimizer, checkOptimizerOptions, type OptimizerOptions } from './optimizer.js';
 import type { BoundParameters } from './parameter-parts.js';
 
 const MUON_SCALARS = ['learningRate', 'momentum', 'weightDecay'] as const;
@@ -78,7 +78,7 @@ export class Muon extends Optimizer<MuonScalar> {
 
   constructor(options: MuonOptions = {}) {
     super(options);
-    checkKeys('muon', options, [...MUON_SCALARS, 'nesterov', 'iterations', 'adjust', ...OPTIMIZER_KEYS]);
+    checkOptimizerOptions('muon', options, [...MUON_SCALARS, 'nesterov', 'iterations', 'adjust']);
     if (options.groups !== undefined)
       throw new TensorkilnError('E_CONFIG', '[muon] wrong groups: it has none; give other parameters to another optimizer.');
     const values = {

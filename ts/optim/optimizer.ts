@@ -1,6 +1,6 @@
 /** The base of every optimizer: binding to parameters, state per parameter, hyper-parameters on the device. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkNumber } from '../arguments.js';
+import { checkKeys, checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
@@ -46,7 +46,19 @@ export interface OptimizerOptions {
 }
 
 /** The keys of OptimizerOptions. */
-export const OPTIMIZER_KEYS = ['groups', 'clip', 'lookahead', 'average'] as const;
+const OPTIMIZER_KEYS = ['groups', 'clip', 'lookahead', 'average'] as const;
+
+/**
+ * Checks the keys of an optimizer's options and the rate it begins with, which must be above 0: one that learns nothing is a
+ * mistake more often than not. A schedule, or who sets `learningRate` later, may well come to 0.
+ *
+ * @param keys the optimizer's own, beside those of OptimizerOptions
+ * @throws E_CONFIG
+ */
+export function checkOptimizerOptions(type: string, options: object, keys: readonly string[]): void {
+  const { learningRate } = checkKeys(type, options, [...keys, ...OPTIMIZER_KEYS]) as { learningRate?: unknown };
+  if (learningRate !== undefined) checkNumber(type, 'learningRate', learningRate, { above: 0 });
+}
 
 /** Names of what followers keep, in states. */
 const SLOW = 'slow';

@@ -1,9 +1,9 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkKeys, checkNumber } from '../arguments.js';
+import { checkBoolean, checkNumber } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { SGD_SCALARS, sgdMomentumStep, sgdStep, type SgdScalar } from '../backend/custom/optimizer-steps.js';
 import { TensorkilnError } from '../errors.js';
-import { Optimizer, OPTIMIZER_KEYS, type OptimizerOptions } from './optimizer.js';
+import { Optimizer, checkOptimizerOptions, type OptimizerOptions } from './optimizer.js';
 import type { BoundParameters } from './parameter-parts.js';
 
 export interface SGDOptions extends OptimizerOptions {
@@ -34,7 +34,7 @@ export class SGD extends Optimizer<SgdScalar> {
 
   constructor(options: SGDOptions = {}) {
     super(options);
-    checkKeys('sgd', options, [...SGD_SCALARS, 'nesterov', ...OPTIMIZER_KEYS]);
+    checkOptimizerOptions('sgd', options, [...SGD_SCALARS, 'nesterov']);
     const momentum = checkNumber('sgd', 'momentum', options.momentum ?? 0, { min: 0, max: 1 });
     this.#hasVelocity = momentum > 0;
     this.#isNesterov = checkBoolean('sgd', 'nesterov', options.nesterov ?? false);

@@ -1,9 +1,9 @@
 /** Optimizers whose rule is one native call over all parameters and a few numbers. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkKeys, checkNumber, type NumberRange } from '../arguments.js';
+import { checkBoolean, checkNumber, type NumberRange } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { RULE_SCALARS, ruleStep, type RuleName, type RuleScalar } from '../backend/custom/update-rules.js';
-import { Optimizer, OPTIMIZER_KEYS, type BindOptions, type NamedVariables, type OptimizerOptions } from './optimizer.js';
+import { Optimizer, checkOptimizerOptions, type BindOptions, type NamedVariables, type OptimizerOptions } from './optimizer.js';
 import type { BoundParameters } from './parameter-parts.js';
 
 /** Hyper-parameters of a rule; each has a default. */
@@ -40,7 +40,7 @@ abstract class RuleOptimizer<Rule extends RuleName> extends Optimizer<RuleScalar
     super(options);
     this.type = rule;
     this.scalarNames = RULE_SCALARS[rule];
-    checkKeys(rule, options, [...this.scalarNames, ...OPTIMIZER_KEYS, ...(more.keys ?? [])]);
+    checkOptimizerOptions(rule, options, [...this.scalarNames, ...(more.keys ?? [])]);
     const given = options as Readonly<Record<string, unknown>>;
     const entries = this.scalarNames.map((name) => [name, this.checkScalar(name, given[name] ?? more.defaults[name])]);
     this.scalars = new DeviceScalars(this.scalarNames, Object.fromEntries(entries) as Record<RuleScalar<Rule>, number>);
