@@ -117,6 +117,12 @@ describe('predictFile', () => {
     expect(exported.unseen).toEqual({});
   });
 
+  it('replaces cells that lags are made of, and those of numbers', async () => {
+    const run = await train('lagged', 'amount', ', lags: {size: [1]}, replace: {size: {"~5": "5"}}');
+    const rows = (cell: string): string => `id,size,colour\na,${cell},red\nb,2,blue\n`;
+    expect((await predict(rows('~5'), { run })).lines).toEqual((await predict(rows('5'), { run })).lines);
+  });
+
   it('replaces cells for the model, not those that are only kept', async () => {
     const rows = (colour: string): string => `id,size,colour\nold,5.5,${colour}\nold,2,${colour}\n`;
     const replaced = await predict(rows('crimson'), { run: levels, keep: ['id'] });

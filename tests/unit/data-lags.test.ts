@@ -56,6 +56,17 @@ describe('lags', () => {
     expect(found).toEqual(numbers(whole, 't lag 2'));
   });
 
+  it('see replaced cells, in a file as a whole and in parts', async () => {
+    const lags = { t: [1] };
+    const replace = { t: { '~2': '2' } };
+    const files = [write('r.csv', 't\n1\n~2\n3\n'), write('r.jsonl', '{"t":1}\n{"t":"~2"}\n{"t":3}\n')];
+    for (const path of files) {
+      expect(numbers(await readTable({ path, lags, replace }, { pool }), 't lag 1')).toEqual([NaN, 1, 2]);
+      for await (const { table } of readTableParts({ path, lags, replace }, { pool, kinds: { 't lag 1': 'numeric' } }))
+        expect(numbers(table, 't lag 1')).toEqual([NaN, 1, 2]);
+    }
+  });
+
   it('leave a file without their source without them, so that it is told what is missing', async () => {
     const path = write('other.csv', 'day\nd1\n');
     for await (const { table, names } of readTableParts(

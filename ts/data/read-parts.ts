@@ -1,5 +1,5 @@
 import { TensorkilnError } from '../errors.js';
-import { asCategories, mapCategories } from './cast.js';
+import { asCategories, asNumbers, mapCategories } from './cast.js';
 import { readCsvParts, type TablePart } from './csv/read-csv.js';
 import { readJsonLinesParts } from './formats/json-lines.js';
 import { LagColumns, lagNames } from './lags.js';
@@ -53,8 +53,12 @@ async function* readParts(input: TableInput, options: ReadPartsOptions): AsyncGe
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
   if (format === 'csv') {
-    for await (const part of readCsvParts(path, { ...input.csv, ...shared, kinds: options.kinds, pool: options.pool })) {
-      yield { ...part, table: replaceKnown(part.table, replace) };
+    // A cell to be replaced need not be a number before it is.
+    const kinds = Object.fromEntries(
+      Object.entries(options.kinds).map(([name, kind]) => [name, replace?.[name] === undefined ? kind : 'text'] as const),
+    );
+    for await (const part of readCsvParts(path, { ...input.csv, ...shared, kinds, pool: options.pool })) {
+      yield { ...part, table: replaceKnown(part.table, replace, options.kinds) };
     }
     return;
   }
@@ -74,17 +78,18 @@ async function* readParts(input: TableInput, options: ReadPartsOptions): AsyncGe
       table.columns.filter(({ name }) => Object.hasOwn(options.kinds, name)),
       table.rowCount,
     );
-    yield { table: replaceKnown(wanted, replace), names: table.columns.map(({ name }) => name) };
+    yield { table: replaceKnown(wanted, replace, options.kinds), names: table.columns.map(({ name }) => name) };
   }
 }
 
 /** Replaces cells of the columns that are there; a table to be predicted may lack the target. */
-function replaceKnown(table: Table, replace: TableInput['replace']): Table {
+function replaceKnown(table: Table, replace: TableInput['replace'], kinds: ReadPartsOptions['kinds']): Table {
   if (replace === undefined) return table;
   const columns = table.columns.map((column): Column => {
     const words = replace[column.name];
     if (words === undefined) return column;
-    return mapCategories(asCategories(column), (cell) => (Object.hasOwn(words, cell) ? (words[cell] ?? cell) : cell));
+    const replaced = mapCategories(asCategories(column), (cell) => (Object.hasOwn(words, cell) ? (words[cell] ?? cell) : cell));
+    return kinds[column.name] === 'numeric' ? asNumbers(replaced, 'data') : replaced;
   });
   return new Table(columns, table.rowCount);
 }

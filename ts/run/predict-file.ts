@@ -149,7 +149,7 @@ async function inputFor(run: string, input: string, { predictor, options }: Job)
   const { csv: trained, replace = {}, lags } = dataConfig(config);
   const csv = options.csv ?? trained;
   // Only what the model reads: columns that are merely kept stay as they are, and the target may be absent.
-  const read = new Set(predictor.columns.map(({ name }) => name));
+  const read = new Set([...predictor.columns.map(({ name }) => name), ...Object.keys(lags ?? {})]);
   const cells = Object.fromEntries(Object.entries(replace).filter(([name]) => read.has(name)));
   return {
     ...own,
