@@ -169,6 +169,11 @@ describe('a configuration that does not fit a running text', () => {
   });
 
   it.each<[string, RegExp]>([
+    ['data.lags={a: [1]}', /wrong data\.lags: expected none for a running text/],
+    ['data.replace={a: {b: c}}', /wrong data\.replace: expected none for a running text/],
+    ['data.test_replace={a: {b: c}}', /wrong data\.test_replace: expected none for a running text/],
+    ['data.duplicates=drop', /wrong data\.duplicates: expected none for a running text/],
+    ['data.outliers.action=drop', /wrong data\.outliers\.action: expected none for a running text/],
     ['data.task=regression', /wrong data\.task: expected language_model for format text/],
     ['model={architecture: mlp}', /wrong model\.architecture: expected gpt or layers for a running text, got mlp/],
     ['training.class_weights=balanced', /wrong training\.class_weights/],

@@ -160,6 +160,12 @@ describe('images from a configuration', () => {
     expect(events.find(({ type }) => type === 'data_ready')).toMatchObject({ counts: { test: 20, train: 36, validation: 4 } });
   });
 
+  it('refuses lags, which images have not', async () => {
+    const { path, labels } = squares('small', 20);
+    const config = `data: {path: ${path}, labels: ${labels}, lags: {label: [1]}}\n`;
+    await expect(run(config)).rejects.toThrow(/wrong data\.lags: expected none for images/);
+  });
+
   it.each([
     ['features: {label: numeric}', /wrong features: expected none for images/],
     ['split: {method: time, by: label}', /wrong split\.method: expected random or order for images, got time/],

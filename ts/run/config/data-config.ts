@@ -48,6 +48,8 @@ export function textConfig({ data, features, split, preprocessing }: DataSection
   if (data.query !== undefined) throw textError('data.query', 'none', 'one');
   if (Object.keys(features).length > 0) throw textError('features', 'none', 'some');
   if (preprocessing.pca !== undefined) throw textError('preprocessing.pca', 'none', 'some');
+  const key = tableKey(data);
+  if (key !== undefined) throw textError(key, 'none', 'some');
   return {
     path: data.path,
     split: { train, validation, test },
@@ -55,6 +57,21 @@ export function textConfig({ data, features, split, preprocessing }: DataSection
     ...(data.csv.encoding === undefined ? {} : { encoding: data.csv.encoding }),
     ...(data.test_path === undefined ? {} : { testPath: data.test_path }),
   };
+}
+
+/** A setting that only a table can follow. */
+function tableKey({
+  lags,
+  replace,
+  test_replace: testReplace,
+  duplicates,
+  outliers,
+}: DataSections['data']): string | undefined {
+  if (lags !== undefined) return 'data.lags';
+  if (Object.keys(replace).length > 0) return 'data.replace';
+  if (Object.keys(testReplace).length > 0) return 'data.test_replace';
+  if (duplicates === 'drop') return 'data.duplicates';
+  return outliers.action === 'drop' ? 'data.outliers.action' : undefined;
 }
 
 function textError(key: string, expected: string, got: string): TensorkilnError {
@@ -78,6 +95,8 @@ export function imageConfig({ data, features, split, preprocessing }: DataSectio
   if (data.task === 'regression') throw imagesError('data.task', 'classification', data.task);
   if (Object.keys(features).length > 0) throw imagesError('features', 'none', 'some');
   if (preprocessing.pca !== undefined) throw imagesError('preprocessing.pca', 'none', 'some');
+  const key = tableKey(data);
+  if (key !== undefined) throw imagesError(key, 'none', 'some');
   const { scaling } = preprocessing;
   if (scaling === 'robust') throw imagesError('preprocessing.scaling', 'standard, min_max or none', scaling);
   const input = (path: string, labels: string | undefined): ImageInput =>
