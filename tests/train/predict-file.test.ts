@@ -117,6 +117,14 @@ describe('predictFile', () => {
     expect(exported.unseen).toEqual({});
   });
 
+  it('passes over what a further column of JSON Lines holds, whatever it is', async () => {
+    const { lines, extra } = await predict('{"size":9.5,"colour":"red","tags":[1],"more":{"a":1}}\n', { ending: 'jsonl' });
+    expect(extra).toEqual(['tags', 'more']);
+    expect(lines[1]).toMatch(/^large,/);
+    const kept = predict('{"size":9.5,"colour":"red","tags":[1]}\n', { ending: 'jsonl', keep: ['tags'] });
+    await expect(kept).rejects.toThrow(/line 1: column "tags" holds a list/);
+  });
+
   it('replaces cells that lags are made of, and those of numbers', async () => {
     const run = await train('lagged', 'amount', ', lags: {size: [1]}, replace: {size: {"~5": "5"}}');
     const rows = (cell: string): string => `id,size,colour\na,${cell},red\nb,2,blue\n`;

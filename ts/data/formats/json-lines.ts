@@ -29,7 +29,7 @@ const PART_ROWS = 16_384;
 /**
  * Reads JSON Lines part by part. Columns that came up in an earlier part are there in later ones, with missing cells. A column that is
  * wanted and not in the first part, of 16,384 rows, is looked for in the whole file before that part is given: where any line has it, it
- * is there from the beginning.
+ * is there from the beginning. Of columns that are not wanted only the names are read, so they may hold anything.
  *
  * @throws as `readJsonLines`
  */
@@ -39,6 +39,7 @@ export async function* readJsonLinesParts(
 ): AsyncGenerator<Table> {
   const start = (): RowCollector => new RowCollector(`jsonl ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
   const known = new Set<string>();
+  const wanted = options.wanted === undefined ? undefined : new Set(options.wanted);
   let collector = start();
   let isFirst = true;
   const finish = async (isLast: boolean): Promise<Table> => {
@@ -52,10 +53,15 @@ export async function* readJsonLinesParts(
     return table;
   };
   for await (const { row, line } of objectsOf(path, options.signal)) {
-    collector.add(row, `line ${line}`);
+    collector.add(wanted === undefined ? row : onlyCellsOf(wanted, row), `line ${line}`);
     if (collector.rows === PART_ROWS) yield await finish(false);
   }
   if (collector.rows > 0) yield await finish(true);
+}
+
+/** A row whose other cells are missing. */
+function onlyCellsOf(wanted: ReadonlySet<string>, row: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(row).map(([name, cell]) => [name, wanted.has(name) ? cell : null]));
 }
 
 /** Those of some names that any line of the file has as a key. */
