@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compile } from '../../ts/backend/plan.js';
 import { replayedUpdates, setStockUpdates } from '../../ts/backend/stock-updates.js';
-import { bitsOf, useNativeBackend } from '../support/native-backend.js';
+import { collectUntil } from '../support/collect.js';
+import { bitsOf, engineUnderTest, useNativeBackend } from '../support/native-backend.js';
 
 beforeEach(async () => {
   await useNativeBackend();
@@ -44,6 +45,8 @@ function problem(optimizer: tf.Optimizer): { variables: tf.Variable[]; step: (i:
 /** tfjs-core declares gradients to be variables. */
 const named = (gradients: Readonly<Record<string, tf.Tensor | null>>): Record<string, tf.Variable> =>
   gradients as unknown as Record<string, tf.Variable>;
+
+type Gradients = Parameters<tf.Optimizer['applyGradients']>[0];
 
 interface Outcome {
   readonly bits: (readonly number[])[];
@@ -184,5 +187,137 @@ describe('updates of a stock optimizer', () => {
     expect(replayedUpdates(optimizer)).toBeGreaterThan(0);
     optimizer.dispose();
     expect(replayedUpdates(optimizer)).toBe(0);
+  });
+
+  it('are forgotten with an optimizer that is not disposed', async () => {
+    // Of the SGD class: the accumulators of the others live on in tfjs-core.
+    let isGone = false;
+    const registry = new FinalizationRegistry(() => (isGone = true));
+    const use = (): void => {
+      const optimizer = tf.train.sgd(0.1);
+      const { step } = problem(optimizer);
+      for (let i = 0; i < 6; ++i) step(i);
+      expect(replayedUpdates(optimizer)).toBeGreaterThan(0);
+      registry.register(optimizer, undefined);
+    };
+    use();
+    tf.disposeVariables();
+    await collectUntil(() => isGone);
+    expect(isGone).toBe(true);
+  });
+
+  // Each runs 12 updates of two variables of one shape, whose names are numbers as tfjs-core gives them.
+  const unusual: readonly (readonly [string, boolean, (a: tf.Variable, b: tf.Variable) => () => void])[] = [
+    [
+      'a list of variables that is not in the order of their names',
+      true,
+      (a, b) => {
+        const optimizer = tf.train.adam(0.1);
+        return () => void optimizer.minimize(() => loss(a, b), false, [b, a]);
+      },
+    ],
+    [
+      'a variable that comes twice',
+      false,
+      (a) => {
+        const optimizer = tf.train.momentum(0.1, 0.9);
+        const gradient = { name: a.name, tensor: tf.tensor1d([1, 2]) };
+        return () => {
+          optimizer.applyGradients([gradient, gradient]);
+        };
+      },
+    ],
+    [
+      'a subclass that scales gradients',
+      true,
+      (a, b) => {
+        class Scaled extends tf.AdamOptimizer {
+          override applyGradients(gradients: Gradients): void {
+            super.applyGradients(halved(gradients));
+          }
+        }
+        const optimizer = new Scaled(0.1, 0.9, 0.999, 1);
+        return () => void optimizer.minimize(() => loss(a, b));
+      },
+    ],
+    [
+      'an optimizer whose method a program has wrapped',
+      true,
+      (a, b) => {
+        const optimizer = tf.train.sgd(0.1);
+        const original = optimizer.applyGradients.bind(optimizer);
+        Object.assign(optimizer, {
+          applyGradients: (gradients: Gradients) => {
+            original(halved(gradients));
+          },
+        });
+        return () => void optimizer.minimize(() => loss(a, b));
+      },
+    ],
+    [
+      'a subclass of RMSProp with a name of its own, under a rate that changes',
+      true,
+      (a, b) => {
+        class Own extends tf.RMSPropOptimizer {
+          static override get className(): string {
+            return 'Own';
+          }
+        }
+        const optimizer = new Own(0.1, 0.9, 0, 1e-7);
+        let count = 0;
+        return () => {
+          if (++count === 8) Object.assign(optimizer, { learningRate: 0.01 });
+          optimizer.minimize(() => loss(a, b));
+        };
+      },
+    ],
+    [
+      'a rate that is a getter',
+      false,
+      (a, b) => {
+        const optimizer = tf.train.adam(0.1);
+        let count = 0;
+        Object.defineProperty(optimizer, 'learningRate', { get: () => 0.1 / count });
+        return () => {
+          ++count;
+          optimizer.minimize(() => loss(a, b));
+        };
+      },
+    ],
+    [
+      'accumulators that a program replaces',
+      true,
+      (a, b) => {
+        const optimizer = tf.train.adam(0.1);
+        let count = 0;
+        return () => {
+          if (++count === 7) Object.assign(optimizer, { accumulatedFirstMoment: [], accumulatedSecondMoment: [] });
+          optimizer.minimize(() => loss(a, b));
+        };
+      },
+    ],
+  ];
+
+  const loss = (a: tf.Variable, b: tf.Variable): tf.Scalar => tf.add(tf.sum(tf.square(a)), tf.sum(tf.mul(10, tf.square(b))));
+  const halved = (gradients: Gradients): Record<string, tf.Variable> =>
+    named(Object.fromEntries(Object.entries(gradients as tf.NamedTensorMap).map(([name, one]) => [name, tf.mul(one, 0.5)])));
+
+  it.each(unusual)('keep the bits of plain ones with %s', async (_, isCompiled, make) => {
+    const run = async (isReplayed: boolean): Promise<number[][]> => {
+      setStockUpdates(isReplayed);
+      const variables = [tf.variable(tf.tensor1d([1, 2])), tf.variable(tf.tensor1d([3, 4]))] as const;
+      const update = make(...variables);
+      const engine = engineUnderTest();
+      let replays = 0;
+      engine.onCall = (call) => void (replays += call === 'replay' ? 1 : 0);
+      try {
+        for (let i = 0; i < 12; ++i) update();
+      } finally {
+        engine.onCall = undefined;
+      }
+      expect(replays > 0).toBe(isReplayed && isCompiled);
+      return Promise.all(variables.map(async (one) => [...bitsOf(await one.data<'float32'>())]));
+    };
+    expect(await run(true)).toEqual(await run(false));
   });
 });

@@ -4,7 +4,7 @@ import { TensorkilnError } from '../errors.js';
 import { markSite, readSite, withDeepStacks } from './origin.js';
 import { toTensorkilnError } from './native/engine.js';
 import type { NativeAddon } from './native/addon.js';
-import type { StockOptimizer, StockOptimizers } from './stock-optimizers.js';
+import type { CountedUpdates, StockOptimizers } from './stock-optimizers.js';
 import { currentBackend, makeUnique, tensorFromInfo } from './tensors.js';
 
 /** What a compiled step takes. Numbers and booleans are part of the signature: other values mean another recording. */
@@ -33,7 +33,7 @@ export interface Recording {
   /** Variables that the step assigns: the plan returns their new values behind its outputs. */
   readonly assigned: readonly tf.Variable[];
   /** Updates of each stock optimizer. */
-  readonly updates: ReadonlyMap<StockOptimizer, number>;
+  readonly updates: readonly CountedUpdates[];
   /** Where in the program each call and each host write came from; emptied once the plan is proven. */
   readonly calls: Error[];
   readonly hostWrites: Error[];

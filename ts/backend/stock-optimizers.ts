@@ -37,7 +37,8 @@ export function stockClasses(): { readonly prototype: StockOptimizer }[] {
 class DeviceRate {
   readonly handle: number;
   readonly #backend: TensorkilnBackend;
-  readonly #optimizer: StockOptimizer;
+  /** Weak: what a step holds must not keep the optimizer that has the step. */
+  readonly #optimizer: WeakRef<StockOptimizer>;
   /** RMSProp multiplies by the rate, all others by its negative. */
   readonly #sign: number;
   #value: number;
@@ -46,9 +47,9 @@ class DeviceRate {
 
   constructor(backend: TensorkilnBackend, optimizer: StockOptimizer) {
     this.#backend = backend;
-    this.#optimizer = optimizer;
-    // By name: tfjs-core makes every optimizer an instance of every class of optimizers.
-    this.#sign = optimizer.getClassName() === 'RMSProp' ? 1 : -1;
+    this.#optimizer = new WeakRef(optimizer);
+    // tfjs-core makes every optimizer an `instanceof` every class of optimizers; subclasses may have names of their own.
+    this.#sign = Object.prototype.isPrototypeOf.call(tf.RMSPropOptimizer.prototype, optimizer) ? 1 : -1;
     this.#source = optimizer.c;
     this.#value = Math.fround(this.#sign * optimizer.learningRate);
     this.handle = backend.engine.create(FLOAT32, Float32Array.of(this.#value));
@@ -56,7 +57,7 @@ class DeviceRate {
 
   /** Whether it is the rate of an optimizer on a device. */
   isOf(backend: TensorkilnBackend, optimizer: StockOptimizer): boolean {
-    return this.#backend === backend && this.#optimizer === optimizer;
+    return this.#backend === backend && this.#optimizer.deref() === optimizer;
   }
 
   /** Whether a value that JavaScript has just written is the rate. */
@@ -66,10 +67,12 @@ class DeviceRate {
 
   /** Brings the device up to date; before each recording and replay. */
   follow(): void {
-    const { c, learningRate } = this.#optimizer;
+    const optimizer = this.#optimizer.deref();
+    if (optimizer === undefined) return;
+    const { c } = optimizer;
     if (c !== undefined && c === this.#source) return;
     this.#source = c;
-    const value = Math.fround(this.#sign * learningRate);
+    const value = Math.fround(this.#sign * optimizer.learningRate);
     if (Object.is(value, this.#value)) return;
     this.#value = value;
     this.#backend.engine.write(this.handle, Float32Array.of(value));
@@ -80,21 +83,40 @@ class DeviceRate {
   }
 }
 
+/** One optimizer's updates in a step. */
+export interface CountedUpdates {
+  /** Weak: what a step holds must not keep the optimizer that has the step. */
+  readonly optimizer: WeakRef<StockOptimizer>;
+  readonly count: number;
+}
+
+/** Takes the updates of the step that is being recorded. */
+let watching: ((optimizer: StockOptimizer, update: () => void) => void) | undefined;
+
+/** Runs an update as part of the step that is being recorded, if one is. */
+export function applyWatched(optimizer: StockOptimizer, update: () => void): void {
+  if (watching === undefined) update();
+  else watching(optimizer, update);
+}
+
 /** The stock optimizers that a compiled step uses, with the number of their updates per step. */
 export class StockOptimizers {
   readonly #rates: DeviceRate[] = [];
 
   /** Runs a step that is being recorded; the optimizers it uses read their rate from the device. Gives their updates. */
-  watch<Result>(body: () => Result): { result: Result; updates: ReadonlyMap<StockOptimizer, number> } {
+  watch<Result>(body: () => Result): { result: Result; updates: readonly CountedUpdates[] } {
     const backend = currentBackend();
     const updates = new Map<StockOptimizer, number>();
+    const outer = watching;
+    watching = (optimizer, update): void => {
+      updates.set(optimizer, (updates.get(optimizer) ?? 0) + 1);
+      this.#apply(backend, optimizer, update);
+    };
     const restore = stockClasses().map(({ prototype }) => {
       // eslint-disable-next-line @typescript-eslint/unbound-method -- called on the optimizer below
       const original = prototype.applyGradients;
-      const watched = this.#apply.bind(this);
       prototype.applyGradients = function (this: StockOptimizer, gradients: unknown): void {
-        updates.set(this, (updates.get(this) ?? 0) + 1);
-        watched(backend, this, () => {
+        applyWatched(this, () => {
           original.call(this, gradients);
         });
       };
@@ -103,8 +125,10 @@ export class StockOptimizers {
       };
     });
     try {
-      return { result: body(), updates };
+      const result = body();
+      return { result, updates: Array.from(updates, ([optimizer, count]) => ({ optimizer: new WeakRef(optimizer), count })) };
     } finally {
+      watching = outer;
       for (const undo of restore.reverse()) undo();
     }
   }
@@ -117,6 +141,7 @@ export class StockOptimizers {
     const { handle } = rate;
     const isRate = (values: NumericArray): boolean => rate.is(values);
     const value = optimizer.learningRate;
+    const declared = Object.getOwnPropertyDescriptor(optimizer, 'learningRate');
     const kept = optimizer.c;
     let wasRead = false;
     backend.onHostWrite = (values) => {
@@ -138,7 +163,9 @@ export class StockOptimizers {
       update();
     } finally {
       backend.onHostWrite = undefined;
-      Object.defineProperty(optimizer, 'learningRate', { configurable: true, enumerable: true, writable: true, value });
+      // It may be a getter of the program's, or one of a subclass.
+      if (declared === undefined) Reflect.deleteProperty(optimizer, 'learningRate');
+      else Object.defineProperty(optimizer, 'learningRate', declared);
       if (kept !== undefined) {
         optimizer.c?.dispose();
         optimizer.c = kept;
@@ -157,8 +184,8 @@ export class StockOptimizers {
 }
 
 /** Counts the updates that a replay has done. */
-export function countUpdates(updates: ReadonlyMap<StockOptimizer, number>): void {
-  for (const [optimizer, count] of updates) for (let i = 0; i < count; ++i) optimizer.incrementIterations();
+export function countUpdates(updates: readonly CountedUpdates[]): void {
+  for (const { optimizer, count } of updates) for (let i = 0; i < count; ++i) optimizer.deref()?.incrementIterations();
 }
 
 export type { StockOptimizer };

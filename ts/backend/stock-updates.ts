@@ -6,9 +6,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnBackend } from './backend.js';
 import { compile, type CompiledStep } from './plan.js';
-import { stockClasses, type StockOptimizer } from './stock-optimizers.js';
+import { applyWatched, stockClasses, type StockOptimizer } from './stock-optimizers.js';
 
-type NamedGradients = Readonly<Record<string, tf.Tensor>>;
+/** In the order of the optimizer's accumulators. */
+type NamedGradients = readonly { readonly name: string; readonly tensor: tf.Tensor }[];
+
+type ApplyGradients = StockOptimizer['applyGradients'];
 
 interface CompiledUpdate {
   readonly step: CompiledStep<tf.Tensor[], tf.Tensor[]>;
@@ -16,6 +19,8 @@ interface CompiledUpdate {
   readonly variables: readonly tf.Variable[];
   /** What the recorded calls hold as constants. */
   readonly settings: string;
+  /** The optimizer's own tensors, which the recorded calls read and update. */
+  readonly state: readonly unknown[];
   /** Set when the update cannot be recorded. */
   isPlain: boolean;
 }
@@ -26,12 +31,15 @@ const PLAIN_UPDATES = 2;
 /** What is known of an optimizer that is in use. */
 class UpdatesOf {
   readonly #optimizer: StockOptimizer;
+  readonly #original: ApplyGradients;
   #names = '';
   #seen = 0;
   #compiled: CompiledUpdate | undefined;
 
-  constructor(optimizer: StockOptimizer) {
+  /** @param original tfjs-core's own method: the optimizer's may be a program's that does more, and calls this one */
+  constructor(optimizer: StockOptimizer, original: ApplyGradients) {
     this.#optimizer = optimizer;
+    this.#original = original;
   }
 
   get replays(): number {
@@ -40,7 +48,8 @@ class UpdatesOf {
 
   /** Runs an update as a compiled step; false when it is to run as it stands. */
   run(backend: TensorkilnBackend, gradients: NamedGradients): boolean {
-    const names = Object.keys(gradients);
+    const names = gradients.map(({ name }) => name);
+    const tensors = gradients.map(({ tensor }) => tensor);
     const variables = names.map((name) => tf.engine().registeredVariables[name]);
     const compiled = this.#compiled;
     const isKnown =
@@ -48,9 +57,10 @@ class UpdatesOf {
       (compiled === undefined ||
         (compiled.backend === backend &&
           compiled.settings === settingsOf(this.#optimizer) &&
-          variables.every((variable, i) => variable === compiled.variables[i])));
+          isSame(variables, compiled.variables) &&
+          isSame(stateOf(this.#optimizer), compiled.state)));
     // A tensor that lies elsewhere is moved by the plain update.
-    const isHere = [...Object.values(gradients), ...variables].every(
+    const isHere = [...tensors, ...variables].every(
       (tensor) => tensor !== undefined && backend.handleIfHere(tensor) !== undefined,
     );
     if (!isKnown || !isHere) {
@@ -59,19 +69,31 @@ class UpdatesOf {
     }
     if (++this.#seen <= PLAIN_UPDATES || this.#compiled?.isPlain === true) return false;
     this.#compiled ??= this.#compile(backend, names, variables as tf.Variable[]);
-    this.#compiled.step(...names.map((name) => gradients[name] as tf.Tensor));
+    this.#compiled.step(...tensors);
     return true;
   }
 
   #compile(backend: TensorkilnBackend, names: readonly string[], variables: readonly tf.Variable[]): CompiledUpdate {
     const update = (...tensors: tf.Tensor[]): tf.Tensor[] => {
-      this.#optimizer.applyGradients(Object.fromEntries(names.map((name, i) => [name, tensors[i]])));
+      applyWatched(this.#optimizer, () => {
+        this.#original.call(
+          this.#optimizer,
+          names.map((name, i) => ({ name, tensor: tensors[i] })),
+        );
+      });
       return [];
     };
     const onFallback = (): void => {
       if (this.#compiled !== undefined) this.#compiled.isPlain = true;
     };
-    return { step: compile(update, { onFallback }), backend, variables, settings: settingsOf(this.#optimizer), isPlain: false };
+    return {
+      step: compile(update, { onFallback }),
+      backend,
+      variables,
+      settings: settingsOf(this.#optimizer),
+      state: stateOf(this.#optimizer),
+      isPlain: false,
+    };
   }
 
   /** Lets the plan go: the optimizer's state, or what it is recorded with, is replaced. */
@@ -87,6 +109,24 @@ function settingsOf(optimizer: StockOptimizer): string {
   const isSetting = ([name, value]: [string, unknown]): boolean =>
     (typeof value === 'number' || typeof value === 'boolean') && name !== 'learningRate' && name !== 'iterations_';
   return JSON.stringify(Object.entries(optimizer).filter(isSetting));
+}
+
+/** The tensors in which an optimizer keeps its state; without `c`, the kept rate, which plans follow. */
+function stateOf(optimizer: StockOptimizer): unknown[] {
+  return Object.entries(optimizer).flatMap(([name, value]: [string, unknown]) => {
+    if (Array.isArray(value)) return value.map((one: unknown) => (one as { variable?: unknown } | null)?.variable);
+    return value instanceof tf.Tensor && name !== 'c' ? [value] : [];
+  });
+}
+
+function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((one, i) => one === b[i]);
+}
+
+/** Whether the rate is a number that can be watched while a plan is made; a program may have put a getter in its place. */
+function hasPlainRate(optimizer: StockOptimizer): boolean {
+  const declared = Object.getOwnPropertyDescriptor(optimizer, 'learningRate');
+  return declared?.configurable === true && 'value' in declared;
 }
 
 const known = new WeakMap<StockOptimizer, UpdatesOf>();
@@ -114,17 +154,13 @@ function mayCompile(backend: TensorkilnBackend): boolean {
   );
 }
 
-/** The gradients by name, in order; undefined when one of them is missing. */
+/** The gradients with their names, in order; undefined when one of them is missing or a variable comes twice. */
 function byName(gradients: unknown): NamedGradients | undefined {
   const named = Array.isArray(gradients)
-    ? Object.fromEntries(
-        (gradients as readonly { readonly name: string; readonly tensor: tf.Tensor }[]).map(({ name, tensor }) => [
-          name,
-          tensor,
-        ]),
-      )
-    : (gradients as NamedGradients);
-  return Object.values(named).every((tensor) => tensor instanceof tf.Tensor) ? named : undefined;
+    ? (gradients as NamedGradients)
+    : Object.entries(gradients as Readonly<Record<string, tf.Tensor>>).map(([name, tensor]) => ({ name, tensor }));
+  if (new Set(named.map(({ name }) => name)).size < named.length) return undefined;
+  return named.every(({ tensor }) => tensor instanceof tf.Tensor) ? named : undefined;
 }
 
 /** Marks the methods that were put in place, so that a second load of this module leaves them alone. */
@@ -143,10 +179,10 @@ export function compileStockUpdates(): void {
       const backend = tf.backend();
       // What another backend does with the state, a plan does not see.
       if (!(backend instanceof TensorkilnBackend)) known.get(this)?.forget();
-      else if (mayCompile(backend)) {
+      else if (mayCompile(backend) && hasPlainRate(this)) {
         const named = byName(gradients);
         let updates = known.get(this);
-        if (updates === undefined) known.set(this, (updates = new UpdatesOf(this)));
+        if (updates === undefined) known.set(this, (updates = new UpdatesOf(this, original)));
         if (named !== undefined && updates.run(backend, named)) return;
       }
       original.call(this, gradients);
