@@ -23,6 +23,7 @@ import {
   TransformerEncoder,
 } from '../../ts/nn/index.js';
 import { Adam } from '../../ts/optim/index.js';
+import { mapWeights } from '../../ts/train/foreign-weights.js';
 import { loadPretrained, replaceHead, setTrainable, suggestRate, Trainer } from '../../ts/train/index.js';
 import { useNativeBackend } from '../support/native-backend.js';
 
@@ -121,6 +122,20 @@ describe('weights by name', () => {
       fixture.stacked,
     );
     net.dispose();
+  });
+
+  it('of both directions in whatever order a file has them', () => {
+    const names = ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].flatMap((kind) => [
+      `rnn.${kind}_l0`,
+      `rnn.${kind}_l0_reverse`,
+    ]);
+    const tensors = names.map((name, i) => [name, { shape: name.includes('bias') ? [1] : [1, 1], data: Float32Array.of(i) }]);
+    const mapped = (entries: typeof tensors): object =>
+      mapWeights(Object.fromEntries(entries) as Parameters<typeof mapWeights>[0], new Map());
+    expect(Object.keys(mapped(tensors)).sort()).toEqual(
+      ['backward', 'forward'].flatMap((way) => ['bias', 'kernel', 'recurrent_kernel'].map((role) => `rnn.${way}.${role}`)),
+    );
+    expect(mapped([...tensors].reverse())).toEqual(mapped(tensors));
   });
 
   it('of a depthwise convolution and a transformer layer with packed projections', async () => {

@@ -94,7 +94,8 @@ const GATE_ORDERS: Readonly<Record<number, readonly number[]>> = { 1: [0], 3: [1
  * directions each is a bidirectional layer with `forward` and `backward`. The two biases of LSTM and RNN are added up; GRU keeps both.
  */
 function takeRecurrent(weights: Map<string, WeightDescription>): void {
-  for (const [name, inputs] of [...weights]) {
+  const given = new Map(weights);
+  for (const [name, inputs] of given) {
     const [, path, layer, reverse] = /^(?:(.*)[./])?weight_ih_l(\d+)(_reverse)?$/.exec(name) ?? [];
     if (layer === undefined) continue;
     const prefix = name.slice(0, name.length - `weight_ih_l${layer}${reverse ?? ''}`.length);
@@ -102,7 +103,7 @@ function takeRecurrent(weights: Map<string, WeightDescription>): void {
     const recurrent = weights.get(part('weight_hh'));
     const order = recurrent && GATE_ORDERS[(inputs.shape[0] as number) / (recurrent.shape[1] as number)];
     if (recurrent === undefined || order === undefined) continue;
-    const isBoth = reverse !== undefined || weights.has(part('weight_ih', '_reverse'));
+    const isBoth = reverse !== undefined || given.has(part('weight_ih', '_reverse'));
     const base = `${path ?? ''}${layer === '0' ? '' : `_l${layer}`}`;
     const home = [base, ...(isBoth ? [reverse === undefined ? 'forward' : 'backward'] : [])]
       .filter((one) => one !== '')
@@ -119,10 +120,7 @@ function takeRecurrent(weights: Map<string, WeightDescription>): void {
         : first.data.map((value, i) => value + (second.data[i] as number));
       weights.set(own('bias'), { shape: isGru ? [2, ...first.shape] : first.shape, data });
     }
-    // The pair of directions is seen when the second of them comes: what tells of the first goes last.
-    if (reverse === undefined && isBoth) continue;
-    for (const direction of isBoth ? ['', '_reverse'] : [''])
-      for (const kind of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh']) weights.delete(part(kind, direction));
+    for (const kind of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh']) weights.delete(part(kind));
   }
 }
 
