@@ -129,8 +129,9 @@ function takeAttention(weights: Map<string, WeightDescription>): void {
   const names = ['query', 'key', 'value'];
   for (const [name, packed] of [...weights]) {
     const [, path, role] = /^((?:.*[./])?)in_proj_(weight|bias)$/.exec(name) ?? [];
-    if (role !== undefined) {
-      const rows = (packed.shape[0] as number) / 3;
+    const rows = (packed.shape[0] ?? 0) / 3;
+    // What is no pack of three stays as it is, and is told as extra.
+    if (role !== undefined && rows > 0 && Number.isInteger(rows)) {
       weights.delete(name);
       names.forEach((one, i) => weights.set(`${path ?? ''}${one}.${role}`, rowsOf(packed, i * rows, (i + 1) * rows)));
     }
@@ -170,11 +171,9 @@ export function mapWeights(
   takeRecurrent(renamed);
   takeAttention(renamed);
   const mapped: Record<string, WeightDescription> = {};
+  for (const [name, weight] of renamed) if (known.has(name)) mapped[name] = weight;
   for (const [name, weight] of renamed) {
-    if (known.has(name)) {
-      mapped[name] = weight;
-      continue;
-    }
+    if (known.has(name)) continue;
     const parts = name.split(/[./]/);
     const role = parts.pop() as string;
     const roles = ROLES[role] ?? [role];
@@ -182,7 +181,8 @@ export function mapWeights(
       ...choices([...parts.map((part) => [part]), roles]),
       ...choices([...parts.map((part) => PARTS[part] ?? [part]), roles]),
     ].find((own) => known.has(own));
-    if (found === undefined) mapped[name] = weight;
+    // Of two for one parameter the first is taken; the other is told as extra.
+    if (found === undefined || Object.hasOwn(mapped, found)) mapped[name] = weight;
     else if (role === 'weight' && /(^|\/)depthwise_kernel$/.test(found))
       mapped[found] = depthwiseFromPyTorch(weight, known.get(found)?.at(-1) ?? 1);
     else mapped[found] = role === 'weight' && /(^|\/)kernel$/.test(found) ? fromPyTorch(weight) : weight;
