@@ -126,7 +126,8 @@ __global__ void __cluster_dims__(2, 1, 1) k_multicast(const __grid_constant__ CU
 __global__ void b_cluster_exit(float*) {
   DYNAMIC_SMEM(uint64_t, memory);
   if (ptx::cluster_rank() == 0) return;
-  for (int i = 0; i < 50; ++i) __nanosleep(1);
+  // Long enough for the other block's threads to have ended in any order of threads.
+  for (int i = 0; i < 5000; ++i) __nanosleep(1);
   ptx::mbarrier_arrive_cluster(memory, 0);
 }
 __global__ void b_missing_sync(float* y) {
