@@ -318,6 +318,7 @@ describe('attention', () => {
       /wrong shape of keyMask: expected \[2, 3\]/,
     );
     expect(() => ops.attention(tf.zeros([2, 3, 8]), x, x)).toThrow(/wrong shape of q/);
+    expect(() => ops.attention(x, x, x, { causal: true } as object)).toThrow(/unknown option 'causal': .* isCausal/);
   });
 });
 
@@ -333,6 +334,9 @@ describe('losses', () => {
 
   it('refuse what does not fit', () => {
     const logits = tf.zeros([2, 3]);
+    expect(() => ops.softmaxCrossEntropy(logits, tf.zeros([2], 'int32'), { ignoreIndex: 0 } as object)).toThrow(
+      /unknown option 'ignoreIndex'/,
+    );
     const labels = tf.tensor1d([0, 7], 'int32');
     expect(() => ops.softmaxCrossEntropy(logits, labels, { ignoreLabel: 6 })).toThrow(/label 7 at position 1 is out of range/);
     expect(() => ops.softmaxCrossEntropy(logits, tf.zeros([2, 3]), { ignoreLabel: 6 })).toThrow(/ignoreLabel/);
@@ -355,6 +359,8 @@ describe('layers of weights', () => {
     );
     expect(() => ops.layerNorm(tf.scalar(1))).toThrow(/expected \[\.\.\., C\]/);
     expect(() => ops.layerNorm(x, { epsilon: 0 })).toThrow(/epsilon/);
+    // A tensor in place of the options would leave rows unscaled.
+    expect(() => ops.layerNorm(x, tf.ones([6]) as object)).toThrow(/\[layerNorm\] unknown option/);
     expect(() => ops.residualLayerNorm(x, tf.zeros([6]))).toThrow(/wrong shape of residual: expected \[2, 6\], got \[6\]/);
     expect(() => ops.groupNorm(x, 4)).toThrow(/expected a divisor of 6 channels, got 4/);
     expect(() => ops.linear(x, tf.zeros([5, 2]))).toThrow(/inner sizes differ/);

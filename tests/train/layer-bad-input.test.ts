@@ -167,3 +167,17 @@ describe('layers of a user', () => {
     layer.dispose();
   });
 });
+
+it('a chain of what is no layer, or one of several inputs, and a call without a list are refused by name', () => {
+  const attention = new nn.MultiHeadAttention({ heads: 1, headSize: 2 });
+  expect(() => new nn.Sequential({ layers: [new nn.Dense({ units: 2 }), attention as never] })).toThrow(
+    failure('E_CONFIG', /\[sequential\] wrong layers\[1\]: .* got a multi_head_attention; a Graph takes it/),
+  );
+  expect(() => new nn.Sequential({ layers: ['dense' as never] })).toThrow(failure('E_CONFIG', /wrong layers\[0\]: .* 'dense'/));
+  const model = new nn.Sequential({ layers: [new nn.Dense({ units: 2 })] });
+  model.build([3]);
+  expect(() => model.apply(tf.zeros([1, 3]) as never)).toThrow(
+    failure('E_SHAPE', /wrong number of inputs: expected a list of 1, got no list/),
+  );
+  model.dispose();
+});

@@ -19,6 +19,8 @@ const close = (actual: tf.Tensor, expected: readonly number[]): void => {
   // A few float32 operations on numbers near 1.
   [...actual.dataSync()].forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 5));
 };
+const failure = (code: string, message: RegExp): Error =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
 const p = (): tf.Tensor2D => tf.tensor2d([1, -2, 0.5, 3], [2, 2]);
 const t = (): tf.Tensor2D => tf.tensor2d([0, 1, 1, 0], [2, 2]);
 
@@ -62,6 +64,23 @@ describe('losses per row', () => {
     expect(() => tripletLoss([a, c, b], { sampleWeights: tf.tensor1d([1, 2]) })).toThrow(/wrong sampleWeights: expected \[1\]/);
     close(contrastiveLoss([a, b], tf.tensor1d([0]), { margin: 3 }), [2]);
     expect(() => huberLoss({ delta: 0 })).toThrow(/\[huberLoss\] wrong delta: expected a finite number > 0, got 0/);
-    expect(() => contrastiveLoss([a, b], c, { margin: NaN })).toThrow(/margin/);
+    expect(() => contrastiveLoss([a, b], tf.tensor1d([1]), { margin: NaN })).toThrow(/margin/);
+  });
+
+  it('compare embeddings row by row, and nothing that would be broadcast', () => {
+    const [three, one, numbers] = [tf.zeros([3, 2]), tf.zeros([1, 2]), tf.zeros([3])];
+    expect(() => tripletLoss([three, one, three])).toThrow(
+      failure('E_SHAPE', /\[tripletLoss\] wrong positive: expected \[3, 2\] as anchor, got \[1, 2\]/),
+    );
+    expect(() => tripletLoss([numbers, numbers, numbers])).toThrow(
+      failure('E_SHAPE', /wrong anchor: expected \[N, C\], got \[3\]/),
+    );
+    expect(() => contrastiveLoss([three, three], tf.zeros([3, 1]))).toThrow(
+      failure('E_SHAPE', /\[contrastiveLoss\] wrong same: expected \[3\], one per row, got \[3, 1\]/),
+    );
+    expect(() => contrastiveLoss([three, one], numbers)).toThrow(failure('E_SHAPE', /wrong second/));
+    expect(() => contrastiveLoss([three, three], numbers, { weights: numbers } as object)).toThrow(
+      failure('E_CONFIG', /unknown option 'weights'/),
+    );
   });
 });

@@ -373,6 +373,15 @@ describe('wrong use is refused before work starts', () => {
       'E_DATA',
       /row 0 is no class of the model: expected 0 to 1, got 2/,
     ],
+    [
+      'no features',
+      { ...data, features: undefined as never },
+      good,
+      'E_DTYPE',
+      /wrong features: expected a Float32Array.*undefined/,
+    ],
+    ['doubles', { ...data, features: new Float64Array(40) as never }, good, 'E_DTYPE', /wrong features: .* got a Float64Array/],
+    ['no target shape', { ...data, targetShape: undefined as never }, good, 'E_SHAPE', /wrong shape of targets: .* undefined/],
     ['too few targets', { ...data, targets: new Int32Array(19) }, good, 'E_SHAPE', /expected 20 values/],
     ['too few features', { ...data, features: new Float32Array(39) }, good, 'E_SHAPE', /expected 40 values .* got 39/],
     [
@@ -400,6 +409,19 @@ describe('wrong use is refused before work starts', () => {
     trainer.dispose();
     optimizer.dispose();
     model.dispose();
+  });
+
+  it.each([
+    ['model', {}, /\[trainer\] wrong model: expected a model of layers, .* got an object/],
+    ['loss', undefined, /\[trainer\] wrong loss: expected a loss, such as crossEntropy, got undefined/],
+    ['loss', [crossEntropy, 'mse'], /\[trainer\] wrong loss\[1\]: .* got 'mse'/],
+    ['optimizer', 'adam', /\[trainer\] wrong optimizer: expected an optimizer, .* got 'adam'/],
+    ['optimizer', undefined, /wrong optimizer/],
+  ] as const)('a trainer of another %s: %s', (key, value, message) => {
+    const model = new Sequential({ layers: [new Dense({ units: 2 })] });
+    const options = { model, loss: crossEntropy, optimizer: undefined as never, [key]: value };
+    if (key !== 'optimizer') options.optimizer = new SGD() as never;
+    expect(() => new Trainer(options)).toThrow(failure('E_CONFIG', message));
   });
 
   it('other features than the model was built for, unbuilt models, two calls at once, a disposed trainer', async () => {

@@ -23,6 +23,7 @@ import {
   TransformerEncoder,
 } from '../../ts/nn/index.js';
 import { Adam } from '../../ts/optim/index.js';
+import { mapWeights } from '../../ts/train/foreign-weights.js';
 import { loadPretrained, replaceHead, setTrainable, suggestRate, Trainer } from '../../ts/train/index.js';
 import { useNativeBackend } from '../support/native-backend.js';
 
@@ -123,6 +124,39 @@ describe('weights by name', () => {
     net.dispose();
   });
 
+  it('of both directions in whatever order a file has them', () => {
+    const names = ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].flatMap((kind) => [
+      `rnn.${kind}_l0`,
+      `rnn.${kind}_l0_reverse`,
+    ]);
+    const tensors = names.map((name, i) => [name, { shape: name.includes('bias') ? [1] : [1, 1], data: Float32Array.of(i) }]);
+    const mapped = (entries: typeof tensors): object =>
+      mapWeights(Object.fromEntries(entries) as Parameters<typeof mapWeights>[0], new Map());
+    expect(Object.keys(mapped(tensors)).sort()).toEqual(
+      ['backward', 'forward'].flatMap((way) => ['bias', 'kernel', 'recurrent_kernel'].map((role) => `rnn.${way}.${role}`)),
+    );
+    expect(mapped([...tensors].reverse())).toEqual(mapped(tensors));
+  });
+
+  it('tells what would be a second value of one parameter, or is no pack of three, as extra', () => {
+    const tensor = (rows: number): { shape: number[]; data: Float32Array } => ({
+      shape: [rows, 2],
+      data: new Float32Array(2 * rows),
+    });
+    const known = new Map([['a/kernel', [2, 2]]]);
+    const [torch, own] = [tensor(2), tensor(2)];
+    expect(mapWeights({ 'a.weight': torch, 'a/kernel': own, 'a.kernel': tensor(2) }, known)).toEqual({
+      'a/kernel': own,
+      'a.weight': torch,
+      'a.kernel': tensor(2),
+    });
+    expect(
+      Object.keys(
+        mapWeights({ 'b.in_proj_weight': tensor(7), 'c.in_proj_bias': { shape: [], data: new Float32Array(1) } }, known),
+      ),
+    ).toEqual(['b.in_proj_weight', 'c.in_proj_bias']);
+  });
+
   it('of a depthwise convolution and a transformer layer with packed projections', async () => {
     const net = new Sequential({
       layers: [
@@ -199,6 +233,10 @@ describe('a new head', () => {
     expect(setTrainable(next, ['norm', /^conv$/], true)).toEqual(['norm', 'conv']);
     expect(Object.keys(next.trainableVariables()).slice(0, 2)).toEqual(['conv/kernel', 'conv/bias']);
     expect(() => setTrainable(next, ['nothing'], true)).toThrow(failure('E_CONFIG', /no layer matches 'nothing'/));
+    for (const wrong of ['norm', /norm/, []])
+      expect(() => setTrainable(next, wrong as never, true)).toThrow(
+        failure('E_CONFIG', /\[setTrainable\] wrong layers: expected/),
+      );
     await expect(replaceHead(net, [], { drop: 5 })).rejects.toThrow(failure('E_CONFIG', /fewer than the model's 5 layers/));
     next.dispose();
     net.dispose();

@@ -276,7 +276,9 @@ export abstract class Layer {
     this.#checkAlive();
     const shapes = this.inputShapes;
     if (inputs.length !== shapes.length) {
-      throw this.shapeError('wrong number of inputs', String(shapes.length), String(inputs.length));
+      // Callers without types may give the one tensor itself.
+      const got = Array.isArray(inputs) ? String(inputs.length) : 'no list';
+      throw this.shapeError('wrong number of inputs', `a list of ${shapes.length}`, got);
     }
     inputs.forEach((input, index) => {
       checkHome(this.place, 'the input', input);

@@ -1,6 +1,6 @@
 /** Losses between predictions and float targets of the model's output shape, and how they are checked. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkNumber } from '../arguments.js';
+import { checkKeys, checkNumber } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { meanSquaredError, type Loss } from './losses.js';
 
@@ -119,14 +119,33 @@ export interface EmbeddingLossOptions {
   readonly sampleWeights?: tf.Tensor1D;
 }
 
+/**
+ * Checks what a loss of embeddings takes: anything else would be broadcast to a loss of other pairs.
+ *
+ * @param factors  one number per row each; absent ones are not looked at
+ * @throws E_CONFIG; E_SHAPE
+ */
+function checkEmbeddings(
+  place: string,
+  embeddings: Readonly<Record<string, tf.Tensor>>,
+  factors: Readonly<Record<string, tf.Tensor | undefined>>,
+  options: EmbeddingLossOptions,
+): void {
+  checkKeys(place, options, ['margin', 'sampleWeights']);
+  const fail = (what: string, expected: string, { shape }: tf.Tensor): never => {
+    throw new TensorkilnError('E_SHAPE', `[${place}] wrong ${what}: expected ${expected}, got [${shape.join(', ')}].`);
+  };
+  const [[firstName, first], ...others] = Object.entries(embeddings) as [[string, tf.Tensor], ...[string, tf.Tensor][]];
+  if (first.rank !== 2) fail(firstName, '[N, C]', first);
+  const shape = first.shape.join(', ');
+  for (const [name, other] of others) if (other.shape.join(', ') !== shape) fail(name, `[${shape}] as ${firstName}`, other);
+  const rows = String(first.shape[0]);
+  for (const [name, values] of Object.entries(factors))
+    if (values !== undefined && values.shape.join(', ') !== rows) fail(name, `[${rows}], one per row`, values);
+}
+
 function weighted(rows: tf.Tensor, sampleWeights: tf.Tensor1D | undefined): tf.Tensor1D {
-  if (sampleWeights === undefined) return rows as tf.Tensor1D;
-  if (sampleWeights.rank !== 1 || sampleWeights.size !== rows.size)
-    throw new TensorkilnError(
-      'E_SHAPE',
-      `[loss] wrong sampleWeights: expected [${String(rows.size)}], one per row, got [${sampleWeights.shape.join(', ')}].`,
-    );
-  return tf.mul(rows, sampleWeights);
+  return sampleWeights === undefined ? (rows as tf.Tensor1D) : tf.mul(rows, sampleWeights);
 }
 
 /**
@@ -134,12 +153,15 @@ function weighted(rows: tf.Tensor, sampleWeights: tf.Tensor1D | undefined): tf.T
  *
  * @param options `margin`: >= 0; default 1. `sampleWeights` [N]: factors of the rows; default 1
  * @returns       [N]
+ * @throws E_CONFIG for wrong options; E_SHAPE for other shapes
  * @source Schroff, Kalenichenko, Philbin 2015, arXiv:1503.03832, eq. 3
  */
 export function tripletLoss(
   [anchor, positive, negative]: readonly [tf.Tensor, tf.Tensor, tf.Tensor],
-  { margin = 1, sampleWeights }: EmbeddingLossOptions = {},
+  options: EmbeddingLossOptions = {},
 ): tf.Tensor1D {
+  const { margin = 1, sampleWeights } = options;
+  checkEmbeddings('tripletLoss', { anchor, positive, negative }, { sampleWeights }, options);
   checkNumber('tripletLoss', 'margin', margin, { min: 0 });
   return tf.tidy(() => {
     const distance = (other: tf.Tensor): tf.Tensor => tf.sum(tf.squaredDifference(anchor, other), -1);
@@ -153,13 +175,16 @@ export function tripletLoss(
  *
  * @param options `margin`: > 0; default 1. `sampleWeights` [N]: factors of the pairs; default 1
  * @returns       [N]
+ * @throws E_CONFIG for wrong options; E_SHAPE for other shapes
  * @source Hadsell, Chopra, LeCun 2006, eq. 4
  */
 export function contrastiveLoss(
   [first, second]: readonly [tf.Tensor, tf.Tensor],
   same: tf.Tensor,
-  { margin = 1, sampleWeights }: EmbeddingLossOptions = {},
+  options: EmbeddingLossOptions = {},
 ): tf.Tensor1D {
+  const { margin = 1, sampleWeights } = options;
+  checkEmbeddings('contrastiveLoss', { first, second }, { same, sampleWeights }, options);
   checkNumber('contrastiveLoss', 'margin', margin, { above: 0 });
   return tf.tidy(() => {
     const squared = tf.sum(tf.squaredDifference(first, second), -1);

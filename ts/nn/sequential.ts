@@ -4,6 +4,7 @@ import { TensorkilnError } from '../errors.js';
 import type { ModelDescription } from './description.js';
 import {
   checkLayerOptions,
+  Layer,
   UnaryLayer,
   type BuildOptions,
   type CallOptions,
@@ -46,10 +47,18 @@ export class Sequential extends UnaryLayer {
     checkLayerOptions('sequential', options, ['layers', 'seed']);
     super(options);
     const { layers } = options;
-    if (!Array.isArray(layers) || layers.length === 0 || !layers.every((layer) => layer instanceof UnaryLayer)) {
+    if (!Array.isArray(layers) || layers.length === 0) {
       throw new TensorkilnError(
         'E_CONFIG',
         `[sequential] wrong layers: expected a non-empty list of layers, got ${show(layers)}.`,
+      );
+    }
+    const wrong = layers.findIndex((layer) => !(layer instanceof UnaryLayer));
+    if (wrong >= 0) {
+      const layer: unknown = layers[wrong];
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[sequential] wrong layers[${wrong}]: expected a layer with one input and one output, got ${layer instanceof Layer ? `a ${layer.type}; a Graph takes it` : show(layer)}.`,
       );
     }
     this.#seed = checkInteger('sequential', 'seed', options.seed ?? 0, { min: 0 });

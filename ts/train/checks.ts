@@ -3,8 +3,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { show } from '../arguments.js';
 import { TensorkilnBackend } from '../backend/backend.js';
 import { TensorkilnError } from '../errors.js';
+import { Layer } from '../nn/layer.js';
 import type { Loss } from '../nn/losses.js';
 import { formatBatchShape } from '../nn/shape.js';
+import { Optimizer } from '../optim/optimizer.js';
 import type { Trainable } from './trainable.js';
 import { ArraySource, ClassWeightedSource, type BatchSource } from './training-data.js';
 
@@ -16,6 +18,22 @@ export function checkBackend(place: string): void {
       `[${place}] training needs a Tensorkiln backend: the current one is '${tf.getBackend()}'. Call tf.setBackend('tensorkiln-cpu').`,
     );
   }
+}
+
+/** Checks what callers without types may get wrong: what a trainer of a model is made of. @throws E_CONFIG */
+export function checkTrainerParts(model: unknown, losses: readonly unknown[], optimizer: unknown): void {
+  const fail = (what: string, expected: string, got: unknown): never => {
+    throw new TensorkilnError('E_CONFIG', `[trainer] wrong ${what}: expected ${expected}, got ${show(got)}.`);
+  };
+  if (!(model instanceof Layer || hasMembers(model, ['trainableWeights', 'apply'])))
+    fail('model', 'a model of layers, such as Sequential, or a tf.LayersModel', model);
+  const wrong = losses.findIndex((loss) => !hasMembers(loss, ['rows', 'check']));
+  if (wrong >= 0) fail(losses.length === 1 ? 'loss' : `loss[${wrong}]`, 'a loss, such as crossEntropy', losses[wrong]);
+  if (!(optimizer instanceof Optimizer)) fail('optimizer', 'an optimizer, such as new Adam()', optimizer);
+}
+
+function hasMembers(value: unknown, names: readonly string[]): boolean {
+  return typeof value === 'object' && value !== null && names.every((name) => name in value);
 }
 
 /** Checks that a source fits model and losses. @throws E_DATA, E_SHAPE, E_DTYPE */

@@ -94,7 +94,8 @@ const GATE_ORDERS: Readonly<Record<number, readonly number[]>> = { 1: [0], 3: [1
  * directions each is a bidirectional layer with `forward` and `backward`. The two biases of LSTM and RNN are added up; GRU keeps both.
  */
 function takeRecurrent(weights: Map<string, WeightDescription>): void {
-  for (const [name, inputs] of [...weights]) {
+  const given = new Map(weights);
+  for (const [name, inputs] of given) {
     const [, path, layer, reverse] = /^(?:(.*)[./])?weight_ih_l(\d+)(_reverse)?$/.exec(name) ?? [];
     if (layer === undefined) continue;
     const prefix = name.slice(0, name.length - `weight_ih_l${layer}${reverse ?? ''}`.length);
@@ -102,7 +103,7 @@ function takeRecurrent(weights: Map<string, WeightDescription>): void {
     const recurrent = weights.get(part('weight_hh'));
     const order = recurrent && GATE_ORDERS[(inputs.shape[0] as number) / (recurrent.shape[1] as number)];
     if (recurrent === undefined || order === undefined) continue;
-    const isBoth = reverse !== undefined || weights.has(part('weight_ih', '_reverse'));
+    const isBoth = reverse !== undefined || given.has(part('weight_ih', '_reverse'));
     const base = `${path ?? ''}${layer === '0' ? '' : `_l${layer}`}`;
     const home = [base, ...(isBoth ? [reverse === undefined ? 'forward' : 'backward'] : [])]
       .filter((one) => one !== '')
@@ -119,10 +120,7 @@ function takeRecurrent(weights: Map<string, WeightDescription>): void {
         : first.data.map((value, i) => value + (second.data[i] as number));
       weights.set(own('bias'), { shape: isGru ? [2, ...first.shape] : first.shape, data });
     }
-    // The pair of directions is seen when the second of them comes: what tells of the first goes last.
-    if (reverse === undefined && isBoth) continue;
-    for (const direction of isBoth ? ['', '_reverse'] : [''])
-      for (const kind of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh']) weights.delete(part(kind, direction));
+    for (const kind of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh']) weights.delete(part(kind));
   }
 }
 
@@ -131,8 +129,9 @@ function takeAttention(weights: Map<string, WeightDescription>): void {
   const names = ['query', 'key', 'value'];
   for (const [name, packed] of [...weights]) {
     const [, path, role] = /^((?:.*[./])?)in_proj_(weight|bias)$/.exec(name) ?? [];
-    if (role !== undefined) {
-      const rows = (packed.shape[0] as number) / 3;
+    const rows = (packed.shape[0] ?? 0) / 3;
+    // What is no pack of three stays as it is, and is told as extra.
+    if (role !== undefined && rows > 0 && Number.isInteger(rows)) {
       weights.delete(name);
       names.forEach((one, i) => weights.set(`${path ?? ''}${one}.${role}`, rowsOf(packed, i * rows, (i + 1) * rows)));
     }
@@ -172,11 +171,9 @@ export function mapWeights(
   takeRecurrent(renamed);
   takeAttention(renamed);
   const mapped: Record<string, WeightDescription> = {};
+  for (const [name, weight] of renamed) if (known.has(name)) mapped[name] = weight;
   for (const [name, weight] of renamed) {
-    if (known.has(name)) {
-      mapped[name] = weight;
-      continue;
-    }
+    if (known.has(name)) continue;
     const parts = name.split(/[./]/);
     const role = parts.pop() as string;
     const roles = ROLES[role] ?? [role];
@@ -184,7 +181,8 @@ export function mapWeights(
       ...choices([...parts.map((part) => [part]), roles]),
       ...choices([...parts.map((part) => PARTS[part] ?? [part]), roles]),
     ].find((own) => known.has(own));
-    if (found === undefined) mapped[name] = weight;
+    // Of two for one parameter the first is taken; the other is told as extra.
+    if (found === undefined || Object.hasOwn(mapped, found)) mapped[name] = weight;
     else if (role === 'weight' && /(^|\/)depthwise_kernel$/.test(found))
       mapped[found] = depthwiseFromPyTorch(weight, known.get(found)?.at(-1) ?? 1);
     else mapped[found] = role === 'weight' && /(^|\/)kernel$/.test(found) ? fromPyTorch(weight) : weight;

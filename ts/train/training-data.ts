@@ -158,7 +158,8 @@ export class ClassWeightedSource implements BatchSource {
 /**
  * Any training data as a source, after its sizes have been checked.
  *
- * @throws E_DATA for no rows or weights that are negative or not finite; E_SHAPE when an array does not fit its shape
+ * @throws E_DATA for no rows or weights that are negative or not finite; E_SHAPE when an array does not fit its shape, or has
+ *         none; E_DTYPE for what is no Float32Array or Int32Array
  */
 export function toSource(place: string, data: TrainingData): BatchSource {
   const { size } = data;
@@ -175,6 +176,16 @@ export function toSource(place: string, data: TrainingData): BatchSource {
           ...(data.sampleWeights === undefined ? {} : { sampleWeights: data.sampleWeights }),
         };
   const check = (what: string, { values, shape }: RowArray): void => {
+    if (!isShape(shape))
+      throw new TensorkilnError(
+        'E_SHAPE',
+        `[${place}] wrong shape of ${what}: expected a list of positive integers, without the rows, got ${show(shape)}.`,
+      );
+    if (!(values instanceof Float32Array || values instanceof Int32Array))
+      throw new TensorkilnError(
+        'E_DTYPE',
+        `[${place}] wrong ${what}: expected a Float32Array or an Int32Array, got ${nameOf(values)}.`,
+      );
     const expected = sizeOf(shape) * size;
     if (values.length === expected) return;
     throw new TensorkilnError(
@@ -199,6 +210,15 @@ export function toSource(place: string, data: TrainingData): BatchSource {
       );
   }
   return new ArraySource(multi);
+}
+
+function isShape(shape: unknown): shape is readonly number[] {
+  return Array.isArray(shape) && shape.every((dim) => Number.isSafeInteger(dim) && dim > 0);
+}
+
+/** What callers without types may have given in place of an array. */
+function nameOf(values: unknown): string {
+  return typeof values === 'object' && values !== null ? `a ${values.constructor.name}` : show(values);
 }
 
 function sizeOf(shape: readonly number[]): number {

@@ -17,16 +17,19 @@ export function checkUnfreezing(list: readonly Unfreezing[]): readonly Unfreezin
     const place = `fit unfreeze[${index}]`;
     checkKeys(place, entry, ['epoch', 'layers']);
     checkInteger(place, 'epoch', entry.epoch, { min: 1 });
-    const given: unknown = entry.layers;
-    const isPattern = (one: unknown): boolean => (typeof one === 'string' && one !== '') || one instanceof RegExp;
-    if (!Array.isArray(given) || given.length === 0 || !given.every(isPattern)) {
-      throw new TensorkilnError(
-        'E_CONFIG',
-        `[${place}] wrong layers: expected a non-empty list of paths or expressions, got ${show(given)}.`,
-      );
-    }
+    checkPatterns(place, entry.layers);
   });
   return list;
+}
+
+/** @throws E_CONFIG, also for a text in place of a list, whose letters would be taken for paths */
+function checkPatterns(place: string, given: unknown): void {
+  const isPattern = (one: unknown): boolean => (typeof one === 'string' && one !== '') || one instanceof RegExp;
+  if (Array.isArray(given) && given.length > 0 && given.every(isPattern)) return;
+  throw new TensorkilnError(
+    'E_CONFIG',
+    `[${place}] wrong layers: expected a non-empty list of paths or expressions, got ${given instanceof RegExp ? String(given) : show(given)}.`,
+  );
 }
 
 /** Every layer inside one, itself included. */
@@ -56,9 +59,10 @@ function thaw(model: Layer, matched: ReadonlySet<Layer>): void {
  *
  * @param patterns  a text matches the layer of that path and all below it; an expression what it finds in the path
  * @returns         paths of the layers that match
- * @throws E_CONFIG naming a pattern that matches no layer
+ * @throws E_CONFIG for patterns that are no list, or naming one that matches no layer
  */
 export function setTrainable(model: Layer, patterns: readonly (string | RegExp)[], trainable: boolean): readonly string[] {
+  checkPatterns('setTrainable', patterns);
   const layers = allLayers(model).filter((layer) => layer !== model);
   const matched = new Set<Layer>();
   for (const pattern of patterns) {

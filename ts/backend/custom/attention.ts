@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkNumber } from '../../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkNumber } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp } from '../native/engine.js';
 import { currentBackend } from '../tensors.js';
@@ -85,6 +85,7 @@ function joinMasks(
  * @source Vaswani et al. 2017, arXiv:1706.03762, eq. 1; computed as in Dao 2023, arXiv:2307.08691
  */
 export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: AttentionOptions = {}): tf.Tensor4D {
+  checkKeys('attention', options, ['mask', 'keyMask', 'isCausal', 'causalShift', 'scale']);
   checkHeads(q, k, v);
   const [batch, queries, heads, size] = q.shape as [number, number, number, number];
   const keys = k.shape[1] as number;

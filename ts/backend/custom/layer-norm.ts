@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import { checkNumber } from '../../arguments.js';
+import { checkKeys, checkNumber } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp } from '../native/engine.js';
 import { currentBackend } from '../tensors.js';
@@ -64,6 +64,7 @@ function rowGradients(
 }
 
 function normRows(place: string, x: tf.Tensor, options: RowNormOptions, isCentered: boolean): tf.Tensor {
+  checkKeys(place, options, ['scale', 'offset', 'epsilon']);
   const { outer, epsilon } = readRows(place, x, options);
   const { scale, offset } = options;
   const ints = [isCentered ? 1 : 0];

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkInteger, checkNumber, checkOneOf } from '../../arguments.js';
+import { checkInteger, checkKeys, checkNumber, checkOneOf } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp } from '../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
@@ -74,6 +74,7 @@ export function softmaxCrossEntropy(
   const wanted = isSparse ? [rows] : [rows, classes];
   if (labels.shape.join() !== wanted.join())
     throw shapeError(`labels ${isSparse ? 'int32 [N]' : 'float32 [N, C]'}`, logits, labels);
+  checkKeys(place, options, ['classWeights', 'labelSmoothing', 'ignoreLabel', 'reduction']);
   const { classWeights, ignoreLabel } = options;
   checkFloats(place, { classWeights: [classWeights, [classes]] });
   const smoothing = checkNumber(place, 'labelSmoothing', options.labelSmoothing ?? 0, { min: 0, max: 1 });
