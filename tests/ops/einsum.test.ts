@@ -58,6 +58,12 @@ describe('einsum', () => {
     ]);
   });
 
+  it('sums an axis of one tensor before it multiplies, as PyTorch does: an infinity then hides a 0 beside it', async () => {
+    await tf.setBackend(OURS);
+    const [x, y] = [tf.tensor3d([0, -Infinity], [1, 1, 2]), tf.tensor2d([[Infinity]])];
+    expect(tf.einsum('ijk,jl->il', x, y).arraySync()).toEqual([[-Infinity]]);
+  });
+
   it('refuses sizes that differ and equations tfjs-core does not take', async () => {
     await tf.setBackend(OURS);
     const [a, b] = [tf.ones([2, 3]), tf.ones([4, 2])];

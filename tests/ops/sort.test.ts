@@ -41,6 +41,17 @@ const cases: readonly OpCase[] = [
 describe('ranking and searching', () => {
   testOps(cases);
 
+  it('ranks infinities as any other number, the lower index first', async () => {
+    await tf.setBackend(OURS);
+    const values = [Infinity, -Infinity, 0, 1, -1];
+    // Every row of four of them.
+    const rows = Array.from({ length: 5 ** 4 }, (_, i) => [0, 1, 2, 3].map((place) => values[Math.floor(i / 5 ** place) % 5]!));
+    const ranked = tf.topk(tf.tensor2d(rows), 3);
+    const order = rows.map((row) => [0, 1, 2, 3].sort((a, b) => (row[a] === row[b] ? a - b : row[a]! > row[b]! ? -1 : 1)));
+    expect(ranked.indices.arraySync()).toEqual(order.map((places) => places.slice(0, 3)));
+    expect(ranked.values.arraySync()).toEqual(rows.map((row, i) => order[i]!.slice(0, 3).map((place) => row[place])));
+  });
+
   it('puts NaN last', async () => {
     await tf.setBackend(OURS);
     tf.tidy(() => {

@@ -245,6 +245,13 @@ describe('recurrent layers', () => {
     expect(held[0]![2]).toEqual(zero[0]![2]);
   });
 
+  it('give one alpha for all the gradient 0 where there are no values', () => {
+    const gradient = tf.grad((alpha) => ops.channelPrelu(tf.zeros([3, 0]), alpha));
+    // Memory that holds something else already: a result that is not written would show.
+    tf.tidy(() => tf.fill([1], 7).add(1).dataSync());
+    expect([...gradient(tf.ones([1])).dataSync()]).toEqual([0]);
+  });
+
   it('refuse what does not fit', () => {
     const x = tf.zeros([2, 3, 4]);
     const w = weights(4, 5, 4);

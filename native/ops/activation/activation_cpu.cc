@@ -66,7 +66,7 @@ void prelu_grad_cpu(const OpCall& call, CpuContext& context) {
     }
   });
   if (dalpha.size == 0) return;
-  if (shared && cols > 1) {
+  if (shared && cols != 1) {  // with no columns, too: the sum of nothing
     double total = 0;
     for (int64_t i = 0; i < chunks.count() * cols; ++i) total += double(sums[i]);
     dalpha.f32()[0] = float(total);

@@ -1,4 +1,5 @@
 /** Rows of the other files once more with NaN and infinities among the values. */
+import type { KernelCase } from '../cases.js';
 import { STOCK, withNonFinite, type KernelSpec } from '../check.js';
 
 /** By kernel: the inputs that get them. Left out are inputs that say where things are: positions, boxes, sorted sequences. */
@@ -50,6 +51,13 @@ const CHANGES: Readonly<Record<string, Partial<KernelSpec>>> = {
   ResizeBilinear: { judge: STOCK },
 };
 
+/** Cases that can be judged, where not all can. */
+const JUDGED: Readonly<Record<string, (kernelCase: KernelCase) => boolean>> = {
+  // An axis of one operand alone is summed before products are taken, which changes which of them are 0 times infinity;
+  // tests/ops/einsum.test.ts has the case.
+  Einsum: ({ attrs }) => attrs['equation'] !== 'ijk,jl->il',
+};
+
 /** Kernels that take float32 and see numbers only. */
 export const FINITE_ONLY: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
@@ -64,5 +72,9 @@ export const FINITE_ONLY: Readonly<Record<string, string>> = {
 export function nonFiniteSpecs(specs: readonly KernelSpec[]): KernelSpec[] {
   return specs
     .filter(({ kernel, variant }) => kernel in INPUTS && variant === undefined)
-    .map((spec) => withNonFinite(spec, INPUTS[spec.kernel], CHANGES[spec.kernel]));
+    .map((spec) => {
+      const isJudged = JUDGED[spec.kernel];
+      const judged = isJudged === undefined ? spec : { ...spec, cases: spec.cases.filter(isJudged) };
+      return withNonFinite(judged, INPUTS[spec.kernel], CHANGES[spec.kernel]);
+    });
 }
