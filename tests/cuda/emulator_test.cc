@@ -125,8 +125,8 @@ __global__ void __cluster_dims__(2, 1, 1) k_multicast(const __grid_constant__ CU
 // The other block may be gone.
 __global__ void b_cluster_exit(float*) {
   DYNAMIC_SMEM(uint64_t, memory);
-  if (ptx::cluster_rank() == 0) return;
-  // Long enough for the other block's threads to have ended in any order of threads.
+  // One thread alone is left: each time it sleeps another one starts, in any order of threads.
+  if (ptx::cluster_rank() == 0 || threadIdx.x != 31) return;
   for (int i = 0; i < 5000; ++i) __nanosleep(1);
   ptx::mbarrier_arrive_cluster(memory, 0);
 }
