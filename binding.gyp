@@ -7,7 +7,9 @@
       '-std=c++20', '-Wall', '-Wextra', '-ffp-contract=off', '-fno-math-errno', '-fno-strict-aliasing',
       '-fvisibility=hidden', '-fvisibility-inlines-hidden', '-fPIC', '-pthread',
     ],
+    'engine_flags': ['-O2'],
     'level_flags': ['-O3', '-fno-trapping-math'],
+    'level_flags_baseline': ['-O2', '-fno-trapping-math'],
   },
   'target_defaults': {
     'include_dirs': ['native'],
@@ -25,6 +27,7 @@
       'target_name': 'tensorkiln_engine',
       'type': 'static_library',
       'sources': ['<!@(node scripts/native/sources.mjs engine)'],
+      'cflags_cc': ['<@(engine_flags)'],
       'conditions': [
         ['target_arch=="x64"', { 'defines': ['TK_HAS_baseline=1', 'TK_HAS_avx2=1', 'TK_HAS_avx512=1'] }],
         ['target_arch=="arm64"', { 'defines': ['TK_HAS_neon=1'] }],
@@ -34,6 +37,7 @@
     {
       'target_name': 'tensorkiln',
       'sources': ['<!@(node scripts/native/sources.mjs binding)'],
+      'cflags_cc': ['<@(engine_flags)'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': [
         'NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS', 'TENSORKILN_BUILD_TYPE="Release"',
@@ -56,7 +60,7 @@
         'type': 'static_library',
         'sources': ['<!@(node scripts/native/sources.mjs level)'],
         'defines': ['TK_LEVEL=baseline'],
-        'cflags_cc': ['<@(level_flags)'],
+        'cflags_cc': ['<@(level_flags_baseline)'],
       }],
     }],
     ['target_arch=="x64"', {
