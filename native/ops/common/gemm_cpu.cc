@@ -11,6 +11,7 @@ constexpr int64_t kSerialBatchWork = 32 << 20;     // the same when the batch is
 constexpr int64_t kSerialColumns = 512;            // columns of B that one thread packs for itself at a time
 constexpr int64_t kGemmUnitWork = 512 * 1024;      // multiply-adds of the smallest piece worth handing to a thread
 constexpr int64_t kLongBlocks = 8;                 // blocks of k from which a product with a small result is summed in parts
+constexpr int64_t kPartBlocks = 3;                 // about as many blocks make a part; fewer would cost more passes over C
 constexpr int64_t kMostParts = 16;
 
 // Brings the next panel of B nearer while the tiles of the present one are computed, a piece with each.
@@ -81,7 +82,7 @@ Plan make_plan(const GemmArgs& args) {
   const KBlocks k = cut_k(1, args.k);
   plan.in_parts = !plan.serial && k.count() >= kLongBlocks && args.m <= kBlockPanels * kTileRows && args.n <= kSerialColumns;
   if (plan.in_parts) {
-    plan.parts = min64(kMostParts, k.count() / 4);
+    plan.parts = min64(kMostParts, round_up(k.count() / kPartBlocks, 2));  // even, so that two threads get as much each
   } else if (!plan.serial) {
     plan.parts = choose_parts(ceil_div(args.m, kTileRows), args.n, k);
   }

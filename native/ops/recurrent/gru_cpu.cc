@@ -55,17 +55,16 @@ GruLayout gru_layout(const Gru& gru, const GruMatrices& matrices) {
 }
 
 // gates holds x W and gets z and r; state holds h R. Without reset_after the candidate r h is made for the second product.
-TK_INLINE void update_and_reset(const Sequence& s, float* gates, const float* state, const float* bias, const float* state_bias,
-                                const float* h, float* reset_state) {
+void update_and_reset(const Sequence& s, float* gates, const float* state, const float* bias, const float* state_bias,
+                      const float* h, float* reset_state) {
+  for_vectors(2 * s.hidden, [&](int64_t j, auto n) {
+    const VecF sum =
+        load_row(gates + j, n, 0.0f) + load_row(state + j, n, 0.0f) + load_or_zero(bias, j, n) + load_or_zero(state_bias, j, n);
+    store_row(gates + j, vsigmoid(sum), n);
+  });
+  if (reset_state == nullptr) return;
   for_vectors(s.hidden, [&](int64_t j, auto n) {
-    const auto sum = [&](int64_t at) {
-      return load_row(gates + at, n, 0.0f) + load_row(state + at, n, 0.0f) + load_or_zero(bias, at, n) +
-             load_or_zero(state_bias, at, n);
-    };
-    const VecF z = vsigmoid(sum(j)), r = vsigmoid(sum(s.hidden + j));
-    store_row(gates + j, z, n);
-    store_row(gates + s.hidden + j, r, n);
-    if (reset_state != nullptr) store_row(reset_state + j, r * load_row(h + j, n, 0.0f), n);
+    store_row(reset_state + j, load_row(gates + s.hidden + j, n, 0.0f) * load_row(h + j, n, 0.0f), n);
   });
 }
 
@@ -130,8 +129,8 @@ GruGradLayout gru_grad_layout(const Gru& gru, const GruMatrices& matrices) {
 
 // Gradients of a step's gates before their functions, but for r without reset_after; dh becomes the part z dh of the state
 // before.
-TK_INLINE void gru_cell_grad(const Gru& gru, const float* gates, const float* h, const float* candidate, const float* dy,
-                             float* dh, float* dgates, float* dstate_gates) {
+void gru_cell_grad(const Gru& gru, const float* gates, const float* h, const float* candidate, const float* dy, float* dh,
+                   float* dgates, float* dstate_gates) {
   const Sequence& s = gru.s;
   const int64_t hidden = s.hidden;
   const VecF one = set1(1.0f);
@@ -152,8 +151,7 @@ TK_INLINE void gru_cell_grad(const Gru& gru, const float* gates, const float* h,
 }
 
 // Without reset_after: from the gradient of r h to that of r, and r's share of the state's.
-TK_INLINE void reset_grad(const Sequence& s, const float* gates, const float* h, const float* dreset_state, float* dh,
-                          float* dgates) {
+void reset_grad(const Sequence& s, const float* gates, const float* h, const float* dreset_state, float* dh, float* dgates) {
   const VecF one = set1(1.0f);
   for_vectors(s.hidden, [&](int64_t j, auto n) {
     const VecF r = load_row(gates + s.hidden + j, n, 0.0f), d = load_row(dreset_state + j, n, 0.0f);
@@ -192,7 +190,9 @@ void gru_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[10].size, s.rows() * s.hidden);
   GruMatrices matrices = gru_matrices(call, gru);
   const GruLayout at = gru_layout(gru, matrices);
-  float *state = static_cast<float*>(call.workspace), *scratch = state + at.scratch;
+  // Results of the two products; threads that are at different ones must not meet.
+  float *state = static_cast<float*>(call.workspace), *third_state = state + s.batch * gru.first_columns();
+  float* scratch = state + at.scratch;
   const float* bias = bias_in.size == 0 ? nullptr : bias_in.f32();
   const float* state_bias = bias == nullptr || !gru.reset_after ? nullptr : bias + s.width();
   begin_states(s, call[4], h_before, h_last);
@@ -213,7 +213,7 @@ void gru_cpu(const OpCall& call, CpuContext& context) {
           update_and_reset(s, cell, state + b * gru.first_columns(), bias, state_bias, h, gru.reset_after ? nullptr : extra);
         }
       });
-      if (!gru.reset_after) run.multiply(matrices.candidate, candidate + t * s.hidden, s.steps * s.hidden, state);
+      if (!gru.reset_after) run.multiply(matrices.candidate, candidate + t * s.hidden, s.steps * s.hidden, third_state);
       run.rows([&](int64_t b) {
         const float* h = row_of(h_before, b, s.hidden);
         float *cell = row_of(gates, b, s.width()), *extra = row_of(candidate, b, s.hidden);
@@ -229,7 +229,7 @@ void gru_cpu(const OpCall& call, CpuContext& context) {
             return r * q;
           });
         } else {
-          const float* third = state + b * s.hidden;
+          const float* third = third_state + b * s.hidden;
           new_state(s, cell, bias, h, h_after, [&](VecF, int64_t j, int k) { return load_row(third + j, k, 0.0f); });
         }
         if (y.size != 0) write_output(s, counts, h_after, row_of(y.f32(), b, s.hidden));
