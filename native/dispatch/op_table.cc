@@ -59,8 +59,9 @@ OpInfo parse_op(const char* name, const char* operands, const char* ints, const 
     const std::vector<std::string> words = split(operand, ' ');
     std::string role = words[0];
     const bool star = role.back() == '*';
-    if (star) role.pop_back();
-    info.operands.push_back({words[1], role == "in" ? Role::in : role == "out" ? Role::out : Role::inout, star});
+    const bool optional = role.back() == '?';
+    if (star || optional) role.pop_back();
+    info.operands.push_back({words[1], role == "in" ? Role::in : role == "out" ? Role::out : Role::inout, star, optional});
     ++(star ? info.num_starred : info.num_fixed);
   }
   info.ints = parse_attrs(ints);

@@ -21,6 +21,7 @@ struct OperandSpec {
   std::string name;
   Role role;
   bool star;
+  bool optional;  // an output that may be given as a tensor of 0 elements when nobody wants it
 };
 
 struct AttrSpec {

@@ -80,11 +80,11 @@ std::optional<Graph> make_graph(const std::vector<PlanSlot>& slots, const std::v
 
 // What the passes did, for the dump.
 struct PassCounts {
-  int dead = 0, same = 0, folded = 0, transposes = 0, derivatives = 0, chains = 0, chained = 0, headed = 0, copies = 0,
+  int dead = 0, unread = 0, same = 0, folded = 0, transposes = 0, derivatives = 0, chains = 0, chained = 0, headed = 0, copies = 0,
       reused = 0;
 };
 
-// Calls whose results nobody needs go.
+// Calls whose results nobody needs go, and those results of the others that an op makes on demand.
 void drop_dead_calls(Graph& graph, PassCounts& counts);
 // Of equal calls on equal values one stays. Constants with equal bytes are one.
 void merge_same_calls(Graph& graph, const std::vector<PlanSlot>& slots, PassCounts& counts);

@@ -24,11 +24,12 @@ std::string program_text(const Program& program, const std::vector<std::vector<s
   const auto number = [](int64_t value) { return std::to_string(value); };
   std::string text = "tensorkiln program 1\n# " + number(int64_t(program.calls.size())) + " calls in " +
                      number(int64_t(program.steps.size())) + " steps, arena " + number(program.arena_bytes) +
-                     " bytes; left out: " + number(counts.dead) + " dead, " + number(counts.same) + " repeated, " +
-                     number(counts.folded) + " constant; " + number(counts.transposes) + " transpositions folded; " +
-                     number(counts.derivatives) + " derivatives of results; " + number(counts.chained) + " calls in " +
-                     number(counts.chains) + " chains, " + number(counts.headed) + " of them behind products; " +
-                     number(counts.copies) + " copies; " + number(counts.reused) + " results in the memory of an input\n";
+                     " bytes; left out: " + number(counts.dead) + " dead, " + number(counts.unread) + " unread results, " +
+                     number(counts.same) + " repeated, " + number(counts.folded) + " constant; " + number(counts.transposes) +
+                     " transpositions folded; " + number(counts.derivatives) + " derivatives of results; " +
+                     number(counts.chained) + " calls in " + number(counts.chains) + " chains, " + number(counts.headed) +
+                     " of them behind products; " + number(counts.copies) + " copies; " + number(counts.reused) +
+                     " results in the memory of an input\n";
   for (size_t i = 0; i < texts.size(); ++i) {
     const ProgramStep& step = program.steps[i];
     if (step.tiled) {

@@ -97,6 +97,21 @@ std::vector<int32_t> last_readers(const Graph& graph) {
   return last;
 }
 
+// Results that nobody needs and that the op makes on demand become none: the gradient of a batch of data is the usual one.
+void drop_unread_results(Graph& graph, GraphNode& node, const std::vector<bool>& needed, PassCounts& counts) {
+  if (node.star_count != 0) return;
+  const std::vector<OperandSpec>& specs = op_infos()[node.op].operands;
+  for (size_t j = 0; j < node.operands.size(); ++j) {
+    GraphOperand& operand = node.operands[j];
+    GraphValue& value = graph.values[size_t(operand.value)];
+    if (!specs[j].optional || needed[size_t(operand.value)] || value.size == 0) continue;
+    value.size = 0;
+    operand.rank = 1;
+    operand.dims[0] = 0;
+    ++counts.unread;
+  }
+}
+
 }  // namespace
 
 void drop_dead_calls(Graph& graph, PassCounts& counts) {
@@ -121,6 +136,7 @@ void drop_dead_calls(Graph& graph, PassCounts& counts) {
       ++counts.dead;
       continue;
     }
+    drop_unread_results(graph, node, needed, counts);
     for (size_t j = 0; j < node.operands.size(); ++j) {
       if (node.roles[j] != Role::out) need(node.operands[j].value);
     }
