@@ -162,6 +162,16 @@ describe('a wrong configuration', () => {
       /^\[config\] config\.yaml:1:1: data\.target is missing: expected the name of a column, got nothing\.$/,
     ],
     [
+      'a text without its format, by its context',
+      'data:\n  path: a\n  context_length: 64\n',
+      /data\.target is missing: .* has no target, add data\.format: text\.$/m,
+    ],
+    [
+      'a text without its format, by its name',
+      'data:\n  path: a.txt\n',
+      /data\.target is missing: .* has no target, add data\.format: text\.$/,
+    ],
+    [
       'no data section',
       'split: {seed: 1}\n',
       /^\[config\] config\.yaml: data is missing: expected a section with path and target, got nothing\.$/,

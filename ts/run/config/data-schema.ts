@@ -226,13 +226,23 @@ const amount = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default
 const factor = (): z.ZodDefault<z.ZodNumber> => z.number().gt(0).default(1);
 const slant = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(45).default(0);
 
+function rising({ minimum, maximum }: { minimum: number; maximum: number }, context: z.RefinementCtx): void {
+  if (minimum <= maximum) return;
+  const params = { expected: 'minimum to be at most maximum', found: `${minimum} and ${maximum}` };
+  context.addIssue({ code: 'custom', params });
+}
+
 const transform = z
   .union([
     z.strictObject({ flip: z.strictObject({ horizontal: probability(), vertical: probability() }) }),
     z.strictObject({ shift: z.strictObject({ x: amount(), y: amount() }) }),
-    z.strictObject({ crop: z.strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) }) }),
+    z.strictObject({
+      crop: z
+        .strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) })
+        .superRefine(rising),
+    }),
     z.strictObject({ rotate: z.strictObject({ degrees: z.number().min(0).max(180) }) }),
-    z.strictObject({ scale: z.strictObject({ minimum: factor(), maximum: factor() }) }),
+    z.strictObject({ scale: z.strictObject({ minimum: factor(), maximum: factor() }).superRefine(rising) }),
     z.strictObject({ shear: z.strictObject({ x: slant(), y: slant() }) }),
     z.strictObject({ elastic: z.strictObject({ amount: z.number().min(0), spacing: z.number().min(1).default(8) }) }),
     z.strictObject({ color_jitter: z.strictObject({ brightness: amount(), contrast: amount(), saturation: amount() }) }),

@@ -84,7 +84,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'training.optimizer': 'adamw has decoupled weight decay; a section for one whose options are not its defaults',
   'training.optimizer.clip.value': 'gradients are limited by value, each by its norm, or all together by their norm',
   'training.optimizer.groups':
-    'parameters with a rate (`rate_factor` times the learning rate) or a `weight_decay` of their own; the first group that matches counts. `{parameters: [/bias$/], weight_decay: 0}` leaves biases out of the decay',
+    'parameters with a rate (`rate_factor` times the learning rate) or a `weight_decay` of their own; the first group that matches counts. `{parameters: [/bias$/], weight_decay: 0}` leaves biases out of the decay; with muon `rule: adamw` gives embeddings and the last layer AdamW steps',
   'training.optimizer.average.kind':
     'exponential: a moving average of the weights (EMA); equal: their plain mean after step `from` (SWA). The average is judged and kept',
   'training.optimizer.average.ramp': 'exponential: whether early steps count more',
