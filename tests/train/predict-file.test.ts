@@ -439,7 +439,7 @@ describe('exportRunAs', () => {
 
     const asked = ['', 'unknown', 'red', 'green', 'blue'];
     const { lines: predicted } = await predict(`size,colour\n${asked.map((cell) => `3,${cell}`).join('\n')}\n`, { run });
-    const probability = predicted.slice(1).map((line) => Number(line.split(',')[2]));
+    const probability = predicted.slice(1).map((line) => Number(line.split(',')[1]));
     // Five different rows for the model: the empty text is neither the missing cell nor an unknown colour.
     expect(new Set([probability[0], probability[1], probability[4]]).size).toBe(3);
 
