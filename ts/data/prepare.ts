@@ -369,7 +369,7 @@ class Preparation {
     const failed = verdict.checks.filter(({ level }) => level === 'failed').map(({ message }) => message);
     throw new TensorkilnError(
       'E_DATA',
-      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force.`,
+      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force, in code the option force.`,
     );
   }
 

@@ -112,7 +112,7 @@ export async function prepareImages(config: ImageConfig, options: PrepareImagesO
     const failed = verdict.checks.filter(({ level }) => level === 'failed').map(({ message }) => message);
     throw new TensorkilnError(
       'E_DATA',
-      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force.`,
+      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force, in code the option force.`,
     );
   }
   const scale = scaling === 'standard' ? measureChannels(set, split.train) : unitScale(set);
