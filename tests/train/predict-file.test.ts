@@ -309,6 +309,22 @@ describe('predictFile', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it('refuses a name whose ending is of no format, before any work', async () => {
+    const rows = input('size,colour\n9.5,red\n');
+    for (const name of ['out.xlsx', 'out.json', 'out.csv.gz'])
+      await expect(predictFile('absent', rows, { output: join(folder, name) })).rejects.toMatchObject({
+        code: 'E_USAGE',
+        message: expect.stringMatching(
+          /wrong ending of the output file .*: expected \.csv, \.jsonl or \.parquet, got/,
+        ) as string,
+      });
+    const output = join(folder, 'without-ending');
+    expect((await predictFile(classes, rows, { output })).rows).toBe(1);
+    expect(readFileSync(output, 'utf8')).toMatch(/^prediction,/);
+    const zipped = { output: join(folder, 'any.name'), outputFormat: 'csv' } as const;
+    expect((await predictFile(classes, rows, zipped)).rows).toBe(1);
+  });
+
   it('refuses a file that is not there and a folder that is no run', async () => {
     await expect(predictFile(classes, join(folder, 'absent.csv'), { output: () => Promise.resolve() })).rejects.toMatchObject({
       code: 'E_IO',
@@ -397,7 +413,13 @@ describe('evaluateRun', () => {
     await expect(evaluateRun(classes, { data: unknown })).rejects.toThrow(
       /has a class that the model does not know: expected one of large, small/,
     );
-    await expect(evaluateRun(classes, { data: input('size,colour\n1,red\n') })).rejects.toThrow(/no column "kind"/);
+    await expect(evaluateRun(classes, { data: input('size,colour\n1,red\n') })).rejects.toThrow(
+      '[evaluate] no column "kind": expected one of "size", "colour".',
+    );
+    await expect(evaluateRun(folder)).rejects.toMatchObject({
+      code: 'E_IO',
+      message: expect.stringMatching(/^\[evaluate\] no run in .*: expected config\.resolved\.yaml there/) as string,
+    });
     const data = join(folder, 'numbers.csv');
     const before = readFileSync(data);
     writeFileSync(data, table(301, 'amount'));

@@ -8,6 +8,7 @@ export {
   type DecideOptions,
   type Task,
 } from './columns.js';
+export { DEFAULT_SPLIT } from './check-config.js';
 export { DEFAULT_NA_VALUES } from './csv/read-csv.js';
 export type { CsvOptions } from './csv/dialect.js';
 export type { Dataset } from './dataset.js';
