@@ -103,6 +103,7 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
   const StridedMatrix matrix = {a, args.a.row, args.a.col};
   for (int64_t m = m0; m < m1; m += kBlockPanels * kTileRows) {
     const int64_t m_end = min64(m + kBlockPanels * kTileRows, m1);
+    const RowTiles tiles(m_end - m);
     if (a_panels != nullptr) pack_a_panels(matrix, m, m_end, k0, length, a_panels);
     for (int64_t n = n0; n < n1; n += kTileCols) {
       const int cols = int(min64(kTileCols, n1 - n));
@@ -113,11 +114,12 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
         if (cols % kVecWidth == 0) stride = b.direct_stride;
       }
       PanelFetch next(b.direct_stride == 0 ? panel + cols * length : nullptr, length * min64(kTileCols, n1 - n - cols),
-                      ceil_div(m_end - m, kTileRows));
-      for (int64_t i = m; i < m_end; i += kTileRows) {
+                      tiles.count());
+      for (int64_t t = 0; t < tiles.count(); ++t) {
         next.step();
         ahead.step();
-        const int rows = int(min64(kTileRows, m_end - i));
+        const int64_t i = m + tiles.begin(t);
+        const int rows = int(tiles.begin(t + 1) - tiles.begin(t));
         float* c_rows[kTileRows];
         for (int r = 0; r < rows; ++r) c_rows[r] = c + (i + r) * args.n;
         const TileOut out = {c_rows, n, cols, accumulate};
@@ -127,7 +129,7 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
           run_row_tile({a_rows, kTileRows, 1, k0 * args.a.col, length, panel, stride}, rows, out);
         } else {
           const bool packed = a_panels != nullptr;
-          const ColumnSegment segment = {packed ? a_panels + (i - m) * length : a + i + k0 * args.a.col, 0, length};
+          const ColumnSegment segment = {packed ? a_panels + t * kTileRows * length : a + i + k0 * args.a.col, 0, length};
           run_column_tile({&segment, 1, 0, packed ? kTileRows : args.a.col, panel, stride}, rows, out);
         }
       }
