@@ -1,9 +1,11 @@
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { didYouMean } from '../../data/nearest-name.js';
 import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
+import type { RunFiles } from '../run-events.js';
 import { compose } from './compose.js';
 import { inferData } from './infer-data.js';
 import { parseOverride, type Override } from './overrides.js';
@@ -45,6 +47,20 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
     model: { ...config.model, ...resolvePretrained(config.model, source) },
     ...(config.output === undefined ? {} : { output: resolve(source.folderOf(['output']), config.output) }),
   };
+}
+
+/**
+ * The configuration that a run wrote into its folder.
+ *
+ * @param place  who asks, for the message
+ * @throws E_IO when the folder holds no run; E_CONFIG as `loadConfig`
+ */
+export async function loadRunConfig(place: string, files: RunFiles, options: LoadConfigOptions = {}): Promise<TrainingConfig> {
+  if (existsSync(files.config)) return loadConfig(files.config, options);
+  throw new TensorkilnError(
+    'E_IO',
+    `[${place}] no run in ${files.folder}: expected ${basename(files.config)} there, as \`tensorkiln train\` leaves it.`,
+  );
 }
 
 /** The paths of the data section; the address of a server is no path. */
@@ -176,10 +192,18 @@ function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] 
   const key = dotted(issue.path);
   if (found === undefined && issue.code === 'invalid_type') {
     return [
-      `${source.locate(issue.path, 'key')}: ${key === '' ? '' : `${key} is missing: `}expected ${expected}, got nothing.`,
+      `${source.locate(issue.path, 'key')}: ${key === '' ? '' : `${key} is missing: `}expected ${expected}, got nothing.${missingHint(key, source)}`,
     ];
   }
   return [`${source.locate(issue.path, 'value')}: wrong ${key}: expected ${expected}, got ${describe(found)}.`];
+}
+
+/** What else may be missing when a key is. */
+function missingHint(key: string, source: ConfigSource): string {
+  if (key !== 'data.target') return '';
+  const path = source.get(['data', 'path']);
+  const isText = source.get(['data', 'context_length']) !== undefined || (typeof path === 'string' && /\.txt$/i.test(path));
+  return isText ? ' For a language model of a running text, which has no target, add data.format: text.' : '';
 }
 
 /** Keys of the choice that a section's `type` or `kind` names; undefined where it names none. */
