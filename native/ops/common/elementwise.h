@@ -32,4 +32,19 @@ TK_INLINE void store_lanes_part(float* p, VecF a, int n) { store_part(p, a, n); 
 TK_INLINE void store_lanes_part(int32_t* p, VecI a, int n) { store_part(p, a, n); }
 TK_INLINE void store_lanes_part(uint8_t* p, Mask a, int n) { store_u8_part(p, to_bool(a), n); }
 
+// Calls body(i) for the vectors of as many whole pairs of lines as n elements hold; returns how many elements those are.
+// Results that are written past the caches want whole lines, and two places at once: the hardware fetches ahead within a page
+// only, so one goes on while the other starts on its next page (relu of 64 MB: 24 instead of 18 GB/s on one Zen 3 core). Four
+// are too many for the buffers in which lines are put together, and ops of two operands read two places anyway.
+template <class Body>
+TK_INLINE int64_t for_streamed_lines(int64_t n, const Body& body) {
+  constexpr int64_t kLine = 16;  // elements
+  const int64_t half = n / (2 * kLine) * kLine;
+  for (int64_t i = 0; i < half; i += kLine) {
+    for (int64_t v = 0; v < kLine; v += kVecWidth) body(i + v);
+    for (int64_t v = 0; v < kLine; v += kVecWidth) body(half + i + v);
+  }
+  return 2 * half;
+}
+
 TK_END_LEVEL

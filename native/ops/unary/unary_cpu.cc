@@ -9,13 +9,15 @@ namespace {
 // Applies the formula at `op` to n elements. stream: y is aligned to a vector and may be written past the caches.
 using UnaryLoop = void (*)(const void* op, const void* x, void* y, int64_t n, bool stream);
 
-template <class Op, class In, class Out>
+// Cheap: bound by memory, so that the body may be repeated.
+template <class Op, class In, class Out, bool Cheap>
 void map_vectors(const void* op_data, const void* x_data, void* y_data, int64_t n, bool stream) {
   const Op op = *static_cast<const Op*>(op_data);
   const In* x = static_cast<const In*>(x_data);
   Out* y = static_cast<Out*>(y_data);
   int64_t i = 0;
   if constexpr (sizeof(Out) == 4) {
+    if (Cheap && stream) i = for_streamed_lines(n, [&](int64_t at) { stream_lanes(y + at, op.f(load_lanes(x + at))); });
     if (stream) {
       for (; i + kVecWidth <= n; i += kVecWidth) stream_lanes(y + i, op.f(load_lanes(x + i)));
     }
@@ -46,20 +48,20 @@ void run(const OpCall& call, CpuContext& context, UnaryLoop loop, const void* op
   });
 }
 
-template <class Op>
+template <bool Cheap, class Op>
 void run_op(const OpCall& call, CpuContext& context, const Op& op, int64_t grain) {
   const DType dtype = call[0].dtype;
   if constexpr (requires { op.f(VecF{}); }) {
     if (dtype == DType::f32) {
       if constexpr (requires { store_lanes(static_cast<float*>(nullptr), op.f(VecF{})); }) {
-        return run(call, context, &map_vectors<Op, float, float>, &op, grain);
+        return run(call, context, &map_vectors<Op, float, float, Cheap>, &op, grain);
       } else {
-        return run(call, context, &map_vectors<Op, float, uint8_t>, &op, grain);
+        return run(call, context, &map_vectors<Op, float, uint8_t, Cheap>, &op, grain);
       }
     }
   }
   if constexpr (requires { op.f(VecI{}); }) {
-    if (dtype == DType::i32) return run(call, context, &map_vectors<Op, int32_t, int32_t>, &op, grain);
+    if (dtype == DType::i32) return run(call, context, &map_vectors<Op, int32_t, int32_t, Cheap>, &op, grain);
   }
   if constexpr (requires { op.f(uint8_t(0)); }) {
     if (dtype == DType::u8) return run(call, context, &map_bytes<Op>, &op, grain);
@@ -78,17 +80,19 @@ int32_t to_int32_clamped(double value) {
 }  // namespace
 
 #define TK_OP(...)
-#define TK_UNARY(name, dtypes, cost) \
-  void name##_cpu(const OpCall& call, CpuContext& context) { run_op(call, context, unary::name{}, kGrain_##cost); }
+#define TK_UNARY(name, dtypes, cost)                                                   \
+  void name##_cpu(const OpCall& call, CpuContext& context) {                           \
+    run_op<kGrain_##cost == kCheapGrain>(call, context, unary::name{}, kGrain_##cost); \
+  }
 #include "ops/ops.def"
 
 void leaky_relu_cpu(const OpCall& call, CpuContext& context) {
-  run_op(call, context, unary::LeakyRelu{float(TK_FLOAT(call, leaky_relu, alpha))}, kCheapGrain);
+  run_op<true>(call, context, unary::LeakyRelu{float(TK_FLOAT(call, leaky_relu, alpha))}, kCheapGrain);
 }
 
 void step_cpu(const OpCall& call, CpuContext& context) {
   const double alpha = TK_FLOAT(call, step, alpha);
-  run_op(call, context, unary::Step{float(alpha), to_int32_clamped(alpha)}, kCheapGrain);
+  run_op<true>(call, context, unary::Step{float(alpha), to_int32_clamped(alpha)}, kCheapGrain);
 }
 
 void clip_cpu(const OpCall& call, CpuContext& context) {
@@ -99,7 +103,7 @@ void clip_cpu(const OpCall& call, CpuContext& context) {
                           to_int32_clamped(low),
                           to_int32_clamped(::floor(high)),
                           to_int32_clamped(high)};
-  run_op(call, context, op, kCheapGrain);
+  run_op<true>(call, context, op, kCheapGrain);
 }
 
 void copy_cpu(const OpCall& call, CpuContext& context) {
