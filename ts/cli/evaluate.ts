@@ -19,7 +19,10 @@ export function evaluateCommand(): Command {
   return new Command('evaluate')
     .description('judge the model of a finished run on other rows, or on its test rows once more, which is recorded')
     .argument('<run>', 'folder of a finished run')
-    .option('--data <file>', 'CSV, JSON Lines or Parquet file with the target (default: the test rows of the run)')
+    .option(
+      '--data <file>',
+      'CSV, JSON Lines or Parquet file with the target, or a text for a language model (default: the test part of the run)',
+    )
     .option('--sniff', 'find out how a CSV file is written, instead of reading it as the data of the run')
     .option('--device <name>', 'auto, cpu, cuda or cuda:<number> (default: TENSORKILN_DEVICE, else cpu)')
     .option('--json', 'print the result as one JSON object')
