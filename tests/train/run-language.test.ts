@@ -92,6 +92,10 @@ describe('a language model from a configuration', () => {
     expect(again.metrics.crossEntropy).toBeCloseTo(test.crossEntropy, 6);
     expect(again.metrics.accuracy).toBeCloseTo(test.accuracy, 6);
     expect(again.testLook).toBe(2);
+    // Nothing else was judged, so that nothing is said to be beaten.
+    expect(again.verdict.headline).toMatch(
+      /^Perplexity [\d.]+ on [\d,]+ held-out characters, with no baseline to compare with\.$/,
+    );
     expect((await evaluateRun(files.folder)).testLook).toBe(3);
     const saved = JSON.parse(readFileSync(join(again.folder, 'metrics.json'), 'utf8')) as Record<
       string,

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { styleText } from 'node:util';
 import { Command } from 'commander';
+import { resolveInput } from '../data/formats/connection-url.js';
 import type { EvaluatedRun } from '../run/evaluate-run.js';
 import { withSnakeKeys } from '../run/snake-case.js';
 import { Output } from './output.js';
@@ -38,7 +39,7 @@ async function evaluate(run: string, options: EvaluateCommandOptions): Promise<v
     const { evaluateRun } = await import('../run/evaluate-run.js');
     const result = await evaluateRun(resolve(run), {
       signal: interruption.signal,
-      ...(options.data === undefined ? {} : { data: resolve(options.data) }),
+      ...(options.data === undefined ? {} : { data: resolveInput(options.data) }),
       ...(options.sniff === true ? { csv: {} } : {}),
       ...(options.device === undefined ? {} : { device: options.device }),
     });
