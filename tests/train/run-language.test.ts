@@ -84,6 +84,52 @@ describe('a language model from a configuration', () => {
     expect(readFileSync(files.config, 'utf8')).toMatch(/method: order # because pieces of a text/);
   });
 
+  it('is judged again on its own test part, which is recorded, and on another text', async () => {
+    const { files, test } = trained;
+    const again = await evaluateRun(files.folder);
+    if (test.task !== 'language_model' || again.metrics.task !== 'language_model') throw new Error('metrics of another task');
+    expect(again.metrics.rows).toBe(test.rows);
+    expect(again.metrics.crossEntropy).toBeCloseTo(test.crossEntropy, 6);
+    expect(again.metrics.accuracy).toBeCloseTo(test.accuracy, 6);
+    expect(again.testLook).toBe(2);
+    // Nothing else was judged, so that nothing is said to be beaten.
+    expect(again.verdict.headline).toMatch(
+      /^Perplexity [\d.]+ on [\d,]+ held-out characters, with no baseline to compare with\.$/,
+    );
+    expect((await evaluateRun(files.folder)).testLook).toBe(3);
+    const saved = JSON.parse(readFileSync(join(again.folder, 'metrics.json'), 'utf8')) as Record<
+      string,
+      Record<string, unknown>
+    >;
+    expect(saved['metrics']!['perplexity']).toBeCloseTo(again.metrics.perplexity, 12);
+    expect(readFileSync(join(again.folder, 'report.html'), 'utf8')).toContain('bits per character');
+
+    const other = join(folder, 'other.txt');
+    writeFileSync(other, 'abcade bcbade '.repeat(40));
+    const judged = await evaluateRun(files.folder, { data: other });
+    expect(judged.testLook).toBeUndefined();
+    expect(judged.metrics).toMatchObject({ task: 'language_model', rows: Math.floor((14 * 40 - 1) / 8) * 8 });
+    writeFileSync(other, 'QWXYQWXY'.repeat(70));
+    const strange = await evaluateRun(files.folder, { data: other });
+    if (judged.metrics.task !== 'language_model' || strange.metrics.task !== 'language_model') throw new Error('another task');
+    expect(strange.metrics.perplexity).toBeGreaterThan(2 * judged.metrics.perplexity);
+    expect(readFileSync(join(strange.folder, 'report.md'), 'utf8')).toContain('560 characters are none that the model knows');
+    writeFileSync(other, 'abcade');
+    await expect(evaluateRun(files.folder, { data: other })).rejects.toThrow(/too short: expected more than the 8 characters/);
+    await expect(evaluateRun(files.folder, { data: join(folder, 'absent.txt') })).rejects.toMatchObject({ code: 'E_IO' });
+    const before = readFileSync(corpus);
+    writeFileSync(corpus, `${before.toString()} more`);
+    await expect(evaluateRun(files.folder)).rejects.toThrow(/is not the data of the run any more/);
+    writeFileSync(corpus, before);
+  });
+
+  it('is judged by the plain cross-entropy, whatever it was trained with', async () => {
+    const { files, test } = await run(CONFIG().replace('epochs: 5', 'epochs: 1, label_smoothing: 0.4'));
+    const { metrics } = await evaluateRun(files.folder);
+    if (test.task !== 'language_model' || metrics.task !== 'language_model') throw new Error('metrics of another task');
+    expect(test.crossEntropy).toBeCloseTo(metrics.crossEntropy, 6);
+  });
+
   it('writes text of its language, the same for equal seeds, and remembers as if it read anew', async () => {
     const before = tf.memory().numTensors;
     const generator = await loadTextGenerator(trained.files.folder);
@@ -146,12 +192,12 @@ describe('a language model from a configuration', () => {
     generator.dispose();
   });
 
-  it('predicts no rows, has no folds, and is not judged again', async () => {
+  it('predicts no rows, and has no folds', async () => {
     await expect(loadPredictor(trained.files.folder)).rejects.toMatchObject({
       code: 'E_USAGE',
       message: expect.stringContaining('tensorkiln generate') as unknown,
     });
-    await expect(evaluateRun(trained.files.folder)).rejects.toMatchObject({ code: 'E_USAGE' });
+    await expect(evaluateRun(trained.files.folder, { csv: {} })).rejects.toMatchObject({ code: 'E_USAGE' });
     const config = await loadConfig(trained.files.config);
     await expect(crossValidate(config, 3)).rejects.toMatchObject({ code: 'E_CONFIG' });
   });

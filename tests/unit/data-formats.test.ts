@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import * as tar from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import { openDuckDb, sqlText } from '../../ts/data/duckdb.js';
 import { readIdx } from '../../ts/data/formats/idx.js';
 import { readNpy } from '../../ts/data/formats/npy.js';
 import { readSqlite } from '../../ts/data/formats/sqlite.js';
+import { resolveInput } from '../../ts/data/formats/connection-url.js';
 import { formatOf, readTable, type TableInput } from '../../ts/data/read-table.js';
 import type { Column } from '../../ts/data/table.js';
 import { WorkerPool } from '../../ts/data/worker-pool.js';
@@ -53,6 +54,17 @@ it.each([
   ['env:DATABASE', 'postgres'],
 ])('the name %s stands for %s', (path, format) => {
   expect(formatOf(path)).toBe(format);
+});
+
+it('shows no password of a connection, also where a file is expected', async () => {
+  const url = 'postgres://me:canary@host/db?password=canary';
+  expect(resolveInput(url)).toBe(url);
+  expect(resolveInput('a.csv')).toBe(resolve('a.csv'));
+  const readings = [cells({ path: url, format: 'csv' }), cells({ path: url, format: 'jsonl' }), cells({ path: url })];
+  for (const result of await Promise.allSettled(readings)) {
+    if (result.status === 'fulfilled') throw new Error('expected an error');
+    expect((result.reason as Error).message).not.toContain('canary');
+  }
 });
 
 it('replaces cells before anything is inferred, also in numbers', async () => {

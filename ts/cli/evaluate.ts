@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { styleText } from 'node:util';
 import { Command } from 'commander';
+import { resolveInput } from '../data/formats/connection-url.js';
 import type { EvaluatedRun } from '../run/evaluate-run.js';
 import { withSnakeKeys } from '../run/snake-case.js';
 import { Output } from './output.js';
@@ -19,7 +20,10 @@ export function evaluateCommand(): Command {
   return new Command('evaluate')
     .description('judge the model of a finished run on other rows, or on its test rows once more, which is recorded')
     .argument('<run>', 'folder of a finished run')
-    .option('--data <file>', 'CSV, JSON Lines or Parquet file with the target (default: the test rows of the run)')
+    .option(
+      '--data <file>',
+      'CSV, JSON Lines or Parquet file with the target, or a text for a language model (default: the test part of the run)',
+    )
     .option('--sniff', 'find out how a CSV file is written, instead of reading it as the data of the run')
     .option('--device <name>', 'auto, cpu, cuda or cuda:<number> (default: TENSORKILN_DEVICE, else cpu)')
     .option('--json', 'print the result as one JSON object')
@@ -35,7 +39,7 @@ async function evaluate(run: string, options: EvaluateCommandOptions): Promise<v
     const { evaluateRun } = await import('../run/evaluate-run.js');
     const result = await evaluateRun(resolve(run), {
       signal: interruption.signal,
-      ...(options.data === undefined ? {} : { data: resolve(options.data) }),
+      ...(options.data === undefined ? {} : { data: resolveInput(options.data) }),
       ...(options.sniff === true ? { csv: {} } : {}),
       ...(options.device === undefined ? {} : { device: options.device }),
     });

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { resolveInput } from '../data/formats/connection-url.js';
 import type { TableFormat } from '../data/index.js';
 import type { PredictFileResult } from '../run/predict-file.js';
 import { Output } from './output.js';
@@ -41,7 +42,7 @@ async function predict(run: string, input: string, options: PredictOptions): Pro
   });
   try {
     const { predictFile } = await import('../run/predict-file.js');
-    const result = await predictFile(resolve(run), resolve(input), {
+    const result = await predictFile(resolve(run), resolveInput(input), {
       output: options.output === undefined ? stdoutWriter() : resolve(options.output),
       signal: interruption.signal,
       ...(options.keep === undefined ? {} : { keep: options.keep.split(',').map((name) => name.trim()) }),

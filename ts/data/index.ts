@@ -52,7 +52,7 @@ export { Preprocessor, type FeatureBlock, type FeatureColumn, type FitOptions, t
 export type { ColumnEncoding, NumericEncoding, OneHotEncoding, PcaEncoding, SavedPreprocessor } from './encodings/schemas.js';
 export { profileTable, type ColumnProfile } from './profile.js';
 export { SeededRandom } from './random.js';
-export { prepareText, type PreparedText, type TextConfig } from './text-corpus.js';
+export { encodeText, prepareText, type PreparedText, type TextConfig } from './text-corpus.js';
 export { writeParquetFromCsv, type ParquetColumnType } from './formats/parquet.js';
 export { readTableParts, STREAMED_FORMATS, type ReadPartsOptions } from './read-parts.js';
 export type { TablePart } from './csv/read-csv.js';

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { TensorkilnError } from '../errors.js';
 import { asCategories, asNumbers } from './cast.js';
@@ -113,7 +114,18 @@ export class Preprocessor {
       const task = { name: feature.name, values: shared(values), rows: sharedRows, fit: numericFit(feature, preprocessing) };
       return [feature.name, await pool.run('fitNumeric', task, signal === undefined ? {} : { signal })] as const;
     });
-    return Preprocessor.#fit(table, rows, options, new Map(await Promise.all(fits)));
+    const pending = Promise.all(fits);
+    // A worker's failure is met below; until then it must not count as unhandled.
+    pending.catch(() => undefined);
+    // When the workers have their tasks, this thread fits the other columns meanwhile.
+    await setImmediate();
+    const { target } = options;
+    const others = featuresOf(table, options)
+      .filter(({ type }) => type !== 'numeric')
+      .map(
+        (feature) => [feature.name, fitColumn(table.column(feature.name), feature, { rows, preprocessing, target })] as const,
+      );
+    return Preprocessor.#fit(table, rows, options, new Map([...others, ...(await pending)]));
   }
 
   static #fit(table: Table, rows: Int32Array, options: FitOptions, fitted: ReadonlyMap<string, ColumnEncoding>): Preprocessor {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { booleanWords } from './booleans.js';
 import { hasLeadingZero, isInexactInteger, parseNumber } from './csv/numbers.js';
 import { dateOrder, type DateOrder } from './dates.js';
@@ -65,10 +66,13 @@ const POOL_FROM_CELLS = 4_000_000;
 /** Counts every column: numbers of a large table by worker threads, text by one look per distinct cell. */
 export async function profileTable(table: Table, pool: WorkerPool): Promise<readonly ColumnProfile[]> {
   const large = table.rowCount * table.columns.length >= POOL_FROM_CELLS;
-  const count = async (column: Column): Promise<ColumnProfile> =>
-    large && column.kind === 'numeric'
-      ? pool.run('profile', { name: column.name, values: shared(column.values) })
-      : profileColumn(column);
+  const count = async (column: Column): Promise<ColumnProfile> => {
+    if (!large) return profileColumn(column);
+    if (column.kind === 'numeric') return pool.run('profile', { name: column.name, values: shared(column.values) });
+    // Only when the workers have their tasks, so that all threads count at once.
+    await setImmediate();
+    return profileColumn(column);
+  };
   return Promise.all(table.columns.map(count));
 }
 

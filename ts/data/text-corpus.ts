@@ -67,6 +67,31 @@ export async function prepareText(config: TextConfig, options: { readonly signal
   };
 }
 
+/**
+ * Reads a text as tokens of a vocabulary that is given.
+ *
+ * @param config `vocabulary`: as in `PreparedText`; `contextLength`: the text must be longer
+ * @returns      tokens, 0 for each character that the vocabulary lacks, and how many those are
+ * @throws as `prepareText`
+ */
+export async function encodeText(
+  config: Pick<TextConfig, 'path' | 'encoding' | 'contextLength'> & { readonly vocabulary: readonly string[] },
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<{ readonly tokens: Int32Array; readonly unknown: number }> {
+  const { path, encoding, contextLength, vocabulary } = config;
+  const codeOf = new Map<string, number>();
+  const codes = await readCharacters(path, encoding, codeOf, options.signal);
+  if (codes.length <= contextLength)
+    throw new TensorkilnError(
+      'E_DATA',
+      `[text] ${path}: the text is too short: expected more than the ${contextLength} characters that the model sees, got ${codes.length}.`,
+    );
+  const tokenOf = new Map(vocabulary.map((character, index) => [character, index + 1]));
+  const tokens = Int32Array.from(codeOf.keys(), (character) => tokenOf.get(character) ?? 0);
+  const text = codes.map((code) => tokens[code] as number);
+  return { tokens: text, unknown: text.reduce((count, token) => count + (token === 0 ? 1 : 0), 0) };
+}
+
 /** A part must hold one whole context and what follows it; a validation part may be left out. */
 function checkLength({ path, testPath, contextLength }: TextConfig, name: PartName, length: number): void {
   if (length > contextLength || (name === 'validation' && length === 0)) return;

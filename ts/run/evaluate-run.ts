@@ -1,4 +1,4 @@
-/** What `tensorkiln evaluate` does: judges the model of a finished run on its test rows once more, or on other rows. */
+/** What `tensorkiln evaluate` does: judges the model of a finished run on its test part once more, or on other rows or another text. */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
@@ -25,7 +25,6 @@ import {
   regressionIntervals,
   renderMarkdown,
   renderReport,
-  type LanguageReport,
   type LearningHistory,
   type Metrics,
   type ReportInput,
@@ -36,6 +35,7 @@ import { dataConfig, isImages, isText } from './config/data-config.js';
 import { loadRunConfig } from './config/load.js';
 import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
+import { evaluateText } from './language/evaluate-text.js';
 import { loadPredictor } from './load-predictor.js';
 import type { Predictor } from './predictor.js';
 import { prepareRunData } from './run-data.js';
@@ -45,7 +45,7 @@ import { withSnakeKeys } from './snake-case.js';
 import { judgeTargets } from './targets.js';
 
 export interface EvaluateRunOptions {
-  /** A table with the target, in place of the test rows of the run. */
+  /** A table with the target, or for a language model a text, in place of the test part of the run. */
   readonly data?: string;
   /** How a CSV file of `data` is written; default: as the data of the run, `{}` finds it out. */
   readonly csv?: CsvOptions;
@@ -74,41 +74,79 @@ export interface EvaluatedRun {
 export async function evaluateRun(run: string, options: EvaluateRunOptions = {}): Promise<EvaluatedRun> {
   const files = runFiles(run);
   const config = await loadRunConfig('evaluate', files);
-  if (isText(config)) {
-    throw new TensorkilnError(
-      'E_USAGE',
-      '[evaluate] the run is a language model: its metrics.json holds what the held-out text gave; other texts are not judged yet.',
-    );
-  }
+  if (isText(config)) return evaluateLanguageRun(run, config, options);
   const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
   try {
     const rows =
       options.data === undefined
         ? await testRows(run, config, predictor, options)
         : await otherRows(options.data, config, predictor, options);
-    const look = options.data === undefined ? (await countLooks(files.evaluations)) + 2 : undefined;
     const judged = await judgeRows(predictor, rows);
-    const input: RowReport = {
-      ...judged,
-      title: `${predictor.target} from ${basename(shownPath(options.data ?? config.data.path))}`,
-      history: await readHistory(files.history),
-      targets: judgeTargets(config.targets, judged.metrics),
-      ...(look === undefined ? {} : { testLook: look }),
-      run: {
-        finishedAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
-        seeds: { split: config.split.seed, training: config.training.seed },
-        versions: { tensorkiln: packageVersion(), node: process.versions.node },
-        rows: { [options.data === undefined ? 'test' : 'evaluated']: judged.metrics.rows },
-        features: predictor.columns.map(({ name }) => name),
-        details: { run, data: shownPath(options.data ?? config.data.path) },
-      },
-    };
-    const verdict = judge(input);
-    const folder = await writeEvaluation(files.evaluations, input, { look, data: options.data, verdict });
-    return { metrics: judged.metrics, verdict, testLook: look, withoutTarget: rows.withoutTarget, folder };
+    const facts = await factsOf(run, config, options, {
+      title: predictor.target,
+      rows: judged.metrics.rows,
+      features: predictor.columns.map(({ name }) => name),
+    });
+    const input = { ...judged, ...facts, targets: judgeTargets(config.targets, judged.metrics) };
+    return { ...(await conclude(run, input, options)), withoutTarget: rows.withoutTarget };
   } finally {
     predictor.dispose();
   }
+}
+
+/** As for rows, on the characters of a text. */
+async function evaluateLanguageRun(run: string, config: TrainingConfig, options: EvaluateRunOptions): Promise<EvaluatedRun> {
+  if (options.csv !== undefined)
+    throw new TensorkilnError(
+      'E_USAGE',
+      '[evaluate] the run is a language model, which is judged on a running text: expected no settings of CSV (--sniff).',
+    );
+  if (options.data === undefined) await checkData(run, config);
+  const { metrics, unknown } = await evaluateText(run, config, options);
+  const facts = await factsOf(run, config, options, {
+    title: 'Language',
+    rows: metrics.rows,
+    features: [`the ${config.data.context_length ?? 0} characters before`],
+  });
+  const warnings = unknown === 0 ? [] : [`${unknown} characters are none that the model knows: all count as one.`];
+  const targets = judgeTargets(config.targets, metrics);
+  const input: ReportInput = { ...facts, task: 'language_model', metrics, baselines: [], targets, warnings };
+  return { ...(await conclude(run, input, options)), withoutTarget: 0 };
+}
+
+/** What a report of any task says of the run and of this look at it. */
+async function factsOf(
+  run: string,
+  config: TrainingConfig,
+  { data }: EvaluateRunOptions,
+  judged: { readonly title: string; readonly rows: number; readonly features: readonly string[] },
+): Promise<Pick<ReportInput, 'title' | 'history' | 'testLook' | 'run'>> {
+  const files = runFiles(run);
+  const shown = shownPath(data ?? config.data.path);
+  return {
+    title: `${judged.title} from ${basename(shown)}`,
+    history: await readHistory(files.history),
+    ...(data === undefined ? { testLook: (await countLooks(files.evaluations)) + 2 } : {}),
+    run: {
+      finishedAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+      seeds: { split: config.split.seed, training: config.training.seed },
+      versions: { tensorkiln: packageVersion(), node: process.versions.node },
+      rows: { [data === undefined ? 'test' : 'evaluated']: judged.rows },
+      features: judged.features,
+      details: { run, data: shown },
+    },
+  };
+}
+
+async function conclude(
+  run: string,
+  input: ReportInput,
+  { data }: EvaluateRunOptions,
+): Promise<Omit<EvaluatedRun, 'withoutTarget'>> {
+  const verdict = judge(input);
+  const { metrics, testLook: look } = input;
+  const folder = await writeEvaluation(runFiles(run).evaluations, input, { look, data, verdict });
+  return { metrics, verdict, testLook: look, folder };
 }
 
 interface JudgedRows {
@@ -230,9 +268,6 @@ function failUnknown(target: string, classes: readonly string[]): never {
   );
 }
 
-/** Reports on rows that are predicted one by one. */
-type RowReport = Exclude<ReportInput, LanguageReport>;
-
 type Judged =
   | Pick<Extract<ReportInput, { task: 'classification' }>, 'task' | 'metrics' | 'baselines' | 'intervals' | 'curves'>
   | Pick<Extract<ReportInput, { task: 'regression' }>, 'task' | 'metrics' | 'baselines' | 'intervals' | 'picture'>;
@@ -269,7 +304,7 @@ async function readLooks(folder: string): Promise<z.output<typeof looks>['looks'
 
 async function writeEvaluation(
   folder: string,
-  input: RowReport,
+  input: ReportInput,
   { look, data, verdict }: { look: number | undefined; data: string | undefined; verdict: Verdict },
 ): Promise<string> {
   const at = new Date().toISOString();
@@ -283,8 +318,9 @@ async function writeEvaluation(
   }
   await writeFileAtomic(join(own, 'report.html'), await renderReport(input));
   await writeFileAtomic(join(own, 'report.md'), renderMarkdown(input));
-  const { metrics, intervals, targets } = input;
-  const found = { task: input.task, metrics, intervals, targets, testLook: look ?? null, data: data ?? null, verdict, at };
+  const { task, metrics, targets } = input;
+  const intervals = 'intervals' in input ? { intervals: input.intervals } : {};
+  const found = { task, metrics, ...intervals, targets, testLook: look ?? null, data: data ?? null, verdict, at };
   await writeFileAtomic(join(own, 'metrics.json'), json(withSnakeKeys(found)));
   return own;
 }

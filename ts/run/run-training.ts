@@ -158,12 +158,12 @@ async function trainAndJudge(run: Run): Promise<RunResult> {
       ...(checkpoints === undefined ? {} : { checkpoints, resume: run.resume }),
       ...pickSignal(run),
     });
+    if (data.task === 'language_model') return await finishLanguageModel({ ...run, data, model, history });
     // What is exported computes in float32, so that is what is judged.
     judging =
       config.training.precision === 'float32'
         ? trainer
         : new Trainer({ model, loss: buildLoss(config, data.task), optimizer: new SGD(), seed: config.training.seed });
-    if (data.task === 'language_model') return await finishLanguageModel({ ...run, data, model, trainer: judging, history });
     const judgement = await judgeRun(judging, data);
     const { test, validation, baselines } = judgement;
     run.emit({ type: 'evaluated', test, baselines });

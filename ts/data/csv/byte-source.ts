@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { TextDecoder } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { TensorkilnError } from '../../errors.js';
+import { shownPath } from '../formats/connection-url.js';
 
 /** Bytes of UTF-8 text, read in order. Close it when done. */
 export interface ByteSource {
@@ -69,7 +70,7 @@ export function readError(path: string, cause: unknown): TensorkilnError {
   if (cause instanceof TensorkilnError) return cause;
   const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
   const reason = missing ? 'there is no such file' : cause instanceof Error ? cause.message : String(cause);
-  return new TensorkilnError('E_IO', `[read] cannot read ${path}: ${reason}.`, { cause });
+  return new TensorkilnError('E_IO', `[read] cannot read ${shownPath(path)}: ${reason}.`, { cause });
 }
 
 async function readStart(path: string): Promise<Uint8Array> {

@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+
 const SCHEME = /^postgres(?:ql)?:\/\//;
 /** All up to the last "@": a password with such a sign unescaped is no good URL, and still none to be shown. */
 const CREDENTIALS = /^(postgres(?:ql)?:\/\/).*@/s;
@@ -18,4 +20,9 @@ export function holdsPassword(path: string): boolean {
   if (!SCHEME.test(path)) return false;
   const [credentials = ''] = CREDENTIALS.exec(path) ?? [];
   return credentials.replace(SCHEME, '').includes(':') || path.search(PASSWORD_PARAMETER) >= 0;
+}
+
+/** The absolute form of a path; a connection stays as it is, since as a file it would be shown with its password. */
+export function resolveInput(path: string): string {
+  return isConnection(path) ? path : resolve(path);
 }

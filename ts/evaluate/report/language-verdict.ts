@@ -19,8 +19,13 @@ export function judgeLanguage(input: Pick<LanguageReport, 'metrics' | 'baselines
   const result = `Perplexity ${formatNumber(metrics.perplexity)} on ${countOf(metrics.rows, 'held-out character')}`;
   return {
     tone: worstTone([...comparisons, ...ofFacts].map((note) => note.tone)),
-    headline: ahead.length > 0 ? `${result}: does not beat the ${baselineNames(ahead)}.` : `${result}: beats every baseline.`,
+    headline: headlineOf(result, baselines, ahead),
     notes: [...comparisons, ...ofFacts, ...ofCurves],
-    facts: { isConverged, isOverfitting, beatsBaselines: ahead.length === 0, meetsTargets },
+    facts: { isConverged, isOverfitting, beatsBaselines: baselines.length === 0 ? null : ahead.length === 0, meetsTargets },
   };
+}
+
+function headlineOf(result: string, baselines: LanguageReport['baselines'], ahead: LanguageReport['baselines']): string {
+  if (baselines.length === 0) return `${result}, with no baseline to compare with.`;
+  return ahead.length > 0 ? `${result}: does not beat the ${baselineNames(ahead)}.` : `${result}: beats every baseline.`;
 }

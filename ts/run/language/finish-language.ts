@@ -1,18 +1,10 @@
 /** What a run of a language model does after training: judges, exports and writes. */
 import { basename } from 'node:path';
 import { packageVersion } from '../../backend/native/load.js';
-import {
-  evaluateLanguage,
-  judge,
-  languageBaselines,
-  renderMarkdown,
-  renderReport,
-  type LanguageMetrics,
-  type LanguageReport,
-} from '../../evaluate/index.js';
+import { judge, languageBaselines, renderMarkdown, renderReport, type LanguageReport } from '../../evaluate/index.js';
 import { exportSafetensors } from '../../export/index.js';
 import type { Model } from '../../nn/index.js';
-import type { Trainer, TrainingHistory } from '../../train/index.js';
+import type { TrainingHistory } from '../../train/index.js';
 import { writeFileAtomic } from '../../write-file.js';
 import type { ResolvedConfig } from '../config/resolve.js';
 import type { RunFiles, RunResult } from '../run-events.js';
@@ -20,6 +12,7 @@ import { json, writeCurves } from '../run-results.js';
 import { withSnakeKeys } from '../snake-case.js';
 import { judgeTargets } from '../targets.js';
 import { exportLanguageRun } from './export-language.js';
+import { judgeText } from './judge-text.js';
 import { windowsOf, type LanguageData } from './language-data.js';
 
 export interface TrainedLanguageModel {
@@ -28,15 +21,16 @@ export interface TrainedLanguageModel {
   readonly data: LanguageData;
   readonly files: RunFiles;
   readonly model: Model;
-  readonly trainer: Trainer;
   readonly history: TrainingHistory;
 }
 
-/** @throws E_IO, and as the trainer's `evaluate` */
+/** @throws E_IO, and as `judgeText` */
 export async function finishLanguageModel(run: TrainedLanguageModel): Promise<RunResult> {
   const { config, data, files, history, model } = run;
-  const test = await judgePart(run, 'test');
-  const validation = data.text.parts.validation.length === 0 ? undefined : await judgePart(run, 'validation');
+  const judged = { batchSize: config.training.batch_size };
+  const test = await judgeText(model, windowsOf(data, 'test'), judged);
+  const validation =
+    data.text.parts.validation.length === 0 ? undefined : await judgeText(model, windowsOf(data, 'validation'), judged);
   const { text, vocabulary } = data;
   const baselines = languageBaselines(text.parts.train, text.parts.test, vocabulary);
   const targets = judgeTargets(config.targets, test);
@@ -84,17 +78,6 @@ export async function finishLanguageModel(run: TrainedLanguageModel): Promise<Ru
     targets,
     files,
   };
-}
-
-/** Every character of a part but the first is predicted once, up to a last window that is not full. */
-async function judgePart(
-  { data, trainer, config }: TrainedLanguageModel,
-  part: 'test' | 'validation',
-): Promise<LanguageMetrics> {
-  const windows = windowsOf(data, part);
-  const { loss, accuracy = NaN } = await trainer.evaluate(windows, { batchSize: config.training.batch_size });
-  // Every window has as many places, so the mean over windows is that over characters.
-  return evaluateLanguage({ rows: windows.size * data.text.contextLength, crossEntropy: loss, accuracy });
 }
 
 function describe(
