@@ -1,6 +1,7 @@
-// Attention on the tensor cores, f16 and bf16: forward and gradients beside plain loops in double, for head sizes from 16 to
+// Attention on the tensor cores, f16 and bf16, and with dropout in f32: forward and gradients beside plain loops in double, for head sizes from 16 to
 // 256, ragged lengths, every kind of mask and grouped heads. Runs in the emulator.
 #include "op_session.h"
+#include "ops/common/philox.h"
 
 using tk::DType;
 using tk::Operand;
@@ -15,7 +16,10 @@ struct Case {
   bool causal = false;
   int64_t shift = 0;
   DType type = DType::bf16;
+  double rate = 0;  // of dropout among the weights; 0: none. f32 only
 };
+
+const std::vector<int32_t> kState = {77, 5, -8, 3};
 
 struct Reference {
   std::vector<double> y, log_sum, dq, dk, dv;
@@ -53,6 +57,17 @@ struct Problem {
     for (int64_t d = 0; d < c.size; ++d) sum += double(x[d]) * double(w[d]);
     return sum * double(scale) + (mask.empty() ? 0.0 : double(mask[size_t((h * c.queries + i) * c.keys + j)]));
   }
+  // What dropout multiplies a weight by.
+  double factor(int64_t b, int64_t h, int64_t i, int64_t j) const {
+    if (c.rate == 0) return 1;
+    const uint64_t start = uint64_t(uint32_t(kState[3])) << 32 | uint32_t(kState[2]);
+    const uint64_t counter = start + uint64_t(((b * c.heads + h) * c.queries + i) * ((c.keys + 3) / 4) + j / 4);
+    const uint32_t counters[4] = {uint32_t(counter), uint32_t(counter >> 32), 0, 0};
+    const uint32_t key[2] = {uint32_t(kState[0]), uint32_t(kState[1])};
+    uint32_t words[4];
+    tk::philox::block(counters, key, words);
+    return double(words[j % 4] >> 8) >= c.rate * 0x1p24 ? 1 / (1 - c.rate) : 0;
+  }
   Reference reference() const {
     Reference r;
     r.y.assign(dy.size(), 0), r.dq.assign(q.size(), 0), r.dk.assign(k.size(), 0), r.dv.assign(v.size(), 0);
@@ -70,11 +85,12 @@ struct Problem {
           const size_t row = at(c.queries, c.heads, c.value_size, b, i, h);
           for (int64_t j = 0; j < c.keys; ++j) {
             p[size_t(j)] /= total;
+            const double kept = factor(b, h, i, j);
             const size_t from = at(c.keys, c.key_heads, c.value_size, b, j, kh);
             for (int64_t d = 0; d < c.value_size; ++d) {
-              r.y[row + size_t(d)] += p[size_t(j)] * double(v[from + size_t(d)]);
-              r.dv[from + size_t(d)] += p[size_t(j)] * double(dy[row + size_t(d)]);
-              dp[size_t(j)] += double(dy[row + size_t(d)]) * double(v[from + size_t(d)]);
+              r.y[row + size_t(d)] += kept * p[size_t(j)] * double(v[from + size_t(d)]);
+              r.dv[from + size_t(d)] += kept * p[size_t(j)] * double(dy[row + size_t(d)]);
+              dp[size_t(j)] += kept * double(dy[row + size_t(d)]) * double(v[from + size_t(d)]);
             }
             delta += p[size_t(j)] * dp[size_t(j)];
           }
@@ -109,10 +125,12 @@ void check(const Case& c) {
     for (float& value : seen) value = value == 0 ? 1.0f : 0.0f;
     mask = session.operand({1, c.heads, c.queries, c.keys}, DType::u8, seen);
   }
+  const Operand random = c.rate > 0 ? session.words(kState) : session.operand({0}, DType::i32);
   const Operand y = session.operand(result_dims, c.type), log_sum = session.operand({c.batch, c.heads, c.queries}, DType::f32);
-  session.run(k_attention, {q, k, v, mask, y, log_sum}, {c.causal, c.shift}, {double(p.scale)});
-  // Weights and results are rounded to 8 or 11 bits, at half a unit each; the errors of many weights partly cancel.
-  const double unit = c.type == DType::bf16 ? 1.0 / 256 : 1.0 / 2048;
+  session.run(k_attention, {q, k, v, mask, random, y, log_sum}, {c.causal, c.shift}, {double(p.scale), c.rate});
+  // Weights and results are rounded to 8 or 11 bits, at half a unit each; the errors of many weights partly cancel. In f32 sums
+  // of some hundred products are off by a few roundings.
+  const double unit = c.type == DType::f32 ? 1e-6 : c.type == DType::bf16 ? 1.0 / 256 : 1.0 / 2048;
   CHECK(norm_error(session.read(y), r.y) < unit);
   const std::vector<float> logs = session.read(log_sum);
   for (size_t i = 0; i < logs.size(); ++i) {
@@ -120,7 +138,7 @@ void check(const Case& c) {
   }
   const Operand dq = session.operand(query_dims, c.type), dk = session.operand(key_dims, c.type),
                 dv = session.operand(value_dims, c.type);
-  session.run(k_attention_grad, {dy, q, k, v, mask, y, log_sum, dq, dk, dv}, {c.causal, c.shift}, {double(p.scale)});
+  session.run(k_attention_grad, {dy, q, k, v, mask, random, y, log_sum, dq, dk, dv}, {c.causal, c.shift}, {double(p.scale), c.rate});
   CHECK(norm_error(session.read(dq), r.dq) < 2 * unit);
   CHECK(norm_error(session.read(dk), r.dk) < 2 * unit);
   CHECK(norm_error(session.read(dv), r.dv) < unit);
@@ -154,12 +172,18 @@ TEST(attention_of_grouped_heads_and_batches) {
   check({.batch = 2, .queries = 3, .keys = 70, .heads = 3, .key_heads = 1, .size = 64, .value_size = 64, .causal = true, .shift = 67});
 }
 
+TEST(attention_with_dropout) {
+  check({.queries = 70, .keys = 67, .size = 20, .value_size = 36, .type = DType::f32, .rate = 0.5});
+  check({.batch = 2, .queries = 35, .keys = 70, .heads = 4, .key_heads = 2, .size = 16, .value_size = 16, .causal = true, .shift = 35, .type = DType::f32, .rate = 0.25});
+  check({.queries = 40, .keys = 65, .heads = 2, .key_heads = 2, .size = 32, .value_size = 32, .mask = MaskKind::seen, .type = DType::f32, .rate = 0.1});
+}
+
 TEST(attention_without_keys_is_zero) {
   OpSession session;
   const Operand q = session.operand({1, 5, 1, 16}, DType::bf16, normal_values(80, 1)), none = session.operand({1, 0, 1, 16}, DType::bf16);
   const Operand mask = session.operand({0}, DType::f32), y = session.operand({1, 5, 1, 16}, DType::bf16),
                 log_sum = session.operand({1, 1, 5}, DType::f32);
-  session.run(k_attention, {q, none, none, mask, y, log_sum}, {0, 0}, {0.25});
+  session.run(k_attention, {q, none, none, mask, mask, y, log_sum}, {0, 0}, {0.25, 0});
   for (const float value : session.read(y)) CHECK(value == 0);
   for (const float value : session.read(log_sum)) CHECK(value == -INFINITY);
 }
@@ -174,8 +198,8 @@ TEST(attention_gives_the_same_bits_again) {
     const Operand y = session.operand({1, 130, 1, 64}, DType::bf16), log_sum = session.operand({1, 1, 130}, DType::f32),
                   dq = session.operand({1, 130, 1, 64}, DType::bf16), dk = session.operand({1, 200, 1, 64}, DType::bf16),
                   dv = session.operand({1, 200, 1, 64}, DType::bf16), mask = session.operand({0}, DType::f32);
-    session.run(k_attention, {q, k, v, mask, y, log_sum}, {0, 0}, {0.125});
-    session.run(k_attention_grad, {dy, q, k, v, mask, y, log_sum, dq, dk, dv}, {0, 0}, {0.125});
+    session.run(k_attention, {q, k, v, mask, mask, y, log_sum}, {0, 0}, {0.125, 0});
+    session.run(k_attention_grad, {dy, q, k, v, mask, mask, y, log_sum, dq, dk, dv}, {0, 0}, {0.125, 0});
     std::vector<float> all;
     for (const Operand* x : {&y, &log_sum, &dq, &dk, &dv}) {
       const std::vector<float> values = session.read(*x);
@@ -186,16 +210,20 @@ TEST(attention_gives_the_same_bits_again) {
   }
 }
 
-TEST(longer_heads_are_left_to_f32) {
+TEST(longer_heads_and_dropout_are_left_to_f32) {
   Operand q, v;
   q.dtype = v.dtype = DType::bf16, q.rank = v.rank = 4;
   for (Operand* x : {&q, &v}) x->dims[0] = x->dims[1] = x->dims[2] = 1, x->dims[3] = 64, x->size = 64;
-  q.dims[3] = q.size = 264;
   Operand log_sum = v;
   log_sum.dtype = DType::f32;
-  const Operand operands[] = {q, q, v, {}, v, log_sum};
+  Operand operands[] = {q, q, v, {}, {}, v, log_sum};
   tk::OpCall call;
-  call.op = k_attention, call.operands = operands, call.num_operands = 6;
+  call.op = k_attention, call.operands = operands, call.num_operands = 7;
+  CHECK(table().takes_half(&call) == 1);
+  operands[4].dtype = DType::i32, operands[4].rank = 1, operands[4].dims[0] = operands[4].size = 4;
+  CHECK(table().takes_half(&call) == 0);
+  operands[4] = {};
+  operands[0].dims[3] = operands[0].size = 264;
   CHECK(table().takes_half(&call) == 0);
 }
 

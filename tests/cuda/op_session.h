@@ -84,6 +84,14 @@ class OpSession {
     CHECK(table().write(stream_, x.data, raw.data(), raw.size()) == TK_CUDA_OK);
     return x;
   }
+  // An i32 operand of rank 1.
+  tk::Operand words(const std::vector<int32_t>& values) {
+    tk::Operand x;
+    x.dtype = tk::DType::i32, x.rank = 1, x.dims[0] = x.size = int64_t(values.size());
+    CHECK(table().allocate(stream_, uint64_t(x.bytes()), &x.data) == TK_CUDA_OK);
+    CHECK(table().write(stream_, x.data, values.data(), uint64_t(x.bytes())) == TK_CUDA_OK);
+    return x;
+  }
   std::vector<float> read(const tk::Operand& x) {
     std::vector<unsigned char> raw(size_t(x.bytes()));
     CHECK(table().read(stream_, x.data, raw.data(), raw.size()) == TK_CUDA_OK);

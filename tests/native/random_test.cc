@@ -280,6 +280,20 @@ TEST(dropout_keeps_and_scales) {
     }
   }
 }
+TEST(reserve_saves_the_state_and_moves_on) {
+  for (const Run& run : tktest::runs()) {
+    for (uint64_t counter : kCounters) {
+      for (int64_t blocks : {int64_t(0), int64_t(3), int64_t(5) << 32}) {
+        Tensor state = make_state(kKey[0], kKey[1], counter), saved(tk::DType::i32, {4});
+        tktest::call_op(run, "random_reserve", {&state, &saved}, {blocks}, {});
+        CHECK(counter_of(saved) == counter && counter_of(state) == counter + uint64_t(blocks));
+        CHECK(uint32_t(saved.i()[0]) == kKey[0] && uint32_t(saved.i()[1]) == kKey[1]);
+        CHECK(uint32_t(state.i()[0]) == kKey[0] && uint32_t(state.i()[1]) == kKey[1]);
+      }
+    }
+  }
+}
+
 TEST(dropout_drops_infinity_and_nan) {
   for (const Run& run : tktest::runs()) {
     Tensor x = Tensor::f32({8}, {INFINITY, -INFINITY, NAN, NAN, INFINITY, -INFINITY, NAN, INFINITY});

@@ -8,6 +8,9 @@ import { bitsOf, useNativeBackend } from '../support/native-backend.js';
 
 beforeAll(() => useNativeBackend());
 
+const failure = (code: string, message: RegExp): Error =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
+
 interface Packed {
   readonly shape: number[];
   readonly dtype: 'float32' | 'int32' | 'bool';
@@ -326,6 +329,52 @@ describe('attention', () => {
     );
     expect(() => ops.attention(tf.zeros([2, 3, 8]), x, x)).toThrow(/wrong shape of q/);
     expect(() => ops.attention(x, x, x, { causal: true } as object)).toThrow(/unknown option 'causal': .* isCausal/);
+  });
+});
+
+describe('options', () => {
+  const x = (): tf.Tensor => tf.zeros([2, 3, 4]);
+  const weights = (gates: number): ops.RecurrentWeights => ({
+    kernel: tf.zeros([4, 2 * gates]),
+    recurrentKernel: tf.zeros([2, 2 * gates]),
+  });
+  const statistics = (): { runningMean: tf.Variable; runningVariance: tf.Variable } => ({
+    runningMean: tf.variable(tf.zeros([4])),
+    runningVariance: tf.variable(tf.ones([4])),
+  });
+
+  it.each<[name: string, run: (wrong: object) => unknown]>([
+    ['groupNorm', (wrong) => ops.groupNorm(x(), 2, wrong)],
+    ['instanceNorm', (wrong) => ops.instanceNorm(x(), wrong)],
+    ['batchNormTrain', (wrong) => ops.batchNormTrain(x(), { ...statistics(), ...wrong })],
+    ['batchNormFixed', (wrong) => ops.batchNormFixed(x(), { mean: tf.zeros([4]), variance: tf.ones([4]), ...wrong })],
+    ['lstm', (wrong) => ops.lstm(x(), weights(4), wrong)],
+    ['gru', (wrong) => ops.gru(x(), weights(3), wrong)],
+    ['rnn', (wrong) => ops.rnn(x(), weights(1), wrong)],
+    ['linear', (wrong) => ops.linear(x(), tf.zeros([4, 2]), wrong)],
+    ['binaryCrossEntropy', (wrong) => ops.binaryCrossEntropy(x(), x(), wrong)],
+    ['embedding', (wrong) => ops.embedding(tf.zeros([3, 2]), tf.zeros([2], 'int32'), wrong)],
+    ['randomUniform', (wrong) => ops.randomUniform([2], new ops.RandomState(1), wrong)],
+    ['randomNormal', (wrong) => ops.randomNormal([2], new ops.RandomState(1), wrong)],
+  ])('that %s does not know are named', (name, run) => {
+    tf.tidy(() => {
+      expect(() => run({ epsilonn: 1 })).toThrow(
+        failure('E_CONFIG', new RegExp(`\\[${name}\\] unknown option 'epsilonn': expected`)),
+      );
+      expect(() => run({})).not.toThrow();
+    });
+  });
+
+  it('that are weights of recurrent layers are objects of tensors', () => {
+    const [kernel, recurrentKernel] = [tf.zeros([4, 8]), tf.zeros([2, 8])];
+    const run = (wrong: unknown) => () => ops.lstm(x(), wrong as ops.RecurrentWeights);
+    const wanted = 'expected an object with the tensors kernel, recurrentKernel and, if wanted, bias, got';
+    expect(run(undefined)).toThrow(failure('E_CONFIG', new RegExp(`\\[lstm\\] wrong weights: ${wanted} undefined`)));
+    expect(run([kernel, recurrentKernel])).toThrow(failure('E_CONFIG', new RegExp(`${wanted} \\[an object, an object\\]`)));
+    expect(run(kernel)).toThrow(failure('E_CONFIG', /wrong weights: .* got a tensor \[4,8\]/));
+    expect(run({ kernel })).toThrow(failure('E_CONFIG', /\[lstm\] wrong recurrentKernel: expected a tensor, got undefined/));
+    expect(run({ kernel, recurrentKernel, recurrent: kernel })).toThrow(failure('E_CONFIG', /unknown weight 'recurrent'/));
+    expect(run({ kernel, recurrentKernel, bias: 0 })).toThrow(failure('E_CONFIG', /wrong bias: expected a tensor, got 0/));
   });
 });
 

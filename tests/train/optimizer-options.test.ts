@@ -258,6 +258,11 @@ describe('averages', () => {
 
   it('refuses wrong options', () => {
     expect(() => new SGD({ average: { kind: 'mean' } as never })).toThrow(/average.kind: .*got 'mean'/);
+    expect(() => new SGD({ groups: 'bias' as never })).toThrow(/wrong groups: expected a list of groups, got 'bias'/);
+    expect(() => new SGD({ groups: [{ parameters: ['a'], rule: 'adamw' } as never] })).toThrow(/unknown option 'rule'/);
+    expect(() => new Muon({ groups: [{ parameters: ['a'], rule: 'adam' as never }] })).toThrow(
+      /wrong groups\[0\].rule: .* muon, adamw/,
+    );
     expect(() => new SGD({ average: { kind: 'exponential', decay: 1 } })).toThrow(/average.decay/);
     expect(() => new SGD({ average: { kind: 'equal', decay: 0.5 } as never })).toThrow(/unknown option 'decay'/);
     expect(() => new SGD({ lookahead: { every: 0 } })).toThrow(/lookahead.every/);

@@ -60,6 +60,15 @@ const OPTIMIZERS: Named<() => Optimizer> = {
   muon: () => new Muon({ learningRate: 0.02 }),
   'muon, plain momentum, matched to adam': () =>
     new Muon({ learningRate: 0.01, momentum: 0.9, weightDecay: 0, nesterov: false, adjust: 'match_adam' }),
+  'muon, groups': () =>
+    new Muon({
+      learningRate: 0.02,
+      groups: [
+        { parameters: ['kernel'], rateFactor: 0.5, weightDecay: 0.25 },
+        { parameters: ['bias'], rateFactor: 0.25, weightDecay: 0.5, rule: 'adamw' },
+      ],
+    }),
+  'muon, a matrix by adamw': () => new Muon({ learningRate: 0.01, groups: [{ parameters: [/./], rule: 'adamw' }] }),
 };
 const NAMES = Object.keys(fixture.shapes);
 const CASES = Object.keys(OPTIMIZERS);

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { setMemoryLimit } from '../../ts/backend/memory.js';
 import { currentBackend } from '../../ts/backend/tensors.js';
-import { BatchNorm, crossEntropy, Dense, Dropout, Sequential, type UnaryLayer } from '../../ts/nn/index.js';
-import { Adam, GradScaler, SGD, type Optimizer } from '../../ts/optim/index.js';
+import { BatchNorm, crossEntropy, Dense, Dropout, Sequential, type Loss, type UnaryLayer } from '../../ts/nn/index.js';
+import { Adam, GradScaler, SGD, type AveragingOptions, type Optimizer } from '../../ts/optim/index.js';
 import {
   Trainer,
   type Callback,
@@ -59,7 +59,7 @@ async function train(
   const { precision, compile } = more;
   const trainer = new Trainer({
     model,
-    loss: crossEntropy,
+    loss: more.loss ?? crossEntropy,
     optimizer,
     ...(precision === undefined ? {} : { precision }),
     ...(compile === undefined ? {} : { compile }),
@@ -458,6 +458,45 @@ describe('debug', () => {
         isBackward: false,
       },
     ]);
+    const advice = ofType(events, 'advice').filter(({ topic }) => topic === 'non_finite');
+    expect(advice.map(({ message }) => message)).toEqual([
+      expect.stringMatching(
+        /^\w+ of dense gave the first values that are not finite: step 2 of epoch 1 was left out\. 4 values of the batch's inputs are not finite themselves\. Fill or drop them\.$/,
+      ),
+    ]);
+  });
+
+  it('tells finite batches whose values grow too large from broken ones, forwards and backwards', async () => {
+    const advice = async (rows: Loss['rows']): Promise<string> => {
+      const loss = { ...crossEntropy, rows };
+      const { events } = await train(clouds(16), { debug: true, nonFinite: { skip: 99 } }, { loss });
+      return ofType(events, 'advice').find(({ topic }) => topic === 'non_finite')!.message;
+    };
+    const large: Loss['rows'] = (outputs) => tf.mean<tf.Tensor1D>(tf.exp(tf.mul(1e5, tf.abs(outputs))), -1);
+    expect(await advice(large)).toMatch(/^\w+ of the loss gave .* Its batch is finite: values or weights have grown too large/);
+    // The root of 0 has an infinite slope.
+    const root: Loss['rows'] = (outputs) => tf.mean<tf.Tensor1D>(tf.sqrt(tf.mul(0, outputs)), -1);
+    expect(await advice(root)).toMatch(/ on the way back: .* Its batch is finite\. Try clip/);
+  });
+
+  it('advises on averages of the weights that have hardly begun, without being asked', async () => {
+    const advice = async (average: AveragingOptions, epochs = 1): Promise<string[]> => {
+      const optimizer = new SGD({ learningRate: 0.1, average });
+      const { events } = await train(clouds(24), { epochs }, { optimizer });
+      return ofType(events, 'advice').map(({ topic, message }) => `${topic}: ${message}`);
+    };
+    // 0.999 ** 3 and 0.5 ** 3; 0.01 ** (1 / 3).
+    expect(await advice({ kind: 'exponential' })).toEqual([
+      'averaging: The average of the weights (decay 0.999) is slow for 3 steps: 100 % of what is judged and kept at the end are the weights training began with. Use ramp: true or a decay of 0.215, or train longer.',
+    ]);
+    expect(await advice({ kind: 'exponential', decay: 0.5 })).toEqual([expect.stringMatching(/: 13 % of what/)]);
+    expect(await advice({ kind: 'exponential', decay: 0.4 })).toEqual([]);
+    // 2 / 11 * 3 / 12 * 4 / 13.
+    expect(await advice({ kind: 'exponential', ramp: true })).toEqual([]);
+    expect(await advice({ kind: 'equal', from: 3 })).toEqual([
+      expect.stringMatching(/begins after step 3, but training ends at step 3: it is never formed. .* after step 2\.$/),
+    ]);
+    expect(await advice({ kind: 'equal', from: 3 }, 2)).toEqual([]);
   });
 
   it('holds nothing when training ends before the statistics are told', async () => {

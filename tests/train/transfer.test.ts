@@ -206,6 +206,9 @@ describe('weights by name', () => {
       { name: 'head/kernel', expected: [27, 5], found: [27, 4] },
       { name: 'head/bias', expected: [5], found: [4] },
     ]);
+    await expect(loadPretrained(net, new Uint8Array())).rejects.toThrow(
+      failure('E_DATA', /\[loadPretrained\] the file is empty: expected weights as safetensors or ONNX/),
+    );
     await expect(loadPretrained(net, new Uint8Array([1, 2, 3]))).rejects.toThrow(failure('E_DATA', /no ONNX model|do not fit/));
     await expect(loadPretrained(net, '/nowhere/weights')).rejects.toThrow(failure('E_IO', /cannot read \/nowhere/));
     await expect(loadPretrained(net, bytes('net'), { format: 'zip' as never })).rejects.toThrow(failure('E_CONFIG', /format/));

@@ -68,6 +68,16 @@ describe('data sections', () => {
       /wrong split: expected by: <column> beside method: time, got no column/,
     ],
     [
+      'a scale whose least is above its most',
+      'augmentation: {transforms: [{scale: {minimum: 1.2}}]}\n',
+      /wrong augmentation\.transforms.*: expected minimum to be at most maximum, got 1\.2 and 1\.$/,
+    ],
+    [
+      'a crop whose least is above its most',
+      'augmentation: {transforms: [{flip: {}}, {crop: {minimum: 0.9, maximum: 0.5}}]}\n',
+      /wrong augmentation\.transforms.*: expected minimum to be at most maximum, got 0\.9 and 0\.5\.$/,
+    ],
+    [
       'an unknown transform',
       'augmentation: {transforms: [{blur: 3}]}\n',
       /wrong augmentation\.transforms.*expected a list of flip/,

@@ -162,6 +162,16 @@ describe('a wrong configuration', () => {
       /^\[config\] config\.yaml:1:1: data\.target is missing: expected the name of a column, got nothing\.$/,
     ],
     [
+      'a text without its format, by its context',
+      'data:\n  path: a\n  context_length: 64\n',
+      /data\.target is missing: .* has no target, add data\.format: text\.$/m,
+    ],
+    [
+      'a text without its format, by its name',
+      'data:\n  path: a.txt\n',
+      /data\.target is missing: .* has no target, add data\.format: text\.$/,
+    ],
+    [
       'no data section',
       'split: {seed: 1}\n',
       /^\[config\] config\.yaml: data is missing: expected a section with path and target, got nothing\.$/,
@@ -199,6 +209,22 @@ describe('a wrong configuration', () => {
     ],
   ])('%s is told with its place', async (_, text, expected) => {
     expect(await message(text)).toMatch(expected);
+  });
+
+  it.each(['postgres://me:canary@host/db', 'postgresql://host/db?user=me&password=canary', 'postgres://me:can@ary/@host/db'])(
+    'refuses a password, which would stand in the files of the run, and does not show it: %s',
+    async (url) => {
+      const text = await message(MINIMAL.replace('table.csv', JSON.stringify(url)));
+      expect(text).toMatch(/config.yaml:2:3: wrong data.path: expected a URL without a password.*env:NAME/);
+      const overridden = await message(MINIMAL, { set: [`data.path=${url}`] });
+      expect(overridden).toMatch(/--set data.path=postgres.* wrong data.path: expected a URL without a password/);
+      expect(text + overridden).not.toMatch(/canary|can@|ary\//);
+    },
+  );
+
+  it('takes the URL of a server without a password, and an environment variable', async () => {
+    for (const path of ['postgres://me@host:5432/db', 'env:DATABASE_URL'])
+      expect((await load(MINIMAL.replace('table.csv', path))).data.path).toBe(path);
   });
 
   it('lists every problem at once', async () => {

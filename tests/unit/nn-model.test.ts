@@ -11,6 +11,7 @@ import {
   modelFromJSON,
   registerLayer,
   Sequential,
+  type UnaryLayer,
 } from '../../ts/nn/index.js';
 
 beforeAll(async () => {
@@ -96,6 +97,44 @@ describe('summary', () => {
       'FLOPs per row: 1,588,000 (matrix products and convolutions)',
     ]);
     model.dispose();
+  });
+});
+
+describe('a model', () => {
+  it('with a name shows it, built or not', () => {
+    const make = (name?: string): Sequential =>
+      new Sequential({ layers: [new Dense({ units: 2 })], ...(name === undefined ? {} : { name }) });
+    const [named, nameless] = [make('encoder'), make()];
+    for (const model of [named, nameless]) model.build([3]);
+    expect(named.summary().split('\n').slice(0, 2)).toEqual(['Model encoder', 'Input [N, 3]']);
+    expect(nameless.summary()).toMatch(/^Input/);
+    expect(() => named.inferOutputShapes([[3], [3]])).toThrow(/^\[sequential 'encoder'\] wrong number of inputs/);
+    expect(() => nameless.inferOutputShapes([[3], [3]])).toThrow(/^\[sequential\] wrong number of inputs/);
+    // Weights do not depend on the name.
+    expect(named.parameters().map(({ name }) => name)).toEqual(nameless.parameters().map(({ name }) => name));
+    named.dispose();
+    nameless.dispose();
+  });
+
+  it('cannot be put into itself, nor be changed, through its lists of layers', () => {
+    const model = new Sequential({ layers: [new Dense({ units: 2 })] });
+    const outer = new Sequential({ name: 'outer', layers: [model] });
+    for (const list of [model.layers, outer.layers, model.sublayers]) {
+      const open = list as UnaryLayer[];
+      for (const change of [() => open.push(outer), () => (open[0] = outer), () => open.pop(), () => open.splice(0, 1)]) {
+        expect(change).toThrow(
+          expect.objectContaining({
+            code: 'E_USAGE',
+            message: expect.stringMatching(/the layers .* cannot be changed: make a new model of the layers wanted/) as string,
+          }),
+        );
+      }
+      expect(list).toHaveLength(1);
+    }
+    outer.build([3]);
+    expect(outer.parameters().map(({ name }) => name)).toEqual(['sequential/dense/kernel', 'sequential/dense/bias']);
+    expect([...model.layers].map(({ type }) => type)).toEqual(['dense']);
+    outer.dispose();
   });
 });
 

@@ -125,6 +125,27 @@ describe('schedules of our own', () => {
     }
   });
 
+  it('one cycle of one, two and three steps has the rates of PyTorch', () => {
+    const rates = (length: number, threePhases: boolean): number[] =>
+      Array.from({ length }, (_, step) => oneCycleSchedule({ length, unit: 'steps', threePhases })(at(step)));
+    // OneCycleLR(total_steps=length, max_lr=1) of torch 2.13.
+    const wanted = [
+      [[4e-6], [4e-6]],
+      [
+        [0.811745653949763, 4e-6],
+        [0.023474616256983275, 4e-6],
+      ],
+      [
+        [0.9944154354509117, 0.46263710266697505, 4e-6],
+        [0.03918994048634272, 0.017155987864210843, 4e-6],
+      ],
+    ];
+    wanted.forEach(([two, three], i) => {
+      rates(i + 1, false).forEach((rate, step) => expect(rate).toBeCloseTo(two![step]!, 14));
+      rates(i + 1, true).forEach((rate, step) => expect(rate).toBeCloseTo(three![step]!, 14));
+    });
+  });
+
   it('a schedule that has ended stays at its end', () => {
     expect(cosineSchedule({ floor: 0.1 })(at(1000))).toBeCloseTo(0.1, 12);
     expect(oneCycleSchedule()(at(1000))).toBeCloseTo(1 / 25 / 1e4, 12);

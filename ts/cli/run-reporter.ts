@@ -89,11 +89,6 @@ export class TextReporter implements RunReporter {
       case 'unfrozen':
         this.#line(`Trained from epoch ${event.epoch} on: ${event.layers.join(', ')}`);
         break;
-      case 'non_finite':
-        this.#line(
-          `${this.#style('yellow', 'Not finite:')} first in ${event.op} of ${event.layer ?? 'the loss'}${event.isBackward ? ', backwards' : ''}, epoch ${event.epoch}, step ${event.step}`,
-        );
-        break;
       case 'advice':
         this.#line(`${this.#style('yellow', 'Advice:')} ${event.message}`);
         break;
@@ -138,6 +133,7 @@ export class TextReporter implements RunReporter {
         break;
       case 'run_start':
       case 'skipped':
+      case 'non_finite': // the advice that follows says it in words
       case 'gradients':
       case 'checkpoint':
       case 'evaluated':

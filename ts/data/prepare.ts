@@ -12,7 +12,8 @@ import { findOutliers, type OutlierOptions, type OutlierReport } from './outlier
 import type { PreprocessingOptions, Scaling } from './preprocessing-options.js';
 import { Preprocessor } from './preprocessor.js';
 import { profileTable, type ColumnProfile } from './profile.js';
-import { appendRows, readTable, shownPath, type TableInput } from './read-table.js';
+import { shownPath } from './formats/connection-url.js';
+import { appendRows, readTable, type TableInput } from './read-table.js';
 import { countShared, hashRows, repeatedRows, type RowHashes } from './row-hash.js';
 import type { Split } from './split.js';
 import { findLeaks, measureDrift, type TargetColumn } from './suspects.js';

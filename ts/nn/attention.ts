@@ -1,10 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkNumber } from '../arguments.js';
 import { attention } from '../backend/custom/attention.js';
+import type { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
-import { attentionWithDropout } from './attention-dropout.js';
 import { Dense } from './dense.js';
-import { Dropout } from './dropout.js';
 import { checkLayerOptions, Layer, type CallOptions, type LayerDType, type LayerOptions } from './layer.js';
 import { registerLayer } from './registry.js';
 import { rotate } from './rotary.js';
@@ -21,10 +20,7 @@ export interface AttentionOptions extends LayerOptions {
   readonly causal?: boolean;
   /** Whether queries and keys are turned by their place (Su et al. 2021, arXiv:2104.09864); an even head size. Default false. */
   readonly rotary?: boolean;
-  /**
-   * Probability that a weight is dropped in training, in [0, 1). Default 0. Above 0 the matrix of weights stands in memory in
-   * training, [N, heads, T, S]; otherwise it never does.
-   */
+  /** Probability that a weight is dropped in training, in [0, 1). Default 0. */
   readonly dropout?: number;
   /** Whether the products have a bias. Default true. */
   readonly useBias?: boolean;
@@ -75,7 +71,7 @@ export class MultiHeadAttention extends Layer {
   readonly #rate: number;
   readonly #useBias: boolean;
   #products: Products | undefined;
-  readonly #dropout: Dropout;
+  #random: RandomState | undefined;
 
   constructor(options: AttentionOptions) {
     const type = 'multi_head_attention';
@@ -93,8 +89,6 @@ export class MultiHeadAttention extends Layer {
     this.#isRotary = checkBoolean(type, 'rotary', options.rotary ?? false);
     this.#rate = checkNumber(type, 'dropout', options.dropout ?? 0, { min: 0, below: 1 });
     this.#useBias = checkBoolean(type, 'useBias', options.useBias ?? true);
-    this.#dropout = new Dropout({ rate: this.#rate });
-    this.addSublayer(this.#dropout, 'dropout');
   }
 
   override inputDTypeAt(index: number): LayerDType {
@@ -162,7 +156,7 @@ export class MultiHeadAttention extends Layer {
     this.buildSublayer(key, [context]);
     this.buildSublayer(value, [context]);
     this.buildSublayer(output, [[x[0] as number, width]]);
-    this.buildSublayer(this.#dropout, [[x[0] as number, context[0] as number]]);
+    if (this.#rate > 0) this.#random = this.addRandomState('random');
   }
 
   protected override forward(inputs: readonly tf.Tensor[], options: CallOptions): readonly tf.Tensor[] {
@@ -179,18 +173,10 @@ export class MultiHeadAttention extends Layer {
     let k = turn(split(key.call(context ?? x), this.#keyHeads));
     let v = split(value.call(context ?? x), this.#keyHeads);
     if (cache !== undefined) [k, v] = cache.append(this.path, [k, v]) as [tf.Tensor, tf.Tensor];
-    const visibility = { mask: scores, keyMask: mask, isCausal: this.#isCausal };
-    const y =
-      this.#rate > 0 && options.training === true
-        ? attentionWithDropout([q, k, v], visibility, (weights) => this.#drop(weights, options))
-        : attention(q, k, v, visibility);
+    const random = options.training === true ? this.#random : undefined;
+    const dropout = random && { rate: this.#rate, random };
+    const y = attention(q, k, v, { mask: scores, keyMask: mask, isCausal: this.#isCausal, dropout });
     return [output.call(tf.reshape(y, [x.shape[0], x.shape[1] as number, -1]))];
-  }
-
-  /** Drops weights [N, heads, T, S]; the layer was built for rows of rank 2. */
-  #drop(weights: tf.Tensor, options: CallOptions): tf.Tensor {
-    const [batch, heads, queries, keys] = weights.shape as [number, number, number, number];
-    return tf.reshape(this.#dropout.call(tf.reshape(weights, [batch * heads, queries, keys]), options), weights.shape);
   }
 
   protected override ownFlops(): number {

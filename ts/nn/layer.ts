@@ -5,6 +5,7 @@ import { replaceVariable } from '../backend/custom/move-towards.js';
 import { RandomState } from '../backend/custom/random.js';
 import { TensorkilnError } from '../errors.js';
 import { LAYER_SCOPE } from '../backend/custom/watch.js';
+import { fixedList } from './fixed-list.js';
 import type { LayerDescription, WeightDescription } from './description.js';
 import { checkBackend, checkHome } from './home.js';
 import type { KeyValueCache } from './key-value-cache.js';
@@ -88,6 +89,7 @@ export abstract class Layer {
   readonly #own = new Map<string, OwnParameter>();
   readonly #randomStates = new Map<string, RandomState>();
   readonly #sublayers: Layer[] = [];
+  readonly #sublayerView = fixedList(this.#sublayers, () => `the layers inside ${this.place}`);
   #path: string | undefined;
   #seed = 0;
   #inputShapes: readonly Shape[] | undefined;
@@ -375,7 +377,7 @@ export abstract class Layer {
 
   /** Layers directly inside this one. */
   get sublayers(): readonly Layer[] {
-    return this.#sublayers;
+    return this.#sublayerView;
   }
 
   /** Number of elements of all parameters, and of the trainable ones. */
@@ -465,9 +467,11 @@ export abstract class Layer {
     for (const layer of this.#sublayers) layer.dispose();
   }
 
-  /** How errors name the layer: type and path. */
+  /** How errors name the layer: type and path, or name at the top. */
   protected get place(): string {
-    return this.path === this.type || this.path === '' ? this.type : `${this.type} '${this.path}'`;
+    // The path of a model at the top leaves its name out.
+    const shown = this.path === '' ? this.name : this.path;
+    return shown === this.type ? this.type : `${this.type} '${shown}'`;
   }
 
   protected shapeError(what: string, expected: string, got: string): TensorkilnError {

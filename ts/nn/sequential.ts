@@ -2,6 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, show } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import type { ModelDescription } from './description.js';
+import { fixedList } from './fixed-list.js';
 import {
   checkLayerOptions,
   Layer,
@@ -62,7 +63,7 @@ export class Sequential extends UnaryLayer {
       );
     }
     this.#seed = checkInteger('sequential', 'seed', options.seed ?? 0, { min: 0 });
-    this.#layers = [...options.layers];
+    this.#layers = fixedList([...options.layers], () => `the layers of ${this.place}`);
     const names = this.#nameLayers();
     this.#layers.forEach((layer, index) => this.addSublayer(layer, names[index] as string));
   }

@@ -17,7 +17,7 @@ function rowsOf(layer: Layer): string[][] {
   return layer.sublayers.flatMap(rowsOf);
 }
 
-/** Layers in order with path, type, output shape and number of parameters, FLOPs per row, then the totals. No trailing line break. */
+/** The model's name where it has one; layers in order with path, type, output shape and number of parameters, FLOPs per row, then the totals. No trailing line break. */
 export function renderSummary(model: UnaryLayer): string {
   const rows = rowsOf(model);
   const widths = HEADINGS.map((heading, column) =>
@@ -32,6 +32,7 @@ export function renderSummary(model: UnaryLayer): string {
   const rule = '-'.repeat(line(HEADINGS).length);
   const { total, trainable } = model.countParameters();
   return [
+    ...(model.path === '' && model.name !== model.type ? [`Model ${model.name}`] : []),
     `Input ${model.inputShapes.map(formatBatchShape).join(', ')}`,
     rule,
     line(HEADINGS),

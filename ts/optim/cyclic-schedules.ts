@@ -53,7 +53,8 @@ export interface OneCycleOptions {
 }
 
 /**
- * One rise to the optimizer's rate and one long fall, step by step. As PyTorch's OneCycleLR, momentum left as it is.
+ * One rise to the optimizer's rate and one long fall, step by step. As PyTorch's OneCycleLR, momentum left as it is: so too of a
+ * single step, which has the last rate.
  *
  * @throws E_CONFIG
  * @source Smith, Topin 2018, arXiv:1708.07120

@@ -3,7 +3,7 @@ export { Adam, AdamW, type AdamOptions } from './adam.js';
 export { type AveragingOptions, type LookaheadOptions } from './averaging.js';
 export { type Clipping } from './clipping.js';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './grad-scaler.js';
-export { Muon, type MuonOptions } from './muon.js';
+export { Muon, type MuonGroup, type MuonOptions } from './muon.js';
 export {
   Optimizer,
   type ApplyOptions,

@@ -1,16 +1,32 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkNumber, checkOneOf } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
-import { moveTowards, type MoveScalar } from '../backend/custom/move-towards.js';
-import { ADAM_SCALARS, adamStep, sgdStep, type AdamScalar, type SgdScalar } from '../backend/custom/optimizer-steps.js';
-import { TensorkilnError } from '../errors.js';
+import { moveTowards } from '../backend/custom/move-towards.js';
+import { adamStep, sgdStep } from '../backend/custom/optimizer-steps.js';
 import { Optimizer, checkOptimizerOptions, type OptimizerOptions } from './optimizer.js';
+import { checkGroups, type ParameterGroup } from './parameter-groups.js';
 import type { BoundParameters } from './parameter-parts.js';
 
 const MUON_SCALARS = ['learningRate', 'momentum', 'weightDecay'] as const;
 type MuonScalar = (typeof MUON_SCALARS)[number];
 
+const GROUP_RULES = ['muon', 'adamw'] as const;
+
+/** Some of Muon's parameters. */
+export interface MuonGroup extends ParameterGroup {
+  /**
+   * 'adamw': all of them, matrices too, take AdamW steps, with `weightDecay` or, without one, no decay. For embeddings and the
+   * last layer. Default 'muon': matrices are orthogonalised.
+   */
+  readonly rule?: (typeof GROUP_RULES)[number];
+}
+
 export interface MuonOptions extends OptimizerOptions {
+  /**
+   * Parameters with a rate, a decay or a rule of their own; the first group that matches counts. `weightDecay` of a group of
+   * Muon's acts on its matrices. Default: none.
+   */
+  readonly groups?: readonly MuonGroup[];
   /** Step size, >= 0; default 0.001. */
   readonly learningRate?: number;
   /** Decay of the mean of gradients, in [0, 1); default 0.95. */
@@ -47,16 +63,13 @@ function orthogonalized(matrix: tf.Tensor2D, iterations: number): tf.Tensor2D {
   return isTall ? tf.transpose(x) : x;
 }
 
-/** What one group keeps besides the base's part. */
-interface Helpers {
-  readonly mean: DeviceScalars<MoveScalar>;
-  readonly matrices: DeviceScalars<SgdScalar>;
-  readonly rest: DeviceScalars<AdamScalar>;
-}
+/** Betas and epsilon of the AdamW steps. */
+const ADAM = [0.9, 0.999, 1e-8] as const;
 
 /**
  * Muon: matrices step along the orthogonalised mean of their gradients; all other parameters take AdamW steps at the same rate
- * (betas 0.9 and 0.999, no decay). Give embeddings and the last layer to another optimizer, as the author advises.
+ * (betas 0.9 and 0.999, no decay). Put embeddings and the last layer, matrices as well, into a group with `rule: 'adamw'`, as the
+ * author advises, and a rate that suits AdamW: `{ parameters: ['embedding', 'head'], rule: 'adamw', rateFactor: 0.1 }`.
  *
  *   m = m + (1 - momentum) (g - m); u = g + momentum (m - g) with nesterov, else m;
  *   p = p (1 - learningRate weightDecay) - learningRate factor orthogonal(u)
@@ -74,13 +87,14 @@ export class Muon extends Optimizer<MuonScalar> {
   readonly #isNesterov: boolean;
   readonly #iterations: number;
   readonly #adjust: 'original' | 'match_adam';
-  readonly #helpers: Helpers;
+  readonly #rules: readonly MuonGroup['rule'][];
 
   constructor(options: MuonOptions = {}) {
-    super(options);
+    super(options.groups === undefined ? options : { ...options, groups: withOwnDecays(options.groups) }, ['rule']);
     checkOptimizerOptions('muon', options, [...MUON_SCALARS, 'nesterov', 'iterations', 'adjust']);
-    if (options.groups !== undefined)
-      throw new TensorkilnError('E_CONFIG', '[muon] wrong groups: it has none; give other parameters to another optimizer.');
+    this.#rules = (options.groups ?? []).map(({ rule }, i) =>
+      checkOneOf('muon', `groups[${i}].rule`, rule ?? 'muon', GROUP_RULES),
+    );
     const values = {
       learningRate: this.checkScalar('learningRate', options.learningRate ?? 1e-3),
       momentum: this.checkScalar('momentum', options.momentum ?? 0.95),
@@ -90,28 +104,10 @@ export class Muon extends Optimizer<MuonScalar> {
     this.#iterations = checkInteger('muon', 'iterations', options.iterations ?? 5, { min: 1 });
     this.#adjust = checkOneOf('muon', 'adjust', options.adjust ?? 'original', ['original', 'match_adam']);
     this.scalars = new DeviceScalars(MUON_SCALARS, values);
-    this.#helpers = {
-      mean: new DeviceScalars(['weight'], { weight: 1 - values.momentum }),
-      matrices: new DeviceScalars(['learningRate', 'momentum', 'weightDecay'], { ...values, momentum: 0 }),
-      rest: new DeviceScalars(ADAM_SCALARS, {
-        learningRate: values.learningRate,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weightDecay: 0,
-      }),
-    };
   }
 
   protected override checkScalar(name: MuonScalar, value: unknown): number {
     return checkNumber('muon', name, value, name === 'momentum' ? { min: 0, below: 1 } : { min: 0 });
-  }
-
-  protected override scalarsChanged(): void {
-    const { learningRate, momentum, weightDecay } = this.hyperParameters();
-    this.#helpers.mean.set({ weight: 1 - momentum });
-    this.#helpers.matrices.set({ learningRate, weightDecay });
-    this.#helpers.rest.set({ learningRate });
   }
 
   protected override update(
@@ -119,22 +115,26 @@ export class Muon extends Optimizer<MuonScalar> {
     gradients: readonly tf.Tensor[],
     active: tf.Tensor | undefined,
   ): void {
+    const { scalars } = bound;
     const { means, squares } = bound.slots as { means: readonly tf.Variable[]; squares: readonly tf.Variable[] };
-    const select = (isMatrix: boolean): number[] =>
-      [...bound.parameters.keys()].filter((i) => (bound.parameters[i]?.rank === 2) === isMatrix);
+    const isAdamOnly = this.#rules[bound.group] === 'adamw';
+    const select = (isOrthogonal: boolean): number[] =>
+      [...bound.parameters.keys()].filter((i) => (!isAdamOnly && bound.parameters[i]?.rank === 2) === isOrthogonal);
     const pick = <T>(list: readonly T[], indices: readonly number[]): T[] => indices.map((i) => list[i] as T);
     const [matrices, others] = [select(true), select(false)];
+    const [rate, decay] = [scalars.tensor('learningRate'), scalars.tensor('weightDecay')];
     if (matrices.length > 0) {
       const grads = pick(gradients, matrices) as tf.Tensor2D[];
-      const weight = active === undefined ? this.#helpers.mean : tf.mul(this.#helpers.mean.tensor('weight'), active);
-      moveTowards(pick(means, matrices), grads, weight);
+      const weight = tf.sub(1, scalars.tensor('momentum'));
+      moveTowards(pick(means, matrices), grads, active === undefined ? weight : tf.mul(weight, active));
       const steps = grads.map((gradient, i) => this.#stepOf(gradient, means[matrices[i] as number] as tf.Variable));
-      sgdStep({ scalars: this.#helpers.matrices, parameters: pick(bound.parameters, matrices), gradients: steps, active });
+      const numbers = tf.concat([rate, tf.zeros<tf.Rank.R1>([1]), decay]);
+      sgdStep({ scalars: numbers, parameters: pick(bound.parameters, matrices), gradients: steps, active });
     }
     if (others.length === 0) return;
     adamStep({
       active,
-      scalars: this.#helpers.rest,
+      scalars: tf.concat([rate, tf.tensor1d([...ADAM]), isAdamOnly ? decay : tf.zeros<tf.Rank.R1>([1])]),
       step: bound.step,
       parameters: pick(bound.parameters, others),
       gradients: pick(gradients, others),
@@ -157,9 +157,12 @@ export class Muon extends Optimizer<MuonScalar> {
     const momentum = this.scalars.tensor('momentum');
     return tf.add(gradient, tf.mul(momentum, tf.sub(mean, gradient)));
   }
+}
 
-  override dispose(): void {
-    super.dispose();
-    for (const scalars of Object.values(this.#helpers)) (scalars as DeviceScalars<string>).dispose();
-  }
+/** Groups in which AdamW's steps have the decay they name or none; that of others is the optimizer's where they name none. */
+function withOwnDecays(groups: readonly MuonGroup[]): readonly MuonGroup[] {
+  return checkGroups('muon', groups, ['rule']).map((group) => ({
+    ...((group as MuonGroup).rule === 'adamw' ? { weightDecay: 0 } : {}),
+    ...group,
+  }));
 }

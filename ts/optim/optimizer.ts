@@ -118,8 +118,9 @@ export abstract class Optimizer<Scalar extends string = string> {
     | undefined;
   #isDisposed = false;
 
-  constructor(options: OptimizerOptions = {}) {
-    this.#groups = checkGroups('optimizer', options.groups ?? []);
+  /** @param groupKeys  keys a group has besides those of every optimizer's */
+  constructor(options: OptimizerOptions = {}, groupKeys: readonly string[] = []) {
+    this.#groups = checkGroups('optimizer', options.groups ?? [], groupKeys);
     this.#clip = options.clip === undefined ? undefined : checkClipping('optimizer', options.clip);
     this.#lookahead = options.lookahead === undefined ? undefined : checkLookahead('optimizer', options.lookahead);
     this.#average = options.average === undefined ? undefined : checkAveraging('optimizer', options.average);
@@ -282,6 +283,11 @@ export abstract class Optimizer<Scalar extends string = string> {
   /** Whether an average of the parameters is kept. */
   get hasAverage(): boolean {
     return this.#average !== undefined;
+  }
+
+  /** How the average of the parameters is formed; undefined when none is kept. */
+  get averaging(): Required<AveragingOptions> | undefined {
+    return this.#average;
   }
 
   /**

@@ -15,11 +15,18 @@ export interface ParameterGroup {
   readonly weightDecay?: number;
 }
 
-/** Checks groups. @throws E_CONFIG naming the group and the key */
-export function checkGroups(place: string, groups: readonly ParameterGroup[]): readonly ParameterGroup[] {
+/** Checks groups. @param keys  what a group of the optimizer has besides; its values are the optimizer's to check. @throws E_CONFIG naming the group and the key */
+export function checkGroups(
+  place: string,
+  groups: readonly ParameterGroup[],
+  keys: readonly string[] = [],
+): readonly ParameterGroup[] {
+  const given: unknown = groups;
+  if (!Array.isArray(given))
+    throw new TensorkilnError('E_CONFIG', `[${place}] wrong groups: expected a list of groups, got ${show(groups)}.`);
   groups.forEach((group, index) => {
     const where = `${place} groups[${index}]`;
-    checkKeys(where, group, ['parameters', 'rateFactor', 'weightDecay']);
+    checkKeys(where, group, ['parameters', 'rateFactor', 'weightDecay', ...keys]);
     const { parameters } = group;
     const isPattern = (one: unknown): boolean => (typeof one === 'string' && one !== '') || one instanceof RegExp;
     if (!Array.isArray(parameters) || parameters.length === 0 || !parameters.every(isPattern)) {

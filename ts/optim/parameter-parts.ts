@@ -6,6 +6,8 @@ import { groupOf, type ParameterGroup } from './parameter-groups.js';
 
 /** What an update works on. */
 export interface BoundParameters<Scalar extends string = string> {
+  /** Number of the group; -1 for none. */
+  readonly group: number;
   readonly names: readonly string[];
   readonly parameters: readonly tf.Variable[];
   readonly slots: Readonly<Record<string, readonly tf.Variable[]>>;
@@ -19,8 +21,6 @@ export interface BoundParameters<Scalar extends string = string> {
 
 /** Parameters of one group that began together. */
 export interface Part<Scalar extends string> extends BoundParameters<Scalar> {
-  /** Number of the group; -1 for none. */
-  readonly group: number;
   /** Places of the parameters among all. */
   readonly indices: readonly number[];
 }

@@ -27,7 +27,7 @@ import {
   RMSProp,
   SGD,
   type Optimizer,
-  type ParameterGroup,
+  type MuonGroup,
 } from '../optim/index.js';
 import type { OptimizerName } from './config/optimizer-schema.js';
 import { patternOf } from './config/schema-parts.js';
@@ -136,7 +136,7 @@ export function buildOptimizer({ training }: ResolvedConfig): Optimizer {
 
 type OptimizerSection = Exclude<ResolvedConfig['training']['optimizer'], string>;
 
-function parameterGroup({ parameters, ...rest }: NonNullable<OptimizerSection['groups']>[number]): ParameterGroup {
+function parameterGroup({ parameters, ...rest }: NonNullable<OptimizerSection['groups']>[number]): MuonGroup {
   return { parameters: parameters.map(patternOf), ...withCamelKeys(rest) };
 }
 

@@ -1,6 +1,7 @@
 /** What figures of training suggest, in words. Each rule says what it saw and what to try. */
-import type { ArraySource, BatchSource, RowArray } from './training-data.js';
-import type { AdviceTopic, EpochRecord, ParameterStatistics } from './types.js';
+import type { AveragingOptions } from '../optim/averaging.js';
+import type { ArraySource, BatchSource, HostBatch, RowArray, TypedValues } from './training-data.js';
+import type { AdviceTopic, EpochRecord, ParameterStatistics, TrainingEvent } from './types.js';
 
 export interface Advice {
   readonly topic: AdviceTopic;
@@ -117,6 +118,74 @@ export function adviceOnGradients(norm: number, parameters: readonly ParameterSt
   if (small.length === parameters.length && parameters.length > 0)
     add('One step changes no parameter by more than a millionth. Try a larger rate.');
   return advice;
+}
+
+/** Values that are not finite. */
+function countBroken(arrays: readonly TypedValues[]): number {
+  let broken = 0;
+  for (const values of arrays) {
+    if (values instanceof Float32Array) for (const value of values) if (!Number.isFinite(value)) broken++;
+  }
+  return broken;
+}
+
+/**
+ * Where the numbers of a step that was left out stopped being finite, and what to do about it.
+ *
+ * @param first  the first op whose result was not finite when the step's batch was run again; undefined when there was none
+ */
+export function adviceOnNonFinite(
+  first: Extract<TrainingEvent, { type: 'non_finite' }> | undefined,
+  { inputs, targets, weights }: HostBatch,
+  place: { readonly epoch: number; readonly step: number },
+): Advice {
+  const when = `step ${place.step} of epoch ${place.epoch} was left out`;
+  const topic = 'non_finite';
+  if (first === undefined) {
+    const message = `No op gives values that are not finite now, but ${when}: the parameters have changed since, or masks drawn at random decide. Try a smaller learning rate or warm-up.`;
+    return { topic, message };
+  }
+  const { op, layer, isBackward } = first;
+  const found = `${op} of ${layer ?? 'the loss'} gave the first values that are not finite${isBackward ? ', on the way back' : ''}: ${when}.`;
+  const [brokenInputs, brokenTargets] = [
+    countBroken(inputs),
+    countBroken(weights === undefined ? targets : [...targets, weights]),
+  ];
+  const what =
+    brokenInputs > 0
+      ? `${brokenInputs} values of the batch's inputs are not finite themselves. Fill or drop them.`
+      : brokenTargets > 0
+        ? `${brokenTargets} values of the batch's targets or sample weights are not finite themselves. Fill or drop them.`
+        : isBackward
+          ? 'Its batch is finite. Try clip: { globalNorm: 1 }, a smaller learning rate or warm-up; a root, logarithm or division near 0 wants a small summand.'
+          : 'Its batch is finite: values or weights have grown too large. Try a smaller learning rate, warm-up, norms between the layers, or scaled inputs.';
+  return { topic, message: `${found} ${what}` };
+}
+
+/** Share of the weights training began with in their exponential average that is worth a word. */
+const LARGE_SHARE = 0.1;
+
+/** What is left of the first weights in an exponential average after so many steps; small shares are not computed to the end. */
+function shareOfFirst({ decay, ramp }: { readonly decay: number; readonly ramp: boolean }, steps: number): number {
+  if (!ramp) return decay ** steps;
+  let share = 1;
+  for (let step = 1; step <= steps && share > LARGE_SHARE; ++step) share *= Math.min(decay, (1 + step) / (10 + step));
+  return share;
+}
+
+/** Averages of the weights that have hardly begun when training ends: what is judged and kept is the average. */
+export function adviceOnAveraging(averaging: Required<AveragingOptions>, steps: number): Advice[] {
+  if (averaging.kind === 'equal') {
+    if (averaging.from < steps) return [];
+    const message = `The mean of the weights begins after step ${averaging.from}, but training ends at step ${steps}: it is never formed. Begin earlier, such as after step ${Math.floor(0.75 * steps)}.`;
+    return [{ topic: 'averaging', message }];
+  }
+  const share = shareOfFirst(averaging, steps);
+  if (share <= LARGE_SHARE) return [];
+  // A hundredth of the first weights is left with it.
+  const fitting = 0.01 ** (1 / Math.max(1, steps));
+  const message = `The average of the weights (decay ${averaging.decay}) is slow for ${steps} steps: ${Math.round(100 * share)} % of what is judged and kept at the end are the weights training began with. Use ${averaging.ramp ? '' : 'ramp: true or '}a decay of ${rounded(Math.floor(1000 * fitting) / 1000)}, or train longer.`;
+  return [{ topic: 'averaging', message }];
 }
 
 /** Where the time goes. */

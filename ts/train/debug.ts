@@ -3,7 +3,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import { restoreVariable } from '../backend/custom/overwrite.js';
 import { watchOps } from '../backend/custom/watch.js';
 import { isTensorkilnError } from '../errors.js';
-import { adviceOnData, adviceOnEpochs, adviceOnGradients, adviceOnSpeed, MEMORY_ADVICE, type Advice } from './advice.js';
+import {
+  adviceOnData,
+  adviceOnEpochs,
+  adviceOnGradients,
+  adviceOnNonFinite,
+  adviceOnSpeed,
+  MEMORY_ADVICE,
+  type Advice,
+} from './advice.js';
 import { toTensors } from './batches.js';
 import { stepArguments, type Steps } from './steps.js';
 import type { Trainable } from './trainable.js';
@@ -80,32 +88,27 @@ export class Debugger {
     this.#lastTime = now;
   }
 
-  /** Runs a batch again, whose step was left out, and names the first op whose result is not finite. */
+  /** Runs a batch again, whose step was left out, and names the first op whose result is not finite, with advice. */
   explain(step: number): void {
     const host = this.#batches.get(step);
     if (host === undefined || this.#hasExplained) return;
     this.#hasExplained = true;
-    let isFound = false;
-    this.#trace(host, (args) => {
+    let first: Extract<TrainingEvent, { type: 'non_finite' }> | undefined;
+    const isTraced = this.#trace(host, (args) => {
       const trace = this.#parts.steps.trace as NonNullable<Steps['trace']>;
       watchOps(
         (call) => {
-          if (isFound || call.isFinite()) return;
-          isFound = true;
+          if (first !== undefined || call.isFinite()) return;
           const { op, layer, shape, isBackward } = call;
-          this.#emit({
-            type: 'non_finite',
-            epoch: this.#epoch,
-            step,
-            op,
-            ...(layer === undefined ? {} : { layer }),
-            shape,
-            isBackward,
-          });
+          const place = layer === undefined ? {} : { layer };
+          first = { type: 'non_finite', epoch: this.#epoch, step, op, ...place, shape, isBackward };
         },
         () => trace(args),
       );
     });
+    if (!isTraced) return;
+    if (first !== undefined) this.#emit(first);
+    this.#advise([adviceOnNonFinite(first, host, { epoch: this.#epoch, step })]);
   }
 
   /** After an epoch has been recorded. */
@@ -167,10 +170,10 @@ export class Debugger {
     this.#advise(adviceOnGradients(pending.norm, parameters));
   }
 
-  /** Runs forwards and backwards outside any recording, and puts back what that changes. */
-  #trace(host: HostBatch, run: (args: tf.Tensor[]) => void): void {
+  /** Runs forwards and backwards outside any recording, and puts back what that changes; whether that was possible. */
+  #trace(host: HostBatch, run: (args: tf.Tensor[]) => void): boolean {
     const { model, steps, train } = this.#parts;
-    if (steps.trace === undefined) return;
+    if (steps.trace === undefined) return false;
     const variables = [
       ...Object.values(model.randomStates()).map(({ variable }) => variable),
       ...model.parameters().flatMap(({ variable, trainable }) => (trainable ? [] : [variable])),
@@ -178,9 +181,11 @@ export class Debugger {
     const copies = variables.map((variable) => tf.keep(tf.clone(variable as tf.Tensor)));
     try {
       tf.tidy(() => run(stepArguments(toTensors(train, host, model.inputDTypes))));
+      return true;
     } catch (error) {
       // A look that does not fit into memory is left out; the step itself decides what is to be done.
       if (!isTensorkilnError(error) || error.code !== 'E_OUT_OF_MEMORY') throw error;
+      return false;
     } finally {
       variables.forEach((variable, i) => restoreVariable(variable, copies[i] as tf.Tensor));
       tf.dispose(copies);

@@ -8,6 +8,7 @@ import { disposeBatch, toTensors } from './batches.js';
 import type { CallbackContext } from './callbacks.js';
 import type { Facts } from './checkpoint/facts.js';
 import type { Position, SavedState } from './checkpoint/state.js';
+import { adviceOnAveraging } from './advice.js';
 import { Debugger } from './debug.js';
 import { divergedError, Guard, readStep } from './guard.js';
 import { InFlight } from './in-flight.js';
@@ -158,6 +159,7 @@ export class TrainingRun {
     const { precision } = this.#parts;
     if (precision !== 'float32') onEvent?.({ type: 'precision', precision, products: halfProducts(precision) });
     this.#debug?.checkData();
+    this.#adviseOnAveraging();
     for (const callback of callbacks) await callback.onStart?.(this.#context);
     while (this.#position.epoch <= options.epochs && this.#stopReason === 'epochs') await this.#epoch();
     const isComplete = this.#stopReason === 'epochs' || this.#stopReason === 'early_stopping';
@@ -190,6 +192,14 @@ export class TrainingRun {
   /** Whether the optimizer keeps an average of the weights, which is what is judged and kept then. */
   get #hasAverage(): boolean {
     return this.#parts.optimizer?.hasAverage === true;
+  }
+
+  #adviseOnAveraging(): void {
+    const { optimizer, options } = this.#parts;
+    const { epoch, step } = this.#position;
+    if (optimizer?.averaging === undefined || step > 0) return;
+    for (const advice of adviceOnAveraging(optimizer.averaging, options.epochs * this.#stepsPerEpoch))
+      options.onEvent?.({ type: 'advice', epoch, ...advice });
   }
 
   async #epoch(): Promise<void> {

@@ -64,6 +64,12 @@ async function readSource(source: string | Uint8Array | TfjsModel, format: Pretr
   if (typeof source !== 'string' && !(source instanceof Uint8Array)) return readTfjs(source);
   const place = typeof source === 'string' ? source : 'loadPretrained';
   const content = typeof source === 'string' ? await readWeightFile(source) : source;
+  if (content.length === 0) {
+    throw new TensorkilnError(
+      'E_DATA',
+      `[${place}] the file is empty: expected weights as safetensors or ONNX. Fetch it again.`,
+    );
+  }
   const kind = checkOneOf('loadPretrained', 'format', format ?? (looksLikeSafetensors(content) ? 'safetensors' : 'onnx'), [
     'safetensors',
     'onnx',

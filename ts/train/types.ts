@@ -42,7 +42,8 @@ export interface TrainingHistory {
 }
 
 /** What a piece of advice is about. */
-export type AdviceTopic = 'data' | 'overfitting' | 'underfitting' | 'gradients' | 'memory' | 'speed';
+export type AdviceTopic =
+  'data' | 'overfitting' | 'underfitting' | 'gradients' | 'non_finite' | 'averaging' | 'memory' | 'speed';
 
 /** Norms of one parameter at one step. */
 export interface ParameterStatistics {
@@ -122,5 +123,6 @@ export type TrainingEvent =
       readonly norm: number;
       readonly parameters: readonly ParameterStatistics[];
     }
+  /** With `debug`; on an average of the weights that comes too late, always. */
   | { readonly type: 'advice'; readonly epoch: number; readonly topic: AdviceTopic; readonly message: string }
   | { readonly type: 'end'; readonly history: TrainingHistory };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ops/common/gemm_pack.h"
+#include "ops/common/philox_blocks.h"
 #include "ops/common/rows.h"
 
 TK_BEGIN_LEVEL
@@ -31,10 +32,20 @@ struct AttentionMask {
   int64_t batch, head, query, key;  // strides in elements, 0 where it repeats
 };
 
+// Which weights are dropped: a pure function of the random state, head, query and key, made anew wherever it is asked for.
+struct WeightDropout {
+  bool on;             // false: none
+  PhiloxState philox;  // from begin_dropout: who asks for workspace has no values
+  int32_t threshold;
+  float scale;         // 1 / (1 - rate)
+  int64_t row_blocks;  // blocks of random words of one query and head
+};
+
 struct Attention {
   int64_t batch;
   Heads q, k, v;
   AttentionMask mask;
+  WeightDropout dropout;
   bool causal;
   int64_t shift;
   float scale;
@@ -68,14 +79,22 @@ inline AttentionMask read_mask(const Operand& mask, int64_t batch, int64_t heads
   return {mask.data, mask.dtype == DType::f32, strides[0], strides[1], strides[2], strides[3]};
 }
 
-inline Attention read_attention(const Operand& q, const Operand& k, const Operand& v, const Operand& mask, bool causal,
-                                int64_t shift, double scale) {
-  Attention a = {q.dims[0], read_heads(q), read_heads(k), read_heads(v), {}, causal, shift, float(scale)};
+inline WeightDropout read_weight_dropout(const Operand& random, double rate, int64_t keys) {
+  if (random.size == 0) return {};
+  TK_CHECK(rate >= 0 && rate < 1);
+  TK_CHECK_EQ(random.size, 4);
+  return {true, {}, philox::dropout_threshold(rate), float(1 / (1 - rate)), philox::blocks_for(keys)};
+}
+
+inline Attention read_attention(const Operand& q, const Operand& k, const Operand& v, const Operand& mask,
+                                const Operand& random, bool causal, int64_t shift, double scale, double rate) {
+  Attention a = {q.dims[0], read_heads(q), read_heads(k), read_heads(v), {}, {}, causal, shift, float(scale)};
   TK_CHECK(k.dims[0] == a.batch && v.dims[0] == a.batch);
   TK_CHECK_EQ(a.k.size, a.q.size);
   TK_CHECK(a.v.places == a.k.places && a.v.heads == a.k.heads);
   TK_CHECK(a.k.heads > 0 && a.q.heads % a.k.heads == 0);
   a.mask = read_mask(mask, a.batch, a.q.heads, a.q.places, a.k.places);
+  a.dropout = read_weight_dropout(random, rate, a.k.places);
   return a;
 }
 
@@ -117,6 +136,29 @@ TK_INLINE StridedMatrix transposed(const float* first, int64_t row) { return {fi
 struct ScoreBlock {
   int64_t batch, head, i0, i1, j0, j1;
 };
+
+// To be called by a body, before anything is dropped.
+inline void begin_dropout(Attention& a, const Operand& random) {
+  if (a.dropout.on) a.dropout.philox = read_philox(random);
+}
+
+static_assert(kKeyBlock % philox::kLanes == 0, "a block of keys begins with a block of random words");
+constexpr int kDropoutWords = (kKeyBlock / philox::kLanes + kPhiloxStep - 1) / kPhiloxStep * kPhiloxStep * philox::kLanes;
+
+// factors[j - j0] = 1 / (1 - rate) where query i keeps its weight of key j, else 0; for the keys of the block.
+TK_INLINE void dropout_factors(const Attention& a, const PhiloxKeys& keys, const ScoreBlock& s, int64_t i, float* factors) {
+  const WeightDropout& dropout = a.dropout;
+  const int64_t row = (s.batch * a.q.heads + s.head) * a.q.places + i, count = s.j1 - s.j0;
+  uint32_t words[kDropoutWords];
+  philox_blocks(keys, dropout.philox.counter + uint64_t(row * dropout.row_blocks + s.j0 / philox::kLanes),
+                int(philox::blocks_for(count)), words);
+  const int32_t threshold = dropout.threshold;
+  const float scale = dropout.scale;
+  for (int64_t j = 0; j < count; ++j) factors[j] = philox::bits24(words[j]) >= threshold ? scale : 0.0f;
+}
+
+// x * factor, 0 where it is dropped, be x infinite or NaN.
+TK_INLINE VecF drop_lanes(VecF x, VecF factor) { return select(factor == zero(), zero(), x * factor); }
 
 // scores[i][j] = scale q_i . k_j + mask, -inf where hidden; rows kKeyBlock apart.
 inline void masked_scores(const Attention& a, const ScoreBlock& s, float* scores, float* panel) {

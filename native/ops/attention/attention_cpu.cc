@@ -6,10 +6,11 @@ TK_BEGIN_LEVEL
 namespace {
 
 Attention read_forward(const OpCall& call) {
-  const Attention a = read_attention(call[0], call[1], call[2], call[3], TK_INT(call, attention, causal) != 0,
-                                     TK_INT(call, attention, shift), TK_FLOAT(call, attention, scale));
-  TK_CHECK_EQ(call[4].size, a.batch * a.q.places * a.q.heads * a.v.size);
-  TK_CHECK_EQ(call[5].size, a.batch * a.q.heads * a.q.places);
+  const Attention a =
+      read_attention(call[0], call[1], call[2], call[3], call[4], TK_INT(call, attention, causal) != 0,
+                     TK_INT(call, attention, shift), TK_FLOAT(call, attention, scale), TK_FLOAT(call, attention, rate));
+  TK_CHECK_EQ(call[5].size, a.batch * a.q.places * a.q.heads * a.v.size);
+  TK_CHECK_EQ(call[6].size, a.batch * a.q.heads * a.q.places);
   return a;
 }
 
@@ -38,6 +39,17 @@ TK_INLINE void softmax_step(float* row, int64_t keys, float* maximum, float* sum
   *maximum = next;
 }
 
+// Drops among the weights of a block, of which the sums of all weights are already taken.
+void drop_weights(const Attention& a, const ScoreBlock& s, float* weights) {
+  const PhiloxKeys keys(a.dropout.philox.key);
+  float factors[kKeyBlock];
+  for (int64_t i = s.i0; i < s.i1; ++i) {
+    dropout_factors(a, keys, s, i, factors);
+    float* row = weights + (i - s.i0) * kKeyBlock;
+    map_row(row, row, s.j1 - s.j0, [&](VecF v, int64_t j, int n) { return drop_lanes(v, load_row(factors + j, n, 0.0f)); });
+  }
+}
+
 // One block of queries of one head against all its keys.
 void attend(const Attention& a, int64_t batch, int64_t head, int64_t i0, int64_t i1, const Heads& y, float* log_sum,
             float* scratch) {
@@ -52,10 +64,12 @@ void attend(const Attention& a, int64_t batch, int64_t head, int64_t i0, int64_t
   const int64_t keys = a.key_end(i1);
   for (int64_t j0 = 0; j0 < keys; j0 += kKeyBlock) {
     const int64_t j1 = min64(j0 + kKeyBlock, keys);
-    masked_scores(a, {batch, head, i0, i1, j0, j1}, scores, panel);
+    const ScoreBlock block = {batch, head, i0, i1, j0, j1};
+    masked_scores(a, block, scores, panel);
     for (int64_t i = 0; i < rows; ++i) {
       softmax_step(scores + i * kKeyBlock, j1 - j0, maximum + i, total + i, sums + i * size, size);
     }
+    if (a.dropout.on) drop_weights(a, block, scores);
     block_product<false>(scores, kKeyBlock, rows, {a.v.at(batch, j0, key_head), a.v.row(), 1}, j1 - j0, size, sums, size, true,
                          panel);
   }
@@ -74,9 +88,10 @@ int64_t attention_workspace(const OpCall& call, int num_threads) {
 }
 
 void attention_cpu(const OpCall& call, CpuContext& context) {
-  const Attention a = read_forward(call);
-  const Heads y = {call[4].f32(), a.q.places, a.q.heads, a.v.size};
-  float *log_sum = call[5].f32(), *workspace = static_cast<float*>(call.workspace);
+  Attention a = read_forward(call);
+  begin_dropout(a, call[4]);
+  const Heads y = {call[5].f32(), a.q.places, a.q.heads, a.v.size};
+  float *log_sum = call[6].f32(), *workspace = static_cast<float*>(call.workspace);
   const int64_t blocks = ceil_div(a.q.places, kQueryBlock), floats = forward_floats(a);
   const int64_t unit_work = kQueryBlock * max64(1, a.k.places) * (a.q.size + a.v.size + 8);
   context.parallel_for(a.batch * a.q.heads * blocks, 1 + 400000 / unit_work, [&](int64_t begin, int64_t end, int thread) {

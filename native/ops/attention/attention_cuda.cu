@@ -2,9 +2,9 @@
 // context.h first.
 #include "ops/attention/attention_tiles_cuda.cuh"
 
-// f32 on the plain cores; f16 and bf16 run on the tensor cores (attention_tiles_cuda.cuh). A block owns 32 queries (or, for the
-// gradients of keys and values, 32 keys) of one head and meets the other side in blocks of 32, in rising order. Scores live in
-// shared memory, 32 x 32 at a time; heads of any size go through in pieces of 32.
+// f32 on the plain cores, with or without dropout; f16 and bf16 without run on the tensor cores (attention_tiles_cuda.cuh). A
+// block owns 32 queries (or, for the gradients of keys and values, 32 keys) of one head and meets the other side in blocks of
+// 32, in rising order. Scores live in shared memory, 32 x 32 at a time; heads of any size go through in pieces of 32.
 TK_BEGIN_CUDA
 namespace {
 
@@ -95,6 +95,19 @@ __device__ inline void add_weighted(float* out, const Piece& weights, const floa
 
 __device__ inline float exp_flush_of(float x) { return vexp_flush(VecF{x}).v; }
 
+// piece[r][c] = body(piece[r][c], the factor of dropout of query i0 + r and key j0 + c); a thread takes four keys at a time.
+template <class Body>
+__device__ inline void each_factor(const AttentionView<float>& a, Piece* piece, int64_t batch, int64_t head, int64_t i0,
+                                   int64_t j0, const Body& body) {
+  constexpr int kFours = kBlock / philox::kLanes;
+  for (int n = int(threadIdx.x); n < kBlock * kFours; n += kAttentionThreads) {
+    const int row = n / kFours, col = n % kFours * philox::kLanes;
+    float factors[philox::kLanes];
+    a.dropout.factors_of_four(factors, batch, head, i0 + row, j0 + col);
+    for (int e = 0; e < philox::kLanes; ++e) piece->at[row][col + e] = body(piece->at[row][col + e], factors[e]);
+  }
+}
+
 struct ForwardShared {
   Piece left, right, weights;
   float maximum[kBlock], total[kBlock], shrink[kBlock];
@@ -145,6 +158,10 @@ __global__ void __launch_bounds__(kAttentionThreads)
       shared->shrink[row] = shrink;
       shared->maximum[row] = largest;
     }
+    if (a.dropout.state != nullptr) {
+      __syncthreads();  // the sums of all weights are taken
+      each_factor(a, &shared->weights, batch, head, i0, j0, [](float weight, float factor) { return drop(weight, factor); });
+    }
     add_weighted<false>(out, shared->weights, shared->shrink, a.v, key_head, j0, batch, &shared->right);
   }
   __syncthreads();
@@ -165,12 +182,17 @@ struct GradShared {
   Piece left, right, p, ds;
 };
 
-// P and dS of queries i0.. and keys j0.., into shared memory.
+// P, dropped weights as 0, and dS of queries i0.. and keys j0.., into shared memory.
 __device__ inline void block_gradients(const GradView<float>& g, GradShared* shared, int64_t batch, int64_t head, int64_t i0,
                                        int64_t j0) {
   const AttentionView<float>& a = g.a;
   const Owner owner;
   float score[2][4], dp[2][4];
+  const bool drops = a.dropout.state != nullptr;
+  if (drops) {
+    __syncthreads();  // the last block's weights are used
+    each_factor(a, &shared->p, batch, head, i0, j0, [](float, float factor) { return factor; });
+  }
   row_products(score, a.q, head, i0, a.k, head / a.group, j0, batch, &shared->left, &shared->right);
   row_products(dp, g.dy, head, i0, a.v, head / a.group, j0, batch, &shared->left, &shared->right);
   owner.each([&](int r, int c, int row, int col) {
@@ -181,7 +203,9 @@ __device__ inline void block_gradients(const GradView<float>& g, GradShared* sha
       if (log_sum != -INFINITY) {
         const float exponent = a.score(score[r][c], batch, head, i0 + row, j0 + col) - log_sum;
         p = exp_flush_of(exponent > 0 ? 0.0f : exponent);
-        ds = p == 0 ? 0.0f : p * (dp[r][c] - g.delta[at]) * a.scale;
+        const float factor = drops ? shared->p.at[row][col] : 1.0f;
+        ds = p == 0 ? 0.0f : p * (drop(dp[r][c], factor) - g.delta[at]) * a.scale;
+        p = drop(p, factor);
       }
     }
     shared->p.at[row][col] = p;
@@ -246,8 +270,8 @@ void launch_blocks(const CudaContext& context, Kernel* kernel, int64_t places, i
 }  // namespace
 
 bool attention_cuda_takes_half(const OpCall& call) {
-  return is_tiled(call[0], call[2]) && call[1].dtype == call[0].dtype && call[2].dtype == call[0].dtype &&
-         call[4].dtype == call[0].dtype && call[5].dtype == DType::f32;
+  return is_tiled(call[0], call[2], call[4]) && call[1].dtype == call[0].dtype && call[2].dtype == call[0].dtype &&
+         call[5].dtype == call[0].dtype && call[6].dtype == DType::f32;
 }
 
 void attention_cuda(const OpCall& call, CudaContext& context) {
@@ -255,25 +279,25 @@ void attention_cuda(const OpCall& call, CudaContext& context) {
   if (call[0].dtype == DType::f16) return attention_tiles<__half>(call, context);
   const AttentionView<float> a = read_attention_call<float>(call);
   launch_blocks(context, attention_kernel, a.q.places, a.q.heads, a.batch, forward_shared_bytes(a.v.size), a,
-                HeadsView<float>(call[4].data, a.q.places, a.q.heads, a.v.size), call[5].f32());
+                HeadsView<float>(call[5].data, a.q.places, a.q.heads, a.v.size), call[6].f32());
 }
 
 bool attention_grad_cuda_takes_half(const OpCall& call) {
   const DType type = call[1].dtype;
-  for (const int i : {0, 2, 3, 5, 7, 8, 9}) {
+  for (const int i : {0, 2, 3, 6, 8, 9, 10}) {
     if (call[i].dtype != type) return false;
   }
-  return is_tiled(call[1], call[3]) && call[6].dtype == DType::f32;
+  return is_tiled(call[1], call[3], call[5]) && call[7].dtype == DType::f32;
 }
 
-int64_t attention_grad_cuda_workspace(const OpCall& call) { return call[6].size * int64_t(sizeof(float)); }
+int64_t attention_grad_cuda_workspace(const OpCall& call) { return call[7].size * int64_t(sizeof(float)); }
 
 void attention_grad_cuda(const OpCall& call, CudaContext& context) {
   if (call[1].dtype == DType::bf16) return attention_grad_tiles<__nv_bfloat16>(call, context);
   if (call[1].dtype == DType::f16) return attention_grad_tiles<__half>(call, context);
   const GradView<float> g = read_grad_view<float>(call);
   const AttentionView<float>& a = g.a;
-  launch_delta(context, g, call[6].size);
+  launch_delta(context, g, call[7].size);
   const int64_t bytes = sizeof(GradShared);
   launch_blocks(context, query_gradient_kernel, a.q.places, a.q.heads, a.batch,
                 bytes + kBlock * a.q.size * int64_t(sizeof(float)), g);

@@ -5,8 +5,9 @@
 TK_BEGIN_LEVEL
 namespace {
 
-// With P = e^(score - log_sum) and delta_i = dy_i . y_i:
-//   dv_j = sum_i P_ij dy_i;   dS_ij = P_ij (dy_i . v_j - delta_i) scale;   dq_i = sum_j dS_ij k_j;   dk_j = sum_i dS_ij q_i
+// With P = e^(score - log_sum), D the factors of dropout (1 without) and delta_i = dy_i . y_i:
+//   dv_j = sum_i D_ij P_ij dy_i;   dS_ij = P_ij (D_ij dy_i . v_j - delta_i) scale;   dq_i = sum_j dS_ij k_j;   dk_j = sum_i
+//   dS_ij q_i
 // Where there are heads enough for all threads, a thread owns a head of the keys with its query heads and makes all three in
 // one pass over the blocks. Else two passes that share nothing: one owns blocks of queries and makes dq, the other blocks of
 // keys and makes dk and dv; each computes P and dS, two products of seven more than one pass needs, for which no sum has two
@@ -27,19 +28,20 @@ struct AttentionGrad {
 AttentionGrad read_grad(const OpCall& call) {
   const Operand &q = call[1], &k = call[2], &v = call[3];
   AttentionGrad g = {};
-  g.a = read_attention(q, k, v, call[4], TK_INT(call, attention_grad, causal) != 0, TK_INT(call, attention_grad, shift),
-                       TK_FLOAT(call, attention_grad, scale));
+  g.a =
+      read_attention(q, k, v, call[4], call[5], TK_INT(call, attention_grad, causal) != 0, TK_INT(call, attention_grad, shift),
+                     TK_FLOAT(call, attention_grad, scale), TK_FLOAT(call, attention_grad, rate));
   TK_CHECK_EQ(call[0].size, g.a.batch * g.a.q.places * g.a.q.heads * g.a.v.size);
-  TK_CHECK_EQ(call[5].size, call[0].size);
-  TK_CHECK_EQ(call[6].size, g.a.batch * g.a.q.heads * g.a.q.places);
-  TK_CHECK_EQ(call[7].size, q.size);
-  TK_CHECK_EQ(call[8].size, k.size);
-  TK_CHECK_EQ(call[9].size, v.size);
+  TK_CHECK_EQ(call[6].size, call[0].size);
+  TK_CHECK_EQ(call[7].size, g.a.batch * g.a.q.heads * g.a.q.places);
+  TK_CHECK_EQ(call[8].size, q.size);
+  TK_CHECK_EQ(call[9].size, k.size);
+  TK_CHECK_EQ(call[10].size, v.size);
   g.dy = {call[0].f32(), g.a.q.places, g.a.q.heads, g.a.v.size};
-  g.dq = {call[7].f32(), g.a.q.places, g.a.q.heads, g.a.q.size};
-  g.dk = {call[8].f32(), g.a.k.places, g.a.k.heads, g.a.q.size};
-  g.dv = {call[9].f32(), g.a.k.places, g.a.k.heads, g.a.v.size};
-  g.log_sum = call[6].f32();
+  g.dq = {call[8].f32(), g.a.q.places, g.a.q.heads, g.a.q.size};
+  g.dk = {call[9].f32(), g.a.k.places, g.a.k.heads, g.a.q.size};
+  g.dv = {call[10].f32(), g.a.k.places, g.a.k.heads, g.a.v.size};
+  g.log_sum = call[7].f32();
   g.delta = static_cast<float*>(call.workspace);
   return g;
 }
@@ -52,7 +54,7 @@ int64_t thread_floats(const Attention& a) {
   return round_up(panel_floats(a) + 2 * kQueryBlock * kKeyBlock + sums, 16);
 }
 
-// P and dS of one block; rows kKeyBlock apart.
+// D P and dS of one block; rows kKeyBlock apart.
 void block_gradients(const AttentionGrad& g, const ScoreBlock& s, float* p, float* ds, float* panel) {
   const Attention& a = g.a;
   const int64_t keys = s.j1 - s.j0;
@@ -60,6 +62,8 @@ void block_gradients(const AttentionGrad& g, const ScoreBlock& s, float* p, floa
   block_product<false>(g.dy.at(s.batch, s.i0, s.head), g.dy.row(), s.i1 - s.i0,
                        transposed(a.v.at(s.batch, s.j0, s.head / a.group()), a.v.row()), a.v.size, keys, ds, kKeyBlock, false,
                        panel);
+  const PhiloxKeys random_keys(a.dropout.philox.key);
+  float factors[kKeyBlock];
   for (int64_t i = s.i0; i < s.i1; ++i) {
     float *p_row = p + (i - s.i0) * kKeyBlock, *ds_row = ds + (i - s.i0) * kKeyBlock;
     const int64_t at = g.row_of(s.batch, s.head, i);
@@ -68,6 +72,16 @@ void block_gradients(const AttentionGrad& g, const ScoreBlock& s, float* p, floa
       continue;
     }
     const VecF log_sum = set1(g.log_sum[at]), delta = set1(g.delta[at]), scale = set1(a.scale);
+    if (a.dropout.on) {
+      dropout_factors(a, random_keys, s, i, factors);
+      map_row(ds_row, ds_row, keys, [&](VecF dp, int64_t j, int n) {
+        const VecF share = vexp_flush(vmin(zero(), load_row(p_row + j, n, 0.0f) - log_sum));
+        const VecF factor = load_row(factors + j, n, 0.0f);
+        store_row(p_row + j, drop_lanes(share, factor), n);
+        return select(share == zero(), zero(), share * (drop_lanes(dp, factor) - delta) * scale);
+      });
+      continue;
+    }
     map_row(ds_row, ds_row, keys, [&](VecF dp, int64_t j, int n) {
       const VecF share = vexp_flush(vmin(zero(), load_row(p_row + j, n, 0.0f) - log_sum));
       store_row(p_row + j, share, n);
@@ -141,9 +155,10 @@ int64_t attention_grad_workspace(const OpCall& call, int num_threads) {
 }
 
 void attention_grad_cpu(const OpCall& call, CpuContext& context) {
-  const AttentionGrad g = read_grad(call);
+  AttentionGrad g = read_grad(call);
+  begin_dropout(g.a, call[5]);
   const Attention& a = g.a;
-  const Heads y = {call[5].f32(), a.q.places, a.q.heads, a.v.size};
+  const Heads y = {call[6].f32(), a.q.places, a.q.heads, a.v.size};
   context.parallel_for(a.batch * a.q.places, 1 + 20000 / (y.row() + 1), [&](int64_t begin, int64_t end, int) {
     for (int64_t place = begin; place < end; ++place) {
       const int64_t batch = place / a.q.places, i = place % a.q.places;

@@ -1,7 +1,8 @@
 // Attention of f16 and bf16 on the tensor cores (mma.sync, sm_80 and up), scores and sums in f32. A block owns 64 queries, or,
 // for the gradients of keys and values, 64 keys, and meets the other side in tiles of 64, in rising order. Scores, weights and
 // their gradients stay in registers: the accumulator of one product is laid out as the left operand of the next. Heads of up to
-// 256 elements, padded with zeros in shared memory to 32, 64, 128 or 256.
+// 256 elements, padded with zeros in shared memory to 32, 64, 128 or 256. Without dropout: the random words would take
+// registers that the sums need, so the kernels of f32 do that.
 //
 // The backward pass makes the scores twice, once for the queries' gradient and once for the keys', and adds everything up in
 // registers in a fixed order: seven products in place of five, and no atomics.
@@ -19,10 +20,10 @@ constexpr int kTile = 64;  // queries, and keys, of a tile; 16 to a warp
 constexpr int kTileThreads = 128;
 constexpr int64_t kMostTiledSize = 256;
 
-// Whether heads fit: q and v of a call.
-bool is_tiled(const Operand& q, const Operand& v) {
-  return (q.dtype == DType::f16 || q.dtype == DType::bf16) && q.rank == 4 && v.rank == 4 && q.dims[3] <= kMostTiledSize &&
-         v.dims[3] <= kMostTiledSize;
+// Whether heads fit, and nothing is dropped: q, v and the random state of a call.
+bool is_tiled(const Operand& q, const Operand& v, const Operand& random) {
+  return random.size == 0 && (q.dtype == DType::f16 || q.dtype == DType::bf16) && q.rank == 4 && v.rank == 4 &&
+         q.dims[3] <= kMostTiledSize && v.dims[3] <= kMostTiledSize;
 }
 
 template <class T>
@@ -409,12 +410,12 @@ void with_tile_size(const AttentionView<T>& a, const Body& body) {
 template <class T>
 void attention_tiles(const OpCall& call, const CudaContext& context) {
   const AttentionView<T> a = read_attention_call<T>(call);
-  const HeadsView<T> y(call[4].data, a.q.places, a.q.heads, a.v.size);
+  const HeadsView<T> y(call[5].data, a.q.places, a.q.heads, a.v.size);
   const bool vector = a.q.in_vectors() && a.k.in_vectors() && a.v.in_vectors() && y.in_vectors();
   with_tile_size(a, [&](auto size) {
     constexpr int kSize = decltype(size)::value;
     launch_attention_tiles(context, attention_tiles_kernel<T, kSize>, a.q.places, a.q.heads, a.batch, kTileThreads,
-                           3 * RowTile<kSize>::kElements * sizeof(T), a, y, call[5].f32(), vector);
+                           3 * RowTile<kSize>::kElements * sizeof(T), a, y, call[6].f32(), vector);
   });
 }
 
@@ -424,7 +425,7 @@ void attention_grad_tiles(const OpCall& call, const CudaContext& context) {
   const AttentionView<T>& a = g.a;
   const bool vector = a.q.in_vectors() && a.k.in_vectors() && a.v.in_vectors() && g.dy.in_vectors() && g.dq.in_vectors() &&
                       g.dk.in_vectors() && g.dv.in_vectors();
-  launch_delta(context, g, call[6].size);
+  launch_delta(context, g, call[7].size);
   with_tile_size(a, [&](auto size) {
     constexpr int kSize = decltype(size)::value;
     const size_t bytes = 4 * RowTile<kSize>::kElements * sizeof(T) + 2 * kTile * sizeof(float);

@@ -4,6 +4,7 @@
 #include "cuda/context.h"
 // context.h first.
 #include "ops/attention/attention.h"
+#include "ops/common/philox.h"
 #include "ops/common/vector_math.h"
 
 TK_BEGIN_CUDA
@@ -33,11 +34,33 @@ struct MaskView {
   int64_t batch = 0, head = 0, query = 0, key = 0;  // strides in elements, 0 where it repeats
 };
 
+// Which weights are dropped: a pure function of the random state, head, query and key.
+struct DropoutView {
+  const int32_t* state = nullptr;  // null: none
+  int32_t threshold = 0;
+  float scale = 1;  // 1 / (1 - rate)
+  int64_t row_blocks = 0, rows = 0, heads = 0;
+
+  // factors[e] = what the weight of query i and key j + e is multiplied by; j a multiple of 4.
+  __device__ void factors_of_four(float (&factors)[philox::kLanes], int64_t b, int64_t h, int64_t i, int64_t j) const {
+    const uint64_t counter = (uint64_t(uint32_t(state[3])) << 32 | uint32_t(state[2])) +
+                             uint64_t(((b * heads + h) * rows + i) * row_blocks + j / philox::kLanes);
+    const uint32_t counters[4] = {uint32_t(counter), uint32_t(counter >> 32), 0, 0};
+    const uint32_t key[2] = {uint32_t(state[0]), uint32_t(state[1])};
+    uint32_t words[philox::kLanes];
+    philox::block(counters, key, words);
+    for (int e = 0; e < philox::kLanes; ++e) factors[e] = philox::bits24(words[e]) >= threshold ? scale : 0.0f;
+  }
+};
+// 0 where it is dropped, be x infinite or NaN.
+__device__ inline float drop(float x, float factor) { return factor == 0 ? 0.0f : x * factor; }
+
 template <class T>
 struct AttentionView {
   int64_t batch = 0;
   HeadsView<T> q, k, v;
   MaskView mask;
+  DropoutView dropout;
   bool causal = false;
   int64_t shift = 0, group = 1;
   float scale = 0;
@@ -66,8 +89,8 @@ struct AttentionView {
 };
 
 template <class T>
-AttentionView<T> read_view(const Operand& q, const Operand& k, const Operand& v, const Operand& mask, bool causal,
-                           int64_t shift, double scale) {
+AttentionView<T> read_view(const Operand& q, const Operand& k, const Operand& v, const Operand& mask, const Operand& random,
+                           bool causal, int64_t shift, double scale, double rate) {
   AttentionView<T> a;
   a.batch = q.dims[0];
   a.q = HeadsView<T>(q), a.k = HeadsView<T>(k), a.v = HeadsView<T>(v);
@@ -77,6 +100,12 @@ AttentionView<T> read_view(const Operand& q, const Operand& k, const Operand& v,
   TK_CHECK(a.v.places == a.k.places && a.v.heads == a.k.heads);
   TK_CHECK(a.k.heads > 0 && a.q.heads % a.k.heads == 0);
   a.group = a.q.heads / a.k.heads;
+  if (random.size != 0) {
+    TK_CHECK(random.size == 4 && rate >= 0 && rate < 1);
+    a.dropout = {
+        random.i32(), philox::dropout_threshold(rate), float(1 / (1 - rate)), philox::blocks_for(a.k.places), a.q.places,
+        a.q.heads};
+  }
   if (mask.rank != 4) {
     TK_CHECK_EQ(mask.size, 0);
     return a;
@@ -108,10 +137,11 @@ struct GradView {
 // The operands of `attention`.
 template <class T>
 AttentionView<T> read_attention_call(const OpCall& call) {
-  const AttentionView<T> a = read_view<T>(call[0], call[1], call[2], call[3], TK_INT(call, attention, causal) != 0,
-                                          TK_INT(call, attention, shift), TK_FLOAT(call, attention, scale));
-  TK_CHECK_EQ(call[4].size, a.batch * a.q.places * a.q.heads * a.v.size);
-  TK_CHECK_EQ(call[5].size, a.batch * a.q.heads * a.q.places);
+  const AttentionView<T> a =
+      read_view<T>(call[0], call[1], call[2], call[3], call[4], TK_INT(call, attention, causal) != 0,
+                   TK_INT(call, attention, shift), TK_FLOAT(call, attention, scale), TK_FLOAT(call, attention, rate));
+  TK_CHECK_EQ(call[5].size, a.batch * a.q.places * a.q.heads * a.v.size);
+  TK_CHECK_EQ(call[6].size, a.batch * a.q.heads * a.q.places);
   return a;
 }
 
@@ -119,21 +149,21 @@ template <class T>
 GradView<T> read_grad_view(const OpCall& call) {
   const Operand &q = call[1], &k = call[2], &v = call[3];
   GradView<T> g;
-  g.a = read_view<T>(q, k, v, call[4], TK_INT(call, attention_grad, causal) != 0, TK_INT(call, attention_grad, shift),
-                     TK_FLOAT(call, attention_grad, scale));
+  g.a = read_view<T>(q, k, v, call[4], call[5], TK_INT(call, attention_grad, causal) != 0, TK_INT(call, attention_grad, shift),
+                     TK_FLOAT(call, attention_grad, scale), TK_FLOAT(call, attention_grad, rate));
   const AttentionView<T>& a = g.a;
   TK_CHECK_EQ(call[0].size, a.batch * a.q.places * a.q.heads * a.v.size);
-  TK_CHECK_EQ(call[5].size, call[0].size);
-  TK_CHECK_EQ(call[6].size, a.batch * a.q.heads * a.q.places);
-  TK_CHECK_EQ(call[7].size, q.size);
-  TK_CHECK_EQ(call[8].size, k.size);
-  TK_CHECK_EQ(call[9].size, v.size);
+  TK_CHECK_EQ(call[6].size, call[0].size);
+  TK_CHECK_EQ(call[7].size, a.batch * a.q.heads * a.q.places);
+  TK_CHECK_EQ(call[8].size, q.size);
+  TK_CHECK_EQ(call[9].size, k.size);
+  TK_CHECK_EQ(call[10].size, v.size);
   g.dy = {call[0].data, a.q.places, a.q.heads, a.v.size};
-  g.y = {call[5].data, a.q.places, a.q.heads, a.v.size};
-  g.dq = {call[7].data, a.q.places, a.q.heads, a.q.size};
-  g.dk = {call[8].data, a.k.places, a.k.heads, a.k.size};
-  g.dv = {call[9].data, a.k.places, a.k.heads, a.v.size};
-  g.log_sum = call[6].f32();
+  g.y = {call[6].data, a.q.places, a.q.heads, a.v.size};
+  g.dq = {call[8].data, a.q.places, a.q.heads, a.q.size};
+  g.dk = {call[9].data, a.k.places, a.k.heads, a.k.size};
+  g.dv = {call[10].data, a.k.places, a.k.heads, a.v.size};
+  g.log_sum = call[7].f32();
   g.delta = static_cast<float*>(call.workspace);
   return g;
 }

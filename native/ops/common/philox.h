@@ -41,6 +41,9 @@ TK_PHILOX_FN void block(const uint32_t* counter, const uint32_t* key, uint32_t* 
   out[3] = c3;
 }
 
+// Blocks that hold n words.
+TK_PHILOX_FN int64_t blocks_for(int64_t n) { return (n + kLanes - 1) / kLanes; }
+
 // 24 random bits, 0 .. 2^24 - 1: as many as an f32 holds at equal spacing.
 TK_PHILOX_FN int32_t bits24(uint32_t word) { return int32_t(word >> 8); }
 

@@ -29,6 +29,10 @@ void dropout_cpu(const OpCall& call, CpuContext& context);
 int64_t multinomial_workspace(const OpCall& call, int num_threads);
 void multinomial_cpu(const OpCall& call, CpuContext& context);
 
+// saved_state gets the state the call began with; the counter in `state` moves on by `blocks` >= 0. Claims random numbers for
+// an op that makes them itself, as attention does.
+void random_reserve_cpu(const OpCall& call, CpuContext& context);
+
 // dx = dy / (1 - rate) where the dropout that wrote saved_state kept its element, 0 elsewhere. dx may alias dy.
 void dropout_grad_cpu(const OpCall& call, CpuContext& context);
 

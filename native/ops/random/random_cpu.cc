@@ -78,7 +78,7 @@ void random_uniform_cpu(const OpCall& call, CpuContext& context) {
   } else {
     uniform_f32(philox, y, float(min), float(max), context);
   }
-  advance_philox(state, philox, y.size);
+  advance_philox(state, philox, philox::blocks_for(y.size));
 }
 
 void random_normal_cpu(const OpCall& call, CpuContext& context) {
@@ -88,7 +88,7 @@ void random_normal_cpu(const OpCall& call, CpuContext& context) {
   for_each_chunk(philox, y.size, context, [&](const uint32_t* words, int64_t begin, int64_t count) {
     normal_chunk(words, y.f32() + begin, count, mean, stddev);
   });
-  advance_philox(state, philox, y.size);
+  advance_philox(state, philox, philox::blocks_for(y.size));
 }
 
 void dropout_cpu(const OpCall& call, CpuContext& context) {
@@ -97,7 +97,17 @@ void dropout_cpu(const OpCall& call, CpuContext& context) {
   const PhiloxState philox = read_philox(state);
   std::memcpy(saved_state.data, state.data, 4 * sizeof(int32_t));
   dropout_f32(philox, x, y, TK_FLOAT(call, dropout, rate), context);
-  advance_philox(state, philox, y.size);
+  advance_philox(state, philox, philox::blocks_for(y.size));
+}
+
+void random_reserve_cpu(const OpCall& call, CpuContext&) {
+  const Operand &state = call[0], &saved_state = call[1];
+  const int64_t blocks = TK_INT(call, random_reserve, blocks);
+  TK_CHECK(blocks >= 0);
+  TK_CHECK_EQ(saved_state.size, 4);
+  const PhiloxState philox = read_philox(state);
+  std::memcpy(saved_state.data, state.data, 4 * sizeof(int32_t));
+  advance_philox(state, philox, blocks);
 }
 
 void dropout_grad_cpu(const OpCall& call, CpuContext& context) {

@@ -20,11 +20,8 @@ struct PhiloxStream {
   }
 };
 
-int64_t blocks_for(int64_t n) { return (n + philox::kLanes - 1) / philox::kLanes; }
-
-void advance(const CudaContext& context, const Operand& state_operand, int64_t n) {
+void advance(const CudaContext& context, const Operand& state_operand, uint64_t blocks) {
   int32_t* state = state_operand.i32();
-  const uint64_t blocks = uint64_t(blocks_for(n));
   for_each(context, 1, [=] __device__(int64_t) {
     const uint64_t counter = (uint64_t(uint32_t(state[3])) << 32 | uint32_t(state[2])) + blocks;
     state[2] = int32_t(uint32_t(counter));
@@ -38,7 +35,7 @@ void for_each_block(const CudaContext& context, const Operand& state, int64_t n,
   TK_CHECK_EQ(state.size, 4);
   const PhiloxStream stream = {state.i32()};
   for_each(
-      context, blocks_for(n),
+      context, philox::blocks_for(n),
       [=] __device__(int64_t block) {
         uint32_t words[philox::kLanes];
         stream.words(block, words);
@@ -119,14 +116,14 @@ void random_uniform_cuda(const OpCall& call, CudaContext& context) {
     const float limit = low < high ? ::nextafterf(high, low) : low;
     for_each_block(context, state, y.size, UniformBody{y.f32(), y.size, low, high, limit});
   }
-  advance(context, state, y.size);
+  advance(context, state, uint64_t(philox::blocks_for(y.size)));
 }
 
 void random_normal_cuda(const OpCall& call, CudaContext& context) {
   const Operand &state = call[0], &y = call[1];
   const float mean = float(TK_FLOAT(call, random_normal, mean)), stddev = float(TK_FLOAT(call, random_normal, stddev));
   for_each_block(context, state, y.size, NormalBody{y.f32(), y.size, mean, stddev});
-  advance(context, state, y.size);
+  advance(context, state, uint64_t(philox::blocks_for(y.size)));
 }
 
 void dropout_cuda(const OpCall& call, CudaContext& context) {
@@ -134,7 +131,16 @@ void dropout_cuda(const OpCall& call, CudaContext& context) {
   TK_CHECK_EQ(saved_state.size, 4);
   context.copy(saved_state.data, state.data, 4 * sizeof(int32_t));
   run_dropout(context, state, x, y, TK_FLOAT(call, dropout, rate));
-  advance(context, state, y.size);
+  advance(context, state, uint64_t(philox::blocks_for(y.size)));
+}
+
+void random_reserve_cuda(const OpCall& call, CudaContext& context) {
+  const Operand &state = call[0], &saved_state = call[1];
+  const int64_t blocks = TK_INT(call, random_reserve, blocks);
+  TK_CHECK(blocks >= 0);
+  TK_CHECK(state.size == 4 && saved_state.size == 4);
+  context.copy(saved_state.data, state.data, 4 * sizeof(int32_t));
+  advance(context, state, uint64_t(blocks));
 }
 
 void dropout_grad_cuda(const OpCall& call, CudaContext& context) {

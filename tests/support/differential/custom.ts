@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {
   ADAM_SCALARS,
   adamStep,
+  attention,
   DeviceScalars,
   dropout,
   randomNormal,
@@ -108,6 +109,27 @@ function checkDropout(): void {
       3e-7,
     );
     checkState(state, 16);
+  });
+}
+
+function checkAttentionDropout(): void {
+  withState((state) => {
+    const [keys, rate] = [6, 0.25];
+    // Equal scores and the unit matrix as values: y is the factor of each weight, divided by their number.
+    const x = tf.zeros([1, 2, 1, 1]);
+    const unit = tf.reshape(tf.eye(keys), [1, keys, 1, keys]);
+    const drawn = words(16);
+    const kept = [0, 8].flatMap((row) => drawn.slice(row, row + keys).map((word) => word >>> 8 >= rate * 2 ** 24));
+    const expected = kept.map((keep) => (keep ? 1 / (keys * (1 - rate)) : 0));
+    const run = (v: tf.Tensor): tf.Tensor => attention(x, tf.zeros([1, keys, 1, 1]), v, { dropout: { rate, random: state } });
+    const { value, grad } = tf.valueAndGrad(run)(unit, tf.ones([1, 2, 1, keys]));
+    near('kept', value.dataSync(), expected, 3e-7);
+    const sums = Array.from({ length: keys * keys }, (_, at) => {
+      const key = Math.floor(at / keys);
+      return expected[key]! + expected[keys + key]!;
+    });
+    near('gradient', grad.dataSync(), sums, 6e-7);
+    checkState(state, 4);
   });
 }
 
@@ -247,6 +269,7 @@ export const customChecks: readonly CustomCheck[] = [
   { name: 'uniform random numbers', check: onOurs(checkUniform) },
   { name: 'normal random numbers', check: onOurs(checkNormal) },
   { name: 'dropout and its gradient', check: onOurs(checkDropout) },
+  { name: 'dropout of attention and its gradient', check: onOurs(checkAttentionDropout) },
   { name: 'copy', check: onOurs(checkCopy) },
   { name: 'gradient of softmax in one op', check: onOurs(checkSoftmaxGradient) },
   { name: 'a step of gradient descent', check: onOurs(checkSgd) },

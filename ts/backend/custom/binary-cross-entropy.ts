@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import { checkNumber } from '../../arguments.js';
+import { checkKeys, checkNumber } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp } from '../native/engine.js';
 import { checkFloats } from './checks.js';
@@ -25,11 +25,9 @@ export interface BinaryCrossEntropyOptions {
  * @throws E_SHAPE, E_DTYPE, E_CONFIG
  * @source the log-sum-exp form of PyTorch's BCEWithLogitsLoss
  */
-export function binaryCrossEntropy(
-  logits: tf.Tensor,
-  labels: tf.Tensor,
-  { positiveWeight, labelSmoothing = 0 }: BinaryCrossEntropyOptions = {},
-): tf.Tensor {
+export function binaryCrossEntropy(logits: tf.Tensor, labels: tf.Tensor, options: BinaryCrossEntropyOptions = {}): tf.Tensor {
+  checkKeys('binaryCrossEntropy', options, ['positiveWeight', 'labelSmoothing']);
+  const { positiveWeight, labelSmoothing = 0 } = options;
   checkFloats('binaryCrossEntropy', { logits: [logits], labels: [labels, logits.shape], positiveWeight: [positiveWeight] });
   const smoothing = checkNumber('binaryCrossEntropy', 'labelSmoothing', labelSmoothing, { min: 0, max: 1 });
   const columns = logits.shape[logits.rank - 1];

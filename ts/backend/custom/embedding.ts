@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkInteger } from '../../arguments.js';
+import { checkInteger, checkKeys } from '../../arguments.js';
 import { declareOp } from '../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
 import { checkDType, checkFloats, checkIndices, checkRank } from './checks.js';
@@ -26,7 +26,9 @@ export interface EmbeddingOptions {
  * @throws E_SHAPE, E_DTYPE, E_CONFIG; E_INDEX for an id outside [0, V), at the call when the ids were written from JavaScript,
  *         else at the next synchronisation
  */
-export function embedding(table: tf.Tensor, ids: tf.Tensor, { paddingIndex }: EmbeddingOptions = {}): tf.Tensor {
+export function embedding(table: tf.Tensor, ids: tf.Tensor, options: EmbeddingOptions = {}): tf.Tensor {
+  checkKeys('embedding', options, ['paddingIndex']);
+  const { paddingIndex } = options;
   checkRank('embedding', 'table', table, '[V, D]', 2);
   checkFloats('embedding', { table: [table] });
   checkDType('embedding', 'ids', ids, ['int32']);

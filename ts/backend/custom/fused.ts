@@ -10,12 +10,13 @@ import { storageOf } from '../record.js';
 import { CPU_BACKEND, CUDA_BACKEND, currentBackend, tensorFromInfo } from '../tensors.js';
 
 /** An input of an op: a tensor, an operand, or the dtype of one that is not given (an operand of 0 elements). */
-export type FusedInput = tf.Tensor | Operand | 'float32' | 'bool';
+export type FusedInput = tf.Tensor | Operand | 'float32' | 'int32' | 'bool';
 
 /** Shape of an output that is not wanted. */
 export const NOT_WANTED: readonly number[] = [0];
 
 function emptyArray(dtype: DataType): NumericArray {
+  if (dtype === 'int32') return new Int32Array(0);
   return dtype === 'bool' ? new Uint8Array(0) : new Float32Array(0);
 }
 

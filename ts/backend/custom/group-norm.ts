@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkNumber } from '../../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkNumber } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp, type Operand } from '../native/engine.js';
 import { storageOf } from '../record.js';
@@ -49,7 +49,9 @@ interface Channels {
   readonly epsilon: number;
 }
 
-function readChannels(place: string, x: tf.Tensor, { scale, offset, epsilon }: ChannelNormOptions): Channels {
+function readChannels(place: string, x: tf.Tensor, options: ChannelNormOptions, keys: readonly string[] = []): Channels {
+  checkKeys(place, options, ['scale', 'offset', 'epsilon', ...keys]);
+  const { scale, offset, epsilon } = options;
   checkRank(place, 'x', x, '[N, ..., C]', 2, 8);
   const channels = x.shape[x.rank - 1] as number;
   if (channels === 0) {
@@ -162,7 +164,7 @@ function inPlace(variable: tf.Variable): Operand {
  */
 export function batchNormTrain<T extends tf.Tensor>(x: T, options: BatchNormTrainOptions): T {
   const place = 'batchNormTrain';
-  const { channels, epsilon } = readChannels(place, x, options);
+  const { channels, epsilon } = readChannels(place, x, options, ['runningMean', 'runningVariance', 'updateRate', 'isUnbiased']);
   const { runningMean, runningVariance, scale, offset } = options;
   checkFloats(place, { runningMean: [runningMean, [channels]], runningVariance: [runningVariance, [channels]] });
   const updateRate = checkNumber(place, 'updateRate', options.updateRate ?? 0.1, { min: 0, max: 1 });
@@ -191,7 +193,7 @@ export function batchNormTrain<T extends tf.Tensor>(x: T, options: BatchNormTrai
  */
 export function batchNormFixed<T extends tf.Tensor>(x: T, options: BatchNormOptions): T {
   const place = 'batchNormFixed';
-  const { channels, epsilon } = readChannels(place, x, options);
+  const { channels, epsilon } = readChannels(place, x, options, ['mean', 'variance']);
   const { mean, variance, scale, offset } = options;
   checkFloats(place, { mean: [mean, [channels]], variance: [variance, [channels]] });
   const backend = currentBackend();

@@ -1,6 +1,6 @@
 /** Ops tfjs-core lacks, with their gradients. */
 export { channelPrelu, FUSED_ACTIVATIONS, gelu, mish, silu, type FusedActivation } from './activations.js';
-export { attention, type AttentionOptions } from './attention.js';
+export { attention, type AttentionDropout, type AttentionOptions } from './attention.js';
 export { autocast, halfProducts, PRECISIONS, storageDType, type HalfProducts, type Precision } from './autocast.js';
 export { averagePool2D, type AveragePool2DOptions } from './average-pool2d.js';
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from './binary-cross-entropy.js';

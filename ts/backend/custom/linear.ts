@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkOneOf } from '../../arguments.js';
+import { checkKeys, checkOneOf } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp } from '../native/engine.js';
 import { currentBackend } from '../tensors.js';
@@ -29,6 +29,7 @@ export interface LinearOptions {
  * @throws E_SHAPE, E_DTYPE; E_CONFIG for an unknown activation
  */
 export function linear(x: tf.Tensor, w: tf.Tensor, options: LinearOptions = {}): tf.Tensor {
+  checkKeys('linear', options, ['bias', 'activation']);
   const { bias } = options;
   checkRank('linear', 'x', x, '[..., K]', 1, 8);
   checkRank('linear', 'w', w, '[K, N]', 2);

@@ -1,10 +1,10 @@
 /** Optimizer steps: one native call updates all parameters in place. Variables stay the same objects on the same handles. */
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp, type Operand } from '../native/engine.js';
 import { storageOf } from '../record.js';
 import { currentBackend, makeUnique } from '../tensors.js';
-import type { DeviceScalars } from './device-scalars.js';
+import { DeviceScalars } from './device-scalars.js';
 
 const ADAM = declareOp('adam');
 const SGD = declareOp('sgd');
@@ -48,6 +48,15 @@ export function gradientOperands(parameters: readonly tf.Variable[], gradients: 
   });
 }
 
+/** Hyper-parameters of a step: named ones, or float32 numbers in the same order, computed on the device. */
+export type StepScalars<Name extends string> = DeviceScalars<Name> | tf.Tensor1D;
+
+/** Hyper-parameters as an operand; `active` is put behind them, as optimizer ops take it. */
+function scalarOperand<Name extends string>(scalars: StepScalars<Name>, active: tf.Tensor | undefined): Operand {
+  if (scalars instanceof DeviceScalars) return scalars.operand(active);
+  return currentBackend().operand(active === undefined ? scalars : tf.concat([scalars, active]));
+}
+
 /** What every step may take. */
 export interface ConditionalStep {
   /** float32 [1]: 0 leaves the call without effect, step count included; decided on the device. Default: the step is done. */
@@ -55,7 +64,7 @@ export interface ConditionalStep {
 }
 
 export interface AdamGroup extends ConditionalStep {
-  readonly scalars: DeviceScalars<AdamScalar>;
+  readonly scalars: StepScalars<AdamScalar>;
   /** int32 [1]: steps done; the call adds one first. */
   readonly step: tf.Variable;
   readonly parameters: readonly tf.Variable[];
@@ -81,7 +90,7 @@ export interface AdamGroup extends ConditionalStep {
 export function adamStep(group: AdamGroup): void {
   const gradients = gradientOperands(group.parameters, group.gradients);
   const operands = [
-    group.scalars.operand(group.active),
+    scalarOperand(group.scalars, group.active),
     ...inPlace([group.step]),
     ...inPlace(group.parameters),
     ...gradients,
@@ -92,7 +101,7 @@ export function adamStep(group: AdamGroup): void {
 }
 
 export interface SgdGroup extends ConditionalStep {
-  readonly scalars: DeviceScalars<SgdScalar>;
+  readonly scalars: StepScalars<SgdScalar>;
   readonly parameters: readonly tf.Variable[];
   /** float32, one per parameter, of its shape. */
   readonly gradients: readonly tf.Tensor[];
@@ -106,7 +115,7 @@ export interface SgdGroup extends ConditionalStep {
  */
 export function sgdStep(group: SgdGroup): void {
   const gradients = gradientOperands(group.parameters, group.gradients);
-  currentBackend().engine.call(SGD, [group.scalars.operand(group.active), ...inPlace(group.parameters), ...gradients]);
+  currentBackend().engine.call(SGD, [scalarOperand(group.scalars, group.active), ...inPlace(group.parameters), ...gradients]);
 }
 
 export interface SgdMomentumGroup extends SgdGroup {
@@ -125,7 +134,7 @@ export interface SgdMomentumGroup extends SgdGroup {
 export function sgdMomentumStep(group: SgdMomentumGroup): void {
   const gradients = gradientOperands(group.parameters, group.gradients);
   const operands = [
-    group.scalars.operand(group.active),
+    scalarOperand(group.scalars, group.active),
     ...inPlace(group.parameters),
     ...gradients,
     ...inPlace(group.velocities),

@@ -1,6 +1,6 @@
 /** Random numbers made on the device by Philox 4x32-10, from a state that is a tensor: recorded steps draw anew at each replay. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkNumber, checkOneOf, show } from '../../arguments.js';
+import { checkKeys, checkNumber, checkOneOf, show } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp, type Operand } from '../native/engine.js';
 import { storageOf } from '../record.js';
@@ -100,6 +100,7 @@ export interface RandomUniformOptions {
  * @throws E_CONFIG for wrong bounds
  */
 export function randomUniform(shape: readonly number[], random: RandomState, options: RandomUniformOptions = {}): tf.Tensor {
+  checkKeys('randomUniform', options, ['min', 'max', 'dtype']);
   const dtype = checkOneOf('randomUniform', 'dtype', options.dtype ?? 'float32', ['float32', 'int32']);
   const min = checkNumber('randomUniform', 'min', options.min ?? 0);
   const max = checkNumber('randomUniform', 'max', options.max ?? (dtype === 'float32' ? 1 : undefined), { above: min });
@@ -132,6 +133,7 @@ export interface RandomNormalOptions {
  * @throws E_CONFIG for a wrong mean or deviation
  */
 export function randomNormal(shape: readonly number[], random: RandomState, options: RandomNormalOptions = {}): tf.Tensor {
+  checkKeys('randomNormal', options, ['mean', 'stddev']);
   const mean = checkNumber('randomNormal', 'mean', options.mean ?? 0);
   const stddev = checkNumber('randomNormal', 'stddev', options.stddev ?? 1, { min: 0 });
   const backend = currentBackend();

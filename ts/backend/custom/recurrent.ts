@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkOneOf } from '../../arguments.js';
+import { checkBoolean, checkKeys, checkOneOf, show } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { declareOp, type OpRef } from '../native/engine.js';
 import { activationNumber } from './activations.js';
@@ -78,6 +78,8 @@ interface Layer {
   readonly ints: readonly number[];
 }
 
+const SEQUENCE_OPTIONS = ['initialState', 'mask', 'lengths', 'isReverse', 'maskedOutput', 'returnSequences'];
+
 interface Sizes {
   readonly batch: number;
   readonly steps: number;
@@ -85,8 +87,35 @@ interface Sizes {
   readonly width: number;
 }
 
-function checkSequence(layer: Layer, x: tf.Tensor, { kernel, recurrentKernel, bias }: RecurrentWeights): Sizes {
+/** @throws E_CONFIG for weights that are no object of tensors, or hold others */
+function checkWeights(place: string, weights: RecurrentWeights): void {
+  const given = weights as unknown;
+  const isTensor = given instanceof tf.Tensor;
+  if (typeof given !== 'object' || given === null || Array.isArray(given) || isTensor) {
+    const got = isTensor ? `a tensor [${String(given.shape)}]` : show(given);
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] wrong weights: expected an object with the tensors kernel, recurrentKernel and, if wanted, bias, got ${got}.`,
+    );
+  }
+  for (const key of Object.keys(weights)) {
+    if (['kernel', 'recurrentKernel', 'bias'].includes(key)) continue;
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[${place}] unknown weight '${key}': expected kernel, recurrentKernel and, if wanted, bias.`,
+    );
+  }
+  const { kernel, recurrentKernel, bias } = weights;
+  for (const [key, tensor] of Object.entries({ kernel, recurrentKernel, bias })) {
+    if ((tensor as unknown) instanceof tf.Tensor || (key === 'bias' && tensor === undefined)) continue;
+    throw new TensorkilnError('E_CONFIG', `[${place}] wrong ${key}: expected a tensor, got ${show(tensor)}.`);
+  }
+}
+
+function checkSequence(layer: Layer, x: tf.Tensor, weights: RecurrentWeights): Sizes {
   const { place, gates } = layer;
+  checkWeights(place, weights);
+  const { kernel, recurrentKernel, bias } = weights;
   checkRank(place, 'x', x, '[B, T, I]', 3);
   checkRank(place, 'recurrentKernel', recurrentKernel, `[H, ${gates === 1 ? '' : gates}H]`, 2);
   const [batch, steps, inputs] = x.shape as [number, number, number];
@@ -198,6 +227,7 @@ function runSequence(
  * @source Hochreiter, Schmidhuber 1997; forget gate: Gers, Schmidhuber, Cummins 2000; backpropagation through time: Werbos 1990
  */
 export function lstm(x: tf.Tensor, weights: RecurrentWeights, options: LstmOptions = {}): LstmResult {
+  checkKeys('lstm', options, [...SEQUENCE_OPTIONS, 'initialCell']);
   const layer: Layer = {
     place: 'lstm',
     op: LSTM,
@@ -221,6 +251,7 @@ export function lstm(x: tf.Tensor, weights: RecurrentWeights, options: LstmOptio
  * @source Cho et al. 2014, arXiv:1406.1078; reset after: the variant of cuDNN
  */
 export function gru(x: tf.Tensor, weights: RecurrentWeights, options: GruOptions = {}): SequenceResult {
+  checkKeys('gru', options, [...SEQUENCE_OPTIONS, 'isResetAfter']);
   const isResetAfter = checkBoolean('gru', 'isResetAfter', options.isResetAfter ?? true);
   const layer: Layer = {
     place: 'gru',
@@ -243,6 +274,7 @@ export function gru(x: tf.Tensor, weights: RecurrentWeights, options: GruOptions
  * @source Elman 1990
  */
 export function rnn(x: tf.Tensor, weights: RecurrentWeights, options: RnnOptions = {}): SequenceResult {
+  checkKeys('rnn', options, [...SEQUENCE_OPTIONS, 'activation']);
   const activation = checkOneOf('rnn', 'activation', options.activation ?? 'tanh', ['tanh', 'relu']);
   const layer: Layer = {
     place: 'rnn',

@@ -3,7 +3,7 @@ import { checkImageConfig } from '../check-config.js';
 import type { Dataset } from '../dataset.js';
 import { foldOf, withoutTest, type Fold } from '../partition.js';
 import type { DataCounts, DataEvent } from '../prepare.js';
-import { shownPath } from '../read-table.js';
+import { shownPath } from '../formats/connection-url.js';
 import { countShared, repeatedRows } from '../row-hash.js';
 import { checkShares, splitRows, type Split, type SplitShares } from '../split.js';
 import { splitByTime } from '../split-methods.js';

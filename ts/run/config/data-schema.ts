@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { holdsPassword } from '../../data/formats/connection-url.js';
 
 /**
  * The sections of the configuration that say where data comes from and what is made of it: data, features, split, preprocessing,
@@ -98,6 +99,13 @@ export const data = z
     const refuse = (key: string, expected: string, found: string): void => {
       context.addIssue({ code: 'custom', path: [key], params: { expected, found } });
     };
+    for (const key of ['path', 'test_path'] as const)
+      if (section[key] !== undefined && holdsPassword(section[key]))
+        refuse(
+          key,
+          "a URL without a password, which would stand in the run's files: write env:NAME and put the URL into that environment variable, or the password alone into PGPASSWORD",
+          'a URL with a password',
+        );
     const isArrays = section.format === 'idx' || section.format === 'npy';
     if (isArrays && section.labels === undefined)
       refuse('labels', `the file of labels for format ${section.format ?? ''}`, 'nothing');
@@ -226,13 +234,23 @@ const amount = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default
 const factor = (): z.ZodDefault<z.ZodNumber> => z.number().gt(0).default(1);
 const slant = (): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(45).default(0);
 
+function rising({ minimum, maximum }: { minimum: number; maximum: number }, context: z.RefinementCtx): void {
+  if (minimum <= maximum) return;
+  const params = { expected: 'minimum to be at most maximum', found: `${minimum} and ${maximum}` };
+  context.addIssue({ code: 'custom', params });
+}
+
 const transform = z
   .union([
     z.strictObject({ flip: z.strictObject({ horizontal: probability(), vertical: probability() }) }),
     z.strictObject({ shift: z.strictObject({ x: amount(), y: amount() }) }),
-    z.strictObject({ crop: z.strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) }) }),
+    z.strictObject({
+      crop: z
+        .strictObject({ minimum: z.number().gt(0).max(1), maximum: z.number().gt(0).max(1).default(1) })
+        .superRefine(rising),
+    }),
     z.strictObject({ rotate: z.strictObject({ degrees: z.number().min(0).max(180) }) }),
-    z.strictObject({ scale: z.strictObject({ minimum: factor(), maximum: factor() }) }),
+    z.strictObject({ scale: z.strictObject({ minimum: factor(), maximum: factor() }).superRefine(rising) }),
     z.strictObject({ shear: z.strictObject({ x: slant(), y: slant() }) }),
     z.strictObject({ elastic: z.strictObject({ amount: z.number().min(0), spacing: z.number().min(1).default(8) }) }),
     z.strictObject({ color_jitter: z.strictObject({ brightness: amount(), contrast: amount(), saturation: amount() }) }),

@@ -214,10 +214,18 @@ function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] 
   const key = dotted(issue.path);
   if (found === undefined && issue.code === 'invalid_type') {
     return [
-      `${source.locate(issue.path, 'key')}: ${key === '' ? '' : `${key} is missing: `}expected ${expected}, got nothing.`,
+      `${source.locate(issue.path, 'key')}: ${key === '' ? '' : `${key} is missing: `}expected ${expected}, got nothing.${missingHint(key, source)}`,
     ];
   }
   return [`${source.locate(issue.path, 'value')}: wrong ${key}: expected ${expected}, got ${describe(found)}.`];
+}
+
+/** What else may be missing when a key is. */
+function missingHint(key: string, source: ConfigSource): string {
+  if (key !== 'data.target') return '';
+  const path = source.get(['data', 'path']);
+  const isText = source.get(['data', 'context_length']) !== undefined || (typeof path === 'string' && /\.txt$/i.test(path));
+  return isText ? ' For a language model of a running text, which has no target, add data.format: text.' : '';
 }
 
 /** Keys of the choice that a section's `type` or `kind` names; undefined where it names none. */

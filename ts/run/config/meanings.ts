@@ -3,7 +3,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   output: 'folder for the results; without it `runs/<config name>-<time>` in the working directory',
   device: 'where kernels run; without it TENSORKILN_DEVICE, else cpu',
   'data.path':
-    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, a running text for a language model, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL, `env:NAME` for one in an environment variable',
+    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, a running text for a language model, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL without its password, which comes from PGPASSWORD or ~/.pgpass, or `env:NAME` for a whole URL in an environment variable',
   'data.labels': 'makes `data.path` a file of images: bytes [N, height, width] or [N, height, width, channels]',
   'data.test_path':
     'a second table of the same columns, or further images of the same classes, whose rows are the test part; the split then divides the first',
@@ -84,7 +84,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'training.optimizer': 'adamw has decoupled weight decay; a section for one whose options are not its defaults',
   'training.optimizer.clip.value': 'gradients are limited by value, each by its norm, or all together by their norm',
   'training.optimizer.groups':
-    'parameters with a rate (`rate_factor` times the learning rate) or a `weight_decay` of their own; the first group that matches counts. `{parameters: [/bias$/], weight_decay: 0}` leaves biases out of the decay',
+    'parameters with a rate (`rate_factor` times the learning rate) or a `weight_decay` of their own; the first group that matches counts. `{parameters: [/bias$/], weight_decay: 0}` leaves biases out of the decay; with muon `rule: adamw` gives embeddings and the last layer AdamW steps',
   'training.optimizer.average.kind':
     'exponential: a moving average of the weights (EMA); equal: their plain mean after step `from` (SWA). The average is judged and kept',
   'training.optimizer.average.ramp': 'exponential: whether early steps count more',

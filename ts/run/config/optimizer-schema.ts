@@ -26,12 +26,13 @@ const groups = z
       parameters: patterns(),
       rate_factor: z.number().min(0).optional(),
       weight_decay: z.number().min(0).optional(),
+      rule: z.enum(['muon', 'adamw']).optional(),
     }),
   )
   .min(1)
   .optional()
   .describe(
-    'a list of sections with parameters (paths, or expressions between slashes), rate_factor >= 0 and weight_decay >= 0',
+    'a list of sections with parameters (paths, or expressions between slashes), rate_factor >= 0, weight_decay >= 0 and, with muon, rule muon or adamw',
   );
 
 const average = z
@@ -92,6 +93,9 @@ export const optimizerSection = z
       const takers = optimizerNames.filter((name) => (OPTIMIZER_OPTIONS[name] as readonly string[]).includes(key));
       refuse(context, { path: [key], expected: `it only with ${takers.join(' or ')}`, found: `it with ${section.type}` });
     }
+    const ruled = section.groups?.findIndex(({ rule }) => rule !== undefined) ?? -1;
+    if (ruled >= 0 && section.type !== 'muon')
+      refuse(context, { path: ['groups'], expected: 'rule only with muon', found: `it with ${section.type}` });
     const limits = Object.values(section.clip ?? { value: 1 }).filter((limit) => limit !== undefined);
     if (limits.length !== 1)
       refuse(context, { path: ['clip'], expected: 'one of value, norm and global_norm', found: String(limits.length) });
