@@ -78,6 +78,14 @@ export function checkBoolean(place: string, key: string, value: unknown): boolea
   return value;
 }
 
+/** Checks a text that is not empty, such as a path. @throws E_CONFIG for anything else */
+export function checkText(place: string, key: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '') {
+    throw new TensorkilnError('E_CONFIG', `[${place}] wrong ${key}: expected a text that is not empty, got ${show(value)}.`);
+  }
+  return value;
+}
+
 /** Checks that a value is one of a list of names. @throws E_CONFIG listing the names */
 export function checkOneOf<T extends string>(place: string, key: string, value: unknown, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === value);

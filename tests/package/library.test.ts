@@ -77,6 +77,28 @@ describe('the library', () => {
     expect(existsSync(join(folder, 'tour.onnx'))).toBe(true);
   });
 
+  it('predicts a number as docs/getting-started.md shows', () => {
+    const page = readFileSync(join(ROOT, 'docs', 'getting-started.md'), 'utf8');
+    const code = [...page.matchAll(/```js\n([^]*?)```/g)].map(([, text = '']) => text).find((text) => text.includes('rmse'));
+    expect(code).toBeDefined();
+    const rows = Array.from({ length: 120 }, (_, row) => {
+      const [a, b] = [row % 11, (row * 7) % 13];
+      return `${a},${b},${1000 + 30 * a - 5 * b + row / 100}`;
+    });
+    writeFileSync(join(folder, 'housing.csv'), ['a,b,price', ...rows, ''].join('\n'));
+    const source = (code ?? '')
+      .replace("path: 'housing.csv', target: 'price'", `path: ${JSON.stringify(join(folder, 'housing.csv'))}, target: 'price'`)
+      .replace("path: 'price.onnx'", "path: process.env.OUTPUT + '.onnx'");
+    // The rule is plain on purpose, so the data check may take a column for a leak.
+    const result = runModule(
+      'number',
+      `${source.replace("target: 'price' }", "target: 'price' }, { force: true }")}\nprocess.stdout.write(String(rmse));`,
+    );
+    expect(result.stderr).toBe('');
+    expect(Number(result.stdout)).toBeLessThan(0.2);
+    expect(existsSync(join(folder, 'number.onnx'))).toBe(true);
+  });
+
   it('a run is quiet, tells its progress by events and ends by AbortSignal with what was learned', () => {
     const config = join(folder, 'config.yaml');
     writeFileSync(

@@ -309,6 +309,26 @@ describe('predictFile', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it('refuses what is no list of rows, and cells that are neither text nor number, which would be read as some', async () => {
+    const predictor = await loadPredictor(classes);
+    const wrong: readonly (readonly [unknown, RegExp])[] = [
+      [{ size: 1, colour: 'red' }, /wrong rows: expected a list of rows, got an object\. Put a single row into a list\./],
+      [undefined, /wrong rows: expected a list of rows, got undefined/],
+      [[{ size: 1, colour: 'red' }, null], /wrong row 1: expected an object of column names and cells, got null/],
+      [
+        [{ size: [1], colour: 'red' }],
+        /column "size" of row 0 holds no cell: expected a text, a number, true, false or null, got \[1\]/,
+      ],
+      [[{ size: 1, colour: { name: 'red' } }], /column "colour" of row 0 holds no cell: .*, got an object/],
+    ];
+    for (const [rows, message] of wrong)
+      await expect(predictor.predict(rows as never), String(message)).rejects.toMatchObject({
+        code: 'E_DATA',
+        message: expect.stringMatching(message) as string,
+      });
+    predictor.dispose();
+  });
+
   it('refuses a name whose ending is of no format, before any work', async () => {
     const rows = input('size,colour\n9.5,red\n');
     for (const name of ['out.xlsx', 'out.json', 'out.csv.gz'])

@@ -3,8 +3,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../ts/run/config/load.js';
+import type { TrainingConfig } from '../../ts/run/config/schema.js';
+import { evaluateRun } from '../../ts/run/evaluate-run.js';
+import { exportRunAs } from '../../ts/run/export-formats.js';
+import { loadPredictor } from '../../ts/run/load-predictor.js';
+import { predictFile, type PredictFileOptions } from '../../ts/run/predict-file.js';
 import type { RunEvent, RunResult } from '../../ts/run/run-events.js';
 import { runTraining } from '../../ts/run/run-training.js';
+import { crossValidate, repeatTraining } from '../../ts/run/series.js';
 
 /** What the library's trainer can do, asked for by a configuration. */
 
@@ -59,6 +65,44 @@ async function train(training: string, more: { readonly abortAfter?: number; rea
 
 const ratesOf = ({ events }: Ended): number[] =>
   events.flatMap((event) => (event.type === 'epoch' ? [event.record.learningRate] : []));
+
+describe('library calls', () => {
+  it('refuse what is no configuration, path, format or number, where they would do nothing or fail without a word', async () => {
+    const file = join(folder, 'plain.yaml');
+    writeFileSync(file, `data: {path: ${table}, target: y}\ntraining: {epochs: 1}\nlogging: {checkpoint_every: false}\n`);
+    const config = await loadConfig(file, { output: join(folder, 'plain') });
+    const unchecked = { data: { path: table, target: 'y' } } as unknown as TrainingConfig;
+    const none = undefined as unknown as string;
+    const wrong: readonly (readonly [() => Promise<unknown>, string, RegExp])[] = [
+      [() => runTraining(unchecked), 'E_USAGE', /\[runTraining\] no checked configuration: expected what .*loadConfig/],
+      [() => crossValidate(unchecked, 3), 'E_USAGE', /\[crossValidate\] no checked configuration/],
+      [() => repeatTraining(config, 0), 'E_CONFIG', /\[repeatTraining\] wrong times: expected an integer >= 1, got 0/],
+      [() => crossValidate(config, 'x' as unknown as number), 'E_CONFIG', /wrong folds: expected an integer >= 2, got 'x'/],
+      [() => crossValidate(config, 2, { times: 0.5 }), 'E_CONFIG', /\[crossValidate\] wrong times/],
+      [() => loadConfig(none), 'E_CONFIG', /\[loadConfig\] wrong file: expected a text that is not empty, got undefined/],
+      [() => loadConfig(file, { set: 'a=1' as unknown as string[] }), 'E_CONFIG', /wrong set: expected a list of key=value/],
+      [() => loadPredictor(none), 'E_CONFIG', /\[loadPredictor\] wrong run/],
+      [() => evaluateRun(none), 'E_CONFIG', /\[evaluateRun\] wrong run/],
+      [() => predictFile(folder, table, {} as PredictFileOptions), 'E_CONFIG', /\[predictFile\] wrong output/],
+      [
+        () => exportRunAs(folder, { format: 'onxx' as 'onnx' }),
+        'E_CONFIG',
+        /\[exportRunAs\] wrong format: expected one of onnx,/,
+      ],
+    ];
+    for (const [call, code, message] of wrong)
+      await expect(call(), String(message)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
+  });
+
+  it('tell a run that begins in a folder at the same moment that it is taken', async () => {
+    const { result } = await train('seed: 2');
+    const config = await loadConfig(result.files.config, { output: join(folder, 'at-once') });
+    const ended = await Promise.allSettled([runTraining(config), runTraining(config), runTraining(config)]);
+    const refused = ended.filter((run) => run.status === 'rejected').map(({ reason }) => reason as unknown);
+    expect(refused).toHaveLength(2);
+    for (const reason of refused) expect(reason).toMatchObject({ code: 'E_USAGE' });
+  });
+});
 
 describe('a folder that holds a finished run', () => {
   it('keeps nothing of it beside the configuration of another one, but the looks at its test rows', async () => {

@@ -365,6 +365,18 @@ describe('wrong use is refused before work starts', () => {
     ['half a row', data, { ...good, batchSize: 1.5 }, 'E_CONFIG', /batchSize: .* got 1.5/],
     ['no epochs', data, { ...good, epochs: 0 }, 'E_CONFIG', /epochs: expected an integer >= 1, got 0/],
     ['unknown option', data, { ...good, epoch: 3 } as never, 'E_CONFIG', /unknown option 'epoch'/],
+    ['no data', undefined as never, good, 'E_DATA', /\[fit\] wrong data: expected rows in memory .*, got undefined/],
+    ['schedule by name', data, { ...good, schedule: 'cosine' as never }, 'E_CONFIG', /wrong schedule: .* got 'cosine'/],
+    ['one callback', data, { ...good, callbacks: {} as never }, 'E_CONFIG', /wrong callbacks: expected a list/],
+    ['no callback', data, { ...good, callbacks: [3 as never] }, 'E_CONFIG', /wrong callbacks\[0\]: .* got 3/],
+    [
+      'a hook that is none',
+      data,
+      { ...good, callbacks: [{ onEpochFinish: () => undefined } as never] },
+      'E_CONFIG',
+      /unknown hook 'onEpochFinish' of callbacks\[0\]: expected some of onStart,/,
+    ],
+    ['events to a text', data, { ...good, onEvent: 'log' as never }, 'E_CONFIG', /wrong onEvent: expected a function/],
     ['float classes', { ...data, targets: new Float32Array(20) }, good, 'E_DTYPE', /expected class indices in an Int32Array/],
     [
       'class out of range',

@@ -1,10 +1,13 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { filesUnder, textOf } from '../support/files.js';
+import { filesUnder, ROOT, textOf } from '../support/files.js';
 
 type Dependencies = Record<string, string>;
 
 interface Manifest {
   readonly name: string;
+  readonly files: readonly string[];
   readonly dependencies: Dependencies;
   readonly devDependencies: Dependencies;
   readonly peerDependencies: Dependencies;
@@ -57,6 +60,17 @@ describe('package.json', () => {
     expect(packages.size).toBeGreaterThan(3);
     // The package itself stands in the text of a page of documentation.
     expect([...packages].filter((name) => name !== manifest.name && !(name in declared))).toEqual([]);
+  });
+
+  it('packs what README.md and the pages of docs/ lead to, the sources and tests aside', () => {
+    const pages = ['README.md', ...filesUnder('docs').filter((file) => file.endsWith('.md'))];
+    const targets = pages.flatMap((page) =>
+      [...textOf(page).matchAll(/\]\(([\w./-]+)(?:#[\w-]+)?\)/g)].map(([, link = '']) => join(dirname(page), link)),
+    );
+    const paths = targets.filter((path) => existsSync(join(ROOT, path)));
+    expect(paths.length).toBeGreaterThan(20);
+    const isPacked = (path: string): boolean => manifest.files.some((file) => path === file || path.startsWith(`${file}/`));
+    expect(paths.filter((path) => !isPacked(path))).toEqual([]);
   });
 
   it('has a line in docs/dependencies.md for each dependency', () => {

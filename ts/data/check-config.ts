@@ -1,5 +1,5 @@
 /** What prepareData, prepareImages and prepareText are given, checked and with the defaults of a configuration file. */
-import { checkBoolean, checkInteger, checkKeys, checkOneOf, show } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkOneOf, checkText, show } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import type { CategoricalEncoding, FeatureType } from './feature-options.js';
 import type { ImageConfig, ImageSplit } from './images/prepare-images.js';
@@ -112,10 +112,6 @@ export function checkTextConfig(config: TextConfig): TextConfig & { readonly spl
   checkKeys(`${place} split`, split, ['train', 'validation', 'test']);
   checkSplit(place, split);
   return { ...config, split };
-}
-
-function checkText(place: string, key: string, value: unknown): void {
-  if (typeof value !== 'string' || value === '') throw wrong(place, key, 'a text that is not empty', value);
 }
 
 function wrong(place: string, key: string, expected: string, got: unknown): TensorkilnError {

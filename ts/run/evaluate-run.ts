@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
+import { checkText } from '../arguments.js';
 import { packageVersion } from '../backend/native/load.js';
 import {
   asCategories,
@@ -72,7 +73,7 @@ export interface EvaluatedRun {
  *         columns or has classes that the model does not know; E_ABORTED
  */
 export async function evaluateRun(run: string, options: EvaluateRunOptions = {}): Promise<EvaluatedRun> {
-  const files = runFiles(run);
+  const files = runFiles(checkText('evaluateRun', 'run', run));
   const config = await loadRunConfig('evaluate', files);
   if (isText(config)) return evaluateLanguageRun(run, config, options);
   const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });

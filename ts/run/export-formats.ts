@@ -1,9 +1,10 @@
 /** What `tensorkiln export` does: writes the model of a finished run in another format. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkKeys, checkOneOf, checkText } from '../arguments.js';
 import { categoricalColumn, numericColumn, Table } from '../data/index.js';
 import { checkOnnxPreprocessing, type OnnxExportOptions } from '../export/index.js';
-import type { ExportFormat } from './export-format-names.js';
+import { EXPORT_FORMATS, type ExportFormat } from './export-format-names.js';
 import { inputNameFor, writeVocabulary } from './export-run.js';
 import { exportModel, type ExportedModel } from './judge-model.js';
 import { exportLanguageAs } from './language/export-language.js';
@@ -36,9 +37,13 @@ const PROBE_FLOPS = 2e10;
  * number in the unit of the target. The format onnx-pipeline has the preprocessing inside: its inputs are the columns of a table, or the
  * bytes of images. A model of tokens has its vocabulary written beside it. All are checked on made-up rows before they get their name.
  *
- * @throws (as rejections) E_EXPORT naming a layer that the format cannot express, or when the check fails; E_IO
+ * @throws (as rejections) E_CONFIG for another format; E_EXPORT naming a layer that the format cannot express, or when the check fails; E_IO
  */
 export async function exportRunAs(run: string, options: ExportRunOptions): Promise<ExportedModel> {
+  const place = 'exportRunAs';
+  checkText(place, 'run', run);
+  checkKeys(place, options, ['format', 'output', 'device']);
+  checkOneOf(place, 'format', options.format, EXPORT_FORMATS);
   const device = options.device === undefined ? {} : { device: options.device };
   const path = options.output ?? join(existsSync(join(run, 'export')) ? join(run, 'export') : run, NAMES[options.format]);
   if (await isLanguageModel(run)) {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { checkText } from '../arguments.js';
 import { Preprocessor } from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
 import { loadSafetensorsModel } from '../export/index.js';
@@ -38,6 +39,7 @@ const savedPreprocessing = z.object({
  * @throws (as rejections) E_IO when a file cannot be read; E_DATA when one is damaged or something else; E_DEVICE, E_NATIVE_LOAD
  */
 export async function loadPredictor(run: string, options: LoadPredictorOptions = {}): Promise<Predictor> {
+  checkText('loadPredictor', 'run', run);
   const folder = await findExport(run);
   const saved = await readPreprocessing(join(folder, 'preprocessing.json'));
   await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkText } from '../arguments.js';
 import {
   readImageFiles,
   readTableParts,
@@ -60,6 +61,9 @@ export interface PredictFileResult {
  */
 export async function predictFile(run: string, input: string, options: PredictFileOptions): Promise<PredictFileResult> {
   const { output } = options;
+  checkText('predictFile', 'run', run);
+  checkText('predictFile', 'input', input);
+  if (typeof output !== 'function') checkText('predictFile', 'output', output);
   const format = options.outputFormat ?? (typeof output === 'string' ? predictionFormat(output) : 'csv');
   if (format === 'parquet' && typeof output !== 'string')
     throw new TensorkilnError('E_USAGE', '[predict] Parquet is written to files only: expected an output file.');

@@ -1,4 +1,5 @@
 /** A finished run as something that predicts. */
+import { show } from '../arguments.js';
 import {
   categoricalColumn,
   numericColumn,
@@ -178,6 +179,7 @@ export class Predictor {
   }
 
   #toTable(rows: readonly Row[]): Table {
+    checkRows(rows);
     const columns = this.columns.map(({ name, type }): Column => {
       const cells = rows.map((row, index) => {
         if (!Object.hasOwn(row, name)) {
@@ -187,6 +189,12 @@ export class Predictor {
           );
         }
         const cell = row[name];
+        if ((typeof cell === 'object' && cell !== null) || typeof cell === 'function' || typeof cell === 'symbol') {
+          throw new TensorkilnError(
+            'E_DATA',
+            `[predict] column "${name}" of row ${index} holds no cell: expected a text, a number, true, false or null, got ${show(cell)}.`,
+          );
+        }
         return cell === null || cell === undefined || (typeof cell === 'string' && this.#missing.has(cell.trim()))
           ? null
           : cell;
@@ -211,4 +219,19 @@ export class Predictor {
     });
     return new Table(columns, rows.length);
   }
+}
+
+/** Checks what callers without types may give in place of rows. @throws E_DATA */
+function checkRows(rows: unknown): void {
+  if (!Array.isArray(rows))
+    throw new TensorkilnError(
+      'E_DATA',
+      `[predict] wrong rows: expected a list of rows, got ${show(rows)}. Put a single row into a list.`,
+    );
+  const index = rows.findIndex((row) => typeof row !== 'object' || row === null);
+  if (index >= 0)
+    throw new TensorkilnError(
+      'E_DATA',
+      `[predict] wrong row ${index}: expected an object of column names and cells, got ${show(rows[index])}.`,
+    );
 }

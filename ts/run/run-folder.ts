@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { access, constants, readdir, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -90,7 +91,8 @@ export async function createRunFolder(files: RunFiles): Promise<void> {
     );
   }
   // Permissions do not tell of read-only or full disks; writing does.
-  const probe = join(files.folder, '.write-test');
+  // Its name is its own: another run may be about to find that the folder is taken.
+  const probe = join(files.folder, `.write-test-${randomUUID()}`);
   await writeFileAtomic(probe, 'x');
-  await rm(probe);
+  await rm(probe, { force: true });
 }

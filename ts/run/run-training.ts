@@ -8,6 +8,7 @@ import { flatten, Trainer, type CheckpointOptions } from '../train/index.js';
 import { writeFileAtomic } from '../write-file.js';
 import { buildLoss, buildOptimizer } from './build-model.js';
 import { buildTrainer, prepareModel } from './build-trainer.js';
+import { checkTrainingConfig } from './config/load.js';
 import { configText, resolveConfig, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
@@ -49,6 +50,7 @@ export interface RunOptions {
  *         E_OUT_OF_MEMORY, E_IO while training; E_EXPORT, E_IO after it; E_ABORTED when `signal` fires before training has begun
  */
 export async function runTraining(config: TrainingConfig, options: RunOptions = {}): Promise<RunResult> {
+  checkTrainingConfig('runTraining', config);
   const { name = 'run', resume = false, force = false, onEvent } = options;
   const files = runFiles(config.output ?? defaultFolder(name, new Date()));
   const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');

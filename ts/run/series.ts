@@ -1,8 +1,10 @@
 /** Several runs of one configuration, and what they have in common. */
 import { join, resolve } from 'node:path';
+import { checkInteger } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { writeFileAtomic } from '../write-file.js';
 import { isText } from './config/data-config.js';
+import { checkTrainingConfig } from './config/load.js';
 import type { TrainingConfig } from './config/schema.js';
 import type { RunEvent, RunResult } from './run-events.js';
 import { defaultFolder } from './run-folder.js';
@@ -55,7 +57,13 @@ interface Variant {
  *
  * @throws as `runTraining`; runs that have ended by then stay, and for E_ABORTED also their summary
  */
-export function repeatTraining(config: TrainingConfig, times: number, options: SeriesOptions = {}): Promise<SeriesResult> {
+export async function repeatTraining(
+  config: TrainingConfig,
+  times: number,
+  options: SeriesOptions = {},
+): Promise<SeriesResult> {
+  checkInteger('repeatTraining', 'times', times, { min: 1 });
+  checkTrainingConfig('repeatTraining', config);
   const variants = Array.from({ length: times }, (_, index): Variant => ({
     folder: `repeat-${index + 1}`,
     change: ({ split, training, ...rest }) => ({
@@ -81,6 +89,9 @@ export async function crossValidate(
   options: SeriesOptions & { readonly times?: number } = {},
 ): Promise<SeriesResult> {
   const { times = 1 } = options;
+  checkInteger('crossValidate', 'times', times, { min: 1 });
+  checkInteger('crossValidate', 'folds', folds, { min: 2 });
+  checkTrainingConfig('crossValidate', config);
   if (isText(config))
     throw new TensorkilnError('E_CONFIG', '[k-fold] a running text has no folds: expected a table or images. Use --repeat.');
   if (config.data.test_path !== undefined || config.split.method === 'time' || config.split.method === 'order') {

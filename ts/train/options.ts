@@ -240,7 +240,7 @@ export function checkFitOptions(options: FitOptions, monitors: readonly MonitorN
     epochs: fast ? 1 : checkInteger('fit', 'epochs', options.epochs, { min: 1 }),
     batchSize: checkInteger('fit', 'batchSize', options.batchSize, { min: 1 }),
     shuffle: checkBoolean('fit', 'shuffle', options.shuffle ?? true) && overfit === undefined,
-    schedule: options.schedule,
+    schedule: checkFunction('schedule', options.schedule, 'a schedule, such as cosineSchedule()'),
     best: watch('earlyStopping', earlyStopping),
     earlyStopping:
       earlyStopping === undefined
@@ -250,7 +250,7 @@ export function checkFitOptions(options: FitOptions, monitors: readonly MonitorN
             restoreBest: checkBoolean('fit', 'earlyStopping.restoreBest', earlyStopping.restoreBest ?? true),
           },
     reduceOnPlateau: options.reduceOnPlateau === undefined ? undefined : checkPlateau(options.reduceOnPlateau, watch),
-    callbacks: options.callbacks ?? [],
+    callbacks: checkCallbacks(options.callbacks ?? []),
     checkpoints: options.checkpoints === undefined || fast ? undefined : checkCheckpoints(options.checkpoints),
     resume: checkBoolean('fit', 'resume', options.resume ?? false) && !fast,
     maxTimeSeconds:
@@ -267,8 +267,32 @@ export function checkFitOptions(options: FitOptions, monitors: readonly MonitorN
     unfreeze: checkUnfreezing(options.unfreeze ?? []),
     debug: checkBoolean('fit', 'debug', options.debug ?? false),
     signal: options.signal,
-    onEvent: options.onEvent,
+    onEvent: checkFunction('onEvent', options.onEvent, 'a function'),
   };
+}
+
+function checkFunction<T>(key: string, value: T, expected: string): T {
+  if (value === undefined || typeof value === 'function') return value;
+  throw new TensorkilnError('E_CONFIG', `[fit] wrong ${key}: expected ${expected}, got ${show(value)}.`);
+}
+
+const HOOKS: readonly string[] = ['onStart', 'onEpochStart', 'onStep', 'onEpochEnd', 'onEnd'];
+
+/** A hook of another name would never be called. */
+function checkCallbacks(callbacks: unknown): readonly Callback[] {
+  if (!Array.isArray(callbacks))
+    throw new TensorkilnError('E_CONFIG', `[fit] wrong callbacks: expected a list of callbacks, got ${show(callbacks)}.`);
+  callbacks.forEach((callback: unknown, index) => {
+    if (typeof callback !== 'object' || callback === null)
+      throw new TensorkilnError('E_CONFIG', `[fit] wrong callbacks[${index}]: expected a callback, got ${show(callback)}.`);
+    const unknown = Object.keys(callback).find((key) => /^on[A-Z]/.test(key) && !HOOKS.includes(key));
+    if (unknown !== undefined)
+      throw new TensorkilnError(
+        'E_CONFIG',
+        `[fit] unknown hook '${unknown}' of callbacks[${index}]: expected some of ${HOOKS.join(', ')}.`,
+      );
+  });
+  return callbacks as readonly Callback[];
 }
 
 function checkWatching(

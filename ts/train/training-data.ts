@@ -162,6 +162,11 @@ export class ClassWeightedSource implements BatchSource {
  *         none; E_DTYPE for what is no Float32Array or Int32Array
  */
 export function toSource(place: string, data: TrainingData): BatchSource {
+  if (typeof data !== 'object' || (data as unknown) === null)
+    throw new TensorkilnError(
+      'E_DATA',
+      `[${place}] wrong data: expected rows in memory or a source of batches, got ${show(data)}.`,
+    );
   const { size } = data;
   if (!Number.isSafeInteger(size) || size < 1)
     throw new TensorkilnError('E_DATA', `[${place}] there are no rows: expected at least one, got size ${show(size)}.`);

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { checkText, show } from '../../arguments.js';
 import { didYouMean } from '../../data/nearest-name.js';
 import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
@@ -30,7 +31,11 @@ export interface LoadConfigOptions {
  * @throws E_CONFIG listing every problem as `file:line:column: key: expected ..., got ...`, with the nearest key for an unknown one
  */
 export async function loadConfig(file: string, options: LoadConfigOptions = {}): Promise<TrainingConfig> {
-  const { source, rest } = await compose(file, (options.set ?? []).map(parseOverride));
+  checkText('loadConfig', 'file', file);
+  const { set = [] } = options;
+  if (!Array.isArray(set))
+    throw new TensorkilnError('E_CONFIG', `[loadConfig] wrong set: expected a list of key=value texts, got ${show(set)}.`);
+  const { source, rest } = await compose(file, (set as readonly string[]).map(parseOverride));
   for (const override of rest) applyOverride(source, override);
   const folder = process.cwd();
   if (options.data !== undefined) source.set(['data', 'path'], options.data, { text: '--data', folder });
@@ -62,6 +67,23 @@ export async function loadRunConfig(place: string, files: RunFiles, options: Loa
     `[${place}] no run in ${files.folder}: expected ${basename(files.config)} there, as \`tensorkiln train\` leaves it.`,
   );
 }
+
+/**
+ * Checks what callers without types may give in place of a checked configuration.
+ *
+ * @throws E_USAGE
+ */
+export function checkTrainingConfig(place: string, config: unknown): void {
+  const isWhole = typeof config === 'object' && config !== null && CHECKED_SECTIONS.every((section) => section in config);
+  if (isWhole) return;
+  throw new TensorkilnError(
+    'E_USAGE',
+    `[${place}] no checked configuration: expected what \`await loadConfig('config.yaml')\` gives, got ${show(config)}.`,
+  );
+}
+
+/** Sections that every checked configuration has. */
+const CHECKED_SECTIONS = ['data', 'split', 'preprocessing', 'model', 'training', 'logging', 'targets'] as const;
 
 /** The paths of the data section; the address of a server is no path. */
 function resolvePaths(data: TrainingConfig['data'], source: ConfigSource): Partial<TrainingConfig['data']> {

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checkInteger, checkKeys, checkNumber } from '../../arguments.js';
+import { checkInteger, checkKeys, checkNumber, checkText } from '../../arguments.js';
 import { SeededRandom } from '../../data/index.js';
 import { TensorkilnError } from '../../errors.js';
 import { loadSafetensorsModel } from '../../export/index.js';
@@ -66,6 +66,7 @@ export class TextGenerator {
    */
   async generate(prompt = '\n', options: GenerateOptions = {}): Promise<string> {
     const place = 'generate';
+    if (prompt !== '') checkText(place, 'prompt', prompt);
     checkKeys(place, options, ['length', 'temperature', 'topK', 'seed', 'signal', 'onText']);
     const length = checkInteger(place, 'length', options.length ?? 500, { min: 1 });
     const temperature = checkNumber(place, 'temperature', options.temperature ?? 0.8, { min: 0 });
@@ -194,6 +195,7 @@ function draw(scores: Float32Array, { temperature, topK, random }: Draw): number
  * @throws (as rejections) E_IO when a file cannot be read; E_DATA when one is damaged or of another task; E_DEVICE, E_NATIVE_LOAD
  */
 export async function loadTextGenerator(run: string, options: { readonly device?: string } = {}): Promise<TextGenerator> {
+  checkText('loadTextGenerator', 'run', run);
   const { folder, saved } = await readSaved(run);
   await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
   const model = await loadSafetensorsModel(join(folder, 'model.safetensors'));

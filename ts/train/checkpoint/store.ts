@@ -93,7 +93,7 @@ export class CheckpointStore {
         kept === undefined ? 'There is no earlier one.' : `The earlier one is untouched: ${join(this.#folder, kept)}.`;
       throw new TensorkilnError(
         'E_IO',
-        `[checkpoint] the checkpoint was not saved: ${cause instanceof Error ? cause.message : String(cause)}${free} ${what}`,
+        `[checkpoint] the checkpoint was not saved: ${cause instanceof Error ? cause.message : String(cause)}.${free} ${what}`,
         { cause },
       );
     }
