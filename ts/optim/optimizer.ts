@@ -1,6 +1,6 @@
 /** The base of every optimizer: binding to parameters, state per parameter, hyper-parameters on the device. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkKeys, checkNumber } from '../arguments.js';
+import { checkKeys, checkNumber, checkObject } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
 import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
@@ -120,6 +120,7 @@ export abstract class Optimizer<Scalar extends string = string> {
 
   /** @param groupKeys  keys a group has besides those of every optimizer's */
   constructor(options: OptimizerOptions = {}, groupKeys: readonly string[] = []) {
+    checkObject('optimizer', options);
     this.#groups = checkGroups('optimizer', options.groups ?? [], groupKeys);
     this.#clip = options.clip === undefined ? undefined : checkClipping('optimizer', options.clip);
     this.#lookahead = options.lookahead === undefined ? undefined : checkLookahead('optimizer', options.lookahead);
