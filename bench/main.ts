@@ -17,9 +17,10 @@ import { type Limits, type Row, rowOf } from './harness/table.js';
 import { CONV_CASES } from './kernels/conv.js';
 import { GEMM_CASES } from './kernels/gemm.js';
 import { MEMORY_CASES } from './kernels/memory.js';
+import { NORM_CASES } from './kernels/norm.js';
 import { OP_CASES } from './ops/cases.js';
 
-const KERNEL_CASES = [...GEMM_CASES, ...CONV_CASES, ...MEMORY_CASES];
+const KERNEL_CASES = [...GEMM_CASES, ...CONV_CASES, ...MEMORY_CASES, ...NORM_CASES];
 const ALL_CASES: readonly Judged[] = [...KERNEL_CASES, ...OP_CASES];
 const IDLE = 'tfjs-core alone';
 

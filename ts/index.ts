@@ -112,7 +112,9 @@ export type {
 export {
   crossValidate,
   evaluate,
+  evaluateRun,
   exportModel,
+  exportRunAs,
   loadConfig,
   loadPredictor,
   loadTextGenerator,

@@ -90,7 +90,8 @@ export async function reproduceRun(folder: string, options: ReproduceOptions = {
  *
  * @example
  * const predictor = await loadPredictor('runs/penguins');
- * const [{ label }] = await predictor.predict([{ island: 'Biscoe', bill_length_mm: 46.1 }]);
+ * const [answer] = await predictor.predict([{ island: 'Biscoe', bill_length_mm: 46.1 }]);
+ * if (answer !== undefined && 'label' in answer) use(answer.label, answer.probabilities);
  *
  * @param run  the folder of the run, or its `export` folder alone
  * @throws (as rejections) E_IO when a file cannot be read; E_DATA when one is damaged or something else; E_DEVICE, E_NATIVE_LOAD

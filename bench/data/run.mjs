@@ -36,7 +36,8 @@ for (let repetition = 0; repetition < repetitions; repetition++) {
   const profiles = await profileTable(table, pool);
   const { columns } = decideColumns(profiles, { target: 'c0' });
   const features = columns.filter(({ role }) => role === 'feature');
-  const all = Int32Array.from({ length: table.rowCount }, (_, row) => row);
+  const all = new Int32Array(table.rowCount);
+  for (let row = 0; row < all.length; row++) all[row] = row;
   const fitted = await Preprocessor.fitInPool(table, all, { features }, { pool });
   const fit = performance.now();
   const matrix = await fillMatrix(fitted.plan(table), all, { pool });

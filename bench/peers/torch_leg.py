@@ -161,6 +161,20 @@ def argmax(r):
     return held(lambda: torch.argmax(x, -1).int())
 
 
+def batch_norm(r):
+    x, scale, offset, _ = tensors(r)
+    image = x.permute(0, 3, 1, 2)
+    mean, variance = torch.zeros_like(scale), torch.ones_like(scale)
+    return held(lambda: F.batch_norm(image, mean, variance, scale, offset, True, 0.1, r.floats[0]).permute(0, 2, 3, 1))
+
+
+def batch_norm_grad(r):
+    dy, x, scale, mean, inverse, _ = tensors(r)
+    dy, x = dy.permute(0, 3, 1, 2), x.permute(0, 3, 1, 2)
+    args = [scale, None, None, mean, inverse, True, r.floats[0], [True, True, True]]
+    return held(lambda: torch.ops.aten.native_batch_norm_backward(dy, x, *args)[0].permute(0, 2, 3, 1))
+
+
 def softmax(r):
     x, y = tensors(r)
     return into(y, lambda out: torch.softmax(x, -1, out=out))
@@ -206,6 +220,8 @@ OPS = {
     "argmax": argmax,
     "softmax": softmax,
     "row_norm": row_norm,
+    "batch_norm": batch_norm,
+    "batch_norm_grad": batch_norm_grad,
     "permute": permute,
     "gather": with_int64_indices,
     "embedding_grad": embedding_grad,

@@ -68,21 +68,17 @@ int64_t read_number(const std::string& path, int64_t* second = nullptr) {
 }
 
 #if defined(__linux__)
-// The cgroup v2 folder of this process, or "" when there is none.
-std::string cgroup_folder() {
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("0::", 0) == 0) return "/sys/fs/cgroup" + line.substr(3);
-  }
-  return "";
-}
-
-// Smallest limit named `file` on the way from this process's cgroup up to the root (v2), or in the v1 place; -1 for none.
+// Calls read(folder) for the cgroup v2 folder of this process and those above it; the smallest result above 0, or -1.
 template <class Read>
-int64_t smallest_cgroup_limit(const Read& read) {
+int64_t smallest_cgroup_limit(const std::string& root, const Read& read) {
+  const std::string mount = root + "/sys/fs/cgroup";
+  std::string folder;
+  std::ifstream file(root + "/proc/self/cgroup");
+  for (std::string line; folder.empty() && std::getline(file, line);) {
+    if (line.rfind("0::", 0) == 0) folder = mount + line.substr(3);
+  }
   int64_t limit = -1;
-  std::string folder = cgroup_folder();
-  while (folder.size() >= std::strlen("/sys/fs/cgroup")) {
+  while (folder.size() >= mount.size()) {
     const int64_t value = read(folder);
     if (value > 0 && (limit < 0 || value < limit)) limit = value;
     const size_t slash = folder.rfind('/');
@@ -157,6 +153,26 @@ Bf16Products& bf16_products() {
   return products;
 }
 
+#if defined(__linux__)
+CgroupLimits cgroup_limits(const std::string& root) {
+  CgroupLimits limits;
+  limits.milli_processors = smallest_cgroup_limit(root, [](const std::string& folder) {
+    int64_t period = -1;
+    const int64_t quota = read_number(folder + "/cpu.max", &period);
+    return quota > 0 && period > 0 ? std::max(int64_t(1), quota * 1000 / period) : int64_t(-1);
+  });
+  limits.memory_bytes =
+      smallest_cgroup_limit(root, [](const std::string& folder) { return read_number(folder + "/memory.max"); });
+  const std::string v1 = root + "/sys/fs/cgroup";
+  if (limits.milli_processors < 0) {
+    const int64_t quota = read_number(v1 + "/cpu/cpu.cfs_quota_us"), period = read_number(v1 + "/cpu/cpu.cfs_period_us");
+    if (quota > 0 && period > 0) limits.milli_processors = std::max(int64_t(1), quota * 1000 / period);
+  }
+  if (limits.memory_bytes < 0) limits.memory_bytes = read_number(v1 + "/memory/memory.limit_in_bytes");
+  return limits;
+}
+#endif
+
 int64_t memory_limit_bytes() {
 #if defined(_WIN32)
   MEMORYSTATUSEX status;
@@ -166,9 +182,8 @@ int64_t memory_limit_bytes() {
 #else
   int64_t limit = int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE));
 #if defined(__linux__)
-  int64_t cgroup = smallest_cgroup_limit([](const std::string& folder) { return read_number(folder + "/memory.max"); });
-  if (cgroup < 0) cgroup = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-  if (cgroup > 0) limit = std::min(limit, cgroup);
+  const int64_t granted = cgroup_limits("").memory_bytes;
+  if (granted > 0) limit = std::min(limit, granted);
 #endif
   return limit;
 #endif
@@ -180,17 +195,8 @@ int available_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) == 0) count = std::max(1, CPU_COUNT(&set));
-  // Thousandths of a processor, so that a quota of 1.5 gives 2 threads.
-  int64_t milli = smallest_cgroup_limit([](const std::string& folder) {
-    int64_t period = -1;
-    const int64_t quota = read_number(folder + "/cpu.max", &period);
-    return quota > 0 && period > 0 ? quota * 1000 / period : int64_t(-1);
-  });
-  if (milli < 0) {
-    const int64_t quota = read_number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-    const int64_t period = read_number("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-    if (quota > 0 && period > 0) milli = quota * 1000 / period;
-  }
+  // A quota of 1.5 processors gives 2 threads.
+  const int64_t milli = cgroup_limits("").milli_processors;
   if (milli > 0) count = std::min(count, std::max(1, int((milli + 999) / 1000)));
 #endif
   return count;

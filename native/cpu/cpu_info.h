@@ -21,6 +21,16 @@ enum class Bf16Products : uint8_t { widened, native, emulated };
 Bf16Products& bf16_products();
 const char* bf16_products_name(Bf16Products products);
 
+#if defined(__linux__)
+// What the control groups of this process grant, version 2 or 1; -1 where nothing is limited.
+struct CgroupLimits {
+  int64_t milli_processors = -1;  // thousandths of a processor
+  int64_t memory_bytes = -1;
+};
+// root: "", or for tests a folder that has proc/self/cgroup and sys/fs/cgroup in it.
+CgroupLimits cgroup_limits(const std::string& root);
+#endif
+
 // Memory this process may use in bytes: the smaller of the cgroup's limit and what the machine has.
 int64_t memory_limit_bytes();
 

@@ -131,6 +131,31 @@ TEST(depthwise_shared_by_threads) {
   check({1, 30, 31, 12, 4, 5, 5});
 }
 
+// Rows are done by fours and pixels by strips: every remainder of both, and rows of x that are missing above and below.
+TEST(depthwise_blocks_of_rows_and_what_is_left) {
+  for (int64_t kernel : {3, 5}) {
+    for (int64_t stride : {1, 2}) {
+      for (int64_t size = 1; size <= 10; ++size) {
+        Shape s{2, size, 11 - size, 9, 1, kernel, kernel};
+        s.stride_h = s.stride_w = stride;
+        s.pad_top = s.pad_bottom = s.pad_left = s.pad_right = kernel / 2;
+        check(s);
+        s.pad_top = 0, s.pad_left = 1, s.pad_bottom = s.pad_right = kernel;
+        check(s);
+      }
+    }
+  }
+  Shape s{1, 9, 12, 8, 1, 3, 5};  // a filter that is no square, different steps
+  s.stride_h = 2, s.dilation_w = 2, s.pad_left = 2;
+  check(s);
+}
+
+TEST(depthwise_results_beyond_a_cache) {
+  Shape s{2, 66, 65, 33, 1, 3, 3};
+  s.pad_top = s.pad_bottom = s.pad_left = s.pad_right = 1;
+  check(s);
+}
+
 TEST(depthwise_empty) {
   check({0, 4, 4, 3, 2, 3, 3});
   check({1, 4, 4, 0, 2, 3, 3});

@@ -165,6 +165,22 @@ TEST(sequences_and_gradients) {
   }
 }
 
+// Many rows are shared among threads for all steps; with a few more than a skinny product has, or with a large matrix, two
+// threads share each step instead. One thread and two must agree in every bit.
+TEST(ways_of_sharing) {
+  for (Cell cell : kCells) {
+    for (bool reverse : {false, true}) {
+      check({cell, 9, 3, 2, 5, reverse}, true);
+      check({cell, 9, 3, 2, 5, reverse, false, true}, true);
+      check({cell, 9, 3, 2, 5, reverse, true, true, false}, true);
+    }
+    check({cell, 6, 4, 3, 40}, false);
+    check({cell, 130, 3, 5, 36}, false);
+  }
+  check({Cell::lstm, 9, 2, 3, 520}, false);
+  check({Cell::gru_before, 9, 2, 3, 600}, false);
+}
+
 TEST(longer_sequences) {
   for (Cell cell : kCells) {
     check({cell, 9, 20, 17, 33}, false);

@@ -1,5 +1,6 @@
-// How many threads a process gets: TENSORKILN_THREADS, else the processors it may use. Each case runs in a process of its own,
-// since the pool reads its environment once.
+// How many threads a process gets: TENSORKILN_THREADS, else the processors it may use by affinity mask and control group. Each
+// case runs in a process of its own, since the pool reads its environment once.
+#include "cpu/cpu_info.h"
 #include "cpu/thread_pool.h"
 #include "test.h"
 
@@ -9,6 +10,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
 
 namespace {
 
@@ -62,6 +66,59 @@ TEST(threads_asked_for_win_over_the_processors) {
     CHECK(in_child([] { return pool_threads(); }) == kFailed);
   }
   unsetenv("TENSORKILN_THREADS");
+}
+
+// A folder that looks like the root of a machine to who reads control groups; gone at the end.
+class FakeRoot {
+ public:
+  explicit FakeRoot(const std::map<std::string, std::string>& files) {
+    char path[] = "/tmp/tensorkiln-cgroup-XXXXXX";
+    path_ = mkdtemp(path);
+    for (const auto& [name, text] : files) {
+      const std::filesystem::path file = std::filesystem::path(path_) / name;
+      std::filesystem::create_directories(file.parent_path());
+      std::ofstream(file) << text << '\n';
+    }
+  }
+  ~FakeRoot() { std::filesystem::remove_all(path_); }
+  tk::CgroupLimits limits() const { return tk::cgroup_limits(path_); }
+
+ private:
+  std::string path_;
+};
+
+TEST(control_groups_grant_the_least_of_all_above) {
+  const FakeRoot root({{"proc/self/cgroup", "0::/pod/container"},
+                       {"sys/fs/cgroup/pod/container/cpu.max", "max 100000"},
+                       {"sys/fs/cgroup/pod/container/memory.max", "1000000"},
+                       {"sys/fs/cgroup/pod/cpu.max", "150000 100000"},
+                       {"sys/fs/cgroup/pod/memory.max", "max"},
+                       {"sys/fs/cgroup/cpu.max", "300000 100000"},
+                       {"sys/fs/cgroup/memory.max", "2000000"}});
+  CHECK(root.limits().milli_processors == 1500);
+  CHECK(root.limits().memory_bytes == 1000000);
+}
+
+TEST(control_groups_without_a_limit) {
+  const FakeRoot unlimited({{"proc/self/cgroup", "0::/"}, {"sys/fs/cgroup/cpu.max", "max 100000"}});
+  CHECK(unlimited.limits().milli_processors == -1 && unlimited.limits().memory_bytes == -1);
+  const FakeRoot empty({});
+  CHECK(empty.limits().milli_processors == -1 && empty.limits().memory_bytes == -1);
+  // A path that is not mounted here, as in a container without a namespace of its own; then what is no number.
+  const FakeRoot elsewhere({{"proc/self/cgroup", "0::/not/here"}, {"sys/fs/cgroup/cpu.max", "5 100000"}});
+  CHECK(elsewhere.limits().milli_processors == 1);
+  const FakeRoot odd({{"proc/self/cgroup", "0::/"}, {"sys/fs/cgroup/cpu.max", "much"}, {"sys/fs/cgroup/memory.max", ""}});
+  CHECK(odd.limits().milli_processors == -1 && odd.limits().memory_bytes == -1);
+}
+
+TEST(control_groups_of_version_1) {
+  const FakeRoot root({{"proc/self/cgroup", "4:cpu,cpuacct:/docker/1"},
+                       {"sys/fs/cgroup/cpu/cpu.cfs_quota_us", "250000"},
+                       {"sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"},
+                       {"sys/fs/cgroup/memory/memory.limit_in_bytes", "4096"}});
+  CHECK(root.limits().milli_processors == 2500 && root.limits().memory_bytes == 4096);
+  const FakeRoot unlimited({{"sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1"}, {"sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"}});
+  CHECK(unlimited.limits().milli_processors == -1);
 }
 
 }  // namespace

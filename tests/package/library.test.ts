@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../support/files.js';
 
@@ -23,6 +24,37 @@ function runModule(name: string, source: string): { stdout: string; stderr: stri
 }
 
 describe('the library', () => {
+  it('has every call that is written for it, and every name that a page imports from it', async () => {
+    const library = (await import(pathToFileURL(join(ROOT, 'dist', 'library.js')).href)) as object;
+    const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      exports: Record<string, string | { default: string }>;
+    };
+    const missing: string[] = [];
+    const check = async (entry: string, names: readonly string[], place: string): Promise<void> => {
+      const target = exports[entry === 'tensorkiln' ? '.' : entry.replace('tensorkiln', '.')];
+      if (typeof target !== 'object') return void missing.push(`${place}: ${entry}`);
+      const found = (await import(pathToFileURL(join(ROOT, target.default)).href)) as object;
+      missing.push(...names.filter((name) => !(name in found)).map((name) => `${place}: ${name} of ${entry}`));
+    };
+    await check('tensorkiln', Object.keys(library), 'ts/library.ts');
+    const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => join('docs', name))];
+    let imports = 0;
+    for (const page of pages.filter((name) => name.endsWith('.md'))) {
+      const text = readFileSync(join(ROOT, page), 'utf8');
+      for (const [, names = '', entry = ''] of text.matchAll(/import \{([^}]*)\} from '(tensorkiln[^']*)'/g)) {
+        const wanted = names.split(',').map((name) => name.trim());
+        await check(
+          entry,
+          wanted.filter((name) => name !== '' && !name.startsWith('type ')),
+          page,
+        );
+        ++imports;
+      }
+    }
+    expect(missing).toEqual([]);
+    expect(imports).toBeGreaterThan(10);
+  });
+
   it('does what docs/getting-started.md shows, and prints nothing of its own', () => {
     const page = readFileSync(join(ROOT, 'docs', 'getting-started.md'), 'utf8');
     const code = [...page.matchAll(/```js\n([^]*?)```/g)]
@@ -66,10 +98,11 @@ describe('the library', () => {
        });
        const predictor = await loadPredictor(result.files.folder);
        await exportModel(predictor, { format: 'safetensors', path: process.env.OUTPUT + '.safetensors' });
+       const noFormat = await exportModel(predictor, { format: 'onxx', path: process.env.OUTPUT + '.onxx' }).catch((error) => error.code);
        const missing = await loadPredictor('/nowhere').catch((error) => error.code);
        const cancelled = await predictor.predict([], { signal: AbortSignal.abort() });
        predictor.dispose();
-       process.stdout.write(JSON.stringify({ stopReason: result.stopReason, types: [...types], missing, cancelled, columns: predictor.classes }));`,
+       process.stdout.write(JSON.stringify({ stopReason: result.stopReason, types: [...types], noFormat, missing, cancelled, columns: predictor.classes }));`,
     );
     expect(result.stderr).toBe('');
     expect(JSON.parse(result.stdout)).toMatchObject({
@@ -84,6 +117,7 @@ describe('the library', () => {
         'end',
         'run_end',
       ]) as string[],
+      noFormat: 'E_CONFIG',
       missing: 'E_IO',
       cancelled: [],
       columns: ['Adelie', 'Chinstrap', 'Gentoo'],

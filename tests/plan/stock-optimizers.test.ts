@@ -68,6 +68,21 @@ describe('a stock optimizer', () => {
     expect(compiled.replays).toBeGreaterThanOrEqual(8);
   });
 
+  it("may end a step with minimize's own result, and is told why one without the loss is refused", () => {
+    const optimizer = tf.train.sgd(0.5);
+    const w = tf.variable(tf.scalar(1));
+    const loss = (x: tf.Tensor): tf.Scalar => tf.mul<tf.Scalar>(w, x);
+    const step = compile((x: tf.Tensor) => optimizer.minimize(() => loss(x), true));
+    const found: tf.Scalar = step(tf.scalar(2));
+    expect(found.shape).toEqual([]);
+    const silent = compile((x: tf.Tensor) => optimizer.minimize(() => loss(x)));
+    expect(() => silent(tf.scalar(2))).toThrow(
+      "got null: an optimizer's minimize returns the loss when its second argument is true.",
+    );
+    step.dispose();
+    silent.dispose();
+  });
+
   it('stays as it was when a step fails half-way', () => {
     const optimizer = tf.train.adam(0.5);
     const w = tf.variable(tf.scalar(1));

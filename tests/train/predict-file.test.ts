@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import * as ort from 'onnxruntime-web';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeParquetFromCsv } from '../../ts/data/index.js';
@@ -13,6 +14,8 @@ import { exportRunAs } from '../../ts/run/export-formats.js';
 import { loadPredictor } from '../../ts/run/load-predictor.js';
 import { predictFile, type PredictFileOptions, type PredictFileResult } from '../../ts/run/predict-file.js';
 import { runTraining } from '../../ts/run/run-training.js';
+
+ort.env.wasm.numThreads = 1;
 
 let folder: string;
 let classes: string;
@@ -306,6 +309,22 @@ describe('predictFile', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it('refuses a name whose ending is of no format, before any work', async () => {
+    const rows = input('size,colour\n9.5,red\n');
+    for (const name of ['out.xlsx', 'out.json', 'out.csv.gz'])
+      await expect(predictFile('absent', rows, { output: join(folder, name) })).rejects.toMatchObject({
+        code: 'E_USAGE',
+        message: expect.stringMatching(
+          /wrong ending of the output file .*: expected \.csv, \.jsonl or \.parquet, got/,
+        ) as string,
+      });
+    const output = join(folder, 'without-ending');
+    expect((await predictFile(classes, rows, { output })).rows).toBe(1);
+    expect(readFileSync(output, 'utf8')).toMatch(/^prediction,/);
+    const zipped = { output: join(folder, 'any.name'), outputFormat: 'csv' } as const;
+    expect((await predictFile(classes, rows, zipped)).rows).toBe(1);
+  });
+
   it('refuses a file that is not there and a folder that is no run', async () => {
     await expect(predictFile(classes, join(folder, 'absent.csv'), { output: () => Promise.resolve() })).rejects.toMatchObject({
       code: 'E_IO',
@@ -394,7 +413,13 @@ describe('evaluateRun', () => {
     await expect(evaluateRun(classes, { data: unknown })).rejects.toThrow(
       /has a class that the model does not know: expected one of large, small/,
     );
-    await expect(evaluateRun(classes, { data: input('size,colour\n1,red\n') })).rejects.toThrow(/no column "kind"/);
+    await expect(evaluateRun(classes, { data: input('size,colour\n1,red\n') })).rejects.toThrow(
+      '[evaluate] no column "kind": expected one of "size", "colour".',
+    );
+    await expect(evaluateRun(folder)).rejects.toMatchObject({
+      code: 'E_IO',
+      message: expect.stringMatching(/^\[evaluate\] no run in .*: expected config\.resolved\.yaml there/) as string,
+    });
     const data = join(folder, 'numbers.csv');
     const before = readFileSync(data);
     writeFileSync(data, table(301, 'amount'));
@@ -418,6 +443,49 @@ describe('exportRunAs', () => {
       if (!('largestError' in verification)) expect.fail('nothing was compared');
       expect(verification.largestError).toBeLessThan(1e-4);
     }
+  });
+
+  it('takes an empty text for the category that it is where na_values lacks it, in predict, in the library and in ONNX', async () => {
+    const data = join(folder, 'empty.csv');
+    const cells = ['red', '', 'green', 'unknown', 'red'];
+    const lines = Array.from({ length: 300 }, (_, row) => `${row % 7},${cells[row % 5]},${row % 5 === 1 ? 'yes' : 'no'}`);
+    writeFileSync(data, `size,colour,y\n${lines.join('\n')}\n`);
+    const file = join(folder, 'empty.yaml');
+    writeFileSync(
+      file,
+      `data: {path: ${data}, target: y, na_values: [unknown]}\nmodel: {hidden_units: [4]}\n` +
+        'training: {epochs: 3, batch_size: 32}\nlogging: {checkpoint_every: false}\n',
+    );
+    const run = join(folder, 'empty');
+    await runTraining(await loadConfig(file, { output: run }), { force: true });
+
+    const asked = ['', 'unknown', 'red', 'green', 'blue'];
+    const { lines: predicted } = await predict(`size,colour\n${asked.map((cell) => `3,${cell}`).join('\n')}\n`, { run });
+    const probability = predicted.slice(1).map((line) => Number(line.split(',')[1]));
+    // Five different rows for the model: the empty text is neither the missing cell nor an unknown colour.
+    expect(new Set([probability[0], probability[1], probability[4]]).size).toBe(3);
+
+    const predictor = await loadPredictor(run);
+    const rows = await predictor.predict(asked.map((colour) => ({ size: 3, colour })));
+    const [none] = await predictor.predict([{ size: 3, colour: null }]);
+    predictor.dispose();
+    const firstOf = (prediction: (typeof rows)[number] | undefined): number =>
+      prediction !== undefined && 'probabilities' in prediction ? prediction.probabilities[0]! : NaN;
+    expect(rows.map(firstOf)).toEqual(probability.map(Math.fround));
+    expect(firstOf(none)).toBe(Math.fround(probability[1]!));
+
+    const path = join(folder, 'empty.onnx');
+    await exportRunAs(run, { format: 'onnx-pipeline', output: path });
+    const session = await ort.InferenceSession.create(readFileSync(path), { executionProviders: ['wasm'] });
+    const outputs = await session.run({
+      size: new ort.Tensor('float32', new Float32Array(5).fill(3), [5, 1]),
+      colour: new ort.Tensor('string', asked, [5, 1]),
+    });
+    const found = [...(outputs[session.outputNames[0]!]!.data as Float32Array)].filter((_, index) => index % 2 === 0);
+    found.forEach((value, row) => {
+      expect(value).toBeCloseTo(probability[row]!, 5);
+    });
+    await session.release();
   });
 
   it('writes each format beside the run, checked where it can be run', async () => {

@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../ts/run/config/load.js';
 import type { RunEvent, RunResult } from '../../ts/run/run-events.js';
@@ -59,6 +59,36 @@ async function train(training: string, more: { readonly abortAfter?: number; rea
 
 const ratesOf = ({ events }: Ended): number[] =>
   events.flatMap((event) => (event.type === 'epoch' ? [event.record.learningRate] : []));
+
+describe('a folder that holds a finished run', () => {
+  it('keeps nothing of it beside the configuration of another one, but the looks at its test rows', async () => {
+    const { result } = await train('seed: 1');
+    const { files } = result;
+    const stale = [join(files.folder, 'export', 'pipeline.onnx'), join(files.tfjs, 'model.json')];
+    const looks = join(files.evaluations, 'looks.json');
+    const evaluation = join(files.evaluations, 'test-look-2', 'metrics.json');
+    for (const path of [...stale, looks, evaluation]) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, 'earlier');
+    }
+    const file = join(folder, 'again.yaml');
+    writeFileSync(
+      file,
+      `data: {path: ${table}, target: y}\nmodel: {hidden_units: [3]}\ntraining: {epochs: 2, batch_size: 8}\n`,
+    );
+    const config = await loadConfig(file, { output: files.folder });
+    const failing = runTraining(config, {
+      onEvent: ({ type }) => {
+        if (type === 'step') throw new Error('the power goes');
+      },
+    });
+    await expect(failing).rejects.toThrow('the power goes');
+    const left = [files.metrics, files.report, files.markdown, files.history, files.model, files.weights, ...stale, evaluation];
+    expect(left.filter((path) => existsSync(path))).toEqual([]);
+    expect(readFileSync(files.config, 'utf8')).toMatch(/hidden_units:\s+- 3\n/);
+    expect(readFileSync(looks, 'utf8')).toBe('earlier');
+  });
+});
 
 describe('a run that is interrupted in the middle of an epoch and resumed ends with the same bits', () => {
   it.each([

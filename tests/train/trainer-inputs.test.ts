@@ -18,8 +18,10 @@ import {
   Trainer,
   type BatchSource,
   type Callback,
+  type Evaluation,
   type FitOptions,
   type HostBatch,
+  type Metric,
   type TrainingEvent,
   type WeightedDataset,
 } from '../../ts/train/index.js';
@@ -315,6 +317,86 @@ describe('several inputs and outputs', () => {
     trainer.dispose();
     optimizer.dispose();
     model.dispose();
+  });
+});
+
+describe("losses and metrics of one's own", () => {
+  /** Fits and judges a model of one number, and gives everything back. */
+  async function judgeOwn(own: { loss?: Loss; metrics?: readonly Metric[] }): Promise<Evaluation> {
+    const data = { ...DATA, targets: Float32Array.from(DATA.targets) };
+    const model = new Sequential({ layers: [new Dense({ units: 1 })] });
+    const optimizer = new SGD({ learningRate: 0.1 });
+    try {
+      const trainer = new Trainer({ model, loss: meanSquaredError, optimizer, ...own });
+      try {
+        await trainer.fit(data, { epochs: 1, batchSize: 16 });
+        return await trainer.evaluate(data);
+      } finally {
+        trainer.dispose();
+      }
+    } finally {
+      model.dispose();
+      optimizer.dispose();
+    }
+  }
+  const errors = (predictions: tf.Tensor, targets: tf.Tensor): tf.Tensor =>
+    tf.sub(predictions, tf.reshape(targets, predictions.shape));
+
+  it('are refused when they give anything but a number for each row, which would make a wrong figure', async () => {
+    const before = tf.memory().numTensors;
+    const wrong = [
+      ['[]', (p: tf.Tensor, t: tf.Tensor) => tf.mean(tf.abs(errors(p, t)))],
+      ['[16, 1]', (p: tf.Tensor, t: tf.Tensor) => tf.abs(errors(p, t))],
+      ['[256]', (p: tf.Tensor, t: tf.Tensor) => tf.reshape(tf.abs(tf.sub(p, t)), [-1])],
+      ['undefined', () => undefined],
+      ['3', () => 3],
+    ] as const;
+    for (const [got, rows] of wrong) {
+      const message = `expected a tensor [16], one number for each row of the batch, got ${got}.`;
+      const loss = { ...meanSquaredError, name: 'own', rows: rows as unknown as Loss['rows'] };
+      await expect(judgeOwn({ loss }), got).rejects.toMatchObject({
+        code: 'E_SHAPE',
+        message: expect.stringContaining(`[trainer] wrong result of the loss own: ${message}`) as string,
+      });
+      const metrics = [{ name: 'own', rows: rows as unknown as Metric['rows'] }];
+      await expect(judgeOwn({ metrics }), got).rejects.toMatchObject({
+        code: 'E_SHAPE',
+        message: expect.stringContaining(
+          `[trainer] wrong result of the metric own: ${message.replaceAll('16', '64').replace('256', '4096')}`,
+        ) as string,
+      });
+    }
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('may be yes or no for each row: the share of rows is reported', async () => {
+    const near: Metric = { name: 'near', rows: (p, t) => tf.reshape(tf.less(tf.abs(errors(p, t)), 0.5), [-1]) };
+    const { metrics } = await judgeOwn({ metrics: [near] });
+    expect(metrics!['near']! * 64).toBeCloseTo(Math.round(metrics!['near']! * 64), 4);
+    expect(metrics!['near']).toBeGreaterThan(0);
+  });
+
+  it('have names of their own', async () => {
+    const rows: Metric['rows'] = (p) => tf.reshape(p, [-1]);
+    const wrong: readonly (readonly [unknown, RegExp])[] = [
+      [
+        [
+          { name: 'm', rows },
+          { name: 'm', rows },
+        ],
+        /wrong metrics\[1\]\.name: expected another name than loss, accuracy, m/,
+      ],
+      [[{ name: 'loss', rows }], /wrong metrics\[0\]\.name: expected another name than loss, accuracy/],
+      [[{ name: '', rows }], /wrong metrics\[0\]\.name: expected a text that is not empty/],
+      [[{ rows }], /wrong metrics\[0\]: expected a metric with name and rows/],
+      [[{ name: 'm', rows: 1 }], /wrong metrics\[0\]\.rows: expected a function/],
+      [rows, /wrong metrics: expected a list of metrics/],
+    ];
+    for (const [metrics, message] of wrong)
+      await expect(judgeOwn({ metrics: metrics as readonly Metric[] })).rejects.toMatchObject({
+        code: 'E_CONFIG',
+        message: expect.stringMatching(message) as string,
+      });
   });
 });
 

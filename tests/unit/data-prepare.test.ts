@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_PREPROCESSING } from '../../ts/data/preprocessing-options.js';
+import { prepareImages, type ImageConfig } from '../../ts/data/images/prepare-images.js';
+import { prepareText, type TextConfig } from '../../ts/data/text-corpus.js';
 import { prepareData, type DataConfig, type DataEvent } from '../../ts/data/prepare.js';
 
 const PENGUINS: DataConfig = {
@@ -94,6 +96,77 @@ describe('prepareData', () => {
     await expect(prepareData(withTable('x,y\n1,a\n2,b\n'))).rejects.toMatchObject({
       code: 'E_DATA',
       message: expect.stringContaining('too few rows'),
+    });
+  });
+});
+
+describe('what is asked for', () => {
+  it('has the defaults of a configuration file where nothing is said', async () => {
+    const { path, target } = PENGUINS;
+    const said = await prepareData({
+      ...PENGUINS,
+      split: { train: 0.7, validation: 0.15, test: 0.15, stratify: true, seed: 0 },
+    });
+    expect((await prepareData({ path, target })).train).toEqual(said.train);
+    const scaled = await prepareData({ path, target, preprocessing: { scaling: 'standard' } });
+    expect(scaled.train).toEqual(said.train);
+    const shares = await prepareData({ path, target, split: { train: 0.7, validation: 0.15, test: 0.15 } });
+    expect(shares.split).toEqual(said.split);
+  });
+
+  it.each([
+    [undefined, 'wrong options: expected an object, got undefined'],
+    [{ path: undefined }, 'wrong path: expected a text that is not empty, got undefined'],
+    [{ target: 3 }, 'wrong target: expected a text that is not empty, got 3'],
+    [{ preprocesing: {} }, "unknown option 'preprocesing': expected some of path,"],
+    [{ task: 'clasification' }, 'wrong task: expected one of classification, regression'],
+    [{ split: { train: '0.7', validation: 0.15, test: 0.15 } }, 'wrong split.train: expected a share of the rows'],
+    [{ split: { ...PENGUINS.split, stratfy: true } }, "split] unknown option 'stratfy'"],
+    [{ split: { ...PENGUINS.split, method: 'shuffle' } }, 'wrong split.method: expected one of random, grouped, time, order'],
+    [
+      { preprocessing: { scaling: 'Standard' } },
+      'wrong preprocessing.scaling: expected one of standard, min_max, robust, none',
+    ],
+    [{ preprocessing: { scale: 'none' } }, "preprocessing] unknown option 'scale'"],
+    [{ features: { year: 'ignore' } }, "features.year] wrong options: expected an object, got 'ignore'"],
+    [{ features: { year: { type: 'numerik' } } }, 'wrong features.year.type: expected one of numeric,'],
+    [{ duplicates: true }, 'wrong duplicates: expected one of keep, drop, got true'],
+    [{ outliers: { method: 'sigma' } }, 'wrong outliers.method: expected one of iqr, z_score'],
+  ])('is checked before any work: %j', async (change, message) => {
+    const config = (change === undefined ? undefined : { ...PENGUINS, ...change }) as unknown as DataConfig;
+    await expect(prepareData(config)).rejects.toMatchObject({
+      code: 'E_CONFIG',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it.each([
+    [{ input: { path: 'photos' } }, '[images] wrong height: expected an integer >= 1, got undefined'],
+    [{ input: { path: 'photos', height: 8, width: 1.5 } }, '[images] wrong width: expected an integer >= 1, got 1.5'],
+    [
+      { input: { path: 'photos', height: 8, width: 8, channels: 4 } },
+      '[images] wrong channels: expected 1 for grey or 3 for colour',
+    ],
+    [{ input: 'photos' }, "input] wrong options: expected an object, got 'photos'"],
+    [{ input: { path: 'photos', height: 8, width: 8 }, scaling: 'min_max' }, 'wrong scaling: expected one of standard, none'],
+    [{ input: { path: 'photos', height: 8, width: 8 }, split: { train: 1 } }, 'wrong split.validation: expected a share'],
+  ])('images: %j', async (config, message) => {
+    await expect(prepareImages(config as unknown as ImageConfig)).rejects.toMatchObject({
+      code: 'E_CONFIG',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it.each([
+    [{ path: 'text.txt' }, '[prepareText] wrong contextLength: expected an integer >= 1, got undefined'],
+    [
+      { path: 'text.txt', contextLength: 8, split: { train: 1, validation: 0, test: 0, seed: 1 } },
+      "split] unknown option 'seed'",
+    ],
+  ])('texts: %j', async (config, message) => {
+    await expect(prepareText(config as unknown as TextConfig)).rejects.toMatchObject({
+      code: 'E_CONFIG',
+      message: expect.stringContaining(message) as string,
     });
   });
 });

@@ -105,6 +105,18 @@ describe('the verdict', () => {
     ).rejects.toThrow(/8 rows with a target: expected at least 10/);
   });
 
+  it('fails for infinite numbers, which JSON Lines, Parquet and databases can hold', async () => {
+    const lines = rows(60, (row) => [
+      `{"x": ${row === 7 ? '-1e999' : noise(row)}, "z": ${row === 7 ? '1e999' : 1}, "y": ${row % 2}}`,
+    ]);
+    const config = { path: write(lines, 'infinite.jsonl'), target: 'y', split: SPLIT, preprocessing: DEFAULT_PREPROCESSING };
+    await expect(prepareData(config)).rejects.toThrow(/Infinite numbers in "x" and "z"|Infinite numbers in "x", "z"/);
+    const { verdict } = await prepareData({ ...config, features: { z: { type: 'ignore' } } }, { force: true });
+    expect(verdict.checks.filter(({ level }) => level === 'failed').map(({ message }) => message)).toEqual([
+      expect.stringContaining('Infinite numbers in "x"'),
+    ]);
+  });
+
   it('tells classes of one row and strong imbalance, with advice', async () => {
     const data = await prepare(
       'x,y',

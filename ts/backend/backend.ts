@@ -6,7 +6,7 @@ import type { AutocastScope } from './autocast.js';
 import { assertSingleTfjs } from './tfjs.js';
 import { callSite, isTracing, originOf } from './origin.js';
 import type { NumericArray } from './native/addon.js';
-import { NativeDataId, NO_HANDLE, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
+import { NativeDataId, NO_HANDLE, RecordList, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
 
 type BackendValues = backend_util.BackendValues;
 
@@ -24,6 +24,10 @@ export interface BackendMemory {
   reasons?: string[];
   native: { live: number; cached: number; peak: number };
 }
+
+/** Elements up to which a tensor counts as small: at most 16 KB each, so that those not registered yet hold a megabyte at most. */
+const YOUNG_SIZE = 4096;
+const YOUNG_COUNT = 64;
 
 /**
  * Runs tfjs-core on the native engine.
@@ -43,7 +47,7 @@ export class TensorkilnBackend extends KernelBackend {
   #kernel: string | undefined = undefined;
   #autocast: AutocastScope | undefined = undefined;
   #watch: OpWatch | undefined = undefined;
-  readonly #records = new Set<TensorRecord>();
+  readonly #records = new RecordList();
   /** Records of data ids that other backends made and tfjs-core moved here. */
   readonly #foreign = new WeakMap<object, TensorRecord>();
   /**
@@ -58,6 +62,13 @@ export class TensorkilnBackend extends KernelBackend {
   readonly #reclaim = new FinalizationRegistry<TensorRecord>((record) => {
     if (this.#records.has(record)) this.#free(record);
   });
+  /**
+   * Data ids of small tensors made in this turn of the event loop, the last YOUNG_COUNT of them. Most are disposed before they
+   * leave it and are never registered for reclaiming, which costs more than a small op. A forgotten one can be reclaimed from
+   * the next turn on, as without it: reclaiming happens between turns.
+   */
+  readonly #young: (NativeDataId | undefined)[] = [];
+  #youngCount = 0;
 
   /**
    * @param name   name under which it is registered
@@ -287,12 +298,12 @@ export class TensorkilnBackend extends KernelBackend {
 
   /** The records of all living data ids, in the order of their making. */
   livingRecords(): TensorRecord[] {
-    return [...this.#records];
+    return this.#records.toArray();
   }
 
   /** Frees every tensor that a kernel has made since the mark and did not hand out: its caller got an error in their place. */
   discardSince(mark: number): void {
-    for (const record of [...this.#records]) {
+    for (const record of this.#records.toArray()) {
       if (record.serial > mark && this.#records.has(record)) this.#free(record);
     }
   }
@@ -306,7 +317,7 @@ export class TensorkilnBackend extends KernelBackend {
 
   override write(values: BackendValues, shape: number[], dtype: DataType): NativeDataId {
     const dataId = new NativeDataId(this.#store(values, shape, dtype));
-    this.#reclaim.register(dataId, dataId.record);
+    this.#reclaimWhenForgotten(dataId);
     return dataId;
   }
 
@@ -395,11 +406,11 @@ export class TensorkilnBackend extends KernelBackend {
 
   /** Releases every handle. The engine stays for later backends, and reads under way still settle. */
   override dispose(): void {
-    for (const record of this.#records) {
+    for (const record of this.#records.toArray()) {
+      this.#records.delete(record);
       if (record.handle !== NO_HANDLE) this.#engine?.release(record.handle);
       record.handle = NO_HANDLE;
     }
-    this.#records.clear();
     this.#disposed = true;
   }
 
@@ -449,8 +460,32 @@ export class TensorkilnBackend extends KernelBackend {
   #publish(record: TensorRecord): TensorInfo {
     this.#list(record);
     const dataId = new NativeDataId(record);
-    this.#reclaim.register(dataId, record);
+    this.#reclaimWhenForgotten(dataId);
     return { dataId, shape: record.shape as number[], dtype: record.dtype };
+  }
+
+  #reclaimWhenForgotten(dataId: NativeDataId): void {
+    if (dataId.record.size > YOUNG_SIZE) {
+      this.#reclaim.register(dataId, dataId.record);
+      return;
+    }
+    if (this.#youngCount === 0) setImmediate(() => this.#registerYoung()).unref();
+    const place = this.#youngCount++ % YOUNG_COUNT;
+    if (this.#youngCount > YOUNG_COUNT) this.#registerOne(this.#young[place]);
+    this.#young[place] = dataId;
+  }
+
+  #registerYoung(): void {
+    const count = Math.min(this.#youngCount, YOUNG_COUNT);
+    for (let place = 0; place < count; ++place) {
+      this.#registerOne(this.#young[place]);
+      this.#young[place] = undefined;
+    }
+    this.#youngCount = 0;
+  }
+
+  #registerOne(dataId: NativeDataId | undefined): void {
+    if (dataId !== undefined && this.#records.has(dataId.record)) this.#reclaim.register(dataId, dataId.record);
   }
 
   #free(record: TensorRecord): void {

@@ -93,7 +93,8 @@ function dropOldest(states: Map<string, SignatureState>): void {
  * ops; variables are seen as they are at each call and may be updated in place or assigned. Optimizers of tfjs-core work as well:
  * their rate is followed and their steps are counted. The tensors returned are fresh ones.
  *
- * @param fn      a synchronous function of tensors, numbers and booleans that returns a tensor or an array of tensors
+ * @param fn      a synchronous function of tensors, numbers and booleans that returns a tensor or an array of tensors. Its type may be
+ *                null as well, as that of `optimizer.minimize(f, true)` is: what it gives may not
  * @param options see CompileOptions
  * @returns       the compiled step
  * @throws E_CONFIG for options
@@ -103,11 +104,13 @@ function dropOldest(states: Map<string, SignatureState>): void {
  *         captured tensor, E_ABORTED after the signal.
  */
 export function compile<A extends StepArgument[], R extends StepResult>(
-  fn: (...args: A) => R,
+  fn: (...args: A) => R | null,
   options: CompileOptions = {},
 ): CompiledStep<A, R> {
   const { optimize, fast, maxPlans, signal } = checkOptions(options);
   const { onFallback } = options;
+  // A null is refused when the step is recorded.
+  const run = fn as (...args: A) => R;
   // In the order of their last use.
   const states = new Map<string, SignatureState>();
   const stock = new StockOptimizers();
@@ -133,7 +136,7 @@ export function compile<A extends StepArgument[], R extends StepResult>(
     const precision = backend.autocast === undefined ? '' : ` in ${STORAGE_DTYPES[backend.autocast.storage]}`;
     const key = `${backend.name}${precision}: ${signatureOf(backend, args)}`;
     // Inside another step its calls are simply part of that one.
-    if (addon.isRecording()) return tf.tidy(() => fn(...args));
+    if (addon.isRecording()) return tf.tidy(() => run(...args));
     let state = states.get(key);
     if (state === undefined) state = { isEager: false, recording: undefined, proven: false, recordings: 0 };
     else states.delete(key);
@@ -148,10 +151,10 @@ export function compile<A extends StepArgument[], R extends StepResult>(
       if (engine.onCall !== undefined) engine.onCall('replay', start, performance.now());
       return result;
     }
-    if (state.isEager) return tf.tidy(() => fn(...args));
+    if (state.isEager) return tf.tidy(() => run(...args));
     recordings++;
     try {
-      const result = record(addon, state, stock, fn, args, onFallback);
+      const result = record(addon, state, stock, run, args, onFallback);
       if (state.proven && optimize) optimizeAfter(result, state.recording, fast);
       return result;
     } finally {

@@ -44,6 +44,10 @@ export class TensorRecord implements Operand {
   readonly size: number;
   /** Grows with every record of the backend; 0 for tensors fetched from another one. */
   serial = 0;
+  /** Neighbours in the list of living records; `list` is the list it is in. */
+  previous: TensorRecord | undefined = undefined;
+  next: TensorRecord | undefined = undefined;
+  list: RecordList | undefined = undefined;
   /** Tensors on this data id, as tfjs-core counts them. */
   refCount = 1;
   /** Id of the variable that the handle belongs to, as `makeUnique` last saw it; plans know the variable by that handle. */
@@ -71,6 +75,48 @@ export class TensorRecord implements Operand {
     this.dtype = dtype;
     this.storage = storage;
     this.size = checkedSize(shape);
+  }
+}
+
+/** The living records of a backend in the order in which they were added. A Set costs a small op a tenth of its time. */
+export class RecordList {
+  #first: TensorRecord | undefined = undefined;
+  #last: TensorRecord | undefined = undefined;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(record: TensorRecord): boolean {
+    return record.list === this;
+  }
+
+  /** Adds a record that is in no list. */
+  add(record: TensorRecord): void {
+    record.list = this;
+    record.previous = this.#last;
+    if (this.#last === undefined) this.#first = record;
+    else this.#last.next = record;
+    this.#last = record;
+    this.#size += 1;
+  }
+
+  delete(record: TensorRecord): void {
+    if (record.list !== this) return;
+    const { previous, next } = record;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    record.list = record.previous = record.next = undefined;
+    this.#size -= 1;
+  }
+
+  toArray(): TensorRecord[] {
+    const records: TensorRecord[] = [];
+    for (let record = this.#first; record !== undefined; record = record.next) records.push(record);
+    return records;
   }
 }
 

@@ -210,14 +210,19 @@ function ownResult<R extends StepResult>(result: R): R {
     if (!isTensor(value)) {
       throw new TensorkilnError(
         'E_RECORDING',
-        `[compile] a step must return a tensor or an array of tensors, got ${
-          value instanceof Promise ? 'a promise: a step is a synchronous function' : typeof value
-        }.`,
+        `[compile] a step must return a tensor or an array of tensors, got ${describeResult(value)}.`,
       );
     }
     return value instanceof tf.Variable || !madeInside.has(value) ? value.clone() : value;
   };
   return (Array.isArray(result) ? result.map(own) : own(result)) as R;
+}
+
+/** What a step returned in place of tensors, with what makes it right where that is known. */
+function describeResult(value: unknown): string {
+  if (value instanceof Promise) return 'a promise: a step is a synchronous function';
+  if (value === null) return "null: an optimizer's minimize returns the loss when its second argument is true";
+  return typeof value;
 }
 
 type VariableHandle = { readonly variable: tf.Variable; readonly handle: number };

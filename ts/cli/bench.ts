@@ -5,7 +5,7 @@ import { Command } from 'commander';
 /** Ours beside every peer found; what it prints and its exit code are those of the benchmark itself, a program of its own. */
 export function benchCommand(): Command {
   return new Command('bench')
-    .description('Time every kernel and op beside the best peers found on this machine, in one run.')
+    .description('Time every kernel and op beside the best peers found on this machine, in one run')
     .argument('[options...]', 'options of the benchmark; tensorkiln bench -- --help lists them')
     .allowUnknownOption()
     .action((options: string[]) => {

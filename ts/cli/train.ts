@@ -1,7 +1,7 @@
 import { parse, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { TensorkilnError } from '../errors.js';
-import { loadConfig } from '../run/config/load.js';
+import { loadConfig, loadRunConfig } from '../run/config/load.js';
 import type { TrainingConfig } from '../run/config/schema.js';
 import type { RunResult } from '../run/run-events.js';
 import { runFiles } from '../run/run-folder.js';
@@ -67,7 +67,7 @@ export function resumeCommand(): Command {
     .action(async (folder: string, options: { readonly json?: boolean }) => {
       const files = runFiles(resolve(folder));
       await runCommand(options, async (reporter, signal) => {
-        const config = await loadConfig(files.config, { output: files.folder });
+        const config = await loadRunConfig('resume', files, { output: files.folder });
         const { runTraining } = await import('../run/run-training.js');
         const result = await runTraining(config, {
           name: parse(files.folder).name,

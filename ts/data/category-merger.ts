@@ -40,7 +40,11 @@ export class CategoryMerger {
     let at = 0;
     for (const part of this.#parts) {
       const final = part.merged.map((code) => rank[code] as number);
-      for (const code of part.codes) codes[at++] = code < 0 ? -1 : (final[code] as number);
+      const { codes: own } = part;
+      for (let row = 0; row < own.length; row++, at++) {
+        const code = own[row] as number;
+        codes[at] = code < 0 ? -1 : (final[code] as number);
+      }
     }
     return { kind: 'categorical', name, codes, categories };
   }

@@ -101,18 +101,20 @@ function fillColumn(column: ColumnFill, tile: Tile): void {
 }
 
 function fillNumeric({ values, fill, shift, scale, offset }: NumericFill, { rows, out, width, from, to }: Tile): void {
-  for (let row = from; row < to; row++) {
+  const filled = (fill - shift) / scale;
+  for (let row = from, place = from * width + offset; row < to; row++, place += width) {
     const value = values[rows[row] as number] as number;
-    // NaN alone differs from itself.
-    out[row * width + offset] = ((value === value ? value : fill) - shift) / scale;
+    // NaN alone differs from itself. A branch: V8 makes a slower loop of a conditional value.
+    if (value === value) out[place] = (value - shift) / scale;
+    else out[place] = filled;
   }
 }
 
 function fillOneHot({ codes, slots, missingSlot, offset }: OneHotFill, { rows, out, width, from, to }: Tile): void {
-  for (let row = from; row < to; row++) {
+  for (let row = from, place = from * width + offset; row < to; row++, place += width) {
     const code = codes[rows[row] as number] as number;
     const slot = code < 0 ? missingSlot : (slots[code] as number);
-    if (slot >= 0) out[row * width + offset + slot] = 1;
+    if (slot >= 0) out[place + slot] = 1;
   }
 }
 

@@ -8,6 +8,7 @@ export {
   type DecideOptions,
   type Task,
 } from './columns.js';
+export { DEFAULT_SPLIT } from './check-config.js';
 export { DEFAULT_NA_VALUES } from './csv/read-csv.js';
 export type { CsvOptions } from './csv/dialect.js';
 export type { Dataset } from './dataset.js';
@@ -56,7 +57,8 @@ export { writeParquetFromCsv, type ParquetColumnType } from './formats/parquet.j
 export { readTableParts, STREAMED_FORMATS, type ReadPartsOptions } from './read-parts.js';
 export type { TablePart } from './csv/read-csv.js';
 export { asCategories, asNumbers, isAllNumbers } from './cast.js';
-export { formatOf, readTable, shownPath, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
+export { holdsPassword, shownPath } from './formats/connection-url.js';
+export { formatOf, readTable, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
 export { groupedKFold, kFold, splitByGroup, splitByTime } from './split-methods.js';
 export { splitRows, type Split, type SplitOptions, type SplitShares } from './split.js';
 export { categoricalColumn, numericColumn, Table, type CategoricalColumn, type Column, type NumericColumn } from './table.js';

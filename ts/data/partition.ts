@@ -16,11 +16,18 @@ export interface SplitConfig extends SplitShares {
   readonly method?: 'random' | 'grouped' | 'time' | 'order';
   /** The column of groups or of times. */
   readonly by?: string;
-  /** For random: keep each class's share equal in all parts; a target of values has no classes, so it says nothing there. */
-  readonly stratify: boolean;
-  readonly seed: number;
+  /** For random: keep each class's share equal in all parts; a target of values has no classes, so it says nothing there. Default true. */
+  readonly stratify?: boolean;
+  /** Which rows go where, an integer in [0, 2^53). Default 0. */
+  readonly seed?: number;
   /** One fold of a cross-validation: its rows are the test part, and the shares of training and validation divide the others. */
   readonly fold?: Fold;
+}
+
+/** With its defaults. */
+export interface CheckedSplit extends SplitConfig {
+  readonly stratify: boolean;
+  readonly seed: number;
 }
 
 /** One of several folds, which the seed divides the rows into. */
@@ -42,7 +49,7 @@ export interface Fold {
 export function partition(
   table: Table,
   rows: Int32Array,
-  how: { readonly split: SplitConfig; readonly target: TargetColumn; readonly test: Int32Array | undefined },
+  how: { readonly split: CheckedSplit; readonly target: TargetColumn; readonly test: Int32Array | undefined },
 ): Split {
   const { split, target, test } = how;
   checkShares(split);
@@ -66,7 +73,7 @@ interface FoldGroups {
   readonly isGrouped: boolean;
 }
 
-function groupsOf(table: Table, rows: Int32Array, split: SplitConfig, target: TargetColumn): FoldGroups {
+function groupsOf(table: Table, rows: Int32Array, split: CheckedSplit, target: TargetColumn): FoldGroups {
   const { method = 'random', by } = split;
   if (method === 'grouped' && by !== undefined) {
     const { codes } = asCategories(table.column(by), false);
@@ -85,7 +92,7 @@ function groupsOf(table: Table, rows: Int32Array, split: SplitConfig, target: Ta
 /** Indices of the rows of a fold, and of the others. @throws E_USAGE for a fold that is not there */
 export function foldOf(
   { labels, isGrouped }: FoldGroups,
-  { seed, stratify }: Pick<SplitConfig, 'seed' | 'stratify'>,
+  { seed, stratify }: Pick<CheckedSplit, 'seed' | 'stratify'>,
   { index, of }: Fold,
 ): { readonly train: Int32Array; readonly held: Int32Array } {
   const folds = isGrouped ? groupedKFold(labels, { folds: of, seed }) : kFold(labels, { folds: of, seed, stratify });
@@ -100,7 +107,7 @@ export function withoutTest({ train, validation }: SplitShares): SplitShares {
 }
 
 /** Indices into `rows`. */
-function divide(table: Table, rows: Int32Array, split: SplitConfig, target: TargetColumn): Split {
+function divide(table: Table, rows: Int32Array, split: CheckedSplit, target: TargetColumn): Split {
   const { method = 'random', by } = split;
   if (method === 'order') return splitByTime(Float64Array.from(rows.keys()), split);
   if (method === 'random') {

@@ -1,6 +1,7 @@
 import { TensorkilnError } from '../errors.js';
 import { asCategories, asNumbers } from './cast.js';
 import { fingerprint, loadPrepared, savePrepared } from './cache.js';
+import { checkDataConfig, type CheckedDataConfig } from './check-config.js';
 import { decideColumns, type ColumnReport, type Task } from './columns.js';
 import type { Dataset } from './dataset.js';
 import { partition, type SplitConfig } from './partition.js';
@@ -11,7 +12,8 @@ import { findOutliers, type OutlierOptions, type OutlierReport } from './outlier
 import type { PreprocessingOptions, Scaling } from './preprocessing-options.js';
 import { Preprocessor } from './preprocessor.js';
 import { profileTable, type ColumnProfile } from './profile.js';
-import { appendRows, readTable, shownPath, type TableInput } from './read-table.js';
+import { shownPath } from './formats/connection-url.js';
+import { appendRows, readTable, type TableInput } from './read-table.js';
 import { countShared, hashRows, repeatedRows, type RowHashes } from './row-hash.js';
 import type { Split } from './split.js';
 import { findLeaks, measureDrift, type TargetColumn } from './suspects.js';
@@ -32,8 +34,10 @@ export interface DataConfig extends TableInput {
   readonly task?: Task;
   /** Columns whose type or treatment is not to be inferred. */
   readonly features?: Readonly<Record<string, FeatureOptions>>;
-  readonly split: SplitConfig;
-  readonly preprocessing: PreprocessingOptions;
+  /** Default: 70 % of the rows for training, 15 % for validation, 15 % for the test. */
+  readonly split?: SplitConfig;
+  /** What is not said is as in DEFAULT_PREPROCESSING. */
+  readonly preprocessing?: Partial<PreprocessingOptions>;
   /** How values of a regression target are scaled for training, by the training part; default standard. */
   readonly targetScaling?: Scaling;
   /** Rows that repeat an earlier one in all feature columns and the target; default keep. */
@@ -126,12 +130,13 @@ export interface PrepareOptions {
  *
  * The same file, config and seed give the same bits on every machine.
  *
- * @throws E_IO when the file cannot be read; E_DATA when it cannot be used for this, or the verdict is `failed` without `force`; E_USAGE
+ * @throws E_CONFIG for a key or value that is none of these; E_IO when the file cannot be read; E_DATA when it cannot be used for this, or the verdict is `failed` without `force`; E_USAGE
  *         for invalid shares or seed; E_ABORTED
  */
 export async function prepareData(config: DataConfig, options: PrepareOptions = {}): Promise<PreparedData> {
-  const { cacheFolder = '' } = config;
-  const key = await fingerprint(config);
+  const checked = checkDataConfig(config, options);
+  const { cacheFolder = '' } = checked;
+  const key = await fingerprint(checked);
   const cached = key === undefined ? undefined : await loadPrepared(cacheFolder, key);
   // What was once forced must be forced again.
   if (cached !== undefined && (!cached.data.forced || options.force === true)) {
@@ -145,7 +150,7 @@ export async function prepareData(config: DataConfig, options: PrepareOptions = 
     options.onEvent?.(event);
   };
   try {
-    const data = await new Preparation(config, { ...options, onEvent }, pool).run();
+    const data = await new Preparation(checked, { ...options, onEvent }, pool).run();
     if (key !== undefined) await savePrepared(cacheFolder, key, { data, events });
     return data;
   } finally {
@@ -165,12 +170,12 @@ interface Loaded {
 }
 
 class Preparation {
-  readonly #config: DataConfig;
+  readonly #config: CheckedDataConfig;
   readonly #options: PrepareOptions;
   readonly #pool: WorkerPool;
   readonly #warnings: string[] = [];
 
-  constructor(config: DataConfig, options: PrepareOptions, pool: WorkerPool) {
+  constructor(config: CheckedDataConfig, options: PrepareOptions, pool: WorkerPool) {
     this.#config = config;
     this.#options = options;
     this.#pool = pool;
@@ -369,7 +374,7 @@ class Preparation {
     const failed = verdict.checks.filter(({ level }) => level === 'failed').map(({ message }) => message);
     throw new TensorkilnError(
       'E_DATA',
-      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force.`,
+      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force, in code the option force.`,
     );
   }
 

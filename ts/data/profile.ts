@@ -158,7 +158,8 @@ function profileText(column: Extract<Column, { kind: 'categorical' }>): ColumnPr
   const { codes, categories } = column;
   const counts = new Int32Array(categories.length);
   let missing = 0;
-  for (const code of codes) {
+  for (let row = 0; row < codes.length; row++) {
+    const code = codes[row] as number;
     if (code < 0) missing++;
     else counts[code] = (counts[code] as number) + 1;
   }

@@ -4,7 +4,8 @@ import { readCsvParts, type TablePart } from './csv/read-csv.js';
 import { readJsonLinesParts } from './formats/json-lines.js';
 import { LagColumns, lagNames } from './lags.js';
 import { readParquetParts } from './formats/parquet.js';
-import { formatOf, shownPath, type TableInput } from './read-table.js';
+import { shownPath } from './formats/connection-url.js';
+import { formatOf, type TableInput } from './read-table.js';
 import { Table, type Column } from './table.js';
 import type { WorkerPool } from './worker-pool.js';
 

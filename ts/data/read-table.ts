@@ -3,6 +3,7 @@ import { TensorkilnError } from '../errors.js';
 import { asNumbers, asCategories, mapCategories } from './cast.js';
 import { readCsv } from './csv/read-csv.js';
 import type { CsvOptions } from './csv/dialect.js';
+import { isConnection, shownPath } from './formats/connection-url.js';
 import { readJsonLines } from './formats/json-lines.js';
 import { readParquet } from './formats/parquet.js';
 import { readPostgres } from './formats/postgres.js';
@@ -41,7 +42,7 @@ export interface ReadTableOptions {
 
 /** The format a name stands for. */
 export function formatOf(path: string): TableFormat {
-  if (/^(postgres(ql)?:\/\/|env:)/.test(path)) return 'postgres';
+  if (isConnection(path)) return 'postgres';
   if (/\.(tar|tgz|tar\.gz)$/i.test(path)) return 'text_folder';
   switch (extname(path.replace(/\.gz$/i, '')).toLowerCase()) {
     case '.parquet':
@@ -101,11 +102,6 @@ async function readFormat(format: TableFormat, input: TableInput, options: ReadT
       return read(path, query, { ...naValues, ...signal });
     }
   }
-}
-
-/** A connection URL may hold a password, so messages name its host only. */
-export function shownPath(path: string): string {
-  return path.replace(/^(postgres(?:ql)?:\/\/)[^@/]*@/, '$1');
 }
 
 function replaceCells(table: Table, replace: Readonly<Record<string, Readonly<Record<string, string>>>>): Table {

@@ -1,6 +1,7 @@
 /** A running text as tokens, for models of language. */
 import { TensorkilnError } from '../errors.js';
 import { TextDecoder } from 'node:util';
+import { checkTextConfig } from './check-config.js';
 import { openText } from './csv/byte-source.js';
 import type { PartName } from './prepare.js';
 import { checkShares, type SplitShares } from './split.js';
@@ -12,8 +13,8 @@ export interface TextConfig {
   readonly encoding?: string;
   /** A second text that is the test part; the shares of training and validation then divide the first. */
   readonly testPath?: string;
-  /** The beginning of the text trains, what follows it validates, the end tests. */
-  readonly split: SplitShares;
+  /** The beginning of the text trains, what follows it validates, the end tests. Default 0.7, 0.15 and 0.15. */
+  readonly split?: SplitShares;
   /** Characters a model sees before the one it predicts, >= 1. */
   readonly contextLength: number;
 }
@@ -31,11 +32,11 @@ export interface PreparedText {
 /**
  * Reads a text and makes tokens of its characters; the vocabulary is that of the training part alone.
  *
- * @throws E_IO when a file cannot be read; E_DATA for bytes that are no text, and for a part too short for one context; E_USAGE for an
+ * @throws E_CONFIG for a key or value that is none of these; E_IO when a file cannot be read; E_DATA for bytes that are no text, and for a part too short for one context; E_USAGE for an
  *         unknown encoding or wrong shares; E_ABORTED
  */
 export async function prepareText(config: TextConfig, options: { readonly signal?: AbortSignal } = {}): Promise<PreparedText> {
-  const { contextLength, split, testPath } = config;
+  const { contextLength, split, testPath } = checkTextConfig(config);
   checkShares(split);
   const codeOf = new Map<string, number>();
   const first = await readCharacters(config.path, config.encoding, codeOf, options.signal);

@@ -10,6 +10,7 @@ export interface DataCheck {
     | 'rows'
     | 'columns'
     | 'missing'
+    | 'numbers'
     | 'target'
     | 'balance'
     | 'identifiers'
@@ -80,6 +81,7 @@ export function judge(input: VerdictInput): DataVerdict {
     checkRows(input),
     ...checkColumns(input),
     ...checkMissing(input),
+    ...checkNumbers(input),
     ...checkClasses(input),
     ...checkLeaks(input),
     ...checkRepeats(input),
@@ -140,6 +142,17 @@ function checkMissing({ columns, rows, missingTarget }: VerdictInput): DataCheck
     });
   }
   return checks;
+}
+
+/** Formats other than CSV can hold infinite numbers, with which no mean, scale or step of training is finite. */
+function checkNumbers({ columns, profiles }: VerdictInput): DataCheck[] {
+  const used = new Set(columns.flatMap(({ name, role }) => (role === 'ignored' ? [] : [name])));
+  const infinite = profiles
+    .filter(({ name, minimum, maximum }) => used.has(name) && (minimum === -Infinity || maximum === Infinity))
+    .map(({ name }) => `"${name}"`);
+  if (infinite.length === 0) return [];
+  const message = `Infinite numbers in ${list(infinite)}: expected finite ones. Make them null, or ignore the column under features.`;
+  return [{ id: 'numbers', level: 'failed', message }];
 }
 
 function checkClasses({ classes }: VerdictInput): DataCheck[] {

@@ -13,6 +13,7 @@ import {
   type CsvOptions,
   type TableInput,
 } from '../data/index.js';
+import { missingColumn } from '../data/table.js';
 import { TensorkilnError } from '../errors.js';
 import {
   classCurves,
@@ -32,13 +33,13 @@ import {
 } from '../evaluate/index.js';
 import { makeFolder, writeFileAtomic } from '../write-file.js';
 import { dataConfig, isImages, isText } from './config/data-config.js';
-import { loadConfig } from './config/load.js';
+import { loadRunConfig } from './config/load.js';
 import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
 import { loadPredictor } from './load-predictor.js';
 import type { Predictor } from './predictor.js';
 import { prepareRunData } from './run-data.js';
-import { runFiles } from './run-folder.js';
+import { LOOKS_FILE, runFiles } from './run-folder.js';
 import { json } from './run-results.js';
 import { withSnakeKeys } from './snake-case.js';
 import { judgeTargets } from './targets.js';
@@ -72,7 +73,7 @@ export interface EvaluatedRun {
  */
 export async function evaluateRun(run: string, options: EvaluateRunOptions = {}): Promise<EvaluatedRun> {
   const files = runFiles(run);
-  const config = await loadConfig(files.config);
+  const config = await loadRunConfig('evaluate', files);
   if (isText(config)) {
     throw new TensorkilnError(
       'E_USAGE',
@@ -185,7 +186,8 @@ async function otherRows(
   const targets: number[] = [];
   let withoutTarget = 0;
   try {
-    for await (const { table } of readTableParts(input, { pool, kinds, ...stop })) {
+    for await (const { table, names } of readTableParts(input, { pool, kinds, ...stop })) {
+      if (!names.includes(predictor.target)) throw missingColumn('evaluate', predictor.target, names);
       const values = targetsOf(table.column(predictor.target), predictor);
       const predicted = table.rowCount === 0 ? new Float32Array(0) : await predictor.predictTable(table, stop);
       const width = predictor.outputs;
@@ -254,7 +256,6 @@ async function judgeRows({ task, classes }: Predictor, { outputs, targets }: Jud
   };
 }
 
-const LOOKS_FILE = 'looks.json';
 const looks = z.object({ looks: z.array(z.object({ at: z.string(), rows: z.int() })) });
 
 async function countLooks(folder: string): Promise<number> {

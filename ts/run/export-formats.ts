@@ -161,7 +161,7 @@ async function tableProbeOf(
     const texts = [...known, '', ...predictor.naValues, 'a text that no row had'];
     return [column.name, rows.map((row) => texts[(row + place) % texts.length] ?? '')] as const;
   });
-  const naValues = new Set(['', ...predictor.naValues]);
+  const naValues = new Set(predictor.naValues.map((text) => text.trim()));
   const table = new Table(
     cells.map(([name, own]) =>
       own instanceof Float32Array

@@ -1,5 +1,5 @@
 /** `evaluate` and `exportModel` of the library: what a run does at its end, for a model at hand. */
-import { omitKeys } from '../arguments.js';
+import { checkOneOf, omitKeys } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { evaluateClassification, evaluateRegression, type Metrics } from '../evaluate/index.js';
 import {
@@ -77,11 +77,13 @@ export interface ExportedModel {
  * ONNX is run in onnxruntime-web, a tfjs LayersModel in tfjs-layers, each where it is installed, on `probe` rows or on some made up for the
  * model; safetensors is read back and compared.
  *
- * @throws (as rejections) E_EXPORT for what the format cannot express or when the check fails; E_IO; E_USAGE before the model is built
+ * @throws (as rejections) E_CONFIG for another format; E_EXPORT for what the format cannot express or when the check fails; E_IO; E_USAGE
+ *         before the model is built
  */
 export async function exportModel(model: Model | Predictor, options: ExportModelOptions): Promise<ExportedModel> {
   const network = model instanceof Predictor ? model.model : model;
   const { path } = options;
+  checkOneOf('exportModel', 'format', options.format, ['onnx', 'tfjs', 'safetensors']);
   switch (options.format) {
     case 'safetensors':
       await exportSafetensors(network, path, options.metadata);

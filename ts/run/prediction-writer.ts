@@ -9,10 +9,26 @@ import type { Predictor } from './predictor.js';
 
 export type PredictionFormat = 'csv' | 'jsonl' | 'parquet';
 
-/** The format a name stands for; CSV for anything unknown. */
+/** What files of predictions end with, and the format it stands for. */
+const FORMAT_OF_ENDING: Readonly<Record<string, PredictionFormat>> = {
+  '': 'csv',
+  '.csv': 'csv',
+  '.txt': 'csv',
+  '.jsonl': 'jsonl',
+  '.ndjson': 'jsonl',
+  '.parquet': 'parquet',
+  '.pq': 'parquet',
+};
+
+/** The format a name stands for; CSV for one without an ending. @throws E_USAGE for an ending of no format that is written */
 export function predictionFormat(path: string): PredictionFormat {
   const ending = extname(path).toLowerCase();
-  return ending === '.jsonl' || ending === '.ndjson' ? 'jsonl' : ending === '.parquet' || ending === '.pq' ? 'parquet' : 'csv';
+  const format = Object.hasOwn(FORMAT_OF_ENDING, ending) ? FORMAT_OF_ENDING[ending] : undefined;
+  if (format !== undefined) return format;
+  throw new TensorkilnError(
+    'E_USAGE',
+    `[predict] wrong ending of the output file ${path}: expected .csv, .jsonl or .parquet, got ${ending}. Predictions are written in one of these formats.`,
+  );
 }
 
 /** Columns of the input that are written before the predictions. */

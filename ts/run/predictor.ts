@@ -15,7 +15,7 @@ import { SGD } from '../optim/index.js';
 import { Trainer } from '../train/index.js';
 import { predictRows } from './predict-rows.js';
 
-/** One row: column name to cell. null, undefined and '' stand for a missing cell, as do the texts of the run's `na_values`. */
+/** One row: column name to cell. null and undefined stand for a missing cell, as do the texts of the run's `na_values`, by default '' too. */
 export type Row = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
 /** What a classifier says of a row. */
@@ -83,7 +83,7 @@ export class Predictor {
     this.image = image;
     this.#preprocessor = preprocessor;
     this.#targetScale = targetScale;
-    this.#missing = new Set(['', ...naValues]);
+    this.#missing = new Set(naValues.map((text) => text.trim()));
     this.#model = model;
     this.#trainer = new Trainer({ model, loss: crossEntropy, optimizer: this.#optimizer });
   }

@@ -1,4 +1,4 @@
-import { access, constants, rm } from 'node:fs/promises';
+import { access, constants, readdir, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TensorkilnError } from '../errors.js';
@@ -13,6 +13,9 @@ export function defaultFolder(name: string, now: Date): string {
   for (let number = 2; existsSync(folder); number++) folder = `${base}-${number}`;
   return folder;
 }
+
+/** In the folder of evaluations: when the test rows of the run were looked at again. */
+export const LOOKS_FILE = 'looks.json';
 
 /** The names of a run's files. */
 export function runFiles(folder: string): RunFiles {
@@ -35,6 +38,38 @@ export function runFiles(folder: string): RunFiles {
     checkpoints: join(folder, 'checkpoints'),
     tensorboard: join(folder, 'tensorboard'),
   };
+}
+
+/**
+ * Removes what an earlier run left in the folder, so that its results never stand beside the configuration of another one. The metrics
+ * go first: a folder that holds them is complete. The record of looks at the test rows stays, since the rows may be the same.
+ *
+ * @throws E_IO
+ */
+export async function removeEarlierResults(files: RunFiles): Promise<void> {
+  const exported = ['model.vocabulary.json', 'pipeline.onnx', 'pipeline.vocabulary.json'].map((name) =>
+    join(files.folder, 'export', name),
+  );
+  const { metrics, history, architecture, report, markdown, curves, tfjs, model, weights, preprocessing } = files;
+  const results = [metrics, history, architecture, report, markdown, curves, tfjs, model, weights, preprocessing];
+  const looks = (await listFolder(files.evaluations)).filter((name) => name !== LOOKS_FILE);
+  for (const path of [...results, ...exported, ...looks.map((name) => join(files.evaluations, name))]) {
+    try {
+      await rm(path, { recursive: true, force: true });
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new TensorkilnError(
+        'E_IO',
+        `[output] cannot remove ${path}, which an earlier run left there: ${reason}. Choose another folder with --output.`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** The names in a folder; none when there is no folder. */
+async function listFolder(path: string): Promise<readonly string[]> {
+  return existsSync(path) ? readdir(path) : [];
 }
 
 /**

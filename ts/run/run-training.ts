@@ -18,7 +18,7 @@ import { finishLanguageModel } from './language/finish-language.js';
 import { RunLock } from './lock.js';
 import { prepareAnyData, TrainingRows, type AnyData } from './run-data.js';
 import type { RunEvent, RunFiles, RunResult } from './run-events.js';
-import { createRunFolder, defaultFolder, runFiles } from './run-folder.js';
+import { createRunFolder, defaultFolder, removeEarlierResults, runFiles } from './run-folder.js';
 import { RunLog } from './run-log.js';
 import { json, writeResults } from './run-results.js';
 import { scoresOf } from './scores.js';
@@ -105,6 +105,7 @@ async function prepareAndTrain(config: TrainingConfig, place: Place): Promise<Ru
   // A run that goes on keeps the files it began with: the trainer refuses to go on with another configuration.
   if (!place.resume || !existsSync(files.config)) {
     await refuseUnfinished(files);
+    await removeEarlierResults(files);
     await writeFileAtomic(files.config, text);
     await writeFileAtomic(files.record, json(await describeRun(run)));
   }

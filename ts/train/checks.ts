@@ -32,6 +32,27 @@ export function checkTrainerParts(model: unknown, losses: readonly unknown[], op
   if (!(optimizer instanceof Optimizer)) fail('optimizer', 'an optimizer, such as new Adam()', optimizer);
 }
 
+/**
+ * Checks metrics beside the loss: each is reported, and may be monitored, under its name.
+ *
+ * @throws E_CONFIG for one without name or function, a name that comes twice, or one that is the loss's or the accuracy's own
+ */
+export function checkMetrics(metrics: unknown): void {
+  const fail = (what: string, expected: string, got: unknown): never => {
+    throw new TensorkilnError('E_CONFIG', `[trainer] wrong ${what}: expected ${expected}, got ${show(got)}.`);
+  };
+  if (!Array.isArray(metrics)) return fail('metrics', 'a list of metrics, each with name and rows', metrics);
+  const names = new Set<string>(['loss', 'accuracy']);
+  metrics.forEach((metric: unknown, index) => {
+    if (!hasMembers(metric, ['name', 'rows'])) fail(`metrics[${index}]`, 'a metric with name and rows', metric);
+    const { name, rows } = metric as { readonly name: unknown; readonly rows: unknown };
+    if (typeof name !== 'string' || name === '') return fail(`metrics[${index}].name`, 'a text that is not empty', name);
+    if (typeof rows !== 'function') fail(`metrics[${index}].rows`, 'a function that gives a number for each row', rows);
+    if (names.has(name)) fail(`metrics[${index}].name`, `another name than ${[...names].join(', ')}, which are taken`, name);
+    names.add(name);
+  });
+}
+
 function hasMembers(value: unknown, names: readonly string[]): boolean {
   return typeof value === 'object' && value !== null && names.every((name) => name in value);
 }

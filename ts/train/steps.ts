@@ -1,9 +1,12 @@
 /** The functions a trainer runs per batch, recorded or not. */
 import * as tf from '@tensorflow/tfjs-core';
+import { show } from '../arguments.js';
 import { autocast, type Precision } from '../backend/custom/autocast.js';
 import { globalNorm } from '../backend/custom/multi-tensor.js';
 import type { RandomState } from '../backend/custom/random.js';
+import { TensorkilnError } from '../errors.js';
 import type { Loss } from '../nn/losses.js';
+import { formatShape } from '../nn/shape.js';
 import type { GradScaler } from '../optim/grad-scaler.js';
 import type { NamedVariables, Optimizer } from '../optim/optimizer.js';
 import type { Batch } from './batches.js';
@@ -100,7 +103,8 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
   ): tf.Tensor => {
     const rows = losses
       .map((loss, index) => {
-        const value: tf.Tensor = loss.rows(predictions[index] as tf.Tensor, targets[index] as tf.Tensor);
+        const target = targets[index] as tf.Tensor;
+        const value = perRow(`loss ${loss.name}`, loss.rows(predictions[index] as tf.Tensor, target), target);
         const weight = lossWeights[index] as number;
         return weight === 1 ? value : tf.mul(value, weight);
       })
@@ -164,7 +168,12 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
       losses[0]?.isClassification === true
         ? countCorrect(first, target, losses[0].ignoredClass)
         : [tf.zerosLike(sum), tf.onesLike(sum)];
-    return tf.stack([sum, correct, counted, ...metrics.map((metric) => tf.sum(metric.rows(first, target)))]);
+    return tf.stack([
+      sum,
+      correct,
+      counted,
+      ...metrics.map((metric) => tf.sum(perRow(`metric ${metric.name}`, metric.rows(first, target), target))),
+    ]);
   };
   return {
     train: makeStep(train, isCompiled),
@@ -177,6 +186,24 @@ export function makeSteps(parts: StepParts, isCompiled: boolean): Steps {
       return { loss: value, gradients };
     },
   };
+}
+
+/**
+ * What a loss or a metric gives, as float32, when it is one number for each row of the batch. Anything else would be summed up to a
+ * figure that looks right and is not.
+ *
+ * @param batch  a tensor of the batch, [N, ...]
+ * @throws E_SHAPE
+ */
+function perRow(what: string, value: unknown, batch: tf.Tensor): tf.Tensor {
+  const rows = batch.shape[0];
+  const tensor = value instanceof tf.Tensor ? (value as tf.Tensor) : undefined;
+  if (tensor?.rank === 1 && tensor.shape[0] === rows) return tensor.dtype === 'float32' ? tensor : tf.cast(tensor, 'float32');
+  const got = tensor === undefined ? show(value) : formatShape(tensor.shape);
+  throw new TensorkilnError(
+    'E_SHAPE',
+    `[trainer] wrong result of the ${what}: expected a tensor [${rows}], one number for each row of the batch, got ${got}. Means over rows are taken by the trainer.`,
+  );
 }
 
 /**
@@ -212,7 +239,8 @@ function joinOutputs(outputs: readonly tf.Tensor[]): tf.Tensor {
 /** The steps of functions of the user's own. */
 export function makeOwnSteps(functions: StepFunctions, countInputs: () => number, isCompiled: boolean): Steps {
   const evaluate = (...args: tf.Tensor[]): tf.Tensor => {
-    const rows = functions.evaluate?.(args.slice(0, countInputs()), args.slice(countInputs())) as tf.Tensor1D;
+    const [inputs, targets] = [args.slice(0, countInputs()), args.slice(countInputs())];
+    const rows = perRow('function evaluate of the step', functions.evaluate?.(inputs, targets), args[0] as tf.Tensor);
     const sum = tf.sum(rows);
     return tf.stack([sum, tf.zerosLike(sum), tf.onesLike(sum)]);
   };

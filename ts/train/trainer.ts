@@ -8,7 +8,7 @@ import type { Loss } from '../nn/losses.js';
 import { GradScaler } from '../optim/grad-scaler.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { ofDType } from './batches.js';
-import { applyClassWeights, checkBackend, checkShapes, checkSource, checkTrainerParts } from './checks.js';
+import { applyClassWeights, checkBackend, checkMetrics, checkShapes, checkSource, checkTrainerParts } from './checks.js';
 import { flatten, type Facts } from './checkpoint/facts.js';
 import { CheckpointStore } from './checkpoint/store.js';
 import { InFlight } from './in-flight.js';
@@ -80,6 +80,7 @@ export class Trainer {
     checkTrainerParts(options.model, this.#losses, options.optimizer);
     this.#model = toTrainable(options.model);
     this.#layer = options.model instanceof Layer ? options.model : undefined;
+    checkMetrics(options.metrics ?? []);
     this.#metrics = options.metrics ?? [];
     this.#classWeights = options.classWeights;
     const lossWeights = options.lossWeights ?? this.#losses.map(() => 1);

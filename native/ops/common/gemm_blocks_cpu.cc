@@ -7,6 +7,7 @@ constexpr int64_t kPackedFloats = 1 << 20;        // packed B of a super-block: 
 constexpr int64_t kSuperK = 1024;                 // k of a super-block when B does not fit as a whole
 constexpr int64_t kBlockedUnitWork = 512 * 1024;  // multiply-adds of the smallest tile worth handing to a thread: some 10 us
 constexpr int64_t kUnitsPerThread = 4;            // evens out threads of unequal speed
+constexpr int64_t kPackFloats = 16 * 1024;        // of B that one thread packs without the others: some 8 us
 constexpr int64_t kPackColumns = 16 * kTileCols;  // columns of B packed together: rows of at least a kilobyte
 constexpr int64_t kMinTilePanels = 4;             // fewer would reload the panels of B too often
 
@@ -29,20 +30,24 @@ BlockedPlan plan_blocked(const BlockedProblem& problem) {
   return plan;
 }
 
-struct TileSizes {
-  int64_t panels, columns;
+// How many tiles a super-block is cut into, each way as evenly as can be.
+struct Tiles {
+  int64_t down, across;
 };
 
 // Tiles tall enough to use B well, and enough of them for all threads.
-TileSizes choose_tiles(const BlockedProblem& problem, int64_t columns, int64_t depth, int threads) {
-  TileSizes tiles = {min64(problem.panels, kBlockPanels), columns};
+Tiles choose_tiles(const BlockedProblem& problem, int64_t columns, int64_t depth, int threads) {
+  Tiles tiles = {ceil_div(problem.panels, kBlockPanels), 1};
   if (threads == 1) return tiles;
   const int64_t work = problem.panels * kTileRows * columns * depth;
   const int64_t wanted = ceil_div(min64(work / kBlockedUnitWork, threads * kUnitsPerThread), problem.parts);
   if (wanted <= 1) return tiles;
-  tiles.panels = min64(tiles.panels, max64(kMinTilePanels, ceil_div(problem.panels, wanted)));
-  const int64_t across = ceil_div(wanted, ceil_div(problem.panels, tiles.panels));
-  tiles.columns = min64(columns, round_up(ceil_div(columns, across), kTileCols));
+  const int64_t most = max64(1, problem.panels / kMinTilePanels);
+  tiles.down = max64(tiles.down, min64(wanted, most));
+  tiles.across = min64(ceil_div(wanted, tiles.down), ceil_div(columns, kTileCols));
+  // As many for each thread, in the handfuls in which the pool shares them out.
+  const int64_t multiple = max64(1, min64(round_up(wanted, threads), threads * kUnitsPerThread / problem.parts));
+  if (tiles.across == 1) tiles.down = max64(tiles.down, min64(round_up(tiles.down, multiple), most));
   return tiles;
 }
 
@@ -82,7 +87,7 @@ void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& con
 
       // Panels of one block lie side by side, blocks one after the other.
       const int64_t group_floats = k.max_length() * min64(kPackColumns, columns);
-      context.parallel_for((last - first) * groups, max64(1, 64 * 1024 / group_floats), [&](int64_t begin, int64_t end, int) {
+      context.parallel_for((last - first) * groups, max64(1, kPackFloats / group_floats), [&](int64_t begin, int64_t end, int) {
         for (int64_t unit = begin; unit < end; ++unit) {
           const int64_t block = first + unit / groups, n0 = unit % groups * kPackColumns;
           const int64_t k0 = k.begin(block), k1 = k.end(block);
@@ -91,8 +96,8 @@ void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& con
         }
       });
 
-      const TileSizes tiles = choose_tiles(problem, columns, depth, context.num_threads());
-      const int64_t down = ceil_div(problem.panels, tiles.panels), across = ceil_div(columns, tiles.columns);
+      const Tiles tiles = choose_tiles(problem, columns, depth, context.num_threads());
+      const int64_t down = tiles.down, across = tiles.across, column_panels = ceil_div(columns, kTileCols);
       // A tile of all columns is complete after the last block.
       const bool finishes = problem.finish != nullptr && last == k.count() && columns == problem.n && across == 1;
       finished = finished || finishes;
@@ -101,11 +106,12 @@ void run_blocked(const BlockedProblem& problem, float* packed_b, CpuContext& con
           BlockedTile tile;
           tile.thread = thread;
           tile.part = unit / (down * across);
-          tile.panel0 = unit / across % down * tiles.panels;
-          tile.panel1 = min64(tile.panel0 + tiles.panels, problem.panels);
-          const int64_t n0 = unit % across * tiles.columns;
+          const int64_t row = unit / across % down, place = unit % across;
+          tile.panel0 = problem.panels * row / down;
+          tile.panel1 = problem.panels * (row + 1) / down;
+          const int64_t n0 = column_panels * place / across * kTileCols;
           tile.n0 = column + n0;
-          tile.n1 = column + min64(n0 + tiles.columns, columns);
+          tile.n1 = column + min64(column_panels * (place + 1) / across * kTileCols, columns);
           if (problem.begin_tile != nullptr) problem.begin_tile(problem.self, tile.panel0, tile.panel1, thread);
           // The first block at or after `first` that belongs to the part.
           const int64_t start = first + (tile.part - first % problem.parts + problem.parts) % problem.parts;

@@ -11,6 +11,7 @@ constexpr int64_t kSerialBatchWork = 32 << 20;     // the same when the batch is
 constexpr int64_t kSerialColumns = 512;            // columns of B that one thread packs for itself at a time
 constexpr int64_t kGemmUnitWork = 512 * 1024;      // multiply-adds of the smallest piece worth handing to a thread
 constexpr int64_t kLongBlocks = 8;                 // blocks of k from which a product with a small result is summed in parts
+constexpr int64_t kPartBlocks = 3;                 // about as many blocks make a part; fewer would cost more passes over C
 constexpr int64_t kMostParts = 16;
 
 // Brings the next panel of B nearer while the tiles of the present one are computed, a piece with each.
@@ -56,7 +57,7 @@ struct Plan {
   bool direct_b;  // read B where it lies
   bool pack_a;
   bool serial;    // tiles need nothing from each other: each thread packs for itself
-  bool in_parts;  // k is cut into runs of blocks, each summed by one thread into a C of its own
+  bool in_parts;  // k is cut into shares, each summed by one thread into a C of its own
   int64_t parts;
 };
 
@@ -81,7 +82,7 @@ Plan make_plan(const GemmArgs& args) {
   const KBlocks k = cut_k(1, args.k);
   plan.in_parts = !plan.serial && k.count() >= kLongBlocks && args.m <= kBlockPanels * kTileRows && args.n <= kSerialColumns;
   if (plan.in_parts) {
-    plan.parts = min64(kMostParts, k.count() / 4);
+    plan.parts = min64(kMostParts, round_up(k.count() / kPartBlocks, 2));  // even, so that two threads get as much each
   } else if (!plan.serial) {
     plan.parts = choose_parts(ceil_div(args.m, kTileRows), args.n, k);
   }
@@ -102,6 +103,7 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
   const StridedMatrix matrix = {a, args.a.row, args.a.col};
   for (int64_t m = m0; m < m1; m += kBlockPanels * kTileRows) {
     const int64_t m_end = min64(m + kBlockPanels * kTileRows, m1);
+    const RowTiles tiles(m_end - m);
     if (a_panels != nullptr) pack_a_panels(matrix, m, m_end, k0, length, a_panels);
     for (int64_t n = n0; n < n1; n += kTileCols) {
       const int cols = int(min64(kTileCols, n1 - n));
@@ -112,11 +114,12 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
         if (cols % kVecWidth == 0) stride = b.direct_stride;
       }
       PanelFetch next(b.direct_stride == 0 ? panel + cols * length : nullptr, length * min64(kTileCols, n1 - n - cols),
-                      ceil_div(m_end - m, kTileRows));
-      for (int64_t i = m; i < m_end; i += kTileRows) {
+                      tiles.count());
+      for (int64_t t = 0; t < tiles.count(); ++t) {
         next.step();
         ahead.step();
-        const int rows = int(min64(kTileRows, m_end - i));
+        const int64_t i = m + tiles.begin(t);
+        const int rows = int(tiles.begin(t + 1) - tiles.begin(t));
         float* c_rows[kTileRows];
         for (int r = 0; r < rows; ++r) c_rows[r] = c + (i + r) * args.n;
         const TileOut out = {c_rows, n, cols, accumulate};
@@ -126,7 +129,7 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
           run_row_tile({a_rows, kTileRows, 1, k0 * args.a.col, length, panel, stride}, rows, out);
         } else {
           const bool packed = a_panels != nullptr;
-          const ColumnSegment segment = {packed ? a_panels + (i - m) * length : a + i + k0 * args.a.col, 0, length};
+          const ColumnSegment segment = {packed ? a_panels + t * kTileRows * length : a + i + k0 * args.a.col, 0, length};
           run_column_tile({&segment, 1, 0, packed ? kTileRows : args.a.col, panel, stride}, rows, out);
         }
       }
@@ -134,16 +137,35 @@ void multiply_block(const GemmArgs& args, const float* a, int64_t m0, int64_t m1
   }
 }
 
+// The k of a part of a product in parts: equal shares, so that threads get as much each.
+struct PartRange {
+  int64_t begin;
+  KBlocks k;  // from `begin` on
+
+  PartRange(const GemmArgs& args, const Plan& plan, int64_t part)
+      : begin(border(args, plan, part)), k(cut_k(1, border(args, plan, part + 1) - begin)) {}
+  static int64_t border(const GemmArgs& args, const Plan& plan, int64_t part) {
+    return min64(args.k, round_up(args.k * part / plan.parts, 8));
+  }
+};
+
+int64_t longest_block(const GemmArgs& args, const Plan& plan) {
+  if (!plan.in_parts) return cut_k(1, args.k).max_length();
+  int64_t length = 0;
+  for (int64_t part = 0; part < plan.parts; ++part) length = max64(length, PartRange(args, plan, part).k.max_length());
+  return length;
+}
+
 int64_t a_floats(const GemmArgs& args, const Plan& plan) {
   if (!plan.pack_a) return 0;
   const int64_t rows = round_up(min64(args.m, kBlockPanels * kTileRows), kTileRows);
-  return round_up(rows * cut_k(1, args.k).max_length() + kPackSlack, 16);
+  return round_up(rows * longest_block(args, plan) + kPackSlack, 16);
 }
 
 // Packed B of one thread: all columns it works on, or the last panel only.
 int64_t serial_b_floats(const GemmArgs& args, const Plan& plan) {
   const int64_t columns = plan.direct_b ? kTileCols : round_up(min64(args.n, kSerialColumns), kVecWidth);
-  return round_up(columns * cut_k(1, args.k).max_length() + kPackSlack, 16);
+  return round_up(columns * longest_block(args, plan) + kPackSlack, 16);
 }
 
 void serial_tile(const GemmArgs& args, const Plan& plan, int64_t batch, int64_t m0, int64_t m1, int64_t n0, int64_t n1,
@@ -204,25 +226,24 @@ void run_in_parts(const GemmArgs& args, const Plan& plan, float* workspace, CpuC
   const int64_t size = args.m * args.n, b_floats = serial_b_floats(args, plan);
   const int64_t thread_floats = b_floats + a_floats(args, plan);
   float* scratch = workspace + round_up(plan.parts * size, 16);
-  const KBlocks k = cut_k(1, args.k);
   for (int64_t batch = 0; batch < args.batch; ++batch) {
     const float* a = args.a.data + batch * args.a_batch;
     const StridedMatrix b = {args.b.data + batch * args.b_batch, args.b.row, args.b.col};
     context.parallel_for(plan.parts, 1, [&](int64_t begin, int64_t end, int thread) {
       float *b_panels = scratch + thread * thread_floats, *a_panels = plan.pack_a ? b_panels + b_floats : nullptr;
       for (int64_t part = begin; part < end; ++part) {
-        const int64_t first = k.count() * part / plan.parts, last = k.count() * (part + 1) / plan.parts;
-        for (int64_t block = first; block < last; ++block) {
-          const int64_t k0 = k.begin(block), length = k.end(block) - k0;
+        const PartRange range(args, plan, part);
+        for (int64_t block = 0; block < range.k.count(); ++block) {
+          const int64_t k0 = range.begin + range.k.begin(block), length = range.k.end(block) - range.k.begin(block);
           BlockFetch ahead;
-          if (block + 1 < last && args.a.row == 1 && b.col == 1) {
+          if (block + 1 < range.k.count() && args.a.row == 1 && b.col == 1) {
             ahead = {a + (k0 + length) * args.a.col, b.data + (k0 + length) * b.row, args.a.col, b.row, args.m, args.n};
-            ahead.rows = k.end(block + 1) - (k0 + length);
+            ahead.rows = range.k.end(block + 1) - range.k.end(block);
             ahead.rows_per_tile = ceil_div(ahead.rows, ceil_div(args.m, kTileRows) * ceil_div(args.n, kTileCols));
           }
           pack_b_panels(b, k0, length, 0, args.n, b_panels);
           multiply_block(args, a, 0, args.m, 0, args.n, k0, length, {b_panels, 0, nullptr}, a_panels, workspace + part * size,
-                         block > first, ahead);
+                         block > 0, ahead);
         }
       }
     });

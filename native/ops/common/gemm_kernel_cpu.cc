@@ -1,5 +1,12 @@
 #include "ops/common/gemm_kernel.h"
 
+// Several steps of k per turn: the end of a short loop is a branch that is guessed wrong.
+#if defined(__GNUC__)
+#define TK_UNROLL_K _Pragma("GCC unroll 4")
+#else
+#define TK_UNROLL_K
+#endif
+
 TK_BEGIN_LEVEL
 namespace {
 
@@ -66,6 +73,7 @@ void row_kernel(const RowTile& tile, const TileOut& out) {
   for (int64_t s = 0; s < tile.num_segments; ++s) {
     const float* a[Rows];
     TK_UNROLL for (int i = 0; i < Rows; ++i) a[i] = tile.rows[s * tile.table_stride + i] + tile.offset;
+    TK_UNROLL_K
     for (int64_t k = 0; k < length; ++k, b += b_stride) acc.step([&](int i) { return a[i][k]; }, b);
   }
   acc.write(out);
@@ -81,7 +89,9 @@ void column_kernel(const ColumnTile& tile, const TileOut& out) {
     const ColumnSegment& segment = tile.segments[s];
     const float* a = segment.a + tile.offset;
     const float* b = tile.b + segment.b_row * b_stride;
-    for (int64_t k = 0; k < segment.length; ++k, a += a_stride, b += b_stride) {
+    const int64_t length = segment.length;
+    TK_UNROLL_K
+    for (int64_t k = 0; k < length; ++k, a += a_stride, b += b_stride) {
       acc.step([&](int i) { return a[i]; }, b);
     }
   }

@@ -1,6 +1,7 @@
 // Packing: copies parts of A and B into panels, so that micro-kernels read memory in order.
 // A panel holds `width` rows of A (or columns of B) side by side: panel[k * width + i].
 #pragma once
+#include "cpu/simd_transpose.h"
 #include "ops/common/gemm_kernel.h"
 
 TK_BEGIN_LEVEL
@@ -31,6 +32,16 @@ TK_INLINE void pack_transposed(const float* src, int64_t src_stride, int count, 
   const float* rows[kGroups * 4];
   for (int i = 0; i < kGroups * 4; ++i) rows[i] = src + (i < count ? i : count - 1) * src_stride;
   int64_t k = 0;
+  if constexpr (Width % kTile32 == 0) {
+    if (count == Width) {
+      const auto* from = reinterpret_cast<const uint32_t*>(src);
+      auto* to = reinterpret_cast<uint32_t*>(dst);
+      for (; k + kTile32 <= length; k += kTile32) {
+        for (int i = 0; i < Width; i += kTile32)
+          transpose_tile(from + i * src_stride + k, src_stride, to + k * Width + i, Width);
+      }
+    }
+  }
   for (; k + 4 <= length; k += 4) {
     // The last group first: what it writes beyond the panel's width, the first group of the next k puts right.
     for (int g = kGroups - 1; g >= 0; --g) {
@@ -107,6 +118,23 @@ TK_INLINE void pack_b_panels(const StridedMatrix& b, int64_t k0, int64_t length,
   }
 }
 
+// Rows of A cut into tiles. A last tile of few rows takes as long as one of some more, since its sums are too few to hide what
+// a multiply-add takes; so it shares rows with the tile before.
+class RowTiles {
+ public:
+  TK_INLINE explicit RowTiles(int64_t rows) : rows_(rows), count_(ceil_div(rows, kTileRows)) {
+    const int64_t rest = rows % kTileRows;
+    last_ = rest == 0 || rest > kTileRows / 2 || count_ < 2 ? rows - rest : rows - (kTileRows + rest) / 2;
+    if (rest == 0) last_ = rows - kTileRows;
+  }
+  TK_INLINE int64_t count() const { return count_; }
+  // Tiles 0 .. count() - 1, and where the last one ends.
+  TK_INLINE int64_t begin(int64_t tile) const { return tile < count_ - 1 ? tile * kTileRows : tile < count_ ? last_ : rows_; }
+
+ private:
+  int64_t rows_, count_, last_;
+};
+
 // A[m0, m0+rows) x [k0, k0+length) with rows <= kTileRows into one panel of width kTileRows.
 TK_INLINE void pack_a_panel(const StridedMatrix& a, int64_t m0, int rows, int64_t k0, int64_t length, float* dst) {
   const float* src = a.data + m0 * a.row + k0 * a.col;
@@ -118,15 +146,17 @@ TK_INLINE void pack_a_panel(const StridedMatrix& a, int64_t m0, int rows, int64_
   pack_neighbours(src, a.col, rows, kTileRows, length, dst);
 }
 
-// A[m0, m1) x [k0, k0+length) into consecutive panels of `length` columns each. Where the rows of A are neighbours in memory,
-// all panels are filled together, so that A is read in order.
+// A[m0, m1) x [k0, k0+length) into one panel of kTileRows for each of RowTiles(m1 - m0). Where the rows of A are neighbours in
+// memory, all panels are filled together, so that A is read in order.
 TK_INLINE void pack_a_panels(const StridedMatrix& a, int64_t m0, int64_t m1, int64_t k0, int64_t length, float* dst) {
-  int64_t m = m0;
+  const RowTiles tiles(m1 - m0);
+  int64_t done = 0;
   if (a.row == 1 && kTileRows <= 2 * kVecWidth) {
     constexpr int kWide = kTileRows <= kVecWidth ? kVecWidth : 2 * kVecWidth;
     // Whole vectors are moved: what one writes beyond its panel's width, the next k puts right. So the last k moves exact
     // widths, and only panels with kWide rows of A from their start on take part.
-    const int64_t panels = m1 - m0 < kWide ? 0 : (m1 - m0 - kWide) / kTileRows + 1;
+    const int64_t wide = m1 - m0 < kWide ? 0 : (m1 - m0 - kWide) / kTileRows + 1;
+    const int64_t panels = min64(wide, max64(0, tiles.count() - 2));
     const float* src = a.data + m0 + k0 * a.col;
     for (int64_t k = 0; k < length; ++k, src += a.col) {
       float* to = dst + k * kTileRows;
@@ -141,10 +171,11 @@ TK_INLINE void pack_a_panels(const StridedMatrix& a, int64_t m0, int64_t m1, int
         }
       }
     }
-    m += panels * kTileRows;
+    done = panels;
   }
-  for (; m < m1; m += kTileRows) {
-    pack_a_panel(a, m, int(min64(kTileRows, m1 - m)), k0, length, dst + (m - m0) * length);
+  for (int64_t t = done; t < tiles.count(); ++t) {
+    const int64_t begin = tiles.begin(t);
+    pack_a_panel(a, m0 + begin, int(tiles.begin(t + 1) - begin), k0, length, dst + t * kTileRows * length);
   }
 }
 

@@ -7,8 +7,8 @@
 //   Outputs must not overlap inputs. Nothing to sum gives zeros; NaN and infinities propagate.
 //   workspace: for M > 1 a copy of x with each channel M times (forward, filter gradient) or the sums before they are added
 //   over m (input gradient); for the filter gradient also partial sums over at most 16 groups of output rows
-//   Taps are summed in rising order (kh, then kw); pixels of the filter gradient in rising order within a group of rows, then
-//   the groups in order; groups depend on shapes only. No atomics.
+//   Taps are summed in rising order (kh, then kw); pixels of the filter gradient in a fixed order within a group of rows (rows
+//   of an image by fours, from pixel to pixel), then the groups in order; groups depend on shapes only. No atomics.
 #pragma once
 #include "cpu/kernel.h"
 

@@ -1,5 +1,6 @@
 #include "ops/conv/depthwise.h"
 
+#include "ops/conv/depthwise_block.h"
 #include "ops/conv/depthwise_geometry.h"
 #include "ops/conv/tap_axes.h"
 
@@ -86,39 +87,6 @@ struct ResultRow {
     if (c < channels) strip<Pixels, false>(rows, j, q0, q1, c, int(channels - c));
   }
 
-  // The same where neighbouring pixels share all but one of their taps (pixel_step is tap_step or its negative): each source
-  // pixel is loaded once for all of them. The walk goes in the direction of rising taps, so every sum gets its terms in the
-  // order of `strip`.
-  template <int Pixels, int Taps>
-  TK_INLINE void run_sliding(const TapRows& rows, int64_t j) const {
-    const bool forward = tap_step == pixel_step;
-    const int64_t first = forward ? j : j + Pixels - 1;
-    const int64_t step = tap_step, to_step = forward ? result_step : -result_step, weight_step = filter_step;
-    float* const to = result + first * result_step;
-    const int64_t at = first * pixel_step;
-    const int count = rows.count;
-    const bool fresh = rows.first;
-    int64_t c = 0;
-    for (; c + kVecWidth <= channels; c += kVecWidth) {
-      VecF sums[Pixels];
-      TK_UNROLL for (int p = 0; p < Pixels; ++p) sums[p] = fresh ? zero() : load(to + p * to_step + c);
-      for (int r = 0; r < count; ++r) {
-        const float *tap = rows.filter[r] + c, *pixel = rows.source[r] + at + c;
-        VecF weights[Taps];
-        TK_UNROLL for (int q = 0; q < Taps; ++q) weights[q] = load(tap + q * weight_step);
-        TK_UNROLL for (int t = 0; t < Pixels + Taps - 1; ++t) {
-          const VecF value = load(pixel + t * step);
-          TK_UNROLL for (int q = 0; q < Taps; ++q) {
-            const int p = t - q;
-            if (p >= 0 && p < Pixels) sums[p] = fmadd(value, weights[q], sums[p]);
-          }
-        }
-      }
-      TK_UNROLL for (int p = 0; p < Pixels; ++p) store(to + p * to_step + c, sums[p]);
-    }
-    if (c < channels) strip<Pixels, false>(rows, j, 0, Taps, c, int(channels - c));
-  }
-
   // Brings a piece of the next row into L2: the hardware follows too few streams at once to see it coming.
   TK_INLINE void prefetch([[maybe_unused]] int64_t j, [[maybe_unused]] int64_t pixels) const {
 #if defined(__GNUC__)
@@ -141,27 +109,15 @@ struct ResultRow {
     run_strip<1>(rows, j, q0, q1);
   }
 
-  void run(const TapRows& rows, const GatherAxis& w, Inside inside) const {
+  // done: pixels that are there already.
+  void run(const TapRows& rows, const GatherAxis& w, Inside inside, Inside done) const {
     constexpr int kStrip = 8;
-    const bool slides = pixel_step == tap_step || pixel_step == -tap_step;
     int64_t j = 0;
     for (; j < inside.first; ++j) border(rows, w, j);
-    if (slides && w.taps == 3) {
-      for (; j + kStrip <= inside.last; j += kStrip) {
-        prefetch(j, kStrip);
-        run_sliding<kStrip, 3>(rows, j);
-      }
-      for (; j + 2 <= inside.last; j += 2) run_sliding<2, 3>(rows, j);
-    } else if (slides && w.taps == 5) {
-      for (; j + kStrip <= inside.last; j += kStrip) {
-        prefetch(j, kStrip);
-        run_sliding<kStrip, 5>(rows, j);
-      }
-    } else {
-      for (; j + kStrip <= inside.last; j += kStrip) {
-        prefetch(j, kStrip);
-        run_strip<kStrip>(rows, j, 0, w.taps);
-      }
+    j = max64(j, done.last);
+    for (; j + kStrip <= inside.last; j += kStrip) {
+      prefetch(j, kStrip);
+      run_strip<kStrip>(rows, j, 0, w.taps);
     }
     for (; j < inside.last; ++j) run_strip<1>(rows, j, 0, w.taps);
     for (; j < w.result; ++j) border(rows, w, j);
@@ -175,7 +131,7 @@ TK_INLINE const float* next_source_row(const DepthwiseSum& s, int64_t image, int
   return s.source + (image * s.h.source + y) * s.w.source * s.channels;
 }
 
-void run_result_row(const DepthwiseSum& s, Inside inside, int64_t image, int64_t i) {
+void run_result_row(const DepthwiseSum& s, Inside inside, Inside done, int64_t image, int64_t i) {
   ResultRow row;
   row.result = s.result + image * s.result_image + (s.h.result_first + i * s.h.result_step) * s.result_row +
                s.w.result_first * s.channels;
@@ -189,7 +145,7 @@ void run_result_row(const DepthwiseSum& s, Inside inside, int64_t image, int64_t
   TapRows rows;
   for (int64_t q = 0; q <= s.h.taps; ++q) {
     if (q == s.h.taps || rows.count == kTapRows) {
-      if (rows.count > 0 || rows.first) row.run(rows, s.w, inside);
+      if (rows.count > 0 || rows.first) row.run(rows, s.w, inside, done);
       rows.count = 0;
       rows.first = false;
       if (q == s.h.taps) break;
@@ -203,11 +159,65 @@ void run_result_row(const DepthwiseSum& s, Inside inside, int64_t image, int64_t
   }
 }
 
+// What does the pixels inside in blocks of rows (depthwise_block.h); null where nothing does.
+BlockRuns choose_blocks(const DepthwiseSum& s, Inside inside) {
+  const auto alike = [](const GatherAxis& axis) {
+    return axis.offset_step == 1 || (axis.offset_step == -1 && axis.scale == 1);
+  };
+  const bool same = s.h.offset_step == s.w.offset_step && s.h.scale == s.w.scale && s.h.taps == s.w.taps;
+  if (!alike(s.h) || !alike(s.w) || !same || inside.last - inside.first < kBlockPixels) return {nullptr, nullptr};
+  return block_runs(s.w.taps, s.w.scale, s.images * s.result_image * int64_t(sizeof(float)) <= kNearBytes);
+}
+
+// Rows i .. i + kBlockRows - 1 of the result, as far as there are so many.
+void run_block_of_rows(const DepthwiseSum& s, const BlockRuns& runs, Inside inside, int64_t image, int64_t i) {
+  const bool rising = s.w.offset_step == 1;
+  const int rows = int(min64(kBlockRows, s.h.result - i));
+  const int64_t source_row = s.w.source * s.channels, result_row = s.h.result_step * s.result_row;
+  // Where the walk begins.
+  const int64_t row = rising ? i : i + kBlockRows - 1, pixel = rising ? 0 : s.w.result - 1;
+  const int64_t sign = rising ? 1 : -1;
+  const int64_t y = row * s.h.scale + s.h.offset;
+  DepthwiseBlock b;
+  b.source = s.source + (image * s.h.source + y) * source_row + (pixel * s.w.scale + s.w.offset) * s.channels;
+  b.source_row = sign * source_row;
+  b.source_pixel = sign * s.channels;
+  b.filter = s.filter + (s.h_taps.first_tap * s.filter_columns + s.w_taps.first_tap) * s.channels;
+  b.filter_row = s.h_taps.tap_step * s.filter_columns * s.channels;
+  b.filter_tap = s.w_taps.tap_step * s.channels;
+  b.result = s.result + image * s.result_image + s.h.result_first * s.result_row + row * result_row +
+             (s.w.result_first + pixel * s.w.result_step) * s.channels;
+  b.result_row = sign * result_row;
+  b.result_pixel = sign * s.w.result_step * s.channels;
+  b.channels = s.channels;
+  b.present = 0;
+  const int64_t source_rows = (kBlockRows - 1) * s.h.scale + s.h.taps;
+  for (int64_t r = 0; r < source_rows; ++r) {
+    const int64_t at = y + sign * r;
+    if (at >= 0 && at < s.h.source) b.present |= 1u << r;
+  }
+  b.first_stored = rising ? 0 : kBlockRows - rows;
+  b.end_stored = b.first_stored + rows;
+  const bool whole = b.present == (1u << source_rows) - 1 && rows == kBlockRows;
+  const BlockRun run = whole ? runs.whole : runs.partial;
+  rising ? run(b, inside.first, inside.last) : run(b, s.w.result - inside.last, s.w.result - inside.first);
+  for (int r = 0; r < rows; ++r) run_result_row(s, inside, inside, image, i + r);
+}
+
 void run_sum(const DepthwiseSum& s, CpuContext& context) {
   const Inside inside = inside_positions(s.w);
   const int64_t row_work = max64(1, s.w.result * s.channels * s.h.taps * s.w.taps);
-  context.parallel_for(s.images * s.h.result, max64(1, kDepthwiseUnit / row_work), [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) run_result_row(s, inside, row / s.h.result, row % s.h.result);
+  const BlockRuns runs = choose_blocks(s, inside);
+  const int64_t height = runs.whole == nullptr ? 1 : kBlockRows, blocks = ceil_div(s.h.result, height);
+  context.parallel_for(s.images * blocks, max64(1, kDepthwiseUnit / (row_work * height)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t image = unit / blocks, i = unit % blocks * height;
+      if (runs.whole == nullptr) {
+        run_result_row(s, inside, {inside.first, inside.first}, image, i);
+      } else {
+        run_block_of_rows(s, runs, inside, image, i);
+      }
+    }
   });
 }
 

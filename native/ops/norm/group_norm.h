@@ -13,8 +13,8 @@
 //                       dscale = sum over n and s of dy h, doffset = of dy; each [C] or none
 //   N * S * C = 0: no element is touched, dscale and doffset are 0; running values stay as they are.
 //
-// Statistics: mean and squared distances of chunks of places in two passes of f32, put together in double (Chan, Golub,
-// LeVeque 1983), so that a large mean costs no digits. Chunks depend on the shape alone. Outputs alias no input.
+// Statistics: of chunks of places the distances, in f32, from the mean of the chunk's first eighth, put together in double
+// (Chan, Golub, LeVeque 1983), so that a large mean costs no digits. Chunks depend on the shape alone. Outputs alias no input.
 // Sources: Wu, He 2018, arXiv:1803.08494; Ulyanov et al. 2016, arXiv:1607.08022; Ioffe, Szegedy 2015, arXiv:1502.03167.
 #pragma once
 #include "cpu/kernel.h"

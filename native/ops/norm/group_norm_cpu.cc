@@ -6,6 +6,8 @@ TK_BEGIN_LEVEL
 namespace {
 
 constexpr int64_t kMaxChunkRows = 512;  // f32 sums of so many terms keep their digits
+constexpr int64_t kCentreShare = 8;     // an eighth of a chunk's rows gives the centre of its distances
+constexpr int64_t kNearFloats = 4096;   // half of the first-level cache
 
 // x [N, S, C] as N blocks of chunks of places.
 struct Blocks {
@@ -43,37 +45,70 @@ TK_INLINE float* given(const Operand& operand, int64_t size) {
   return operand.f32();
 }
 
-// Calls body(c, n) for the channels in vectors.
-template <class Body>
-TK_INLINE void for_channels(int64_t channels, const Body& body) {
-  int64_t c = 0;
-  for (; c + kVecWidth <= channels; c += kVecWidth) body(c, kVecWidth);
-  if (c < channels) body(c, int(channels - c));
+// Calls body(r0, r1, c, vectors) for all channels of rows [0, rows), `row_floats` floats to read for each: rows in pieces that
+// stay in the first-level cache, so that memory is read in order; within a piece, kVectors vectors of channels at a time, then
+// one by one, the last of them perhaps not full.
+template <int Vectors, class Body>
+TK_INLINE void for_pieces(int64_t rows, int64_t channels, int64_t row_floats, const Body& body) {
+  const int64_t piece = row_floats >= kNearFloats ? 1 : kNearFloats / row_floats;
+  for (int64_t r0 = 0; r0 < rows; r0 += piece) {
+    const int64_t r1 = rows - r0 < piece ? rows : r0 + piece;
+    int64_t c = 0;
+    for (; c + Vectors * kVecWidth <= channels; c += Vectors * kVecWidth) {
+      body.template operator()<Vectors, true>(r0, r1, c, kVecWidth);
+    }
+    for (; c + kVecWidth <= channels; c += kVecWidth) body.template operator()<1, true>(r0, r1, c, kVecWidth);
+    if (c < channels) body.template operator()<1, false>(r0, r1, c, int(channels - c));
+  }
 }
 
-// Per channel of a chunk: about the mean of the chunk (centre) the sums of distances and of squared distances.
+template <bool Full>
+TK_INLINE VecF load_lanes_of(const float* p, int n) {
+  if constexpr (Full) return load(p);
+  return load_part(p, n);
+}
+template <bool Full>
+TK_INLINE void store_lanes_of(float* p, VecF a, int n) {
+  if constexpr (Full) return store(p, a);
+  store_part(p, a, n);
+}
+
+// Per channel of a chunk: about a centre the sums of distances and of squared distances. The centre is the mean of the first
+// rows, an eighth of all: so squares about it are at most 8 times those about the mean of the chunk, whatever the others are.
 TK_INLINE void chunk_statistics(const float* x, int64_t rows, int64_t channels, float* centre, float* sums, float* squares) {
-  sum_columns(x, channels, rows, channels, centre);
-  const VecF share = set1(1.0f / float(rows));
-  for_channels(channels, [&](int64_t c, int n) {
-    const VecF mean = load_row(centre + c, n, 0.0f) * share;
-    VecF d0 = zero(), q0 = zero(), d1 = zero(), q1 = zero();
-    int64_t r = 0;
-    for (; r + 2 <= rows; r += 2) {
-      const VecF a = load_row(x + r * channels + c, n, 0.0f) - mean, b = load_row(x + (r + 1) * channels + c, n, 0.0f) - mean;
-      d0 = d0 + a;
-      q0 = fmadd(a, a, q0);
-      d1 = d1 + b;
-      q1 = fmadd(b, b, q1);
+  const int64_t first = (rows + kCentreShare - 1) / kCentreShare;
+  const VecF share = set1(1.0f / float(first));
+  for_pieces<4>(first, channels, channels, [&]<int Vectors, bool Full>(int64_t r0, int64_t r1, int64_t c, int n) {
+    VecF total[Vectors];
+    for (int v = 0; v < Vectors; ++v) total[v] = r0 == 0 ? zero() : load_lanes_of<Full>(centre + c + v * kVecWidth, n);
+    for (int64_t r = r0; r < r1; ++r) {
+      const float* row = x + r * channels + c;
+      for (int v = 0; v < Vectors; ++v) total[v] = total[v] + load_lanes_of<Full>(row + v * kVecWidth, n);
     }
-    if (r < rows) {
-      const VecF a = load_row(x + r * channels + c, n, 0.0f) - mean;
-      d0 = d0 + a;
-      q0 = fmadd(a, a, q0);
+    for (int v = 0; v < Vectors; ++v) {
+      store_lanes_of<Full>(centre + c + v * kVecWidth, r1 == first ? total[v] * share : total[v], n);
     }
-    store_row(centre + c, mean, n);
-    store_row(sums + c, d0 + d1, n);
-    store_row(squares + c, q0 + q1, n);
+  });
+  for_pieces<4>(rows, channels, channels, [&]<int Vectors, bool Full>(int64_t r0, int64_t r1, int64_t c, int n) {
+    VecF mean[Vectors], sum[Vectors], square[Vectors];
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t at = c + v * kVecWidth;
+      mean[v] = load_lanes_of<Full>(centre + at, n);
+      sum[v] = r0 == 0 ? zero() : load_lanes_of<Full>(sums + at, n);
+      square[v] = r0 == 0 ? zero() : load_lanes_of<Full>(squares + at, n);
+    }
+    for (int64_t r = r0; r < r1; ++r) {
+      const float* row = x + r * channels + c;
+      for (int v = 0; v < Vectors; ++v) {
+        const VecF distance = load_lanes_of<Full>(row + v * kVecWidth, n) - mean[v];
+        sum[v] = sum[v] + distance;
+        square[v] = fmadd(distance, distance, square[v]);
+      }
+    }
+    for (int v = 0; v < Vectors; ++v) {
+      store_lanes_of<Full>(sums + c + v * kVecWidth, sum[v], n);
+      store_lanes_of<Full>(squares + c + v * kVecWidth, square[v], n);
+    }
   });
 }
 
@@ -149,6 +184,7 @@ void normalise(const Blocks& b, const OpCall& call, const Operand& y, const Oper
       }
     }
   });
+  const bool stream = streams_rows(x, y, channels);
   context.parallel_for(b.units(), b.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const float* shift = factors + b.image(unit) * 3 * channels;
@@ -156,11 +192,13 @@ void normalise(const Blocks& b, const OpCall& call, const Operand& y, const Oper
       const float* from = x.f32() + b.start(unit);
       float* to = y.f32() + b.start(unit);
       for (int64_t r = 0; r < b.rows(unit); ++r, from += channels, to += channels) {
-        map_row(from, to, channels, [&](VecF v, int64_t c, int n) {
+        const auto normal = [&](VecF v, int64_t c, int n) {
           return (v - load_row(shift + c, n, 0.0f)) * load_row(factor + c, n, 0.0f) + load_row(added + c, n, 0.0f);
-        });
+        };
+        map_row(from, to, channels, normal, stream);
       }
     }
+    if (stream) stream_fence();
   });
 }
 
@@ -171,16 +209,27 @@ int64_t forward_workspace(const Blocks& b) {
 // Per channel of a chunk: sums of dy, and of dy h with h about the given means and inverses of each channel.
 TK_INLINE void chunk_gradients(const float* dy, const float* x, int64_t rows, int64_t channels, const float* shift,
                                const float* inverse, float* plain, float* products) {
-  for_channels(channels, [&](int64_t c, int n) {
-    const VecF mean = load_row(shift + c, n, 0.0f), factor = load_row(inverse + c, n, 0.0f);
-    VecF sum = zero(), product = zero();
-    for (int64_t r = 0; r < rows; ++r) {
-      const VecF g = load_row(dy + r * channels + c, n, 0.0f);
-      sum = sum + g;
-      product = fmadd(g, (load_row(x + r * channels + c, n, 0.0f) - mean) * factor, product);
+  for_pieces<4>(rows, channels, 2 * channels, [&]<int Vectors, bool Full>(int64_t r0, int64_t r1, int64_t c, int n) {
+    VecF mean[Vectors], sum[Vectors], product[Vectors];
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t at = c + v * kVecWidth;
+      mean[v] = load_lanes_of<Full>(shift + at, n);
+      sum[v] = r0 == 0 ? zero() : load_lanes_of<Full>(plain + at, n);
+      product[v] = r0 == 0 ? zero() : load_lanes_of<Full>(products + at, n);
     }
-    store_row(plain + c, sum, n);
-    store_row(products + c, product, n);
+    for (int64_t r = r0; r < r1; ++r) {
+      const float *dy_row = dy + r * channels + c, *x_row = x + r * channels + c;
+      for (int v = 0; v < Vectors; ++v) {
+        const VecF g = load_lanes_of<Full>(dy_row + v * kVecWidth, n);
+        sum[v] = sum[v] + g;
+        product[v] = fmadd(g, load_lanes_of<Full>(x_row + v * kVecWidth, n) - mean[v], product[v]);
+      }
+    }
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t at = c + v * kVecWidth;
+      store_lanes_of<Full>(plain + at, sum[v], n);
+      store_lanes_of<Full>(products + at, r1 == rows ? product[v] * load_lanes_of<Full>(inverse + at, n) : product[v], n);
+    }
   });
 }
 
@@ -281,6 +330,7 @@ void group_norm_grad_cpu(const OpCall& call, CpuContext& context) {
   });
   if (doffset != nullptr) combine_chunks(row_of(0, 2), 7 * channels, b.images, channels, doffset, context);
   if (dscale != nullptr) combine_chunks(row_of(0, 3), 7 * channels, b.images, channels, dscale, context);
+  const bool stream = streams_rows(x, dx, channels);
   context.parallel_for(b.units(), b.grain(), [&](int64_t begin, int64_t end, int) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t image = b.image(unit), at = b.start(unit);
@@ -288,12 +338,14 @@ void group_norm_grad_cpu(const OpCall& call, CpuContext& context) {
                   *constant = row_of(image, 6);
       for (int64_t r = 0; r < b.rows(unit); ++r) {
         const float* from = x.f32() + at + r * channels;
-        map_row(dy.f32() + at + r * channels, dx.f32() + at + r * channels, channels, [&](VecF g, int64_t c, int n) {
+        const auto gradient = [&](VecF g, int64_t c, int n) {
           const VecF d = g * load_row(factor + c, n, 0.0f) - load_row(constant + c, n, 0.0f);
           return d - (load_row(from + c, n, 0.0f) - load_row(shift + c, n, 0.0f)) * load_row(slope + c, n, 0.0f);
-        });
+        };
+        map_row(dy.f32() + at + r * channels, dx.f32() + at + r * channels, channels, gradient, stream);
       }
     }
+    if (stream) stream_fence();
   });
 }
 

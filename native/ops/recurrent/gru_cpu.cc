@@ -1,5 +1,5 @@
 #include "ops/recurrent/recurrent.h"
-#include "ops/recurrent/sequence.h"
+#include "ops/recurrent/steps.h"
 
 TK_BEGIN_LEVEL
 namespace {
@@ -21,26 +21,50 @@ Gru read_gru(const OpCall& call) {
           TK_INT(call, gru, reset_after) != 0};
 }
 
-int64_t gru_gemm_floats(const OpCall& call, const Gru& gru, int num_threads) {
+// What a step multiplies by: h by R or by its first two thirds, and without reset_after r h by the last third.
+struct GruMatrices {
+  StepMatrix first, candidate;
+};
+GruMatrices gru_matrices(const OpCall& call, const Gru& gru) {
   const Sequence& s = gru.s;
-  int64_t floats = most_floats(0, input_product(s, call[0].f32(), call[1].f32(), nullptr), num_threads);
-  floats = most_floats(floats, state_product(s, nullptr, 0, call[2].f32(), 0, gru.first_columns(), nullptr), num_threads);
-  if (gru.reset_after) return floats;
-  return most_floats(floats, state_product(s, nullptr, 0, call[2].f32(), 2 * s.hidden, s.hidden, nullptr), num_threads);
+  const float* recurrent = call[2].f32();
+  return {state_matrix(s, recurrent, 0, gru.first_columns()), state_matrix(s, recurrent, 2 * s.hidden, s.hidden)};
+}
+int64_t candidate_floats(const Gru& gru, const GruMatrices& matrices) {
+  return gru.reset_after ? 0 : packed_floats(gru.s, matrices.candidate);
+}
+void pack_matrices(const Gru& gru, GruMatrices& matrices, float* first, float* candidate, CpuContext& context) {
+  pack_step_matrix(gru.s, matrices.first, first, context);
+  if (!gru.reset_after) pack_step_matrix(gru.s, matrices.candidate, candidate, context);
+}
+int64_t matrices_scratch_floats(int64_t floats, const Gru& gru, const GruMatrices& matrices, int num_threads) {
+  floats = step_scratch_floats(floats, gru.s, matrices.first, num_threads);
+  return gru.reset_after ? floats : step_scratch_floats(floats, gru.s, matrices.candidate, num_threads);
+}
+
+// Workspace, in floats from its start.
+struct GruLayout {
+  int64_t first, candidate, scratch;
+};
+GruLayout gru_layout(const Gru& gru, const GruMatrices& matrices) {
+  GruLayout at;
+  at.first = round_up(gru.s.batch * gru.s.width(), 16);
+  at.candidate = at.first + packed_floats(gru.s, matrices.first);
+  at.scratch = at.candidate + candidate_floats(gru, matrices);
+  return at;
 }
 
 // gates holds x W and gets z and r; state holds h R. Without reset_after the candidate r h is made for the second product.
-TK_INLINE void update_and_reset(const Sequence& s, float* gates, const float* state, const float* bias, const float* state_bias,
-                                const float* h, float* reset_state) {
-  for_hidden(s, [&](int64_t j, int n) {
-    const auto sum = [&](int64_t at) {
-      return load_row(gates + at, n, 0.0f) + load_row(state + at, n, 0.0f) + load_or_zero(bias, at, n) +
-             load_or_zero(state_bias, at, n);
-    };
-    const VecF z = vsigmoid(sum(j)), r = vsigmoid(sum(s.hidden + j));
-    store_row(gates + j, z, n);
-    store_row(gates + s.hidden + j, r, n);
-    if (reset_state != nullptr) store_row(reset_state + j, r * load_row(h + j, n, 0.0f), n);
+void update_and_reset(const Sequence& s, float* gates, const float* state, const float* bias, const float* state_bias,
+                      const float* h, float* reset_state) {
+  for_vectors(2 * s.hidden, [&](int64_t j, auto n) {
+    const VecF sum =
+        load_row(gates + j, n, 0.0f) + load_row(state + j, n, 0.0f) + load_or_zero(bias, j, n) + load_or_zero(state_bias, j, n);
+    store_row(gates + j, vsigmoid(sum), n);
+  });
+  if (reset_state == nullptr) return;
+  for_vectors(s.hidden, [&](int64_t j, auto n) {
+    store_row(reset_state + j, load_row(gates + s.hidden + j, n, 0.0f) * load_row(h + j, n, 0.0f), n);
   });
 }
 
@@ -49,7 +73,7 @@ template <class StatePart>
 TK_INLINE void new_state(const Sequence& s, float* gates, const float* bias, const float* h, float* h_after,
                          const StatePart& state_part) {
   const int64_t third = 2 * s.hidden;
-  for_hidden(s, [&](int64_t j, int n) {
+  for_vectors(s.hidden, [&](int64_t j, auto n) {
     const VecF z = load_row(gates + j, n, 0.0f), r = load_row(gates + s.hidden + j, n, 0.0f);
     const VecF g = vtanh(load_row(gates + third + j, n, 0.0f) + load_or_zero(bias, third + j, n) + state_part(r, j, n));
     store_row(gates + third + j, g, n);
@@ -67,44 +91,50 @@ SequenceGradients gru_gradients(const OpCall& call, const Sequence& s) {
   return {s, call[2].f32(), call[3].f32(), call[7].f32(), call[9], call[10], call[11]};
 }
 
+// The transposed ones, for what goes back through them.
+GruMatrices gru_grad_matrices(const OpCall& call, const Gru& gru) {
+  const Sequence& s = gru.s;
+  const float* recurrent = call[4].f32();
+  return {state_gradient_matrix(s, recurrent, 0, gru.first_columns()),
+          state_gradient_matrix(s, recurrent, 2 * s.hidden, s.hidden)};
+}
+
 int64_t gru_grad_gemm_floats(const OpCall& call, const Gru& gru, int num_threads) {
   const Sequence& s = gru.s;
   const SequenceGradients all = gru_gradients(call, s);
   const float* dg = nullptr;
-  int64_t floats = most_floats(0, all.for_x(dg), num_threads);
-  floats = most_floats(floats, all.for_kernel(dg), num_threads);
-  floats = most_floats(floats, all.for_recurrent(dg, dg, 0, gru.first_columns(), nullptr), num_threads);
-  floats = most_floats(floats, state_gradient(s, dg, 0, dg, 0, gru.first_columns(), nullptr), num_threads);
+  int64_t floats = all.most_floats_of_all(num_threads);
   if (gru.reset_after) return floats;
-  floats = most_floats(floats, all.for_recurrent(dg, dg, 2 * s.hidden, s.hidden, nullptr), num_threads);
-  return most_floats(floats, state_gradient(s, dg, 0, dg, 2 * s.hidden, s.hidden, nullptr), num_threads);
+  floats = most_floats(floats, all.for_recurrent(dg, dg, 0, 2 * s.hidden, nullptr), num_threads);
+  return most_floats(floats, all.for_recurrent(dg, dg, 2 * s.hidden, s.hidden, nullptr), num_threads);
 }
 
-// Workspace of the gradient, in floats from its start.
+// Workspace of the gradient, which begins with the gradients of the gates.
 struct GruGradLayout {
-  int64_t state_gates, transposed, through, columns, sums, scratch;
+  int64_t state_gates, first, candidate, through, columns, sums, scratch;
 };
-GruGradLayout gru_grad_layout(const Gru& gru) {
+GruGradLayout gru_grad_layout(const Gru& gru, const GruMatrices& matrices) {
   const Sequence& s = gru.s;
-  const int64_t gates = round_up(s.rows() * s.width(), 16), weights = round_up(s.hidden * s.width(), 16);
+  const int64_t gates = round_up(s.rows() * s.width(), 16);
   GruGradLayout at;
   at.state_gates = gates;
-  at.transposed = at.state_gates + (gru.reset_after ? gates : 0);
-  at.through = at.transposed + weights;
+  at.first = at.state_gates + (gru.reset_after ? gates : 0);
+  at.candidate = at.first + packed_floats(s, matrices.first);
+  at.through = at.candidate + candidate_floats(gru, matrices);
   at.columns = at.through + round_up(s.batch * s.hidden, 16);
-  at.sums = at.columns + (gru.reset_after ? 0 : weights);
+  at.sums = at.columns + (gru.reset_after ? 0 : round_up(s.hidden * s.width(), 16));
   at.scratch = at.sums + round_up(column_sums_floats(s.rows(), s.width()), 16);
   return at;
 }
 
 // Gradients of a step's gates before their functions, but for r without reset_after; dh becomes the part z dh of the state
 // before.
-TK_INLINE void gru_cell_grad(const Gru& gru, const float* gates, const float* h, const float* candidate, const float* dy,
-                             float* dh, float* dgates, float* dstate_gates) {
+void gru_cell_grad(const Gru& gru, const float* gates, const float* h, const float* candidate, const float* dy, float* dh,
+                   float* dgates, float* dstate_gates) {
   const Sequence& s = gru.s;
   const int64_t hidden = s.hidden;
   const VecF one = set1(1.0f);
-  for_hidden(s, [&](int64_t j, int n) {
+  for_vectors(s.hidden, [&](int64_t j, auto n) {
     const VecF z = load_row(gates + j, n, 0.0f), r = load_row(gates + hidden + j, n, 0.0f);
     const VecF g = load_row(gates + 2 * hidden + j, n, 0.0f), d = state_gradient_at(dh, dy, j, n);
     const VecF dz = d * (load_row(h + j, n, 0.0f) - g) * z * (one - z), dg = d * (one - z) * (one - g * g);
@@ -121,10 +151,9 @@ TK_INLINE void gru_cell_grad(const Gru& gru, const float* gates, const float* h,
 }
 
 // Without reset_after: from the gradient of r h to that of r, and r's share of the state's.
-TK_INLINE void reset_grad(const Sequence& s, const float* gates, const float* h, const float* dreset_state, float* dh,
-                          float* dgates) {
+void reset_grad(const Sequence& s, const float* gates, const float* h, const float* dreset_state, float* dh, float* dgates) {
   const VecF one = set1(1.0f);
-  for_hidden(s, [&](int64_t j, int n) {
+  for_vectors(s.hidden, [&](int64_t j, auto n) {
     const VecF r = load_row(gates + s.hidden + j, n, 0.0f), d = load_row(dreset_state + j, n, 0.0f);
     store_row(dgates + s.hidden + j, d * load_row(h + j, n, 0.0f) * r * (one - r), n);
     store_row(dh + j, fmadd(d, r, load_row(dh + j, n, 0.0f)), n);
@@ -142,14 +171,16 @@ void place_columns(const Sequence& s, const float* dense, int64_t first, int64_t
 
 int64_t gru_workspace(const OpCall& call, int num_threads) {
   const Gru gru = read_gru(call);
-  return (round_up(gru.s.batch * gru.s.width(), 16) + gru_gemm_floats(call, gru, num_threads)) * int64_t(sizeof(float));
+  const GruMatrices matrices = gru_matrices(call, gru);
+  const int64_t floats = most_floats(0, input_product(gru.s, call[0].f32(), call[1].f32(), nullptr), num_threads);
+  return (gru_layout(gru, matrices).scratch + matrices_scratch_floats(floats, gru, matrices, num_threads)) *
+         int64_t(sizeof(float));
 }
 
 void gru_cpu(const OpCall& call, CpuContext& context) {
   const Gru gru = read_gru(call);
   const Sequence& s = gru.s;
   const Operand &bias_in = call[3], &y = call[6];
-  const float* recurrent = call[2].f32();
   float *h_last = call[7].f32(), *gates = call[8].f32(), *h_before = call[9].f32(), *candidate = call[10].f32();
   TK_CHECK(bias_in.size == 0 || bias_in.size == gru.bias_size());
   TK_CHECK(y.size == 0 || y.size == s.rows() * s.hidden);
@@ -157,17 +188,22 @@ void gru_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[8].size, s.rows() * s.width());
   TK_CHECK_EQ(call[9].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[10].size, s.rows() * s.hidden);
-  float *state = static_cast<float*>(call.workspace), *scratch = state + round_up(s.batch * s.width(), 16);
+  GruMatrices matrices = gru_matrices(call, gru);
+  const GruLayout at = gru_layout(gru, matrices);
+  // Results of the two products; threads that are at different ones must not meet.
+  float *state = static_cast<float*>(call.workspace), *third_state = state + s.batch * gru.first_columns();
+  float* scratch = state + at.scratch;
   const float* bias = bias_in.size == 0 ? nullptr : bias_in.f32();
   const float* state_bias = bias == nullptr || !gru.reset_after ? nullptr : bias + s.width();
   begin_states(s, call[4], h_before, h_last);
   gemm(input_product(s, call[0].f32(), call[1].f32(), gates), scratch, context);
-  for (int64_t n = 0; n < s.steps; ++n) {
-    const int64_t t = s.step(n);
-    const auto row_of = [&](float* data, int64_t b, int64_t width) { return data + s.row(b, t) * width; };
-    gemm(state_product(s, h_before, t, recurrent, 0, gru.first_columns(), state), scratch, context);
-    context.parallel_for(s.batch, s.grain(), [&](int64_t begin, int64_t end, int) {
-      for (int64_t b = begin; b < end; ++b) {
+  pack_matrices(gru, matrices, state + at.first, state + at.candidate, context);
+  run_steps(s, scratch, context, [&](const auto& run) {
+    for (int64_t n = 0; n < s.steps; ++n) {
+      const int64_t t = s.step(n);
+      const auto row_of = [&](float* data, int64_t b, int64_t width) { return data + s.row(b, t) * width; };
+      run.multiply(matrices.first, h_before + t * s.hidden, s.steps * s.hidden, state);
+      run.rows([&](int64_t b) {
         const float* h = row_of(h_before, b, s.hidden);
         float *cell = row_of(gates, b, s.width()), *extra = row_of(candidate, b, s.hidden);
         if (!s.counts(b, t)) {
@@ -176,11 +212,9 @@ void gru_cpu(const OpCall& call, CpuContext& context) {
         } else {
           update_and_reset(s, cell, state + b * gru.first_columns(), bias, state_bias, h, gru.reset_after ? nullptr : extra);
         }
-      }
-    });
-    if (!gru.reset_after) gemm(state_product(s, candidate, t, recurrent, 2 * s.hidden, s.hidden, state), scratch, context);
-    context.parallel_for(s.batch, s.grain(), [&](int64_t begin, int64_t end, int) {
-      for (int64_t b = begin; b < end; ++b) {
+      });
+      if (!gru.reset_after) run.multiply(matrices.candidate, candidate + t * s.hidden, s.steps * s.hidden, third_state);
+      run.rows([&](int64_t b) {
         const float* h = row_of(h_before, b, s.hidden);
         float *cell = row_of(gates, b, s.width()), *extra = row_of(candidate, b, s.hidden);
         float* h_after = after(s, n, b, h_before, h_last);
@@ -195,18 +229,21 @@ void gru_cpu(const OpCall& call, CpuContext& context) {
             return r * q;
           });
         } else {
-          const float* third = state + b * s.hidden;
+          const float* third = third_state + b * s.hidden;
           new_state(s, cell, bias, h, h_after, [&](VecF, int64_t j, int k) { return load_row(third + j, k, 0.0f); });
         }
         if (y.size != 0) write_output(s, counts, h_after, row_of(y.f32(), b, s.hidden));
-      }
-    });
-  }
+      });
+    }
+  });
 }
 
 int64_t gru_grad_workspace(const OpCall& call, int num_threads) {
   const Gru gru = read_gru_grad(call);
-  return (gru_grad_layout(gru).scratch + gru_grad_gemm_floats(call, gru, num_threads)) * int64_t(sizeof(float));
+  const GruMatrices matrices = gru_grad_matrices(call, gru);
+  const int64_t floats = gru_grad_gemm_floats(call, gru, num_threads);
+  return (gru_grad_layout(gru, matrices).scratch + matrices_scratch_floats(floats, gru, matrices, num_threads)) *
+         int64_t(sizeof(float));
 }
 
 void gru_grad_cpu(const OpCall& call, CpuContext& context) {
@@ -223,17 +260,18 @@ void gru_grad_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[7].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[8].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[13].size, s.batch * s.hidden);
-  const GruGradLayout at = gru_grad_layout(gru);
+  GruMatrices matrices = gru_grad_matrices(call, gru);
+  const GruGradLayout at = gru_grad_layout(gru, matrices);
   float* dgates = static_cast<float*>(call.workspace);
-  float *dstate_gates = gru.reset_after ? dgates + at.state_gates : nullptr, *transposed = dgates + at.transposed;
-  float *through = dgates + at.through, *scratch = dgates + at.scratch;
+  float *dstate_gates = gru.reset_after ? dgates + at.state_gates : nullptr, *through = dgates + at.through;
+  float* scratch = dgates + at.scratch;
   const float* dproduct = gru.reset_after ? dstate_gates : dgates;  // what goes through R
   load_state(call[1], dh, s.batch * s.hidden);
-  transpose_recurrent(s, call[4].f32(), transposed);
-  for (int64_t n = s.steps - 1; n >= 0; --n) {
-    const int64_t t = s.step(n);
-    context.parallel_for(s.batch, s.grain(), [&](int64_t begin, int64_t end, int) {
-      for (int64_t b = begin; b < end; ++b) {
+  pack_matrices(gru, matrices, dgates + at.first, dgates + at.candidate, context);
+  run_steps(s, scratch, context, [&](const auto& run) {
+    for (int64_t n = s.steps - 1; n >= 0; --n) {
+      const int64_t t = s.step(n), stride = s.steps * s.width();
+      run.rows([&](int64_t b) {
         const int64_t row = s.row(b, t);
         const float* dy_row = dy.size == 0 ? nullptr : dy.f32() + row * s.hidden;
         float *dh_row = dh + b * s.hidden, *dstate_row = gru.reset_after ? dstate_gates + row * s.width() : nullptr;
@@ -243,24 +281,23 @@ void gru_grad_cpu(const OpCall& call, CpuContext& context) {
         } else {
           clear(dgates + row * s.width(), s.width());
           if (dstate_row != nullptr) clear(dstate_row, s.width());
-          if (s.hold)
-            for_hidden(s, [&](int64_t j, int k) { store_row(dh_row + j, state_gradient_at(dh_row, dy_row, j, k), k); });
+          if (s.hold) add_output_gradient(s, dy_row, dh_row);
         }
+      });
+      if (!gru.reset_after) {
+        run.multiply(matrices.candidate, dgates + t * s.width() + 2 * s.hidden, stride, through);
+        run.rows([&](int64_t b) {
+          const int64_t row = s.row(b, t);
+          if (s.counts(b, t)) {
+            reset_grad(s, gates + row * s.width(), h_before + row * s.hidden, through + b * s.hidden, dh + b * s.hidden,
+                       dgates + row * s.width());
+          }
+        });
       }
-    });
-    if (!gru.reset_after) {
-      gemm(state_gradient(s, dgates, t, transposed, 2 * s.hidden, s.hidden, through), scratch, context);
-      for (int64_t b = 0; b < s.batch; ++b) {
-        const int64_t row = s.row(b, t);
-        if (s.counts(b, t)) {
-          reset_grad(s, gates + row * s.width(), h_before + row * s.hidden, through + b * s.hidden, dh + b * s.hidden,
-                     dgates + row * s.width());
-        }
-      }
+      run.multiply(matrices.first, dproduct + t * s.width(), stride, through);
+      run.rows([&](int64_t b) { add_through(s, through, b, dh); });
     }
-    gemm(state_gradient(s, dproduct, t, transposed, 0, gru.first_columns(), through), scratch, context);
-    for (int64_t i = 0; i < s.batch * s.hidden; ++i) dh[i] += through[i];
-  }
+  });
   if (all.dx.size != 0) gemm(all.for_x(dgates), scratch, context);
   if (all.dkernel.size != 0) gemm(all.for_kernel(dgates), scratch, context);
   if (all.drecurrent.size != 0 && gru.reset_after) {

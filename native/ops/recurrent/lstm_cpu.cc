@@ -1,5 +1,5 @@
 #include "ops/recurrent/recurrent.h"
-#include "ops/recurrent/sequence.h"
+#include "ops/recurrent/steps.h"
 
 TK_BEGIN_LEVEL
 namespace {
@@ -11,37 +11,43 @@ Sequence read_lstm(const OpCall& call) {
                        TK_INT(call, lstm, hold) != 0);
 }
 
-int64_t lstm_gemm_floats(const OpCall& call, const Sequence& s, int num_threads) {
-  int64_t floats = most_floats(0, input_product(s, call[0].f32(), call[1].f32(), call[10].f32()), num_threads);
-  return most_floats(floats, state_product(s, call[11].f32(), 0, call[2].f32(), 0, s.width(), nullptr), num_threads);
+// Workspace, in floats from its start.
+struct LstmLayout {
+  int64_t packed, scratch;
+};
+LstmLayout lstm_layout(const Sequence& s, const StepMatrix& matrix) {
+  const int64_t packed = round_up(s.batch * s.width(), 16);
+  return {packed, packed + packed_floats(s, matrix)};
 }
 
-// The functions of one step for one row of the batch. gates holds x W and gets i, f, g, o.
-TK_INLINE void lstm_cell(const Sequence& s, float* gates, const float* state, const float* bias, const float* c_before,
-                         float* h_after, float* c_after) {
+StepMatrix lstm_matrix(const OpCall& call, const Sequence& s) { return state_matrix(s, call[2].f32(), 0, s.width()); }
+
+// The functions of one step for one row of the batch, one after the other, so that each is a short loop whose turns need
+// nothing from each other. gates holds x W and gets i, f, g, o.
+void lstm_cell(const Sequence& s, float* gates, const float* state, const float* bias, const float* c_before, float* h_after,
+               float* c_after) {
   const int64_t hidden = s.hidden;
-  for_hidden(s, [&](int64_t j, int n) {
-    const auto sum = [&](int64_t gate) {
-      const int64_t at = gate * hidden + j;
-      return load_row(gates + at, n, 0.0f) + load_row(state + at, n, 0.0f) + load_or_zero(bias, at, n);
-    };
-    const VecF i = vsigmoid(sum(0)), f = vsigmoid(sum(1)), g = vtanh(sum(2)), o = vsigmoid(sum(3));
+  const auto sum = [&](int64_t at, auto n) {
+    return load_row(gates + at, n, 0.0f) + load_row(state + at, n, 0.0f) + load_or_zero(bias, at, n);
+  };
+  for_vectors(2 * hidden, [&](int64_t j, auto n) { store_row(gates + j, vsigmoid(sum(j, n)), n); });
+  for_vectors(hidden, [&](int64_t j, auto n) { store_row(gates + 2 * hidden + j, vtanh(sum(2 * hidden + j, n)), n); });
+  for_vectors(hidden, [&](int64_t j, auto n) { store_row(gates + 3 * hidden + j, vsigmoid(sum(3 * hidden + j, n)), n); });
+  for_vectors(hidden, [&](int64_t j, auto n) {
+    const VecF i = load_row(gates + j, n, 0.0f), f = load_row(gates + hidden + j, n, 0.0f);
+    const VecF g = load_row(gates + 2 * hidden + j, n, 0.0f), o = load_row(gates + 3 * hidden + j, n, 0.0f);
     const VecF c = fmadd(f, load_row(c_before + j, n, 0.0f), i * g);
-    store_row(gates + j, i, n);
-    store_row(gates + hidden + j, f, n);
-    store_row(gates + 2 * hidden + j, g, n);
-    store_row(gates + 3 * hidden + j, o, n);
     store_row(c_after + j, c, n);
     store_row(h_after + j, o * vtanh(c), n);
   });
 }
 
 // dh and dc: gradients of the state after the step; they become the parts of those before it that do not go through R.
-TK_INLINE void lstm_cell_grad(const Sequence& s, const float* gates, const float* c_before, const float* dy, float* dh,
-                              float* dc, float* dgates) {
+void lstm_cell_grad(const Sequence& s, const float* gates, const float* c_before, const float* dy, float* dh, float* dc,
+                    float* dgates) {
   const int64_t hidden = s.hidden;
   const VecF one = set1(1.0f);
-  for_hidden(s, [&](int64_t j, int n) {
+  for_vectors(s.hidden, [&](int64_t j, auto n) {
     const VecF i = load_row(gates + j, n, 0.0f), f = load_row(gates + hidden + j, n, 0.0f);
     const VecF g = load_row(gates + 2 * hidden + j, n, 0.0f), o = load_row(gates + 3 * hidden + j, n, 0.0f);
     const VecF before = load_row(c_before + j, n, 0.0f), t = vtanh(fmadd(f, before, i * g));
@@ -65,20 +71,30 @@ SequenceGradients lstm_gradients(const OpCall& call, const Sequence& s) {
   return {s, call[3].f32(), call[4].f32(), call[8].f32(), call[10], call[11], call[12]};
 }
 
-int64_t lstm_grad_gemm_floats(const OpCall& call, const Sequence& s, int num_threads) {
-  const SequenceGradients all = lstm_gradients(call, s);
-  const float* dg = nullptr;
-  int64_t floats = most_floats(0, all.for_x(dg), num_threads);
-  floats = most_floats(floats, all.for_kernel(dg), num_threads);
-  floats = most_floats(floats, all.for_recurrent(all.h_before, dg, 0, s.width(), nullptr), num_threads);
-  return most_floats(floats, state_gradient(s, dg, 0, dg, 0, s.width(), nullptr), num_threads);
+StepMatrix lstm_grad_matrix(const OpCall& call, const Sequence& s) {
+  return state_gradient_matrix(s, call[5].f32(), 0, s.width());
+}
+
+// Workspace of the gradient, which begins with the gradients of the gates.
+struct LstmGradLayout {
+  int64_t packed, through, sums, scratch;
+};
+LstmGradLayout lstm_grad_layout(const Sequence& s, const StepMatrix& matrix) {
+  LstmGradLayout at;
+  at.packed = round_up(s.rows() * s.width(), 16);
+  at.through = at.packed + packed_floats(s, matrix);
+  at.sums = at.through + round_up(s.batch * s.hidden, 16);
+  at.scratch = at.sums + round_up(column_sums_floats(s.rows(), s.width()), 16);
+  return at;
 }
 
 }  // namespace
 
 int64_t lstm_workspace(const OpCall& call, int num_threads) {
   const Sequence s = read_lstm(call);
-  return (round_up(s.batch * s.width(), 16) + lstm_gemm_floats(call, s, num_threads)) * int64_t(sizeof(float));
+  const StepMatrix matrix = lstm_matrix(call, s);
+  const int64_t floats = most_floats(0, input_product(s, call[0].f32(), call[1].f32(), call[10].f32()), num_threads);
+  return (lstm_layout(s, matrix).scratch + step_scratch_floats(floats, s, matrix, num_threads)) * int64_t(sizeof(float));
 }
 
 void lstm_cpu(const OpCall& call, CpuContext& context) {
@@ -93,20 +109,24 @@ void lstm_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[10].size, s.rows() * s.width());
   TK_CHECK_EQ(call[11].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[12].size, s.rows() * s.hidden);
-  float *state = static_cast<float*>(call.workspace), *scratch = state + round_up(s.batch * s.width(), 16);
+  StepMatrix matrix = lstm_matrix(call, s);
+  const LstmLayout at = lstm_layout(s, matrix);
+  float *state = static_cast<float*>(call.workspace), *scratch = state + at.scratch;
   const float* added = bias.size == 0 ? nullptr : bias.f32();
   begin_states(s, call[4], h_before, h_last);
   begin_states(s, call[5], c_before, c_last);
   gemm(input_product(s, call[0].f32(), call[1].f32(), gates), scratch, context);
-  for (int64_t n = 0; n < s.steps; ++n) {
-    const int64_t t = s.step(n);
-    gemm(state_product(s, h_before, t, call[2].f32(), 0, s.width(), state), scratch, context);
-    context.parallel_for(s.batch, s.grain(), [&](int64_t begin, int64_t end, int) {
-      for (int64_t b = begin; b < end; ++b) {
+  pack_step_matrix(s, matrix, state + at.packed, context);
+  run_steps(s, scratch, context, [&](const auto& run) {
+    for (int64_t n = 0; n < s.steps; ++n) {
+      const int64_t t = s.step(n);
+      run.multiply(matrix, h_before + t * s.hidden, s.steps * s.hidden, state);
+      run.rows([&](int64_t b) {
         const int64_t row = s.row(b, t);
         const float *h = h_before + row * s.hidden, *c = c_before + row * s.hidden;
         float *h_after = after(s, n, b, h_before, h_last), *c_after = after(s, n, b, c_before, c_last);
         const bool counts = s.counts(b, t);
+        if (n + 1 < s.steps) fetch_floats(gates + s.row(b, s.step(n + 1)) * s.width(), s.width());
         if (counts) {
           lstm_cell(s, gates + row * s.width(), state + b * s.width(), added, c, h_after, c_after);
         } else {
@@ -115,16 +135,17 @@ void lstm_cpu(const OpCall& call, CpuContext& context) {
           copy_state(s, c, c_after);
         }
         if (y.size != 0) write_output(s, counts, h_after, y.f32() + row * s.hidden);
-      }
-    });
-  }
+      });
+    }
+  });
 }
 
 int64_t lstm_grad_workspace(const OpCall& call, int num_threads) {
   const Sequence s = read_lstm_grad(call);
-  const int64_t state = round_up(s.batch * s.hidden, 16);
-  return (round_up(s.rows() * s.width(), 16) + round_up(s.hidden * s.width(), 16) + state +
-          round_up(column_sums_floats(s.rows(), s.width()), 16) + lstm_grad_gemm_floats(call, s, num_threads)) *
+  const StepMatrix matrix = lstm_grad_matrix(call, s);
+  const SequenceGradients all = lstm_gradients(call, s);
+  return (lstm_grad_layout(s, matrix).scratch +
+          step_scratch_floats(all.most_floats_of_all(num_threads), s, matrix, num_threads)) *
          int64_t(sizeof(float));
 }
 
@@ -142,40 +163,43 @@ void lstm_grad_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[9].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[14].size, s.batch * s.hidden);
   TK_CHECK_EQ(call[15].size, s.batch * s.hidden);
+  StepMatrix matrix = lstm_grad_matrix(call, s);
+  const LstmGradLayout at = lstm_grad_layout(s, matrix);
   float* dgates = static_cast<float*>(call.workspace);
-  float* transposed = dgates + round_up(s.rows() * s.width(), 16);
-  float* through = transposed + round_up(s.hidden * s.width(), 16);
-  float* sums = through + round_up(s.batch * s.hidden, 16);
-  float* scratch = sums + round_up(column_sums_floats(s.rows(), s.width()), 16);
+  float *through = dgates + at.through, *scratch = dgates + at.scratch;
   load_state(call[1], dh, s.batch * s.hidden);
   load_state(call[2], dc, s.batch * s.hidden);
-  transpose_recurrent(s, call[5].f32(), transposed);
-  for (int64_t n = s.steps - 1; n >= 0; --n) {
-    const int64_t t = s.step(n);
-    context.parallel_for(s.batch, s.grain(), [&](int64_t begin, int64_t end, int) {
-      for (int64_t b = begin; b < end; ++b) {
+  pack_step_matrix(s, matrix, dgates + at.packed, context);
+  run_steps(s, scratch, context, [&](const auto& run) {
+    for (int64_t n = s.steps - 1; n >= 0; --n) {
+      const int64_t t = s.step(n);
+      run.rows([&](int64_t b) {
         const int64_t row = s.row(b, t);
         const float* dy_row = dy.size == 0 ? nullptr : dy.f32() + row * s.hidden;
         float* dh_row = dh + b * s.hidden;
+        if (n > 0) {
+          const int64_t next = s.row(b, s.step(n - 1));
+          fetch_floats(gates + next * s.width(), s.width());
+          fetch_floats(c_before + next * s.hidden, s.hidden);
+        }
         if (s.counts(b, t)) {
           lstm_cell_grad(s, gates + row * s.width(), c_before + row * s.hidden, dy_row, dh_row, dc + b * s.hidden,
                          dgates + row * s.width());
         } else {
           clear(dgates + row * s.width(), s.width());
-          if (s.hold)
-            for_hidden(s, [&](int64_t j, int k) { store_row(dh_row + j, state_gradient_at(dh_row, dy_row, j, k), k); });
+          if (s.hold) add_output_gradient(s, dy_row, dh_row);
         }
-      }
-    });
-    gemm(state_gradient(s, dgates, t, transposed, 0, s.width(), through), scratch, context);
-    for (int64_t i = 0; i < s.batch * s.hidden; ++i) dh[i] += through[i];
-  }
+      });
+      run.multiply(matrix, dgates + t * s.width(), s.steps * s.width(), through);
+      run.rows([&](int64_t b) { add_through(s, through, b, dh); });
+    }
+  });
   if (all.dx.size != 0) gemm(all.for_x(dgates), scratch, context);
   if (all.dkernel.size != 0) gemm(all.for_kernel(dgates), scratch, context);
   if (all.drecurrent.size != 0) {
     gemm(all.for_recurrent(all.h_before, dgates, 0, s.width(), all.drecurrent.f32()), scratch, context);
   }
-  if (dbias.size != 0) column_sums(dgates, s.rows(), s.width(), dbias.f32(), sums, context);
+  if (dbias.size != 0) column_sums(dgates, s.rows(), s.width(), dbias.f32(), dgates + at.sums, context);
 }
 
 TK_END_LEVEL

@@ -18,8 +18,8 @@
 //   T = 0: the last state is the first one. B = 0: nothing happens.
 //
 // The products x W of all steps are one matrix product, as are the gradients of x, kernel and recurrent; within the loop there
-// is one product per step ([B,H] by [H,sH]; two for gru with reset_after = 0). Sums are those of ops/common/gemm.h and do not
-// depend on the threads. NaN and infinities propagate. Outputs alias no input.
+// is one product per step ([B,H] by [H,sH]; two for gru with reset_after = 0), whose matrix is packed once for all steps. Sums
+// are those of ops/common/gemm.h and do not depend on the threads. NaN and infinities propagate. Outputs alias no input.
 //
 // Sources: Hochreiter, Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014, arXiv:1406.1078; Elman
 // 1990; gradient: Werbos 1990, backpropagation through time.
@@ -28,8 +28,8 @@
 
 TK_BEGIN_LEVEL
 
-// Workspaces: of the products, one step of products; for gradients those of the gates of all steps and the transposed recurrent
-// kernel.
+// Workspaces: of the products, one step of products and the packed recurrent kernel; for gradients those of the gates of all
+// steps.
 int64_t lstm_workspace(const OpCall& call, int num_threads);
 void lstm_cpu(const OpCall& call, CpuContext& context);
 int64_t lstm_grad_workspace(const OpCall& call, int num_threads);

@@ -1,6 +1,6 @@
 #include "ops/common/activation_math.h"
 #include "ops/recurrent/recurrent.h"
-#include "ops/recurrent/sequence.h"
+#include "ops/recurrent/steps.h"
 
 TK_BEGIN_LEVEL
 namespace {
@@ -13,9 +13,15 @@ Sequence read_rnn(const OpCall& call) {
   return read_sequence(call[0], call[1], call[2], call[5], 1, TK_INT(call, rnn, reverse) != 0, TK_INT(call, rnn, hold) != 0);
 }
 
-int64_t rnn_gemm_floats(const OpCall& call, const Sequence& s, int num_threads) {
-  const int64_t floats = most_floats(0, input_product(s, call[0].f32(), call[1].f32(), nullptr), num_threads);
-  return most_floats(floats, state_product(s, nullptr, 0, call[2].f32(), 0, s.width(), nullptr), num_threads);
+StepMatrix rnn_matrix(const OpCall& call, const Sequence& s) { return state_matrix(s, call[2].f32(), 0, s.hidden); }
+
+// Workspace, in floats from its start.
+struct RnnLayout {
+  int64_t packed, scratch;
+};
+RnnLayout rnn_layout(const Sequence& s, const StepMatrix& matrix) {
+  const int64_t packed = round_up(s.batch * s.hidden, 16);
+  return {packed, packed + packed_floats(s, matrix)};
 }
 
 Sequence read_rnn_grad(const OpCall& call) {
@@ -28,20 +34,30 @@ SequenceGradients rnn_gradients(const OpCall& call, const Sequence& s) {
   return {s, call[2].f32(), call[3].f32(), call[7].f32(), call[8], call[9], call[10]};
 }
 
-int64_t rnn_grad_gemm_floats(const OpCall& call, const Sequence& s, int num_threads) {
-  const SequenceGradients all = rnn_gradients(call, s);
-  const float* dg = nullptr;
-  int64_t floats = most_floats(0, all.for_x(dg), num_threads);
-  floats = most_floats(floats, all.for_kernel(dg), num_threads);
-  floats = most_floats(floats, all.for_recurrent(dg, dg, 0, s.width(), nullptr), num_threads);
-  return most_floats(floats, state_gradient(s, dg, 0, dg, 0, s.width(), nullptr), num_threads);
+StepMatrix rnn_grad_matrix(const OpCall& call, const Sequence& s) {
+  return state_gradient_matrix(s, call[4].f32(), 0, s.hidden);
+}
+
+// Workspace of the gradient, which begins with the gradients before the function.
+struct RnnGradLayout {
+  int64_t packed, through, sums, scratch;
+};
+RnnGradLayout rnn_grad_layout(const Sequence& s, const StepMatrix& matrix) {
+  RnnGradLayout at;
+  at.packed = round_up(s.rows() * s.hidden, 16);
+  at.through = at.packed + packed_floats(s, matrix);
+  at.sums = at.through + round_up(s.batch * s.hidden, 16);
+  at.scratch = at.sums + round_up(column_sums_floats(s.rows(), s.hidden), 16);
+  return at;
 }
 
 }  // namespace
 
 int64_t rnn_workspace(const OpCall& call, int num_threads) {
   const Sequence s = read_rnn(call);
-  return (round_up(s.batch * s.hidden, 16) + rnn_gemm_floats(call, s, num_threads)) * int64_t(sizeof(float));
+  const StepMatrix matrix = rnn_matrix(call, s);
+  const int64_t floats = most_floats(0, input_product(s, call[0].f32(), call[1].f32(), nullptr), num_threads);
+  return (rnn_layout(s, matrix).scratch + step_scratch_floats(floats, s, matrix, num_threads)) * int64_t(sizeof(float));
 }
 
 void rnn_cpu(const OpCall& call, CpuContext& context) {
@@ -53,22 +69,25 @@ void rnn_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[7].size, s.batch * s.hidden);
   TK_CHECK_EQ(call[8].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[9].size, s.rows() * s.hidden);
-  float *state = static_cast<float*>(call.workspace), *scratch = state + round_up(s.batch * s.hidden, 16);
+  StepMatrix matrix = rnn_matrix(call, s);
+  const RnnLayout at = rnn_layout(s, matrix);
+  float *state = static_cast<float*>(call.workspace), *scratch = state + at.scratch;
   const float* added = bias.size == 0 ? nullptr : bias.f32();
   begin_states(s, call[4], h_before, h_last);
   gemm(input_product(s, call[0].f32(), call[1].f32(), gates), scratch, context);
+  pack_step_matrix(s, matrix, state + at.packed, context);
   activation::with(TK_INT(call, rnn, kind), [&](auto function) {
-    for (int64_t n = 0; n < s.steps; ++n) {
-      const int64_t t = s.step(n);
-      gemm(state_product(s, h_before, t, call[2].f32(), 0, s.hidden, state), scratch, context);
-      context.parallel_for(s.batch, s.grain(), [&](int64_t begin, int64_t end, int) {
-        for (int64_t b = begin; b < end; ++b) {
+    run_steps(s, scratch, context, [&](const auto& run) {
+      for (int64_t n = 0; n < s.steps; ++n) {
+        const int64_t t = s.step(n);
+        run.multiply(matrix, h_before + t * s.hidden, s.steps * s.hidden, state);
+        run.rows([&](int64_t b) {
           const int64_t row = s.row(b, t);
           const float *h = h_before + row * s.hidden, *through = state + b * s.hidden;
           float *cell = gates + row * s.hidden, *h_after = after(s, n, b, h_before, h_last);
           const bool counts = s.counts(b, t);
           if (counts) {
-            for_hidden(s, [&](int64_t j, int k) {
+            for_vectors(s.hidden, [&](int64_t j, auto k) {
               const VecF sum = load_row(cell + j, k, 0.0f) + load_row(through + j, k, 0.0f) + load_or_zero(added, j, k);
               const VecF result = function.f(sum);
               store_row(cell + j, result, k);
@@ -79,16 +98,18 @@ void rnn_cpu(const OpCall& call, CpuContext& context) {
             copy_state(s, h, h_after);
           }
           if (y.size != 0) write_output(s, counts, h_after, y.f32() + row * s.hidden);
-        }
-      });
-    }
+        });
+      }
+    });
   });
 }
 
 int64_t rnn_grad_workspace(const OpCall& call, int num_threads) {
   const Sequence s = read_rnn_grad(call);
-  return (round_up(s.rows() * s.hidden, 16) + round_up(s.hidden * s.hidden, 16) + round_up(s.batch * s.hidden, 16) +
-          round_up(column_sums_floats(s.rows(), s.hidden), 16) + rnn_grad_gemm_floats(call, s, num_threads)) *
+  const StepMatrix matrix = rnn_grad_matrix(call, s);
+  const SequenceGradients all = rnn_gradients(call, s);
+  return (rnn_grad_layout(s, matrix).scratch +
+          step_scratch_floats(all.most_floats_of_all(num_threads), s, matrix, num_threads)) *
          int64_t(sizeof(float));
 }
 
@@ -104,45 +125,42 @@ void rnn_grad_cpu(const OpCall& call, CpuContext& context) {
   TK_CHECK_EQ(call[6].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[7].size, s.rows() * s.hidden);
   TK_CHECK_EQ(call[12].size, s.batch * s.hidden);
+  StepMatrix matrix = rnn_grad_matrix(call, s);
+  const RnnGradLayout at = rnn_grad_layout(s, matrix);
   float* dgates = static_cast<float*>(call.workspace);
-  float* transposed = dgates + round_up(s.rows() * s.hidden, 16);
-  float* through = transposed + round_up(s.hidden * s.hidden, 16);
-  float* sums = through + round_up(s.batch * s.hidden, 16);
-  float* scratch = sums + round_up(column_sums_floats(s.rows(), s.hidden), 16);
+  float *through = dgates + at.through, *scratch = dgates + at.scratch;
   load_state(call[1], dh, s.batch * s.hidden);
-  transpose_recurrent(s, call[4].f32(), transposed);
+  pack_step_matrix(s, matrix, dgates + at.packed, context);
   activation::with(TK_INT(call, rnn_grad, kind), [&](auto function) {
-    for (int64_t n = s.steps - 1; n >= 0; --n) {
-      const int64_t t = s.step(n);
-      context.parallel_for(s.batch, s.grain(), [&](int64_t begin, int64_t end, int) {
-        for (int64_t b = begin; b < end; ++b) {
+    run_steps(s, scratch, context, [&](const auto& run) {
+      for (int64_t n = s.steps - 1; n >= 0; --n) {
+        const int64_t t = s.step(n);
+        run.rows([&](int64_t b) {
           const int64_t row = s.row(b, t);
           const float *dy_row = dy.size == 0 ? nullptr : dy.f32() + row * s.hidden, *cell = gates + row * s.hidden;
           float *dh_row = dh + b * s.hidden, *dgate = dgates + row * s.hidden;
           if (s.counts(b, t)) {
-            for_hidden(s, [&](int64_t j, int k) {
+            for_vectors(s.hidden, [&](int64_t j, auto k) {
               const VecF d = state_gradient_at(dh_row, dy_row, j, k);
               store_row(dgate + j, d * function.derivative(load_row(cell + j, k, 0.0f)), k);
               store_row(dh_row + j, zero(), k);
             });
           } else {
             clear(dgate, s.hidden);
-            if (s.hold) {
-              for_hidden(s, [&](int64_t j, int k) { store_row(dh_row + j, state_gradient_at(dh_row, dy_row, j, k), k); });
-            }
+            if (s.hold) add_output_gradient(s, dy_row, dh_row);
           }
-        }
-      });
-      gemm(state_gradient(s, dgates, t, transposed, 0, s.hidden, through), scratch, context);
-      for (int64_t i = 0; i < s.batch * s.hidden; ++i) dh[i] += through[i];
-    }
+        });
+        run.multiply(matrix, dgates + t * s.hidden, s.steps * s.hidden, through);
+        run.rows([&](int64_t b) { add_through(s, through, b, dh); });
+      }
+    });
   });
   if (all.dx.size != 0) gemm(all.for_x(dgates), scratch, context);
   if (all.dkernel.size != 0) gemm(all.for_kernel(dgates), scratch, context);
   if (all.drecurrent.size != 0) {
     gemm(all.for_recurrent(all.h_before, dgates, 0, s.hidden, all.drecurrent.f32()), scratch, context);
   }
-  if (dbias.size != 0) column_sums(dgates, s.rows(), s.hidden, dbias.f32(), sums, context);
+  if (dbias.size != 0) column_sums(dgates, s.rows(), s.hidden, dbias.f32(), dgates + at.sums, context);
 }
 
 TK_END_LEVEL

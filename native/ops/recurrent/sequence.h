@@ -1,4 +1,4 @@
-// What the recurrent layers share: the order of the steps, masks, and the matrix products.
+// What the recurrent layers share: the order of the steps, masks, and the matrix products over all steps.
 #pragma once
 
 #include "ops/common/column_sums.h"
@@ -51,29 +51,6 @@ TK_INLINE const float* at_offset(const float* p, int64_t count) { return p == nu
 TK_INLINE GemmArgs input_product(const Sequence& s, const float* x, const float* kernel, float* gates) {
   return product(s.rows(), s.width(), s.inputs, {x, s.inputs, 1}, {kernel, s.width(), 1}, gates);
 }
-// Rows of step t of an array [B,T,width].
-TK_INLINE StridedMatrix step_rows(const Sequence& s, const float* data, int64_t width, int64_t t) {
-  return {at_offset(data, t * width), s.steps * width, 1};
-}
-// h R for columns [first, first + count) of R.
-TK_INLINE GemmArgs state_product(const Sequence& s, const float* h_rows, int64_t t, const float* recurrent, int64_t first,
-                                 int64_t count, float* out) {
-  return product(s.batch, count, s.hidden, step_rows(s, h_rows, s.hidden, t), {at_offset(recurrent, first), s.width(), 1}, out);
-}
-// dg R^T for the same columns, dg being rows of [B,T,width()], with R^T as transpose_recurrent makes it.
-TK_INLINE GemmArgs state_gradient(const Sequence& s, const float* dgates, int64_t t, const float* transposed, int64_t first,
-                                  int64_t count, float* out) {
-  StridedMatrix a = step_rows(s, dgates, s.width(), t);
-  a.data = at_offset(a.data, first);
-  return product(s.batch, s.hidden, count, a, {at_offset(transposed, first * s.hidden), s.hidden, 1}, out);
-}
-
-inline void transpose_recurrent(const Sequence& s, const float* recurrent, float* transposed) {
-  for (int64_t i = 0; i < s.hidden; ++i) {
-    for (int64_t j = 0; j < s.width(); ++j) transposed[j * s.hidden + i] = recurrent[i * s.width() + j];
-  }
-}
-
 // The largest workspace of some products, in floats.
 TK_INLINE int64_t most_floats(int64_t floats, const GemmArgs& args, int num_threads) {
   return max64(floats, round_up(ceil_div(gemm_workspace(args, num_threads), int64_t(sizeof(float))), 16));
@@ -95,6 +72,12 @@ struct SequenceGradients {
   // Columns [first, first + count) of the recurrent kernel's gradient, from states h.
   GemmArgs for_recurrent(const float* h, const float* dg, int64_t first, int64_t count, float* out) const {
     return product(s.hidden, count, s.rows(), {h, 1, s.hidden}, {at_offset(dg, first), s.width(), 1}, out);
+  }
+  // The largest workspace of them, in floats.
+  int64_t most_floats_of_all(int num_threads) const {
+    int64_t floats = most_floats(0, for_x(nullptr), num_threads);
+    floats = most_floats(floats, for_kernel(nullptr), num_threads);
+    return most_floats(floats, for_recurrent(h_before, nullptr, 0, s.width(), nullptr), num_threads);
   }
   void check() const {
     TK_CHECK(dx.size == 0 || dx.size == s.rows() * s.inputs);
@@ -139,18 +122,30 @@ TK_INLINE void write_output(const Sequence& s, bool counts, const float* h, floa
   }
 }
 
-// Calls body(j, n) for the hidden units in vectors.
+// A count of lanes that the compiler knows to be all of a vector.
+struct AllLanes {
+  TK_INLINE constexpr operator int() const { return kVecWidth; }
+};
+// Calls body(j, n) for j < count in vectors of n lanes; n is AllLanes but for the last.
 template <class Body>
-TK_INLINE void for_hidden(const Sequence& s, const Body& body) {
+TK_INLINE void for_vectors(int64_t count, const Body& body) {
   int64_t j = 0;
-  for (; j + kVecWidth <= s.hidden; j += kVecWidth) body(j, kVecWidth);
-  if (j < s.hidden) body(j, int(s.hidden - j));
+  for (; j + kVecWidth <= count; j += kVecWidth) body(j, AllLanes());
+  if (j < count) body(j, int(count - j));
 }
 TK_INLINE VecF load_or_zero(const float* p, int64_t j, int n) { return p == nullptr ? zero() : load_row(p + j, n, 0.0f); }
 
 // How the gradient of a step's state begins: what came from the step after it, and the step's own output.
 TK_INLINE VecF state_gradient_at(const float* dh, const float* dy, int64_t j, int n) {
   return load_row(dh + j, n, 0.0f) + load_or_zero(dy, j, n);
+}
+// dh += dy, of a masked step whose output is the state.
+TK_INLINE void add_output_gradient(const Sequence& s, const float* dy, float* dh) {
+  for_vectors(s.hidden, [&](int64_t j, auto n) { store_row(dh + j, state_gradient_at(dh, dy, j, n), n); });
+}
+// Row b of dh [B,H] += what came through the recurrent kernel.
+TK_INLINE void add_through(const Sequence& s, const float* through, int64_t b, float* dh) {
+  add_output_gradient(s, through + b * s.hidden, dh + b * s.hidden);
 }
 
 TK_END_LEVEL

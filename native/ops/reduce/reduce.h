@@ -11,7 +11,8 @@
 //   argmin                 stays, so the result is 0; n = 0 gives 0. n is at most INT32_MAX
 //
 // The order of additions depends on the shape and the instruction-set level only, never on threads. Sums are pairwise above
-// blocks of 1024 elements in a row, of 256 rows in a column, so the error grows with the logarithm of n.
+// blocks of 1024 elements in a row, of 256 rows in a column, so the error grows with the logarithm of n; rows of 65536 and more
+// elements are four rows first.
 #pragma once
 
 #include "core/op_call.h"

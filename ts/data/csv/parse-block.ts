@@ -67,6 +67,35 @@ const INTEGER_DIGITS = 9;
 const POWERS = Float64Array.from({ length: EXACT_DIGITS + 1 }, (_, exponent) => 10 ** exponent);
 const MAX_FAULT_LINES = 6;
 
+/** Four characters "0": a word of digits without them holds the digits' values, the first in the lowest byte. */
+const ZEROS = 0x30303030;
+const POWERS_32 = Int32Array.of(1, 10, 100, 1000);
+
+/** The highest bit of each byte of a word less ZEROS that is above 9; bytes after the first such may also have theirs by a carry. */
+function otherBytes(word: number): number {
+  return ((word + 0x76767676) | word) & 0x80808080;
+}
+
+/** How many bytes come before the first that `otherBytes` found. */
+function bytesBefore(others: number): number {
+  return (31 - Math.clz32(others & -others)) >> 3;
+}
+
+/** The number that the first `count` bytes of a word less ZEROS spell. */
+function digitsIn(word: number, count: number): number {
+  // Zeros come in from below, in front of the digits. By halves, since a shift by 32 would be one by 0.
+  const half = 16 - 4 * count;
+  const digits = (word << half) << half;
+  // In the lowest byte of each half the number of its two digits.
+  const pairs = Math.imul(digits, 10) + (digits >>> 8);
+  return Math.imul(pairs & 0xff, 100) + ((pairs >>> 16) & 0xff);
+}
+
+/** 1 for "-", else 0. */
+function isMinus(byte: number): number {
+  return ((byte ^ 0x2d) - 1) >>> 31;
+}
+
 /**
  * Parses whole records into columns. Cells are trimmed of blanks; an empty line is no record, unless the table has one column, where it
  * is a missing cell only if quoted. A line ends with LF, CR LF or CR.
@@ -145,6 +174,8 @@ class BlockParser {
     const numericNa = naNumbers.size > 0;
     const width = kinds.length;
     const end = bytes.length;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, end);
+    const lastWord = end - 4;
     const blankTab = delimiter === TAB ? SPACE : TAB;
     let at = 0;
     let row = 0;
@@ -189,17 +220,27 @@ class BlockParser {
           }
         } else if (kind === NUMERIC) {
           const start = at;
-          let negative = false;
-          if (byte === 0x2d || byte === 0x2b) {
-            negative = byte === 0x2d;
-            byte = bytes[++at] as number;
-          }
-          const first = byte;
+          // Signs come and go from cell to cell, so that a branch on them would be foreseen half the time.
+          const minus = isMinus(byte);
+          at += minus + (byte === 0x2b ? 1 : 0);
+          const whole = at;
           // Integer arithmetic: a float64 product and sum for each digit would wait for each other. It wraps beyond 9 digits, where
           // the digits are read again.
           let integer = 0;
-          const whole = at;
+          for (; at <= lastWord; at += 4) {
+            const word = view.getInt32(at, true) ^ ZEROS;
+            const others = otherBytes(word);
+            if (others !== 0) {
+              const count = bytesBefore(others);
+              integer = (Math.imul(integer, POWERS_32[count] as number) + digitsIn(word, count)) | 0;
+              at += count;
+              break;
+            }
+            integer = (Math.imul(integer, 10_000) + digitsIn(word, 4)) | 0;
+          }
+          byte = bytes[at] as number;
           let digit = byte - 0x30;
+          // For the last bytes of a block alone.
           while (digit >= 0 && digit <= 9) {
             integer = (Math.imul(integer, 10) + digit) | 0;
             byte = bytes[++at] as number;
@@ -209,6 +250,17 @@ class BlockParser {
           let scale = 0;
           if (byte === decimal) {
             const fraction = ++at;
+            for (; at <= lastWord; at += 4) {
+              const word = view.getInt32(at, true) ^ ZEROS;
+              const others = otherBytes(word);
+              if (others !== 0) {
+                const count = bytesBefore(others);
+                integer = (Math.imul(integer, POWERS_32[count] as number) + digitsIn(word, count)) | 0;
+                at += count;
+                break;
+              }
+              integer = (Math.imul(integer, 10_000) + digitsIn(word, 4)) | 0;
+            }
             byte = bytes[at] as number;
             digit = byte - 0x30;
             while (digit >= 0 && digit <= 9) {
@@ -224,8 +276,8 @@ class BlockParser {
           if (digits > 0 && digits <= EXACT_DIGITS && (byte === delimiter || byte === LF || byte === CR)) {
             let value = digits <= INTEGER_DIGITS ? integer : digitsOf(bytes, whole, stop);
             if (scale > 0) value /= POWERS[scale] as number;
-            if (negative) value = -value;
-            if (first === 0x30 && digits > 1 && scale === 0 && bytes[stop - 1] !== decimal)
+            value *= 1 - 2 * minus;
+            if (scale === 0 && digits > 1 && bytes[whole] === 0x30 && bytes[stop - 1] !== decimal)
               (cells[column] as NumericCells).leadingZeros++;
             (values[column] as Float64Array)[row] = numericNa && naNumbers.has(value) ? NaN : value;
           } else if (digits === 0 && at === start && emptyIsNa && (byte === delimiter || byte === LF || byte === CR)) {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { checkInteger } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { importOptional } from '../../optional-package.js';
 import { allocate } from '../shared-memory.js';
@@ -34,10 +35,18 @@ export const IMAGE_EXTENSIONS: readonly string[] = ['.jpg', '.jpeg', '.png', '.w
  * Images of a folder or .tar.gz archive, the class being the folder each lies in; decoded, turned as their EXIF data says, and resized
  * to fill height and width (what stands over is cut off evenly).
  *
- * @throws E_IO; E_DATA when there are none, one cannot be decoded (named), or the optional package sharp is absent; E_ABORTED
+ * @throws E_CONFIG for a size that is none; E_IO; E_DATA when there are none, one cannot be decoded (named), or the optional package sharp is absent; E_ABORTED
  */
 export async function readImageFolder(path: string, options: ImageFolderOptions): Promise<ImageSet> {
-  const { height, width, channels = 3, signal } = options;
+  const { channels = 3, signal } = options;
+  const height = checkInteger('images', 'height', options.height, { min: 1 });
+  const width = checkInteger('images', 'width', options.width, { min: 1 });
+  checkInteger('images', 'channels', channels);
+  if (channels !== 1 && channels !== 3)
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[images] wrong channels: expected 1 for grey or 3 for colour, got ${String(channels)}.`,
+    );
   const sharp = await loadSharp();
   const images: Uint8Array[] = [];
   const names: string[] = [];

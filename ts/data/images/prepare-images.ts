@@ -1,8 +1,9 @@
 import { TensorkilnError } from '../../errors.js';
+import { checkImageConfig } from '../check-config.js';
 import type { Dataset } from '../dataset.js';
 import { foldOf, withoutTest, type Fold } from '../partition.js';
 import type { DataCounts, DataEvent } from '../prepare.js';
-import { shownPath } from '../read-table.js';
+import { shownPath } from '../formats/connection-url.js';
 import { countShared, repeatedRows } from '../row-hash.js';
 import { checkShares, splitRows, type Split, type SplitShares } from '../split.js';
 import { splitByTime } from '../split-methods.js';
@@ -32,7 +33,8 @@ export interface ImageConfig {
   readonly input: ImageInput;
   /** Further images of the same shape and classes that are the test part; the split then divides the first ones. */
   readonly testInput?: ImageInput;
-  readonly split: ImageSplit;
+  /** Default: 70 % of the images for training, 15 % for validation, 15 % for the test. */
+  readonly split?: ImageSplit;
   /** `standard`: each channel to mean 0 and variance 1 by the training part; `none` (default): values from 0 to 1. */
   readonly scaling?: 'standard' | 'none';
 }
@@ -70,11 +72,12 @@ export interface PreparedImages {
 /**
  * Reads images, splits them, judges them and scales them to float32.
  *
- * @throws E_IO, E_DATA when they cannot be read; E_DATA when a part would be empty or the verdict is `failed` without `force`; E_USAGE for
+ * @throws E_CONFIG for a key or value that is none of these; E_IO, E_DATA when they cannot be read; E_DATA when a part would be empty or the verdict is `failed` without `force`; E_USAGE for
  *         invalid shares or seed; E_ABORTED
  */
 export async function prepareImages(config: ImageConfig, options: PrepareImagesOptions = {}): Promise<PreparedImages> {
-  const { input, testInput, scaling = 'none' } = config;
+  const checked = checkImageConfig(config);
+  const { input, testInput, scaling = 'none' } = checked;
   const { onEvent, force = false } = options;
   const read = async (from: ImageInput): Promise<ImageSet> => {
     const set = await readImages(from, options.signal);
@@ -83,12 +86,12 @@ export async function prepareImages(config: ImageConfig, options: PrepareImagesO
   };
   const first = await read(input);
   const set = testInput === undefined ? first : joinImages(first, await read(testInput), `test images ${testInput.path}`);
-  const split = divide(first, set, config.split);
+  const split = divide(first, set, checked.split);
   for (const part of ['train', 'validation', 'test'] as const) {
-    if (split[part].length === 0 && config.split[part] > 0)
+    if (split[part].length === 0 && checked.split[part] > 0)
       throw new TensorkilnError(
         'E_DATA',
-        `[split] too few images: the ${part} part (${config.split[part]} of ${set.size}) is empty.`,
+        `[split] too few images: the ${part} part (${checked.split[part]} of ${set.size}) is empty.`,
       );
   }
   const counts = countParts(set, split);
@@ -112,7 +115,7 @@ export async function prepareImages(config: ImageConfig, options: PrepareImagesO
     const failed = verdict.checks.filter(({ level }) => level === 'failed').map(({ message }) => message);
     throw new TensorkilnError(
       'E_DATA',
-      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force.`,
+      `[data] the data failed its validation: ${failed.join(' ')} To train all the same, use --force, in code the option force.`,
     );
   }
   const scale = scaling === 'standard' ? measureChannels(set, split.train) : unitScale(set);

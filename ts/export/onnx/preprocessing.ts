@@ -7,7 +7,7 @@ import type { GraphValue, OnnxGraphBuilder } from './graph-builder.js';
 /** A preprocessor that is to stand inside the exported model. */
 export interface OnnxPreprocessing {
   readonly preprocessor: SavedPreprocessor;
-  /** Texts that stand for a missing cell, beside the empty one. */
+  /** Texts that stand for a missing cell, as in the table: the empty one is among them or is a category like any other. */
   readonly naValues: readonly string[];
 }
 
@@ -112,7 +112,7 @@ function writeLookup(graph: OnnxGraphBuilder, column: LookupEncoding, naValues: 
   const { keys, rows, missing } = lookup(column);
   const unknown = rows.length - 1;
   const codes = new Map(keys);
-  for (const spelling of ['', ...naValues]) if (!codes.has(spelling)) codes.set(spelling, missing);
+  for (const spelling of naValues.map((text) => text.trim())) if (!codes.has(spelling)) codes.set(spelling, missing);
   const code = graph.addNode(
     `${node}/code`,
     'LabelEncoder',

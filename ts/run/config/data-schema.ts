@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { holdsPassword } from '../../data/formats/connection-url.js';
 
 /**
  * The sections of the configuration that say where data comes from and what is made of it: data, features, split, preprocessing,
@@ -98,6 +99,13 @@ export const data = z
     const refuse = (key: string, expected: string, found: string): void => {
       context.addIssue({ code: 'custom', path: [key], params: { expected, found } });
     };
+    for (const key of ['path', 'test_path'] as const)
+      if (section[key] !== undefined && holdsPassword(section[key]))
+        refuse(
+          key,
+          "a URL without a password, which would stand in the run's files: write env:NAME and put the URL into that environment variable, or the password alone into PGPASSWORD",
+          'a URL with a password',
+        );
     const isArrays = section.format === 'idx' || section.format === 'npy';
     if (isArrays && section.labels === undefined)
       refuse('labels', `the file of labels for format ${section.format ?? ''}`, 'nothing');

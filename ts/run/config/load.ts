@@ -1,9 +1,11 @@
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { didYouMean } from '../../data/nearest-name.js';
 import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
+import type { RunFiles } from '../run-events.js';
 import { compose } from './compose.js';
 import { inferData } from './infer-data.js';
 import { parseOverride, type Override } from './overrides.js';
@@ -45,6 +47,20 @@ export async function loadConfig(file: string, options: LoadConfigOptions = {}):
     model: { ...config.model, ...resolvePretrained(config.model, source) },
     ...(config.output === undefined ? {} : { output: resolve(source.folderOf(['output']), config.output) }),
   };
+}
+
+/**
+ * The configuration that a run wrote into its folder.
+ *
+ * @param place  who asks, for the message
+ * @throws E_IO when the folder holds no run; E_CONFIG as `loadConfig`
+ */
+export async function loadRunConfig(place: string, files: RunFiles, options: LoadConfigOptions = {}): Promise<TrainingConfig> {
+  if (existsSync(files.config)) return loadConfig(files.config, options);
+  throw new TensorkilnError(
+    'E_IO',
+    `[${place}] no run in ${files.folder}: expected ${basename(files.config)} there, as \`tensorkiln train\` leaves it.`,
+  );
 }
 
 /** The paths of the data section; the address of a server is no path. */

@@ -3,7 +3,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   output: 'folder for the results; without it `runs/<config name>-<time>` in the working directory',
   device: 'where kernels run; without it TENSORKILN_DEVICE, else cpu',
   'data.path':
-    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, a running text for a language model, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL, `env:NAME` for one in an environment variable',
+    'CSV in any dialect (also gzip), Parquet, JSON Lines, SQLite, a running text for a language model, folders or `.tar.gz` of texts or images in folders, IDX or npy images; or a PostgreSQL URL without its password, which comes from PGPASSWORD or ~/.pgpass, or `env:NAME` for a whole URL in an environment variable',
   'data.labels': 'makes `data.path` a file of images: bytes [N, height, width] or [N, height, width, channels]',
   'data.test_path':
     'a second table of the same columns, or further images of the same classes, whose rows are the test part; the split then divides the first',

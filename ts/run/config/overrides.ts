@@ -1,4 +1,5 @@
 /** The grammar of `--set`, as Hydra has it: `key=value`, `+key=value`, `++key=value`, `~key`, `~key=value`. */
+import { shownPath } from '../../data/formats/connection-url.js';
 import { parse } from 'yaml';
 import { TensorkilnError } from '../../errors.js';
 
@@ -26,7 +27,9 @@ const KINDS = [
  * @source Hydra 1.3, "Basic Override syntax"
  */
 export function parseOverride(text: string): Override {
-  const origin = `--set ${text}`;
+  const written = text.indexOf('=') + 1;
+  // Messages show the origin, and the value may be a URL with a password.
+  const origin = `--set ${text.slice(0, written)}${shownPath(text.slice(written))}`;
   const [sign, kind] = KINDS.find(([prefix]) => text.startsWith(prefix)) ?? (['', 'set'] as const);
   const rest = text.slice(sign.length);
   const equals = rest.indexOf('=');
