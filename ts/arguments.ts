@@ -98,12 +98,17 @@ export function checkOneOf<T extends string>(place: string, key: string, value: 
   return found;
 }
 
-/** Checks that a value is a plain object with no key outside `allowed`. @throws E_CONFIG naming the unknown key */
-export function checkKeys(place: string, value: unknown, allowed: readonly string[]): Readonly<Record<string, unknown>> {
+/** Checks that options are an object, whatever their keys. @throws E_CONFIG */
+export function checkObject(place: string, value: unknown): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TensorkilnError('E_CONFIG', `[${place}] wrong options: expected an object, got ${show(value)}.`);
   }
-  for (const key of Object.keys(value)) {
+}
+
+/** Checks that a value is a plain object with no key outside `allowed`. @throws E_CONFIG naming the unknown key */
+export function checkKeys(place: string, value: unknown, allowed: readonly string[]): Readonly<Record<string, unknown>> {
+  checkObject(place, value);
+  for (const key of Object.keys(value as object)) {
     if (!allowed.includes(key)) {
       throw new TensorkilnError('E_CONFIG', `[${place}] unknown option '${key}': expected some of ${allowed.join(', ')}.`);
     }

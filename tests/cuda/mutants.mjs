@@ -108,6 +108,22 @@ export const MUTANTS = [
     test: 'cuda_attention_test',
   },
   {
+    name: 'the gradient of values counts weights that were dropped',
+    file: 'ops/attention/attention_cuda.cu',
+    find: 'p = drop(p, factor);',
+    replace: '',
+    unit: 'ops_attention.cc',
+    test: 'cuda_attention_test',
+  },
+  {
+    name: 'the factors of dropout overwrite weights that are still in use',
+    file: 'ops/attention/attention_cuda.cu',
+    find: "__syncthreads();  // the last block's weights are used",
+    replace: '',
+    unit: 'ops_attention.cc',
+    test: 'cuda_attention_test',
+  },
+  {
     name: 'a patched graph keeps the addresses of before',
     file: 'cuda/program_graphs.cu',
     find: 'check_cuda(cudaGraphExecKernelNodeSetParams(part.exec, node, &params), "cudaGraphExecKernelNodeSetParams");',

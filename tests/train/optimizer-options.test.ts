@@ -258,6 +258,9 @@ describe('averages', () => {
 
   it('refuses wrong options', () => {
     expect(() => new SGD({ average: { kind: 'mean' } as never })).toThrow(/average.kind: .*got 'mean'/);
+    for (const make of [(wrong: never) => new Adam(wrong), (wrong: never) => new Muon(wrong)])
+      expect(() => make(null as never)).toThrow(/wrong options: expected an object, got null/);
+    expect(() => new SGD({ average: 'ema' as never })).toThrow(/\[optimizer average\] wrong options: .* got 'ema'/);
     expect(() => new SGD({ groups: 'bias' as never })).toThrow(/wrong groups: expected a list of groups, got 'bias'/);
     expect(() => new SGD({ groups: [{ parameters: ['a'], rule: 'adamw' } as never] })).toThrow(/unknown option 'rule'/);
     expect(() => new Muon({ groups: [{ parameters: ['a'], rule: 'adam' as never }] })).toThrow(

@@ -140,7 +140,7 @@ describe('a run that is interrupted in the middle of an epoch and resumed ends w
     'scheduler: {type: chained, schedulers: [{type: linear}, {type: cosine_restarts, first: 2}]}, optimizer: {type: sgd, average: {kind: equal, from: 4}, lookahead: {every: 3}, clip: {norm: 0.5}}',
     'scheduler: {type: sequential, schedulers: [{type: cyclic, steps_up: 3}, {type: polynomial}], at: [9], unit: steps}, optimizer: {type: nadam, decoupled: true, groups: [{parameters: [/bias$/], rate_factor: 0.1, weight_decay: 0}]}',
     'scheduler: {type: one_cycle}, optimizer: {type: adagrad, initial_sum: 0.1, clip: {global_norm: 1}}, label_smoothing: 0.1, shuffle: false, non_finite: {skip: 1}, divergence: {factor: 5}',
-    'scheduler: {type: inverse_sqrt, warmup_steps: 5}, optimizer: {type: muon, adjust: match_adam}, precision: f16, debug: true, compile: false',
+    'scheduler: {type: inverse_sqrt, warmup_steps: 5}, optimizer: {type: muon, adjust: match_adam, groups: [{parameters: [/dense.*kernel/], rule: adamw, rate_factor: 0.5, weight_decay: 0.1}]}, precision: f16, debug: true, compile: false',
     'scheduler: {type: reduce_on_plateau, patience: 1}, precision: bf16, micro_batch: 3',
   ])('%s', async (training) => {
     const whole = await train(training);

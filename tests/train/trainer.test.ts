@@ -436,6 +436,13 @@ describe('wrong use is refused before work starts', () => {
     expect(() => new Trainer(options)).toThrow(failure('E_CONFIG', message));
   });
 
+  it('a trainer of nothing', () => {
+    for (const options of [undefined, null, []])
+      expect(() => new Trainer(options as never)).toThrow(
+        failure('E_CONFIG', /\[trainer\] wrong options: expected an object, got/),
+      );
+  });
+
   it('other features than the model was built for, unbuilt models, two calls at once, a disposed trainer', async () => {
     const { trainer, model, optimizer } = setUp();
     await expect(trainer.evaluate(data)).rejects.toThrow(failure('E_USAGE', /not built/));

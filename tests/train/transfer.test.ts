@@ -210,6 +210,13 @@ describe('weights by name', () => {
       failure('E_DATA', /\[loadPretrained\] the file is empty: expected weights as safetensors or ONNX/),
     );
     await expect(loadPretrained(net, new Uint8Array([1, 2, 3]))).rejects.toThrow(failure('E_DATA', /no ONNX model|do not fit/));
+    await expect(loadPretrained(net, Buffer.from('hello world this is text'))).rejects.toThrow(
+      failure('E_DATA', /is no safetensors file and no ONNX model/),
+    );
+    await expect(loadPretrained(undefined as never, '')).rejects.toThrow(failure('E_CONFIG', /wrong model: .* got undefined/));
+    await expect(loadPretrained(net, null as never)).rejects.toThrow(
+      failure('E_CONFIG', /wrong source: expected the path of a safetensors or ONNX file, .* got null/),
+    );
     await expect(loadPretrained(net, '/nowhere/weights')).rejects.toThrow(failure('E_IO', /cannot read \/nowhere/));
     await expect(loadPretrained(net, bytes('net'), { format: 'zip' as never })).rejects.toThrow(failure('E_CONFIG', /format/));
     net.dispose();

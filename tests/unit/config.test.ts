@@ -448,6 +448,11 @@ describe('conflicts and features that are not built', () => {
       'training: {optimizer: {type: sgd, clip: {value: 1, norm: 1}}}',
       /wrong training\.optimizer\.clip: expected one of value, norm/,
     ],
+    [
+      'training: {optimizer: {type: adam, groups: [{parameters: [head], rule: adamw}]}}',
+      /wrong training\.optimizer\.groups: expected rule only with muon, got it with adam/,
+    ],
+    ['training: {optimizer: {type: muon, groups: [{parameters: [head], rule: adam}]}}', /wrong training\.optimizer\.groups/],
     ['training: {focal_gamma: 1}', /wrong training\.focal_gamma: expected it only with loss focal, got it with auto/],
     ['split: {fold: {index: 0, of: 1}}', /wrong split\.fold\.of: expected an integer >= 2, got 1/],
     [

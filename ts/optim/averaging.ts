@@ -1,6 +1,6 @@
 /** What an optimizer keeps besides its rule's state: averages of the parameters, and slow copies to look ahead from. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkInteger, checkKeys, checkNumber, checkOneOf, show } from '../arguments.js';
+import { checkInteger, checkKeys, checkNumber, checkObject, checkOneOf, show } from '../arguments.js';
 import { moveTowards, replaceVariable } from '../backend/custom/move-towards.js';
 import { restoreVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
@@ -44,7 +44,8 @@ export interface LookaheadOptions {
 
 /** Checks averaging. @throws E_CONFIG */
 export function checkAveraging(place: string, options: AveragingOptions): Required<AveragingOptions> {
-  const kind: unknown = (options as { readonly kind?: unknown } | null)?.kind;
+  checkObject(`${place} average`, options);
+  const kind: unknown = (options as { readonly kind?: unknown }).kind;
   if (checkOneOf(place, 'average.kind', kind, ['exponential', 'equal']) === 'exponential') {
     const { decay, ramp } = checkKeys(`${place} average`, options, ['kind', 'decay', 'ramp']) as {
       decay?: number;

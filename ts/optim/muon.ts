@@ -90,7 +90,8 @@ export class Muon extends Optimizer<MuonScalar> {
   readonly #rules: readonly MuonGroup['rule'][];
 
   constructor(options: MuonOptions = {}) {
-    super(options.groups === undefined ? options : { ...options, groups: withOwnDecays(options.groups) }, ['rule']);
+    const groups = (options as MuonOptions | null)?.groups;
+    super(groups === undefined ? options : { ...options, groups: withOwnDecays(groups) }, ['rule']);
     checkOptimizerOptions('muon', options, [...MUON_SCALARS, 'nesterov', 'iterations', 'adjust']);
     this.#rules = (options.groups ?? []).map(({ rule }, i) =>
       checkOneOf('muon', `groups[${i}].rule`, rule ?? 'muon', GROUP_RULES),

@@ -1,8 +1,7 @@
 /** The base of every optimizer: binding to parameters, state per parameter, hyper-parameters on the device. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkKeys, checkNumber } from '../arguments.js';
+import { checkKeys, checkNumber, checkObject } from '../arguments.js';
 import { DeviceScalars } from '../backend/custom/device-scalars.js';
-import { overwriteVariable } from '../backend/custom/overwrite.js';
 import { TensorkilnError } from '../errors.js';
 import {
   averager,
@@ -14,24 +13,10 @@ import {
   type LookaheadOptions,
 } from './averaging.js';
 import { checkClipping, clipGradients, type Clipping } from './clipping.js';
-import {
-  checkOptimizerState,
-  completeState,
-  progressIn,
-  type OptimizerState,
-  type StepProgress,
-  type SlotData,
-} from './optimizer-state.js';
+import { countOf, readDeviceState, writeDeviceState, type DeviceState } from './device-state.js';
+import { checkOptimizerState, completeState, progressIn, type OptimizerState } from './optimizer-state.js';
 import { checkGroups, groupOf, type ParameterGroup } from './parameter-groups.js';
-import {
-  disposeParts,
-  firstOf,
-  makeParts,
-  progressOf,
-  type BoundParameters,
-  type Part,
-  type PartRecipe,
-} from './parameter-parts.js';
+import { disposeParts, makeParts, type BoundParameters, type Part, type PartRecipe } from './parameter-parts.js';
 
 /** Options every optimizer takes. */
 export interface OptimizerOptions {
@@ -120,6 +105,7 @@ export abstract class Optimizer<Scalar extends string = string> {
 
   /** @param groupKeys  keys a group has besides those of every optimizer's */
   constructor(options: OptimizerOptions = {}, groupKeys: readonly string[] = []) {
+    checkObject('optimizer', options);
     this.#groups = checkGroups('optimizer', options.groups ?? [], groupKeys);
     this.#clip = options.clip === undefined ? undefined : checkClipping('optimizer', options.clip);
     this.#lookahead = options.lookahead === undefined ? undefined : checkLookahead('optimizer', options.lookahead);
@@ -391,41 +377,8 @@ export abstract class Optimizer<Scalar extends string = string> {
 
   /** Hyper-parameters, step counts and slots after everything enqueued so far. @throws E_USAGE before `bind` */
   async getState(): Promise<OptimizerState> {
-    const parts = this.#needBound();
-    const { names } = this.#needVariables();
-    const read = async (owners: readonly string[], variables: readonly tf.Variable[]): Promise<[string, SlotData][]> =>
-      Promise.all(
-        variables.map(async (variable, i): Promise<[string, SlotData]> => {
-          const data = await variable.data<'float32'>();
-          return [owners[i] as string, { shape: [...variable.shape], data }];
-        }),
-      );
-    const readSlot = async (slot: string): Promise<[string, Record<string, SlotData>]> => {
-      const entries = await Promise.all(parts.map((part) => read(part.names, part.slots[slot] as readonly tf.Variable[])));
-      return [slot, Object.fromEntries(entries.flat())];
-    };
-    const followers = Object.entries(this.#followers);
-    const [slots, followed, counts, progress] = await Promise.all([
-      Promise.all(this.slotNames.map(readSlot)),
-      Promise.all(followers.map(async ([slot, { copies }]) => [slot, Object.fromEntries(await read(names, copies))] as const)),
-      Promise.all(followers.map(async ([slot, { count }]) => [`${slot}Steps`, await firstOf(count)] as const)),
-      Promise.all(parts.map((part) => progressOf(part))),
-    ]);
-    // Parameters that were there from the beginning have made the most steps.
-    const most = progress.reduce((best, one) => (one.step > best.step ? one : best));
-    const late = parts.flatMap((part, i): [string, StepProgress][] => {
-      const own = progress[i] as StepProgress;
-      return own.step === most.step ? [] : part.names.map((name) => [name, own]);
-    });
-    const products = { ...most.products, ...Object.fromEntries(counts) };
-    return {
-      type: this.type,
-      scalars: this.hyperParameters(),
-      step: most.step,
-      slots: Object.fromEntries([...slots, ...followed]),
-      ...(Object.keys(products).length === 0 ? {} : { products }),
-      ...(late.length === 0 ? {} : { late: Object.fromEntries(late) }),
-    };
+    const held = await readDeviceState(this.#deviceState(this.#needBound()));
+    return { type: this.type, scalars: this.hyperParameters(), ...held };
   }
 
   /**
@@ -438,34 +391,21 @@ export abstract class Optimizer<Scalar extends string = string> {
   setState(state: OptimizerState): void {
     this.#needBound();
     const { names, parameters } = this.#needVariables();
-    const followers = Object.entries(this.#followers);
+    const followers = Object.keys(this.#followers);
     checkOptimizerState(state, {
       type: this.type,
       shapes: Object.fromEntries(names.map((name, i) => [name, (parameters[i] as tf.Variable).shape])),
-      slots: [...this.slotNames, ...followers.map(([slot]) => slot)],
+      slots: [...this.slotNames, ...followers],
       products: Object.keys(this.productStarts),
-      counts: followers.map(([slot]) => `${slot}Steps`),
+      counts: followers.map(countOf),
     });
     for (const name of this.scalarNames) this.checkScalar(name, state.scalars[name]);
     this.#writeScalars(state.scalars as Record<Scalar, number>);
-    for (const part of this.#partsFor(state)) {
-      const { step, products } = progressIn(state, part.names[0] as string);
-      overwriteVariable(part.step, Int32Array.of(step));
-      for (const [name, variable] of Object.entries(part.products))
-        overwriteVariable(variable, Float32Array.of(products[name] as number));
-      for (const slot of this.slotNames) {
-        const saved = state.slots[slot] as Record<string, SlotData>;
-        (part.slots[slot] as readonly tf.Variable[]).forEach((variable, i) => {
-          overwriteVariable(variable, (saved[part.names[i] as string] as SlotData).data);
-        });
-      }
-    }
-    for (const [slot, { copies, count }] of followers) {
-      overwriteVariable(count, Float32Array.of(state.products?.[`${slot}Steps`] as number));
-      copies.forEach((copy, i) =>
-        overwriteVariable(copy, ((state.slots[slot] as Record<string, SlotData>)[names[i] as string] as SlotData).data),
-      );
-    }
+    writeDeviceState(state, this.#deviceState(this.#partsFor(state)));
+  }
+
+  #deviceState(parts: readonly Part<Scalar>[]): DeviceState {
+    return { names: this.#needVariables().names, parts, slotNames: this.slotNames, followers: this.#followers };
   }
 
   /**

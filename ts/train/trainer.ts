@@ -1,6 +1,6 @@
 /** The trainer: checks, one call at a time, and what it keeps between calls. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkKeys, checkOneOf } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkObject, checkOneOf } from '../arguments.js';
 import { PRECISIONS, type Precision } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import { Layer } from '../nn/layer.js';
@@ -54,6 +54,7 @@ export class Trainer {
   #isDisposed = false;
 
   constructor(options: TrainerOptions) {
+    checkObject('trainer', options);
     this.#seed = checkInteger('trainer', 'seed', options.seed ?? 0, { min: 0 });
     this.#optimizer = options.optimizer;
     if ('step' in options) {

@@ -6,7 +6,7 @@ import { readOnnxInitializers } from '../export/onnx-initializers.js';
 import { decodeSafetensors } from '../formats/safetensors.js';
 import { toFloat32, type FloatEncoding } from '../formats/half-floats.js';
 import type { WeightDescription } from '../nn/description.js';
-import type { Layer, UnaryLayer } from '../nn/layer.js';
+import { Layer, type UnaryLayer } from '../nn/layer.js';
 import type { LoadReport } from '../nn/layer-weights.js';
 import { layerFromJSON } from '../nn/registry.js';
 import { Sequential } from '../nn/sequential.js';
@@ -55,13 +55,21 @@ export async function loadPretrained(
 ): Promise<LoadReport> {
   checkKeys('loadPretrained', options, ['format', 'rename', 'strict']);
   const strict = checkBoolean('loadPretrained', 'strict', options.strict ?? false);
+  if (!((model as unknown) instanceof Layer))
+    throw new TensorkilnError('E_CONFIG', `[loadPretrained] wrong model: expected a model or layer, got ${show(model)}.`);
   const known = new Map(model.parameters().map(({ name, variable }) => [name, variable.shape]));
   const weights = await readSource(source, options.format);
   return model.loadWeights(mapWeights(weights, known, options.rename), { strict });
 }
 
 async function readSource(source: string | Uint8Array | TfjsModel, format: PretrainedOptions['format']): Promise<Weights> {
-  if (typeof source !== 'string' && !(source instanceof Uint8Array)) return readTfjs(source);
+  if (typeof source !== 'string' && !(source instanceof Uint8Array)) {
+    if (!Array.isArray((source as Partial<TfjsModel> | null | undefined)?.weights)) {
+      const what = 'expected the path of a safetensors or ONNX file, its bytes, or a tf.LayersModel';
+      throw new TensorkilnError('E_CONFIG', `[loadPretrained] wrong source: ${what}, got ${show(source)}.`);
+    }
+    return readTfjs(source);
+  }
   const place = typeof source === 'string' ? source : 'loadPretrained';
   const content = typeof source === 'string' ? await readWeightFile(source) : source;
   if (content.length === 0) {
@@ -74,7 +82,15 @@ async function readSource(source: string | Uint8Array | TfjsModel, format: Pretr
     'safetensors',
     'onnx',
   ]);
-  return kind === 'safetensors' ? readSafetensors(content, place) : readOnnxInitializers(content, place);
+  if (kind === 'safetensors') return readSafetensors(content, place);
+  try {
+    return readOnnxInitializers(content, place);
+  } catch (error) {
+    if (format !== undefined || !(error instanceof TensorkilnError) || !error.message.includes('is no ONNX model')) throw error;
+    throw new TensorkilnError('E_DATA', `[${place}] is no safetensors file and no ONNX model: expected one of the two.`, {
+      cause: error,
+    });
+  }
 }
 
 async function readWeightFile(path: string): Promise<Uint8Array> {

@@ -100,6 +100,7 @@ template <class Body>
 __device__ inline void each_factor(const AttentionView<float>& a, Piece* piece, int64_t batch, int64_t head, int64_t i0,
                                    int64_t j0, const Body& body) {
   constexpr int kFours = kBlock / philox::kLanes;
+#pragma unroll 1
   for (int n = int(threadIdx.x); n < kBlock * kFours; n += kAttentionThreads) {
     const int row = n / kFours, col = n % kFours * philox::kLanes;
     float factors[philox::kLanes];
@@ -232,8 +233,9 @@ __global__ void __launch_bounds__(kAttentionThreads) query_gradient_kernel(GradV
   }
 }
 
-// Block (keys / 32, head of the keys, batch): dk and dv, over the query heads of the group and blocks of queries.
-__global__ void __launch_bounds__(kAttentionThreads) key_gradient_kernel(GradView<float> g) {
+// Block (keys / 32, head of the keys, batch): dk and dv, over the query heads of the group and blocks of queries. Four blocks
+// to a multiprocessor: left to itself the compiler goes for more, and spills.
+__global__ void __launch_bounds__(kAttentionThreads, 4) key_gradient_kernel(GradView<float> g) {
   DYNAMIC_SMEM(GradShared, shared);
   const int64_t j0 = int64_t(blockIdx.x) * kBlock, key_head = blockIdx.y, batch = blockIdx.z;
   const int64_t size = g.a.k.size, value_size = g.a.v.size;

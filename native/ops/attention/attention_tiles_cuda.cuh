@@ -1,8 +1,8 @@
 // Attention of f16 and bf16 on the tensor cores (mma.sync, sm_80 and up), scores and sums in f32. A block owns 64 queries, or,
 // for the gradients of keys and values, 64 keys, and meets the other side in tiles of 64, in rising order. Scores, weights and
 // their gradients stay in registers: the accumulator of one product is laid out as the left operand of the next. Heads of up to
-// 256 elements, padded with zeros in shared memory to 32, 64, 128 or 256. Without dropout: the random words would take
-// registers that the sums need, so the kernels of f32 do that.
+// 256 elements, padded with zeros in shared memory to 32, 64, 128 or 256. Not with
+// dropout, which is left to the kernels of f32: the door widens its operands.
 //
 // The backward pass makes the scores twice, once for the queries' gradient and once for the keys', and adds everything up in
 // registers in a fixed order: seven products in place of five, and no atomics.

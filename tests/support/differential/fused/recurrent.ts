@@ -165,8 +165,12 @@ function roundings(kernelCase: KernelCase): number {
   return (steps + 1) * (inputs + inputOf(kernelCase, 'recurrentKernel')!.shape[0]! + 16);
 }
 
-function optionsOf({ initialState, initialCell, mask, lengths }: Inputs<tf.Tensor>) {
-  return { initialState, initialCell, mask, lengths };
+function weightsOf({ kernel, recurrentKernel, bias }: Inputs<tf.Tensor>) {
+  return { kernel, recurrentKernel, bias };
+}
+
+function optionsOf({ initialState, mask, lengths }: Inputs<tf.Tensor>) {
+  return { initialState, mask, lengths };
 }
 
 const OF = ['x', 'kernel', 'recurrentKernel', 'bias', 'initialState', 'initialCell'] as const;
@@ -176,7 +180,11 @@ export const recurrentSpecs: readonly FusedSpec[] = [
     name: 'lstm',
     cases: cases({ gates: 4, hasCell: true, biasShape: (width) => [width] }, {}),
     run: (inputs, attrs) => {
-      const { y, state, cell } = lstm(inputs.x, inputs, { ...optionsOf(inputs), ...attrs });
+      const { y, state, cell } = lstm(inputs.x, weightsOf(inputs), {
+        ...optionsOf(inputs),
+        initialCell: inputs.initialCell,
+        ...attrs,
+      });
       return [...(y === undefined ? [] : [y]), state, cell];
     },
     judge: judgeLstm,
@@ -194,7 +202,7 @@ export const recurrentSpecs: readonly FusedSpec[] = [
       { isResetAfter: fc.boolean() },
     ),
     run: (inputs, attrs) => {
-      const { y, state } = gru(inputs.x, inputs, { ...optionsOf(inputs), ...attrs });
+      const { y, state } = gru(inputs.x, weightsOf(inputs), { ...optionsOf(inputs), ...attrs });
       return [...(y === undefined ? [] : [y]), state];
     },
     judge: judgeGru,
@@ -205,7 +213,7 @@ export const recurrentSpecs: readonly FusedSpec[] = [
     name: 'rnn',
     cases: cases({ gates: 1, hasCell: false, biasShape: (width) => [width] }, { activation: fc.constantFrom('tanh', 'relu') }),
     run: (inputs, attrs) => {
-      const { y, state } = rnn(inputs.x, inputs, { ...optionsOf(inputs), ...attrs });
+      const { y, state } = rnn(inputs.x, weightsOf(inputs), { ...optionsOf(inputs), ...attrs });
       return [...(y === undefined ? [] : [y]), state];
     },
     judge: judgeRnn,
