@@ -134,6 +134,34 @@ describe('a folder that holds a finished run', () => {
   });
 });
 
+describe('a folder of something else', () => {
+  it('keeps what no run wrote, also beside the files of an earlier run', async () => {
+    const output = join(folder, 'project');
+    const own = [join(output, 'evaluations', 'survey.csv'), join(output, 'export', 'tfjs', 'notes.txt')];
+    const notes = join(output, 'evaluations', 'notes.md');
+    for (const path of [...own, notes]) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, 'mine');
+    }
+    const file = join(folder, 'project.yaml');
+    writeFileSync(file, `data: {path: ${table}, target: y}\ntraining: {epochs: 1}\nlogging: {checkpoint_every: false}\n`);
+    const config = await loadConfig(file, { output });
+    await expect(
+      runTraining(config, {
+        onEvent: ({ type }) => {
+          if (type === 'step') throw new Error('the power goes');
+        },
+      }),
+    ).rejects.toThrow('the power goes');
+    for (const path of [...own, notes]) expect(existsSync(path), path).toBe(true);
+    const ended = await runTraining(config);
+    await evaluateRun(ended.files.folder);
+    await runTraining(config);
+    expect(readFileSync(notes, 'utf8')).toBe('mine');
+    expect(existsSync(join(ended.files.evaluations, 'test-look-2'))).toBe(false);
+  });
+});
+
 describe('a run that is interrupted in the middle of an epoch and resumed ends with the same bits', () => {
   it.each([
     'scheduler: {type: multi_step, at: [1, 3], factor: 0.5}, optimizer: {type: adamw, average: {kind: exponential, decay: 0.9, ramp: true}, clip: {value: 0.1}}',

@@ -96,7 +96,7 @@ A column whose present cells are all numbers is numeric, other text is categoric
 | \`log.jsonl\` | one line per event |
 | \`tensorboard/\` | event files, with \`logging.tensorboard\`: \`tensorboard --logdir <folder>\` |
 
-Every file is written whole or not at all. The folder belongs to one run at a time (\`run.lock\` names its process); the lock of a process that is gone is taken over. A run that has not ended is never overwritten: it is resumed, or another folder is used. A new run in the folder of a finished one removes what that one left as soon as its own configuration is written; only the record of looks at the test rows stays.
+Every file is written whole or not at all. The folder belongs to one run at a time (\`run.lock\` names its process); the lock of a process that is gone is taken over. A run that has not ended is never overwritten: it is resumed, or another folder is used. A new run in the folder of a finished one removes that one's files just before it writes its own configuration; only the record of looks at the test rows stays, and whatever no run wrote.
 `;
 
 const CLI_PAGE = `<!-- Made by \`npm run docs\` from the commands and ts/cli/docs.ts: change those. -->

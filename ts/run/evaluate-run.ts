@@ -40,7 +40,8 @@ import { evaluateText } from './language/evaluate-text.js';
 import { loadPredictor } from './load-predictor.js';
 import type { Predictor } from './predictor.js';
 import { prepareRunData } from './run-data.js';
-import { LOOKS_FILE, runFiles } from './run-folder.js';
+import type { RunFiles } from './run-events.js';
+import { evaluationFolder, LOOKS_FILE, runFiles } from './run-folder.js';
 import { json } from './run-results.js';
 import { withSnakeKeys } from './snake-case.js';
 import { judgeTargets } from './targets.js';
@@ -146,7 +147,7 @@ async function conclude(
 ): Promise<Omit<EvaluatedRun, 'withoutTarget'>> {
   const verdict = judge(input);
   const { metrics, testLook: look } = input;
-  const folder = await writeEvaluation(runFiles(run).evaluations, input, { look, data, verdict });
+  const folder = await writeEvaluation(runFiles(run), input, { look, data, verdict });
   return { metrics, verdict, testLook: look, folder };
 }
 
@@ -304,13 +305,14 @@ async function readLooks(folder: string): Promise<z.output<typeof looks>['looks'
 }
 
 async function writeEvaluation(
-  folder: string,
+  files: RunFiles,
   input: ReportInput,
   { look, data, verdict }: { look: number | undefined; data: string | undefined; verdict: Verdict },
 ): Promise<string> {
-  const at = new Date().toISOString();
-  const stamp = at.replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 19);
-  const own = join(folder, data === undefined ? `test-look-${String(look)}` : stamp);
+  const now = new Date();
+  const at = now.toISOString();
+  const folder = files.evaluations;
+  const own = evaluationFolder(files, now, look);
   await makeFolder(folder);
   // Recorded before anything can be seen.
   if (look !== undefined) {

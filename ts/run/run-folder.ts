@@ -41,20 +41,31 @@ export function runFiles(folder: string): RunFiles {
   };
 }
 
+/** What evaluations are called: a look at the test rows, or a time. */
+const EVALUATION_NAME = /^(?:test-look-\d+|\d{8}-\d{6}\.\d{3})$/;
+
+/** The folder of one evaluation. @param look the number of the look at the test rows; undefined for other rows */
+export function evaluationFolder(files: RunFiles, at: Date, look: number | undefined): string {
+  const stamp = at.toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 19);
+  return join(files.evaluations, look === undefined ? stamp : `test-look-${look}`);
+}
+
 /**
  * Removes what an earlier run left in the folder, so that its results never stand beside the configuration of another one. The metrics
- * go first: a folder that holds them is complete. The record of looks at the test rows stays, since the rows may be the same.
+ * go first: a folder that holds them is complete. The record of looks at the test rows stays, since the rows may be the same, and so does
+ * all that no run wrote: a folder without a run's configuration may be anyone's.
  *
  * @throws E_IO
  */
 export async function removeEarlierResults(files: RunFiles): Promise<void> {
+  if (!existsSync(files.config)) return;
   const exported = ['model.vocabulary.json', 'pipeline.onnx', 'pipeline.vocabulary.json'].map((name) =>
     join(files.folder, 'export', name),
   );
   const { metrics, history, architecture, report, markdown, curves, tfjs, model, weights, preprocessing } = files;
   const results = [metrics, history, architecture, report, markdown, curves, tfjs, model, weights, preprocessing];
-  const looks = (await listFolder(files.evaluations)).filter((name) => name !== LOOKS_FILE);
-  for (const path of [...results, ...exported, ...looks.map((name) => join(files.evaluations, name))]) {
+  const evaluations = (await listFolder(files.evaluations)).filter((name) => EVALUATION_NAME.test(name));
+  for (const path of [...results, ...exported, ...evaluations.map((name) => join(files.evaluations, name))]) {
     try {
       await rm(path, { recursive: true, force: true });
     } catch (cause) {
