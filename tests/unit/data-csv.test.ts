@@ -151,6 +151,16 @@ describe('readCsv', () => {
     );
   });
 
+  it('keeps the last record when it ends with another line end than those before, as of a file cut off inside CR LF', async () => {
+    for (const text of ['a,b\n7,x\n3,y\r', 'a,b\r\n7,x\r\n3,y\r', 'a,b\r\n7,x\r3,"y"\r', 'a,b\r7,x\r3,y']) {
+      const { columns } = await read(text);
+      expect(columns.map(cellsOf), JSON.stringify(text)).toEqual([
+        [7, 3],
+        ['x', 'y'],
+      ]);
+    }
+  });
+
   it('gives the nearest float64 for every decimal', async () => {
     const numbers = fc.sample(fc.double({ noNaN: true, noDefaultInfinity: true }), { numRuns: 500, seed: 1 });
     const short = fc.sample(fc.integer({ min: -1e9, max: 1e9 }), { numRuns: 500, seed: 2 }).map((value) => value / 1000);

@@ -39,7 +39,8 @@ export async function* readBlocks(
     const read = await source.read(wanted);
     let used = carry.length + read;
     last = read < wanted.length;
-    if (last && used > 0 && block[used - 1] !== LF && block[used - 1] !== CR) block[used++] = LF;
+    // Behind a CR too, which makes one line end of both: what is cut from the last LF on is not passed over.
+    if (last && used > 0 && block[used - 1] !== LF) block[used++] = LF;
     const { end, openQuote } = lastRecordEnd(block.subarray(0, used), dialect, last);
     if (last && openQuote !== undefined) throw unclosedQuote(place, (await linesBefore()) + countLines(block, openQuote) + 1);
     if (end === 0 && !last) {
