@@ -488,6 +488,11 @@ describe('exportRunAs', () => {
     const predictor = await loadPredictor(run);
     const rows = await predictor.predict(asked.map((colour) => ({ size: 3, colour })));
     const [none] = await predictor.predict([{ size: 3, colour: null }]);
+    // A number is neither made of nothing nor of what tables do not take for one.
+    for (const size of ['', ' ', '0x10'])
+      await expect(predictor.predict([{ size, colour: 'red' }]), size).rejects.toThrow(
+        'column "size" of row 0 is of another type than in training',
+      );
     predictor.dispose();
     const firstOf = (prediction: (typeof rows)[number] | undefined): number =>
       prediction !== undefined && 'probabilities' in prediction ? prediction.probabilities[0]! : NaN;

@@ -1,5 +1,6 @@
 /** A finished run as something that predicts. */
 import { show } from '../arguments.js';
+import { parseNumber } from '../data/csv/numbers.js';
 import {
   categoricalColumn,
   numericColumn,
@@ -208,8 +209,9 @@ export class Predictor {
         name,
         cells.map((cell, index) => {
           if (cell === null) return null;
-          const value = typeof cell === 'boolean' ? NaN : Number(cell);
-          if (Number.isFinite(value)) return value;
+          // As in a table: Number would make 0 of an empty text, and 16 of "0x10".
+          const value = typeof cell === 'string' ? parseNumber(cell.trim()) : typeof cell === 'boolean' ? NaN : Number(cell);
+          if (value !== undefined && Number.isFinite(value)) return value;
           throw new TensorkilnError(
             'E_DATA',
             `[predict] column "${name}" of row ${index} is of another type than in training: expected a finite number, got a ${typeof cell} that is none.`,
