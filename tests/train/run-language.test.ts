@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { evaluateRun } from '../../ts/run/evaluate-run.js';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { generateCommand } from '../../ts/cli/generate.js';
 import { loadConfig } from '../../ts/run/config/load.js';
+import { evaluateRun } from '../../ts/run/evaluate-run.js';
 import { exportRunAs } from '../../ts/run/export-formats.js';
 import { loadTextGenerator } from '../../ts/run/language/text-generator.js';
 import { loadPredictor } from '../../ts/run/load-predictor.js';
@@ -157,6 +158,35 @@ describe('a language model from a configuration', () => {
     await expect(generator.generate('a', { topK: 0 })).rejects.toMatchObject({ code: 'E_CONFIG' });
     generator.dispose();
     expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('tells on the command line of characters it does not know, and names the option that is wrong', async () => {
+    const told: string[] = [];
+    const silence = [
+      vi.spyOn(process.stdout, 'write').mockImplementation((_text, done) => {
+        (done as unknown as () => void)();
+        return true;
+      }),
+      vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+        told.push(String(text));
+        return true;
+      }),
+    ];
+    try {
+      for (const prompt of ['ab', 'aZ', 'aZÄ'])
+        await generateCommand().parseAsync([trained.files.folder, '--length', '1', '--prompt', prompt], { from: 'user' });
+      const wrong = generateCommand().exitOverride();
+      for (const count of ['0', '1.5', 'x'])
+        await expect(wrong.parseAsync([trained.files.folder, '--top-k', count], { from: 'user' })).rejects.toThrow(
+          /option '--top-k <number>' argument '.*' is invalid\. expected/,
+        );
+    } finally {
+      for (const spy of silence) spy.mockRestore();
+    }
+    expect(told.filter((text) => text.includes('does not know'))).toEqual([
+      '1 character of the prompt the model does not know: all count as one and the same.\n',
+      '2 characters of the prompt the model does not know: all count as one and the same.\n',
+    ]);
   });
 
   it('is interrupted, resumed and reproduced with the same bits', async () => {

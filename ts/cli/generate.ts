@@ -19,9 +19,9 @@ export function generateCommand(): Command {
     .description('write text with the language model of a finished run')
     .argument('<run>', 'folder of a finished run')
     .option('--prompt <text>', 'what the text goes on from; written before it (default: a new line)')
-    .option('--length <characters>', 'how much is written (default: 500)', numberFrom)
+    .option('--length <characters>', 'how much is written (default: 500)', countFrom)
     .option('--temperature <number>', 'below 1 surer, above 1 bolder, 0 always the most likely (default: 0.8)', numberFrom)
-    .option('--top-k <number>', 'draw among so many of the most likely characters alone (default: all)', numberFrom)
+    .option('--top-k <number>', 'draw among so many of the most likely characters alone (default: all)', countFrom)
     .option('--seed <number>', 'of the draws (default: 0)', numberFrom)
     .option('--device <name>', 'auto, cpu, cuda or cuda:<number> (default: TENSORKILN_DEVICE, else cpu)')
     .action(generate);
@@ -37,6 +37,11 @@ async function generate(run: string, options: GenerateCommandOptions): Promise<v
     const { loadTextGenerator } = await import('../run/language/text-generator.js');
     const generator = await loadTextGenerator(resolve(run), device === undefined ? {} : { device });
     try {
+      const unknown = generator.encode(prompt).filter((token) => token === 0).length;
+      if (unknown > 0)
+        output.line(
+          `${unknown} ${unknown === 1 ? 'character' : 'characters'} of the prompt the model does not know: all count as one and the same.`,
+        );
       const write = stdoutWriter();
       // Written in order; a reader that is gone ends the writing at its next character.
       let last = write(prompt);
@@ -64,6 +69,12 @@ async function generate(run: string, options: GenerateCommandOptions): Promise<v
     const code = interruption.exitCode();
     if (code !== undefined) process.exitCode = code;
   }
+}
+
+function countFrom(text: string): number {
+  const value = numberFrom(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected an integer >= 1.');
+  return value;
 }
 
 /** The generator checks ranges; here it is only a number. */
