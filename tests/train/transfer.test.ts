@@ -247,7 +247,13 @@ describe('a new head', () => {
       expect(() => setTrainable(next, wrong as never, true)).toThrow(
         failure('E_CONFIG', /\[setTrainable\] wrong layers: expected/),
       );
-    await expect(replaceHead(net, [], { drop: 5 })).rejects.toThrow(failure('E_CONFIG', /fewer than the model's 5 layers/));
+    for (const wrong of [[], new Dense({ units: 2 }), [{ units: 2 }]])
+      await expect(replaceHead(net, wrong as never)).rejects.toThrow(
+        failure('E_CONFIG', /\[replaceHead\] wrong head: expected a list of layers, got/),
+      );
+    await expect(replaceHead(net, [new Dense({ units: 2 })], { drop: 5 })).rejects.toThrow(
+      failure('E_CONFIG', /fewer than the model's 5 layers/),
+    );
     next.dispose();
     net.dispose();
   });

@@ -115,7 +115,7 @@ async function readTfjs(model: TfjsModel): Promise<Weights> {
  * The other model stays as it is.
  *
  * @param model    built
- * @param head     layers that take the body's output
+ * @param head     layers that take the body's output, at least one
  * @param options  `drop`: layers of the model that are left out at its end, >= 1; default 1. `freeze`: whether the body is not
  *                 trained (see `setTrainable` and `unfreeze` of fit); default false. `seed` of the head's initial weights
  * @throws (as rejections) E_CONFIG for wrong options; E_SHAPE when the head does not fit; E_USAGE before the model is built
@@ -128,6 +128,9 @@ export async function replaceHead(
   checkKeys('replaceHead', options, ['drop', 'freeze', 'seed']);
   const drop = checkInteger('replaceHead', 'drop', options.drop ?? 1, { min: 1 });
   const freeze = checkBoolean('replaceHead', 'freeze', options.freeze ?? false);
+  const given: unknown = head;
+  if (!Array.isArray(given) || given.length === 0 || !given.every((layer) => layer instanceof Layer))
+    throw new TensorkilnError('E_CONFIG', `[replaceHead] wrong head: expected a list of layers, got ${show(head)}.`);
   if (drop >= model.layers.length) {
     throw new TensorkilnError(
       'E_CONFIG',
