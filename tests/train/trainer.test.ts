@@ -453,11 +453,18 @@ describe('wrong use is refused before work starts', () => {
     const busy = trainer.predict(new Float32Array(6));
     await expect(trainer.predict(new Float32Array(6))).rejects.toThrow(failure('E_USAGE', /busy/));
     expect(await busy).toHaveLength(4);
-    trainer.dispose();
-    await expect(trainer.predict(new Float32Array(6))).rejects.toThrow(failure('E_DISPOSED', /disposed/));
     expect(() => new Trainer({ model, loss: crossEntropy, optimizer, seed: -1 })).toThrow(failure('E_CONFIG', /seed/));
-    optimizer.dispose();
+    expect(model.isDisposed).toBe(false);
     model.dispose();
+    for (const call of [
+      () => trainer.evaluate(data),
+      () => trainer.predict(new Float32Array(6)),
+      () => trainer.fit(data, good),
+    ])
+      await expect(call()).rejects.toThrow(failure('E_DISPOSED', /the model has been disposed/));
+    trainer.dispose();
+    await expect(trainer.predict(new Float32Array(6))).rejects.toThrow(failure('E_DISPOSED', /trainer has been disposed/));
+    optimizer.dispose();
   });
 
   it('another backend than ours, a model built there', async () => {

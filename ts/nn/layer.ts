@@ -136,6 +136,11 @@ export abstract class Layer {
     return this.#path ?? this.name;
   }
 
+  /** Whether `dispose` has been called: the layer cannot be used any more. */
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
+
   get isBuilt(): boolean {
     return this.#inputShapes !== undefined;
   }

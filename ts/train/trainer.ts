@@ -380,6 +380,7 @@ export class Trainer {
   /** Runs one call at a time: steps of two calls would mix their batches and epochs. */
   async #exclusively<T>(place: string, run: () => Promise<T>): Promise<T> {
     if (this.#isDisposed) throw new TensorkilnError('E_DISPOSED', `[${place}] the trainer has been disposed.`);
+    if (this.#layer?.isDisposed === true) throw new TensorkilnError('E_DISPOSED', `[${place}] the model has been disposed.`);
     if (this.#isBusy)
       throw new TensorkilnError('E_USAGE', `[${place}] the trainer is busy: await the call that runs before starting another.`);
     checkBackend(place);
