@@ -10,6 +10,7 @@ import { loadPredictor } from '../../ts/run/load-predictor.js';
 import { predictFile, type PredictFileOptions } from '../../ts/run/predict-file.js';
 import type { RunEvent, RunResult } from '../../ts/run/run-events.js';
 import { runTraining } from '../../ts/run/run-training.js';
+import { selectDevice } from '../../ts/run/select-device.js';
 import { crossValidate, repeatTraining } from '../../ts/run/series.js';
 
 /** What the library's trainer can do, asked for by a configuration. */
@@ -83,6 +84,13 @@ describe('library calls', () => {
       [() => loadConfig(file, { set: 'a=1' as unknown as string[] }), 'E_CONFIG', /wrong set: expected a list of key=value/],
       [() => loadPredictor(none), 'E_CONFIG', /\[loadPredictor\] wrong run/],
       [() => evaluateRun(none), 'E_CONFIG', /\[evaluateRun\] wrong run/],
+      [() => loadPredictor(folder, { devise: 'cpu' } as never), 'E_CONFIG', /\[loadPredictor\] unknown option 'devise'/],
+      [
+        () => predictFile(folder, table, undefined as unknown as PredictFileOptions),
+        'E_CONFIG',
+        /\[predictFile\] wrong options: expected an object, got undefined/,
+      ],
+      [() => selectDevice('gpu'), 'E_CONFIG', /^\[device\] expected auto, cpu, cuda or cuda:<number>, got 'gpu'/],
       [() => predictFile(folder, table, {} as PredictFileOptions), 'E_CONFIG', /\[predictFile\] wrong output/],
       [
         () => exportRunAs(folder, { format: 'onxx' as 'onnx' }),

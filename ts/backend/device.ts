@@ -1,7 +1,7 @@
 /** Which device is the default. */
 import { TensorkilnError } from '../errors.js';
 
-/** A parsed TENSORKILN_DEVICE. */
+/** A parsed name of a device. */
 export interface DeviceChoice {
   readonly device: 'cpu' | 'cuda';
   /** Index of the GPU. */
@@ -9,16 +9,16 @@ export interface DeviceChoice {
 }
 
 /**
- * Reads the value of TENSORKILN_DEVICE: auto, cpu, cuda or cuda:n. Absent, empty and auto mean cpu, which
- * every machine has.
+ * Reads the name of a device: auto, cpu, cuda or cuda:n. Absent, empty and auto mean cpu, which every machine has.
  *
+ * @param source  where the name comes from, for the message
  * @throws E_CONFIG for anything else
  */
-export function parseDevice(value: string | undefined): DeviceChoice {
+export function parseDevice(value: string | undefined, source = 'TENSORKILN_DEVICE'): DeviceChoice {
   if (value === undefined || value === '' || value === 'auto' || value === 'cpu') return { device: 'cpu', index: 0 };
   const match = /^cuda(?::(\d+))?$/.exec(value);
   if (match === null) {
-    throw new TensorkilnError('E_CONFIG', `[TENSORKILN_DEVICE] expected auto, cpu, cuda or cuda:<number>, got '${value}'.`);
+    throw new TensorkilnError('E_CONFIG', `[${source}] expected auto, cpu, cuda or cuda:<number>, got '${value}'.`);
   }
   return { device: 'cuda', index: Number(match[1] ?? 0) };
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checkText } from '../arguments.js';
+import { checkKeys, checkText } from '../arguments.js';
 import { Preprocessor } from '../data/index.js';
 import { TensorkilnError } from '../errors.js';
 import { loadSafetensorsModel } from '../export/index.js';
@@ -36,13 +36,14 @@ const savedPreprocessing = z.object({
  * const [prediction] = await predictor.predict([{ island: 'Biscoe', bill_length_mm: 46.1 }]);
  *
  * @param run  the folder of the run, or its `export` folder alone
- * @throws (as rejections) E_IO when a file cannot be read; E_DATA when one is damaged or something else; E_DEVICE, E_NATIVE_LOAD
+ * @throws (as rejections) E_CONFIG for unknown options; E_IO when a file cannot be read; E_DATA when one is damaged or something else; E_DEVICE, E_NATIVE_LOAD
  */
 export async function loadPredictor(run: string, options: LoadPredictorOptions = {}): Promise<Predictor> {
   checkText('loadPredictor', 'run', run);
+  checkKeys('loadPredictor', options, ['device']);
   const folder = await findExport(run);
   const saved = await readPreprocessing(join(folder, 'preprocessing.json'));
-  await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
+  await selectDevice(options.device);
   const { task, classes, target, na_values: naValues, preprocessor, image } = saved;
   const loaded = image === undefined ? Preprocessor.fromJSON(preprocessor) : undefined;
   const model = await loadSafetensorsModel(join(folder, 'model.safetensors'));

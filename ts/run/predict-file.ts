@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkText } from '../arguments.js';
+import { checkKeys, checkText } from '../arguments.js';
 import {
   readImageFiles,
   readTableParts,
@@ -39,6 +39,8 @@ export interface PredictFileOptions {
   readonly onProgress?: (rows: number) => void;
 }
 
+const OPTION_KEYS = ['output', 'outputFormat', 'keep', 'inputFormat', 'csv', 'device', 'signal', 'onProgress'];
+
 export interface PredictFileResult {
   readonly rows: number;
   /** Columns of the input that the model does not know; they were passed over. */
@@ -60,9 +62,10 @@ export interface PredictFileResult {
  * @throws (as rejections) E_IO, E_DATA, E_USAGE, E_ABORTED; nothing is left behind then
  */
 export async function predictFile(run: string, input: string, options: PredictFileOptions): Promise<PredictFileResult> {
-  const { output } = options;
   checkText('predictFile', 'run', run);
   checkText('predictFile', 'input', input);
+  checkKeys('predictFile', options, OPTION_KEYS);
+  const { output } = options;
   if (typeof output !== 'function') checkText('predictFile', 'output', output);
   const format = options.outputFormat ?? (typeof output === 'string' ? predictionFormat(output) : 'csv');
   if (format === 'parquet' && typeof output !== 'string')

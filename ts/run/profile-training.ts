@@ -33,7 +33,7 @@ export interface TrainingProfile extends StepProfile {
 export async function profileTraining(config: TrainingConfig, options: ProfileTrainingOptions = {}): Promise<TrainingProfile> {
   const { steps = 20 } = options;
   const signal = options.signal === undefined ? {} : { signal: options.signal };
-  const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
+  const device = await selectDevice(config.device);
   const data = await prepareAnyData(config, { force: true, ...signal });
   const { config: resolved } = resolveConfig(config, data, { output: defaultFolder('profile', new Date()), device });
   const model = await prepareModel(resolved, data);

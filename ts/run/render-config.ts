@@ -24,7 +24,7 @@ export interface RenderOptions {
  * @throws as `runTraining` does before training
  */
 export async function renderConfig(config: TrainingConfig, options: RenderOptions = {}): Promise<RenderedConfig> {
-  const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
+  const device = await selectDevice(config.device);
   const data = await prepareAnyData(config, {
     // A verdict of the data is no reason to refuse showing the configuration.
     force: true,

@@ -53,7 +53,7 @@ export async function runTraining(config: TrainingConfig, options: RunOptions = 
   checkTrainingConfig('runTraining', config);
   const { name = 'run', resume = false, force = false, onEvent } = options;
   const files = runFiles(config.output ?? defaultFolder(name, new Date()));
-  const device = await selectDevice(config.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
+  const device = await selectDevice(config.device);
   await createRunFolder(files);
   const lock = await RunLock.acquire(files.folder);
   try {

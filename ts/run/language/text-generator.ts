@@ -196,8 +196,9 @@ function draw(scores: Float32Array, { temperature, topK, random }: Draw): number
  */
 export async function loadTextGenerator(run: string, options: { readonly device?: string } = {}): Promise<TextGenerator> {
   checkText('loadTextGenerator', 'run', run);
+  checkKeys('loadTextGenerator', options, ['device']);
   const { folder, saved } = await readSaved(run);
-  await selectDevice(options.device ?? process.env['TENSORKILN_DEVICE'] ?? 'cpu');
+  await selectDevice(options.device);
   const model = await loadSafetensorsModel(join(folder, 'model.safetensors'));
   return new TextGenerator(model, { vocabulary: saved.vocabulary, contextLength: saved.context_length });
 }
