@@ -132,6 +132,22 @@ describe('what is asked for', () => {
     [{ features: { year: { type: 'numerik' } } }, 'wrong features.year.type: expected one of numeric,'],
     [{ duplicates: true }, 'wrong duplicates: expected one of keep, drop, got true'],
     [{ outliers: { method: 'sigma' } }, 'wrong outliers.method: expected one of iqr, z_score'],
+    [{ outliers: { method: 'iqr', threshold: 'x' } }, 'wrong outliers.threshold: expected a finite number > 0'],
+    [{ format: 'cvs' }, 'wrong format: expected one of csv,'],
+    [{ csv: { delimeter: ';' } }, "csv] unknown option 'delimeter'"],
+    [{ naValues: 'NA' }, "wrong naValues: expected a list of texts, got 'NA'"],
+    [{ preprocessing: { pca: { component: 2 } } }, "pca] unknown option 'component'"],
+    [{ preprocessing: { pca: {} } }, 'wrong preprocessing.pca: expected one of components and variance'],
+    [{ preprocessing: { pca: { components: 0 } } }, 'wrong preprocessing.pca.components: expected an integer >= 1'],
+    [{ preprocessing: { pca: { variance: 2 } } }, 'wrong preprocessing.pca.variance: expected a finite number'],
+    [{ features: { island: { buckets: -3 } } }, 'wrong features.island.buckets: expected an integer >= 1'],
+    [{ features: { island: { dateOrder: 'myd' } } }, 'wrong features.island.dateOrder: expected one of ymd,'],
+    [{ features: { island: { dateParts: ['yeer'] } } }, 'wrong features.island.dateParts: expected one of trend,'],
+    [{ features: { island: { dateParts: 'year' } } }, 'wrong features.island.dateParts: expected a list of trend,'],
+    [{ features: { island: { text: { maxToken: 3 } } } }, "text] unknown option 'maxToken'"],
+    [{ features: { island: { text: { counts: 'log' } } } }, 'wrong features.island.text.counts: expected one of plain,'],
+    [{ features: { island: { text: { ngrams: 6 } } } }, 'wrong features.island.text.ngrams: expected an integer >= 1 and <= 5'],
+    [{ features: { island: { text: { lowercase: 'no' } } } }, 'wrong features.island.text.lowercase'],
   ])('is checked before any work: %j', async (change, message) => {
     const config = (change === undefined ? undefined : { ...PENGUINS, ...change }) as unknown as DataConfig;
     await expect(prepareData(config)).rejects.toMatchObject({

@@ -24,7 +24,7 @@ export class LagColumns {
   /** @throws E_USAGE for a lag that is no integer >= 1 */
   constructor(lags: Lags) {
     for (const [name, list] of Object.entries(lags)) {
-      if (list.length > 0 && list.every((lag) => Number.isSafeInteger(lag) && lag >= 1)) continue;
+      if (Array.isArray(list) && list.length > 0 && list.every((lag) => Number.isSafeInteger(lag) && lag >= 1)) continue;
       throw new TensorkilnError('E_USAGE', `[lags] wrong lags of "${name}": expected a list of integers >= 1.`);
     }
     this.#lags = lags;
