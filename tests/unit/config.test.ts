@@ -211,16 +211,19 @@ describe('a wrong configuration', () => {
     expect(await message(text)).toMatch(expected);
   });
 
-  it.each(['postgres://me:canary@host/db', 'postgresql://host/db?user=me&password=canary', 'postgres://me:can@ary/@host/db'])(
-    'refuses a password, which would stand in the files of the run, and does not show it: %s',
-    async (url) => {
-      const text = await message(MINIMAL.replace('table.csv', JSON.stringify(url)));
-      expect(text).toMatch(/config.yaml:2:3: wrong data.path: expected a URL without a password.*env:NAME/);
-      const overridden = await message(MINIMAL, { set: [`data.path=${url}`] });
-      expect(overridden).toMatch(/--set data.path=postgres.* wrong data.path: expected a URL without a password/);
-      expect(text + overridden).not.toMatch(/canary|can@|ary\//);
-    },
-  );
+  it.each([
+    'postgres://me:canary@host/db',
+    'POSTGRES://me:canary@host/db',
+    'postgresql://host/db?user=me&password=canary',
+    'postgres://me:can@ary/@host/db',
+  ])('refuses a password, which would stand in the files of the run, and does not show it: %s', async (url) => {
+    const text = await message(MINIMAL.replace('table.csv', JSON.stringify(url)));
+    expect(text).toMatch(/config.yaml:2:3: wrong data.path: expected a URL without a password.*env:NAME/);
+    const overridden = await message(MINIMAL, { set: [`data.path=${url}`] });
+    const quoted = await message(MINIMAL, { set: [`data.path="${url}"`] });
+    expect(overridden).toMatch(/--set data.path=postgres.* wrong data.path: expected a URL without a password/i);
+    expect(text + overridden + quoted).not.toMatch(/canary|can@|ary\//);
+  });
 
   it('takes the URL of a server without a password, and an environment variable', async () => {
     for (const path of ['postgres://me@host:5432/db', 'env:DATABASE_URL'])

@@ -61,6 +61,7 @@ it('shows no password of a connection, also where a file is expected', async () 
   expect(resolveInput(url)).toBe(url);
   expect(resolveInput('a.csv')).toBe(resolve('a.csv'));
   const readings = [cells({ path: url, format: 'csv' }), cells({ path: url, format: 'jsonl' }), cells({ path: url })];
+  readings.push(cells({ path: url.replace('postgres', 'POSTGRES') }));
   for (const result of await Promise.allSettled(readings)) {
     if (result.status === 'fulfilled') throw new Error('expected an error');
     expect((result.reason as Error).message).not.toContain('canary');

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 
-const SCHEME = /^postgres(?:ql)?:\/\//;
+/** In any case, as pg takes it. */
+const SCHEME = /^postgres(?:ql)?:\/\//i;
 /** All up to the last "@": a password with such a sign unescaped is no good URL, and still none to be shown. */
-const CREDENTIALS = /^(postgres(?:ql)?:\/\/).*@/s;
+const CREDENTIALS = /^(postgres(?:ql)?:\/\/).*@/is;
 const PASSWORD_PARAMETER = /([?&]password=)[^&]*/gi;
 
 /** Whether a path is the URL of a PostgreSQL server, or names the environment variable that holds one. */

@@ -27,8 +27,8 @@ const KINDS = [
  * @source Hydra 1.3, "Basic Override syntax"
  */
 export function parseOverride(text: string): Override {
-  const written = text.indexOf('=') + 1;
-  // Messages show the origin, and the value may be a URL with a password.
+  // Messages show the origin, and the value, in quotes or not, may be a URL with a password.
+  const [{ length: written } = ''] = /^[^=]*=?\s*["']?/.exec(text) ?? [];
   const origin = `--set ${text.slice(0, written)}${shownPath(text.slice(written))}`;
   const [sign, kind] = KINDS.find(([prefix]) => text.startsWith(prefix)) ?? (['', 'set'] as const);
   const rest = text.slice(sign.length);
