@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -116,7 +116,12 @@ describe('a folder that holds a finished run', () => {
   it('keeps nothing of it beside the configuration of another one, but the looks at its test rows', async () => {
     const { result } = await train('seed: 1');
     const { files } = result;
-    const stale = [join(files.folder, 'export', 'pipeline.onnx'), join(files.tfjs, 'model.json')];
+    const stale = [
+      join(files.folder, 'export', 'pipeline.onnx'),
+      join(files.tfjs, 'model.json'),
+      join(files.tensorboard, 'events.out.tfevents.1.host.2.0'),
+      join(files.checkpoints, 'best.safetensors'),
+    ];
     const looks = join(files.evaluations, 'looks.json');
     const evaluation = join(files.evaluations, 'test-look-2', 'metrics.json');
     for (const path of [...stale, looks, evaluation]) {
@@ -126,7 +131,8 @@ describe('a folder that holds a finished run', () => {
     const file = join(folder, 'again.yaml');
     writeFileSync(
       file,
-      `data: {path: ${table}, target: y}\nmodel: {hidden_units: [3]}\ntraining: {epochs: 2, batch_size: 8}\n`,
+      `data: {path: ${table}, target: y}\nmodel: {hidden_units: [3]}\ntraining: {epochs: 2, batch_size: 8}\n` +
+        'logging: {checkpoint_every: false, tensorboard: true}\n',
     );
     const config = await loadConfig(file, { output: files.folder });
     const failing = runTraining(config, {
@@ -137,6 +143,7 @@ describe('a folder that holds a finished run', () => {
     await expect(failing).rejects.toThrow('the power goes');
     const left = [files.metrics, files.report, files.markdown, files.history, files.model, files.weights, ...stale, evaluation];
     expect(left.filter((path) => existsSync(path))).toEqual([]);
+    expect(readdirSync(files.tensorboard)).toHaveLength(1);
     expect(readFileSync(files.config, 'utf8')).toMatch(/hidden_units:\s+- 3\n/);
     expect(readFileSync(looks, 'utf8')).toBe('earlier');
   });

@@ -44,6 +44,11 @@ export function runFiles(folder: string): RunFiles {
 /** What evaluations are called: a look at the test rows, or a time. */
 const EVALUATION_NAME = /^(?:test-look-\d+|\d{8}-\d{6}\.\d{3})$/;
 
+/** What is kept of training: it may be of another model. */
+const CHECKPOINT_NAME = /^(?:best|step-\d+)\.safetensors$/;
+/** TensorBoard would show the events of both runs as one curve. */
+const EVENTS_NAME = /^events\.out\.tfevents\./;
+
 /** The folder of one evaluation. @param look the number of the look at the test rows; undefined for other rows */
 export function evaluationFolder(files: RunFiles, at: Date, look: number | undefined): string {
   const stamp = at.toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 19);
@@ -64,8 +69,16 @@ export async function removeEarlierResults(files: RunFiles): Promise<void> {
   );
   const { metrics, history, architecture, report, markdown, curves, tfjs, model, weights, preprocessing } = files;
   const results = [metrics, history, architecture, report, markdown, curves, tfjs, model, weights, preprocessing];
-  const evaluations = (await listFolder(files.evaluations)).filter((name) => EVALUATION_NAME.test(name));
-  for (const path of [...results, ...exported, ...evaluations.map((name) => join(files.evaluations, name))]) {
+  const inFolders = await Promise.all(
+    Object.entries({
+      [files.evaluations]: EVALUATION_NAME,
+      [files.checkpoints]: CHECKPOINT_NAME,
+      [files.tensorboard]: EVENTS_NAME,
+    }).map(async ([folder, own]) =>
+      (await listFolder(folder)).filter((name) => own.test(name)).map((name) => join(folder, name)),
+    ),
+  );
+  for (const path of [...results, ...exported, ...inFolders.flat()]) {
     try {
       await rm(path, { recursive: true, force: true });
     } catch (cause) {

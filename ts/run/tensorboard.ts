@@ -8,19 +8,23 @@ const FLUSH_MS = 5000;
 
 /** Writes every step's loss and every epoch's figures; `tensorboard --logdir <run folder>` shows them. */
 export class TensorBoardLog {
-  readonly #writer: EventFileWriter;
+  readonly #folder: string;
+  /** Opened when training starts, so that a run that fails before it adds nothing to the events of an earlier one. */
+  #writer: EventFileWriter | undefined;
   #stepsPerEpoch = 1;
 
-  /** @param folder  made when it is not there. @throws E_IO */
+  /** @param folder  made when it is not there */
   constructor(folder: string) {
-    this.#writer = new EventFileWriter(folder, { maxQueue: MAX_QUEUE, flushMs: FLUSH_MS });
+    this.#folder = folder;
   }
 
-  /** Anything but steps and epochs is passed over. */
+  /** Anything but steps and epochs is passed over. @throws E_IO */
   event(event: RunEvent): void {
     if (event.type === 'start') this.#stepsPerEpoch = event.stepsPerEpoch;
+    if (event.type !== 'start' && event.type !== 'step' && event.type !== 'epoch') return;
+    const writer = (this.#writer ??= new EventFileWriter(this.#folder, { maxQueue: MAX_QUEUE, flushMs: FLUSH_MS }));
     if (event.type === 'step') {
-      this.#writer.scalar('step/loss', event.loss, (event.epoch - 1) * this.#stepsPerEpoch + event.step);
+      writer.scalar('step/loss', event.loss, (event.epoch - 1) * this.#stepsPerEpoch + event.step);
     }
     if (event.type !== 'epoch') return;
     const { record } = event;
@@ -33,10 +37,10 @@ export class TensorBoardLog {
       ['epoch/cpu_seconds', record.cpuSeconds],
       ['epoch/resident_bytes', record.residentBytes],
     ];
-    for (const [tag, value] of figures) if (value !== undefined) this.#writer.scalar(tag, value, record.epoch);
+    for (const [tag, value] of figures) if (value !== undefined) writer.scalar(tag, value, record.epoch);
   }
 
   close(): void {
-    this.#writer.close();
+    this.#writer?.close();
   }
 }
