@@ -2,13 +2,16 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Dense } from '../../ts/nn/index.js';
 import { loadConfig } from '../../ts/run/config/load.js';
 import type { TrainingConfig } from '../../ts/run/config/schema.js';
 import { evaluateRun } from '../../ts/run/evaluate-run.js';
 import { exportRunAs } from '../../ts/run/export-formats.js';
+import { evaluate, exportModel } from '../../ts/run/judge-model.js';
 import { loadPredictor } from '../../ts/run/load-predictor.js';
 import { predictFile, type PredictFileOptions } from '../../ts/run/predict-file.js';
 import type { RunEvent, RunResult } from '../../ts/run/run-events.js';
+import { reproduceRun } from '../../ts/run/reproduce.js';
 import { runTraining } from '../../ts/run/run-training.js';
 import { selectDevice } from '../../ts/run/select-device.js';
 import { crossValidate, repeatTraining } from '../../ts/run/series.js';
@@ -82,6 +85,24 @@ describe('library calls', () => {
       [() => crossValidate(config, 2, { times: 0.5 }), 'E_CONFIG', /\[crossValidate\] wrong times/],
       [() => loadConfig(none), 'E_CONFIG', /\[loadConfig\] wrong file: expected a text that is not empty, got undefined/],
       [() => loadConfig(file, { set: 'a=1' as unknown as string[] }), 'E_CONFIG', /wrong set: expected a list of key=value/],
+      [() => loadConfig(file, { sett: ['a=1'] } as never), 'E_CONFIG', /\[loadConfig\] unknown option 'sett'/],
+      [() => evaluateRun(folder, { dato: table } as never), 'E_CONFIG', /\[evaluateRun\] unknown option 'dato'/],
+      [() => reproduceRun(none), 'E_CONFIG', /\[reproduceRun\] wrong folder/],
+      [
+        () => predictFile(folder, table, { output: 'o', keep: 'x' } as never),
+        'E_CONFIG',
+        /wrong keep: expected a list of column/,
+      ],
+      [() => predictFile(folder, table, { output: 'o', outputFormat: 'xml' } as never), 'E_CONFIG', /wrong outputFormat/],
+      [() => exportModel(none as never, { format: 'onnx', path: 'm' }), 'E_CONFIG', /wrong model: expected a model/],
+      [() => exportModel(new Dense({ units: 1 }), { format: 'onnx' } as never), 'E_CONFIG', /\[exportModel\] wrong path/],
+      [() => exportModel(new Dense({ units: 1 }), none as never), 'E_CONFIG', /\[exportModel\] wrong options/],
+      [() => evaluate(new Dense({ units: 1 }), none as never), 'E_CONFIG', /\[evaluate data\] wrong options/],
+      [
+        () => evaluate(new Dense({ units: 1 }), {} as never, { batchsize: 1 } as never),
+        'E_CONFIG',
+        /unknown option 'batchsize'/,
+      ],
       [() => loadPredictor(none), 'E_CONFIG', /\[loadPredictor\] wrong run/],
       [() => evaluateRun(none), 'E_CONFIG', /\[evaluateRun\] wrong run/],
       [() => loadPredictor(folder, { devise: 'cpu' } as never), 'E_CONFIG', /\[loadPredictor\] unknown option 'devise'/],

@@ -450,6 +450,14 @@ describe('wrong use is refused before work starts', () => {
     await expect(trainer.fit(data, good)).rejects.toThrow(failure('E_SHAPE', /expected \[3\], got \[2\]/));
     await expect(trainer.predict(new Float32Array(4))).rejects.toThrow(failure('E_SHAPE', /multiple of 3/));
     expect(await trainer.predict(new Float32Array(0))).toHaveLength(0);
+    for (const wrong of [undefined, 'x', [1, 2, 3]])
+      await expect(trainer.predict(wrong as never)).rejects.toThrow(
+        failure('E_CONFIG', /wrong inputs: expected a Float32Array/),
+      );
+    for (const wrong of [null, { batchsize: 1 }]) {
+      await expect(trainer.predict(new Float32Array(6), wrong as never)).rejects.toThrow(failure('E_CONFIG', /\[predict\]/));
+      await expect(trainer.evaluate(data, wrong as never)).rejects.toThrow(failure('E_CONFIG', /\[evaluate\]/));
+    }
     const busy = trainer.predict(new Float32Array(6));
     await expect(trainer.predict(new Float32Array(6))).rejects.toThrow(failure('E_USAGE', /busy/));
     expect(await busy).toHaveLength(4);

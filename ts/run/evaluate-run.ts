@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { checkText } from '../arguments.js';
+import { checkKeys, checkText } from '../arguments.js';
 import { packageVersion } from '../backend/native/load.js';
 import {
   asCategories,
@@ -75,6 +75,8 @@ export interface EvaluatedRun {
  */
 export async function evaluateRun(run: string, options: EvaluateRunOptions = {}): Promise<EvaluatedRun> {
   const files = runFiles(checkText('evaluateRun', 'run', run));
+  // A misspelt `data` would be a look at the test rows.
+  checkKeys('evaluateRun', options, ['data', 'csv', 'device', 'signal']);
   const config = await loadRunConfig('evaluate', files);
   if (isText(config)) return evaluateLanguageRun(run, config, options);
   const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });

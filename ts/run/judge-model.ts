@@ -1,5 +1,5 @@
 /** `evaluate` and `exportModel` of the library: what a run does at its end, for a model at hand. */
-import { checkOneOf, omitKeys } from '../arguments.js';
+import { checkKeys, checkObject, checkOneOf, checkText, omitKeys, show } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { evaluateClassification, evaluateRegression, type Metrics } from '../evaluate/index.js';
 import {
@@ -11,7 +11,7 @@ import {
   type TfjsExportOptions,
   type TfjsVerification,
 } from '../export/index.js';
-import { crossEntropy, type Model } from '../nn/index.js';
+import { crossEntropy, Layer, type Model } from '../nn/index.js';
 import { SGD } from '../optim/index.js';
 import { Trainer } from '../train/index.js';
 import type { Dataset } from '../data/index.js';
@@ -30,9 +30,12 @@ export interface EvaluateOptions {
  *
  * @param model  a built model whose output is logits [N, C] or a number [N, 1], or a predictor
  * @param data   features as the model takes them, and class indices or numbers
- * @throws (as rejections) E_SHAPE, E_DATA, E_INDEX when data and model do not fit; E_USAGE before the model is built; E_ABORTED
+ * @throws (as rejections) E_CONFIG for what is no model or no option; E_SHAPE, E_DATA, E_INDEX when data and model do not fit; E_USAGE before the model is built; E_ABORTED
  */
 export async function evaluate(model: Model | Predictor, data: Dataset, options: EvaluateOptions = {}): Promise<Metrics> {
+  checkKeys('evaluate', options, ['classes', 'signal']);
+  checkModel('evaluate', model);
+  checkObject('evaluate data', data);
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   const network = model instanceof Predictor ? model.model : model;
   const meaning = meaningFor(model, data);
@@ -43,6 +46,11 @@ export async function evaluate(model: Model | Predictor, data: Dataset, options:
   if (meaning.task === 'regression') return evaluateRegression(outputs, data.targets);
   const own = model instanceof Predictor ? model.classes : Array.from({ length: meaning.outputs }, (_, index) => String(index));
   return evaluateClassification(outputs, data.targets, options.classes ?? own);
+}
+
+function checkModel(place: string, model: unknown): void {
+  if (model instanceof Predictor || model instanceof Layer) return;
+  throw new TensorkilnError('E_CONFIG', `[${place}] wrong model: expected a model or a predictor, got ${show(model)}.`);
 }
 
 function meaningFor(model: Model | Predictor, { targets }: Dataset): OutputMeaning {
@@ -77,13 +85,15 @@ export interface ExportedModel {
  * ONNX is run in onnxruntime-web, a tfjs LayersModel in tfjs-layers, each where it is installed, on `probe` rows or on some made up for the
  * model; safetensors is read back and compared.
  *
- * @throws (as rejections) E_CONFIG for another format; E_EXPORT for what the format cannot express or when the check fails; E_IO; E_USAGE
+ * @throws (as rejections) E_CONFIG for another format, and without a path; E_EXPORT for what the format cannot express or when the check fails; E_IO; E_USAGE
  *         before the model is built
  */
 export async function exportModel(model: Model | Predictor, options: ExportModelOptions): Promise<ExportedModel> {
-  const network = model instanceof Predictor ? model.model : model;
-  const { path } = options;
+  checkModel('exportModel', model);
+  checkObject('exportModel', options);
   checkOneOf('exportModel', 'format', options.format, ['onnx', 'tfjs', 'safetensors']);
+  const path = checkText('exportModel', 'path', options.path);
+  const network = model instanceof Predictor ? model.model : model;
   switch (options.format) {
     case 'safetensors':
       await exportSafetensors(network, path, options.metadata);

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkKeys, checkText } from '../arguments.js';
+import { checkKeys, checkOneOf, checkText, show } from '../arguments.js';
 import {
   readImageFiles,
   readTableParts,
@@ -66,6 +66,11 @@ export async function predictFile(run: string, input: string, options: PredictFi
   checkText('predictFile', 'input', input);
   checkKeys('predictFile', options, OPTION_KEYS);
   const { output } = options;
+  const keep: unknown = options.keep ?? [];
+  if (!Array.isArray(keep) || !keep.every((name) => typeof name === 'string'))
+    throw new TensorkilnError('E_CONFIG', `[predictFile] wrong keep: expected a list of column names, got ${show(keep)}.`);
+  if (options.outputFormat !== undefined)
+    checkOneOf('predictFile', 'outputFormat', options.outputFormat, ['csv', 'jsonl', 'parquet']);
   if (typeof output !== 'function') checkText('predictFile', 'output', output);
   const format = options.outputFormat ?? (typeof output === 'string' ? predictionFormat(output) : 'csv');
   if (format === 'parquet' && typeof output !== 'string')

@@ -1,5 +1,6 @@
 /** Repeats a run and compares what came out. */
 import { readFile } from 'node:fs/promises';
+import { checkKeys, checkText } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { decodeSafetensors } from '../formats/safetensors.js';
 import { describeOrigin } from '../track/run-record.js';
@@ -47,7 +48,8 @@ const TIMINGS = /\.(seconds|samples_per_second|cpu_seconds|resident_bytes)$|^rep
  * @throws E_IO, E_CONFIG when the folder holds no finished run, and as `runTraining`
  */
 export async function reproduceRun(folder: string, options: ReproduceOptions = {}): Promise<Reproduction> {
-  const old = runFiles(folder);
+  const old = runFiles(checkText('reproduceRun', 'folder', folder));
+  checkKeys('reproduceRun', options, ['output', 'signal', 'onEvent']);
   const before = { results: await readResults(folder), record: flatten(await readJson(old.record)) };
   const output = options.output ?? defaultFolder('reproduce', new Date());
   const config = await loadConfig(old.config, { output });

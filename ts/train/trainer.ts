@@ -1,6 +1,6 @@
 /** The trainer: checks, one call at a time, and what it keeps between calls. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkBoolean, checkInteger, checkKeys, checkObject, checkOneOf } from '../arguments.js';
+import { checkBoolean, checkInteger, checkKeys, checkObject, checkOneOf, show } from '../arguments.js';
 import { PRECISIONS, type Precision } from '../backend/custom/autocast.js';
 import { TensorkilnError } from '../errors.js';
 import { Layer } from '../nn/layer.js';
@@ -199,6 +199,13 @@ export class Trainer {
     return this.#exclusively('predict', async () => {
       if (this.#functions !== undefined)
         throw new TensorkilnError('E_USAGE', '[predict] a trainer of a step function has no model to predict with.');
+      checkKeys('predict', options, ['batchSize', 'signal']);
+      const given: unknown = inputs;
+      if (!Array.isArray(given) || !given.every((values) => ArrayBuffer.isView(values)))
+        throw new TensorkilnError(
+          'E_CONFIG',
+          `[predict] wrong inputs: expected a Float32Array of rows, or a list with one for each input, got ${show(inputs)}.`,
+        );
       const batchSize = checkInteger('predict', 'batchSize', options.batchSize ?? JUDGE_BATCH, { min: 1 });
       const { inputShapes, outputShapes, inputDTypes } = this.#model;
       const rows = countRows(inputs, inputShapes);
@@ -252,6 +259,7 @@ export class Trainer {
    */
   async evaluate(data: TrainingData, options: PredictOptions = {}): Promise<Evaluation> {
     return this.#exclusively('evaluate', async () => {
+      checkKeys('evaluate', options, ['batchSize', 'signal']);
       const batchSize = checkInteger('evaluate', 'batchSize', options.batchSize ?? JUDGE_BATCH, { min: 1 });
       if (!this.#model.isBuilt)
         throw new TensorkilnError('E_USAGE', '[evaluate] the model is not built: call build(inputShape) or fit first.');

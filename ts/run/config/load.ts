@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { checkText, show } from '../../arguments.js';
+import { checkKeys, checkText, show } from '../../arguments.js';
 import { didYouMean } from '../../data/nearest-name.js';
 import { formatOf } from '../../data/read-table.js';
 import { TensorkilnError } from '../../errors.js';
@@ -32,6 +32,7 @@ export interface LoadConfigOptions {
  */
 export async function loadConfig(file: string, options: LoadConfigOptions = {}): Promise<TrainingConfig> {
   checkText('loadConfig', 'file', file);
+  checkKeys('loadConfig', options, ['set', 'data', 'output']);
   const { set = [] } = options;
   if (!Array.isArray(set))
     throw new TensorkilnError('E_CONFIG', `[loadConfig] wrong set: expected a list of key=value texts, got ${show(set)}.`);
