@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Dense } from '../../ts/nn/index.js';
+import { Dense, Sequential } from '../../ts/nn/index.js';
 import { loadConfig } from '../../ts/run/config/load.js';
 import type { TrainingConfig } from '../../ts/run/config/schema.js';
 import { evaluateRun } from '../../ts/run/evaluate-run.js';
@@ -77,6 +77,7 @@ describe('library calls', () => {
     const config = await loadConfig(file, { output: join(folder, 'plain') });
     const unchecked = { data: { path: table, target: 'y' } } as unknown as TrainingConfig;
     const none = undefined as unknown as string;
+    const model = (): Sequential => new Sequential({ layers: [new Dense({ units: 1 })] });
     const wrong: readonly (readonly [() => Promise<unknown>, string, RegExp])[] = [
       [() => runTraining(unchecked), 'E_USAGE', /\[runTraining\] no checked configuration: expected what .*loadConfig/],
       [() => crossValidate(unchecked, 3), 'E_USAGE', /\[crossValidate\] no checked configuration/],
@@ -95,14 +96,10 @@ describe('library calls', () => {
       ],
       [() => predictFile(folder, table, { output: 'o', outputFormat: 'xml' } as never), 'E_CONFIG', /wrong outputFormat/],
       [() => exportModel(none as never, { format: 'onnx', path: 'm' }), 'E_CONFIG', /wrong model: expected a model/],
-      [() => exportModel(new Dense({ units: 1 }), { format: 'onnx' } as never), 'E_CONFIG', /\[exportModel\] wrong path/],
-      [() => exportModel(new Dense({ units: 1 }), none as never), 'E_CONFIG', /\[exportModel\] wrong options/],
-      [() => evaluate(new Dense({ units: 1 }), none as never), 'E_CONFIG', /\[evaluate data\] wrong options/],
-      [
-        () => evaluate(new Dense({ units: 1 }), {} as never, { batchsize: 1 } as never),
-        'E_CONFIG',
-        /unknown option 'batchsize'/,
-      ],
+      [() => exportModel(model(), { format: 'onnx' } as never), 'E_CONFIG', /\[exportModel\] wrong path/],
+      [() => exportModel(model(), none as never), 'E_CONFIG', /\[exportModel\] wrong options/],
+      [() => evaluate(model(), none as never), 'E_CONFIG', /\[evaluate data\] wrong options/],
+      [() => evaluate(model(), {} as never, { batchsize: 1 } as never), 'E_CONFIG', /unknown option 'batchsize'/],
       [() => loadPredictor(none), 'E_CONFIG', /\[loadPredictor\] wrong run/],
       [() => evaluateRun(none), 'E_CONFIG', /\[evaluateRun\] wrong run/],
       [() => loadPredictor(folder, { devise: 'cpu' } as never), 'E_CONFIG', /\[loadPredictor\] unknown option 'devise'/],

@@ -210,7 +210,7 @@ export class Predictor {
         cells.map((cell, index) => {
           if (cell === null) return null;
           // As in a table: Number would make 0 of an empty text, and 16 of "0x10".
-          const value = typeof cell === 'string' ? parseNumber(cell.trim()) : typeof cell === 'boolean' ? NaN : Number(cell);
+          const value = typeof cell === 'string' ? parseNumber(cell.trim()) : typeof cell === 'boolean' ? NaN : cell;
           if (value !== undefined && Number.isFinite(value)) return value;
           throw new TensorkilnError(
             'E_DATA',
