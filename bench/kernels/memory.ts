@@ -388,7 +388,7 @@ function attention(batch: number, length: number, heads: number, dim: number): K
         name: 'attention',
         ints: [1, 0],
         floats: [1 / Math.sqrt(dim), 0],
-        operands: [...inputs, NONE, NONE, output(...dims), output(batch, heads, length)],
+        operands: [...inputs, NONE, { ...NONE, dtype: 'i' }, output(...dims), output(batch, heads, length)],
         result: 5,
       },
       peer: { name: 'attention', ints: [1], operands: [...inputs, output(...dims)], result: 3 },

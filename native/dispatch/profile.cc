@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "dispatch/op_table.h"
 
@@ -18,6 +19,13 @@ double product(const Operand& operand, int first, int last) {
 double multiply_adds(const OpCall& call) {
   const auto size = [&](int i) { return double(call[i].size); };
   const auto taps = [&](int filter) { return product(call[filter], 0, call[filter].rank - 1); };
+  // Of the gradient of a recurrent layer: back through the recurrent kernel in any case, and what is wanted of the gradients of
+  // x (result `dx`), of the kernel and of the recurrent kernel, which follow it.
+  const auto recurrent_grad = [&](int x, int dx) {
+    const auto wanted = [&](int result) { return call[result].size > 0 ? 1.0 : 0.0; };
+    return double(call[x].dims[0] * call[x].dims[1]) *
+           (size(x + 1) * (wanted(dx) + wanted(dx + 1)) + size(x + 2) * (1 + wanted(dx + 2)));
+  };
   switch (call.op) {
     case op_number::matmul: return size(2) * double(call[0].dims[call.ints[0] != 0 ? 1 : 2]);
     case op_number::conv2d:
@@ -38,9 +46,9 @@ double multiply_adds(const OpCall& call) {
     case op_number::lstm:
     case op_number::gru:
     case op_number::rnn: return double(call[0].dims[0] * call[0].dims[1]) * (size(1) + size(2));
-    case op_number::lstm_grad: return 2 * double(call[3].dims[0] * call[3].dims[1]) * (size(4) + size(5));
-    case op_number::gru_grad:
-    case op_number::rnn_grad: return 2 * double(call[2].dims[0] * call[2].dims[1]) * (size(3) + size(4));
+    case op_number::lstm_grad: return recurrent_grad(3, 10);
+    case op_number::gru_grad: return recurrent_grad(2, 9);
+    case op_number::rnn_grad: return recurrent_grad(2, 8);
     default: return 0;
   }
 }

@@ -1,6 +1,6 @@
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import '../../ts/index.js';
 import { TensorkilnBackend, type BackendMemory } from '../../ts/backend/backend.js';
 import { compile } from '../../ts/backend/plan.js';
@@ -168,6 +168,22 @@ describe('memory', () => {
     await collectUntil(() => backend().numDataIds() <= before);
     expect(backend().numDataIds()).toBe(before);
     expect(backend().engine.addon.memory().handles).toBe(handles);
+  });
+
+  it('is reclaimed where a test framework has put its own timers in place of the global ones', async () => {
+    await collectUntil(() => backend().numDataIds() === 0, 5);
+    const before = backend().numDataIds();
+    vi.stubGlobal('setImmediate', undefined);
+    try {
+      (() => {
+        for (let i = 0; i < 10; ++i) tf.add(tf.ones([10]), 1);
+      })();
+      expect(backend().numDataIds()).toBe(before + 20);
+      await collectUntil(() => backend().numDataIds() <= before);
+      expect(backend().numDataIds()).toBe(before);
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   it('stays flat over create-and-forget cycles', async () => {

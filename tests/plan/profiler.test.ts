@@ -1,6 +1,7 @@
 /** The profiler: what ran, how often, with how many bytes and operations, eagerly and in plans. */
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { lstm } from '../../ts/backend/custom/index.js';
 import { compile } from '../../ts/backend/plan.js';
 import { chromeTrace, measureLimits, profileExecution, profileTable } from '../../ts/backend/profiler.js';
 import { useNativeBackend } from '../support/native-backend.js';
@@ -38,6 +39,24 @@ describe('a profile', () => {
     expect(profile.javascript.filter(({ name }) => name === 'matmul')).toHaveLength(3);
     expect(profile.kernelMs).toBeLessThanOrEqual(profile.wallMs);
     tf.dispose([a, b]);
+  });
+
+  it('counts of the gradient of a recurrent layer what is made', async () => {
+    const [rows, kernel, recurrent] = [2 * 3, 4 * 20, 5 * 20];
+    const step = compile((x: tf.Tensor, w: tf.Tensor, r: tf.Tensor) => {
+      const loss = (...[k, u]: tf.Tensor[]): tf.Tensor =>
+        (lstm(x, { kernel: k as tf.Tensor, recurrentKernel: u as tf.Tensor }).y as tf.Tensor).square().sum();
+      return tf.grads(loss)([w, r]);
+    });
+    const inputs = [tf.ones([2, 3, 4]), tf.ones([4, 20]), tf.ones([5, 20])] as const;
+    for (let i = 0; i < 3; ++i) tf.dispose(step(...inputs));
+    const profile = await profileExecution(() => tf.dispose(step(...inputs)), { limits });
+    const flops = (name: string): unknown => profile.rows.find((row) => row.name === name)?.flops;
+    expect(flops('lstm')).toBe(2 * rows * (kernel + recurrent));
+    // Of the kernel and, twice, the recurrent kernel: nobody reads the gradient of x.
+    expect(flops('lstm_grad')).toBe(2 * rows * (kernel + 2 * recurrent));
+    tf.dispose([...inputs]);
+    step.dispose();
   });
 
   it('sees the calls and chains of replays, and its trace has three lanes', async () => {

@@ -157,13 +157,35 @@ describe('dropout of attention', () => {
     random.dispose();
   });
 
+  it('claims more random words than one call can', async () => {
+    const random = new RandomState(KEY);
+    const [queries, keys] = [2 ** 16, 2 ** 17 + 4];
+    const [q, k] = [tf.zeros([1, queries, 1, 1]), tf.zeros([1, keys, 1, 1])];
+    // No query sees a key, so that nothing is computed.
+    const run = (x: tf.Tensor): tf.Tensor =>
+      attention(x, k, k, { isCausal: true, causalShift: -queries, dropout: { rate: 0.1, random } });
+    const step = compile(run);
+    const blocks = (queries * keys) / 4;
+    expect(blocks).toBeGreaterThan(2 ** 31);
+    for (let calls = 1; calls <= 3; ++calls) {
+      tf.dispose(step(q));
+      const { key, counter } = await random.getState();
+      expect(key).toEqual([KEY, 0]);
+      expect(counter[0] + counter[1] * 2 ** 32).toBe(calls * blocks);
+    }
+    expect(step.statistics.replays).toBe(1);
+    step.dispose();
+    random.dispose();
+  });
+
   it('refuses a wrong rate and a missing state', () => {
     const [q, k, v] = heads(1, 2, 3, 1, 4);
     const random = new RandomState(1);
     const run = (dropout: unknown): tf.Tensor => attention(q, k, v, { dropout } as AttentionOptions);
     expect(() => run({ rate: 1, random })).toThrow(/wrong dropout.rate: expected a finite number >= 0 and < 1, got 1/);
     expect(() => run({ rate: 0.5 })).toThrow(/wrong dropout.random: expected a RandomState to draw from, got undefined/);
-    expect(() => run(0.5)).toThrow(/wrong options: expected an object, got 0.5/);
+    expect(() => run(0.5)).toThrow(/wrong dropout: expected an object with rate and random, got 0.5/);
+    expect(() => run(null)).toThrow(/wrong dropout: expected an object with rate and random, got null/);
     expect(() => run({ rate: 0.5, random, seed: 1 })).toThrow(/unknown option 'seed'/);
     random.dispose();
   });

@@ -1,4 +1,6 @@
 /** The tfjs-core backend: data ids on native handles. Kernels live in kernels/, the engine in native/. */
+// Not the global one, which test frameworks take away or hold back.
+import { setImmediate } from 'node:timers';
 import { backend_util, engine as tfjsEngine, KernelBackend, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { declareOp, getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from './native/engine.js';

@@ -13,6 +13,8 @@ const RESERVE = declareOp('random_reserve');
 
 /** Random words come in blocks of so many; a row of weights takes whole blocks. */
 const BLOCK_WORDS = 4;
+/** Most blocks that one call claims: attributes of ops are 32-bit integers. */
+const MAX_BLOCKS = 2 ** 31 - 1;
 
 export interface AttentionDropout {
   /** Probability that a weight is dropped, in [0, 1); the others are divided by 1 - rate. 0 draws nothing. */
@@ -58,6 +60,12 @@ function checkHeads(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): void {
 
 function checkDropout({ dropout }: AttentionOptions): AttentionDropout | undefined {
   if (dropout === undefined) return undefined;
+  if (typeof (dropout as unknown) !== 'object' || (dropout as unknown) === null) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[attention] wrong dropout: expected an object with rate and random, got ${show(dropout)}.`,
+    );
+  }
   checkKeys('attention', dropout, ['rate', 'random']);
   checkNumber('attention', 'dropout.rate', dropout.rate, { min: 0, below: 1 });
   if (!((dropout.random as unknown) instanceof RandomState)) {
@@ -73,8 +81,12 @@ function checkDropout({ dropout }: AttentionOptions): AttentionDropout | undefin
 function reserveWeights({ random }: AttentionDropout, [batch, queries, heads, keys]: readonly number[]): tf.Tensor {
   const backend = currentBackend();
   const rows = (batch as number) * (queries as number) * (heads as number);
-  const blocks = rows * Math.ceil((keys as number) / BLOCK_WORDS);
-  return tensorFromInfo(backend.run(RESERVE, [randomOperand(random)], { shape: [4], dtype: 'int32' }, [blocks]), backend);
+  const reserve = (blocks: number): tf.Tensor =>
+    tensorFromInfo(backend.run(RESERVE, [randomOperand(random)], { shape: [4], dtype: 'int32' }, [blocks]), backend);
+  let blocks = rows * Math.ceil((keys as number) / BLOCK_WORDS);
+  const start = reserve(Math.min(blocks, MAX_BLOCKS));
+  while ((blocks -= MAX_BLOCKS) > 0) reserve(Math.min(blocks, MAX_BLOCKS)).dispose();
+  return start;
 }
 
 /** The one mask of rank 4 that the op takes. */
