@@ -497,6 +497,21 @@ describe('debug', () => {
       expect.stringMatching(/begins after step 3, but training ends at step 3: it is never formed. .* after step 2\.$/),
     ]);
     expect(await advice({ kind: 'equal', from: 3 }, 2)).toEqual([]);
+    // A second call goes on with the average of the first.
+    const optimizer = new SGD({ learningRate: 0.1, average: { kind: 'equal', from: 3 } });
+    const model = new Sequential({ layers: [new Dense({ units: 3 })] });
+    const trainer = new Trainer({ model, loss: crossEntropy, optimizer });
+    const topics: string[] = [];
+    for (let call = 0; call < 2; ++call)
+      await trainer.fit(clouds(24), {
+        epochs: 1,
+        batchSize: 8,
+        onEvent: (event) => {
+          if (event.type === 'advice') topics.push(event.topic);
+        },
+      });
+    expect(topics).toEqual(['averaging']);
+    for (const one of [trainer, model, optimizer]) one.dispose();
   });
 
   it('holds nothing when training ends before the statistics are told', async () => {

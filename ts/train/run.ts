@@ -50,6 +50,9 @@ interface Judged extends Evaluation {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** Optimizers whose average an earlier call began: of its steps so far this one knows nothing. */
+const AVERAGED = new WeakSet<Optimizer>();
+
 /** When this process began an epoch, and what it took. */
 interface EpochTimes {
   readonly start: number;
@@ -197,7 +200,8 @@ export class TrainingRun {
   #adviseOnAveraging(): void {
     const { optimizer, options } = this.#parts;
     const { epoch, step } = this.#position;
-    if (optimizer?.averaging === undefined || step > 0) return;
+    if (optimizer?.averaging === undefined || step > 0 || AVERAGED.has(optimizer)) return;
+    AVERAGED.add(optimizer);
     for (const advice of adviceOnAveraging(optimizer.averaging, options.epochs * this.#stepsPerEpoch))
       options.onEvent?.({ type: 'advice', epoch, ...advice });
   }
