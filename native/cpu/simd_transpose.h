@@ -5,6 +5,9 @@
 #pragma once
 #include "cpu/kernel.h"
 
+// Neither the scalar layer nor CUDA's sources, which read geometry from headers that come by here, have vectors.
+#define TK_HAS_BYTES16 (TK_SIMD_AVX512 || TK_SIMD_AVX2 || TK_SIMD_SSE2 || TK_SIMD_NEON)
+
 TK_BEGIN_LEVEL
 
 #if TK_SIMD_AVX512 || TK_SIMD_AVX2 || TK_SIMD_SSE2
@@ -55,7 +58,7 @@ TK_INLINE void transpose_tile(const uint32_t* x, int64_t x_stride, uint32_t* y, 
 #else
 constexpr int kTile32 = 4;
 TK_INLINE void transpose_tile(const uint32_t* x, int64_t x_stride, uint32_t* y, int64_t y_stride) {
-#if TK_SIMD_SCALAR
+#if !TK_HAS_BYTES16
   for (int r = 0; r < kTile32; ++r)
     for (int c = 0; c < kTile32; ++c) y[r * y_stride + c] = x[c * x_stride + r];
 #else
@@ -73,7 +76,7 @@ TK_INLINE void transpose_tile(const uint32_t* x, int64_t x_stride, uint32_t* y, 
 
 constexpr int kTile8 = 16;
 TK_INLINE void transpose_tile(const uint8_t* x, int64_t x_stride, uint8_t* y, int64_t y_stride) {
-#if TK_SIMD_SCALAR
+#if !TK_HAS_BYTES16
   for (int r = 0; r < kTile8; ++r)
     for (int c = 0; c < kTile8; ++c) y[r * y_stride + c] = x[c * x_stride + r];
 #else

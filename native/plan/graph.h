@@ -80,8 +80,8 @@ std::optional<Graph> make_graph(const std::vector<PlanSlot>& slots, const std::v
 
 // What the passes did, for the dump.
 struct PassCounts {
-  int dead = 0, unread = 0, same = 0, folded = 0, transposes = 0, derivatives = 0, chains = 0, chained = 0, headed = 0, copies = 0,
-      reused = 0;
+  int dead = 0, unread = 0, same = 0, folded = 0, transposes = 0, derivatives = 0, chains = 0, chained = 0, headed = 0,
+      copies = 0, reused = 0;
 };
 
 // Calls whose results nobody needs go, and those results of the others that an op makes on demand.
