@@ -32,7 +32,7 @@ if (!hasCudaHeaders()) {
 /** What the tests call ops of; the others' kernels are tested through the package and would only make the builds long. */
 const FAMILIES = ['attention', 'conv', 'gather', 'matmul', 'reduce', 'softmax', 'unary', 'activation'];
 /** Modes of the programs with one bug each, which the sanitizer must end. */
-const MEMORY_BUGS = ['global', 'free', 'shared', 'index', 'dynamic', 'aligned', 'local', 'host'];
+const MEMORY_BUGS = ['global', 'free', 'shared', 'index', 'dynamic', 'aligned', 'local', 'host', 'device'];
 const RACE_BUGS = ['no_sync', 'no_second_sync', 'warp_bad', 'global_bad', 'blocks_bad'];
 const totals = { passed: 0, failed: 0, checks: 0 };
 

@@ -17,6 +17,7 @@ export const EMULATED_TESTS = [
   'emulator_test',
   'layouts_test',
   'program_test',
+  'devices_test',
   'cuda_ops_test',
   'gemm_test',
   'cuda_conv_test',

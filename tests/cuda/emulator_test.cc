@@ -2,6 +2,7 @@
 #include <cooperative_groups.h>
 #include <cooperative_groups/reduce.h>
 #include <string>
+#include <thread>
 #include "cuda/ptx.cuh"
 #include "device_test.h"
 namespace cg = cooperative_groups;
@@ -410,6 +411,59 @@ int main() {
     OK(cudaEventDestroy(join));
     OK(cudaStreamDestroy(s));
     OK(cudaStreamDestroy(t));
+  }
+  // devices: memory, errors, streams and events of each
+  {
+    tk::emulator::config().devices = 2;
+    int count = 0, device = 9;
+    OK(cudaGetDeviceCount(&count));
+    CHECK(count == 2);
+    CHECK(cudaSetDevice(2) == cudaErrorInvalidDevice && cudaSetDevice(-1) == cudaErrorInvalidDevice);
+    Dev<float> a(std::vector<float>(100, 1.f));
+    cudaStream_t s;
+    cudaEvent_t e;
+    OK(cudaStreamCreate(&s));
+    OK(cudaEventCreate(&e));
+    size_t before, free0, free1, total;
+    OK(cudaMemGetInfo(&before, &total));
+    OK(cudaSetDevice(1));
+    OK(cudaGetDevice(&device));
+    CHECK(device == 1);
+    std::thread([] {
+      int own = 9;
+      OK(cudaGetDevice(&own));
+      CHECK(own == 0);  // of each thread
+    }).join();
+    Dev<float> b(std::vector<float>(100, 2.f));
+    OK(cudaMemGetInfo(&free1, &total));
+    CHECK(total - free1 == 400);
+    OK(cudaSetDevice(0));
+    OK(cudaMemGetInfo(&free0, &total));
+    CHECK(free0 == before);
+    OK(cudaSetDevice(1));
+    cudaPointerAttributes attributes;
+    OK(cudaPointerGetAttributes(&attributes, a.p));
+    CHECK(attributes.device == 0);
+    // A stream, or an event, of another device.
+    CHECK(tk::cuda::launch_kernel(k_mul, 1, 128, 0, s, b.p, 2.f, 100) == cudaErrorInvalidResourceHandle);
+    CHECK(cudaEventRecord(e, nullptr) == cudaErrorInvalidResourceHandle);
+    cudaGetLastError();
+    // Copies reach both.
+    OK(cudaMemcpy(b.p, a.p, 400, cudaMemcpyDeviceToDevice));
+    CHECK(b.get()[99] == 1);
+    // A kernel does not, and only its own device is lost.
+    CHECK(tk::cuda::launch_kernel(k_mul, 1, 128, 0, nullptr, a.p, 2.f, 100) == cudaErrorIllegalAddress);
+    CHECK(std::string(tk::emulator::last_error()).find("belongs to device 0, the launch to device 1") != std::string::npos);
+    CHECK(cudaDeviceSynchronize() == cudaErrorIllegalAddress);
+    OK(cudaSetDevice(0));
+    OK(cudaDeviceSynchronize());
+    OK(tk::cuda::launch_kernel(k_mul, 1, 128, 0, s, a.p, 2.f, 100));
+    OK(cudaStreamSynchronize(s));
+    CHECK(a.get()[0] == 2);
+    OK(cudaEventDestroy(e));
+    OK(cudaStreamDestroy(s));
+    tk::emulator::reset_errors();
+    tk::emulator::config().devices = 1;
   }
   printf("native: %d passed, %d failed (%d checks)\n", g_fail == 0, g_fail != 0, g_checks);
   return g_fail != 0;

@@ -42,11 +42,18 @@ __global__ void fine(float* y) {
   __syncthreads();
   y[threadIdx.x] = a[threadIdx.x];
 }
+struct Reached {
+  float* y;
+};
+__global__ void reach(Reached to) { to.y[threadIdx.x] = 1; }
 int main(int, char** argv) {
   std::string m = argv[1];
-  tk::emulator::config().protect = m == "host";
+  tk::emulator::config().protect = m == "host" || m == "device";
+  tk::emulator::config().devices = 2;
   Dev<float> y(32);
   if (m == "host") return y.p[3] == 0;  // the host reads device memory
+  if (m == "device") OK(cudaSetDevice(1));  // and reaches into the memory of the other one
+  if (m == "device") OK(tk::cuda::launch_kernel(reach, 1, 32, 0, nullptr, Reached{y.p}));
   for (int rep = 0; rep < 3; rep++) {
     OK(tk::cuda::launch_kernel(fine, 4, 32, 0, nullptr, y.p));
     if (m == "global") OK(tk::cuda::launch_kernel(g_over, 1, 64, 0, nullptr, y.p, 32));

@@ -65,8 +65,8 @@ inline std::vector<float> floats_of(tk::DType type, const std::vector<unsigned c
 
 class OpSession {
  public:
-  OpSession() {
-    if (table().open_stream(0, uint64_t(256) << 20, &stream_) != TK_CUDA_OK) throw std::runtime_error(table().last_error());
+  explicit OpSession(int32_t device = 0, uint64_t limit_bytes = uint64_t(256) << 20) {
+    if (table().open_stream(device, limit_bytes, &stream_) != TK_CUDA_OK) throw std::runtime_error(table().last_error());
   }
   ~OpSession() { table().close_stream(stream_); }
   OpSession(const OpSession&) = delete;

@@ -52,6 +52,7 @@ namespace tk::emulator {
 struct Config {
   unsigned seed = 0;            // seed: 0 ascending thread order, 1 descending (blocks too), above 1 random order
   int threads = 1;              // threads: OS threads that run blocks
+  int devices = 1;              // devices: how many GPUs there are, 1 to 4
   bool poison = true;           // poison: fresh device and shared memory holds 0xFF (NaN) bytes
   bool poison_static = false;   // poison_static: static __shared__ too; the module must then have no other thread_local data
   bool protect = false;         // protect: device memory is PROT_NONE while no kernel or copy runs
@@ -82,6 +83,9 @@ struct WgmmaOp {
   int scale_d;
   int type;  // an MmaType
   bool trans_a, trans_b;
+  // A in registers: where they are, null for A in shared memory, and what they held at the issue.
+  const uint32_t* registers_a = nullptr;
+  uint32_t issued_a[4] = {};
 };
 struct WgmmaAcc {
   float* d;

@@ -31,8 +31,10 @@ struct NoRace {
 }  // namespace tk::emulator
 #endif
 namespace tk::emulator {
-// lose=N in TENSORKILN_EMULATOR: the device is lost at the N-th launch; 0 never.
+constexpr int kMostDevices = 4;
+// lose=N in TENSORKILN_EMULATOR: the device of the N-th launch is lost there; 0 never.
 extern unsigned g_lose_at;
+extern __thread int t_device;  // the current device of a host thread
 cudaError_t run_grid(const LaunchInfo& li, const std::function<void()>& kernel);
 bool mbar_init_unfenced();
 void report(const char* text);  // records a kernel error, from outside a kernel

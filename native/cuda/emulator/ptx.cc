@@ -415,11 +415,11 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
     for (int i = 1; i < 128; i++) {
       auto& q = ((Thread*)in[i])->wgmma;
       if (q.size() <= o || q[o].desc_a != op.desc_a || q[o].desc_b != op.desc_b || q[o].scale_d != op.scale_d ||
-          q[o].type != op.type)
+          q[o].type != op.type || (q[o].registers_a == nullptr) != (op.registers_a == nullptr))
         fail("wgmma: operands differ between threads of the warpgroup");
     }
     static thread_local float A[64][16], B[16][256], C[64][256];
-    Desc a = decode(op.desc_a), b = decode(op.desc_b);
+    Desc a = decode(op.registers_a ? 0 : op.desc_a), b = decode(op.desc_b);
     auto load8 = [](uint32_t addr, uint16_t* v) { memcpy(v, smem_ptr(addr, 16, "wgmma"), 16); };
     uint16_t v[8];
     auto value = [&](uint16_t bits) { return op.type == F16 ? f16_val(bits) : bf16_val(bits); };
@@ -435,6 +435,17 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
       };
       fill(a, 64, [&](int r, int k, float x) { A[r][k] = x; });
       fill(b, op.n, [&](int n, int k, float x) { B[k][n] = x; });
+    } else if (op.registers_a) {
+      // Register j of lane l holds two elements of row 16w + l/4 + 8*(j%2), from column 8*(j/2) + 2*(l%4) on.
+      for (int t = 0; t < 128; t++) {
+        const WgmmaOp& mine = ((Thread*)in[t])->wgmma[o];
+        if (memcmp(mine.registers_a, mine.issued_a, sizeof mine.issued_a))
+          fail("wgmma: registers of A were changed before the wait");
+        for (int j = 0; j < 4; j++)
+          for (int e = 0; e < 2; e++)
+            A[t / 32 * 16 + t % 32 / 4 + 8 * (j % 2)][8 * (j / 2) + 2 * (t % 4) + e] =
+                value(uint16_t(mine.issued_a[j] >> 16 * e));
+      }
     } else if (!op.trans_a)
       for (int r = 0; r < 64; r++)
         for (int kc = 0; kc < 2; kc++) {
@@ -481,8 +492,9 @@ void execute_group(const void* const* in) {  // in[i]: the 128 Threads
 }
 }  // namespace
 void wgmma_fence() { cur->wgmma_fenced = true; }
-void wgmma(MmaType type, float* d, int n, uint64_t da, uint64_t db, int scale_d, bool trans_a, bool trans_b) {
-  NoRace nr;
+static void issue(const WgmmaOp& op) {
+  float* d = op.d;
+  const int n = op.n;
   if (!cur->wgmma_fenced) fail("wgmma.mma_async without wgmma.fence before it");
   if (!acc_of(cur, d)) {
     auto* a = new WgmmaAcc;
@@ -492,8 +504,17 @@ void wgmma(MmaType type, float* d, int n, uint64_t da, uint64_t db, int scale_d,
     cur->wgmma_acc.push_back(a);
     memset(d, 0xFF, n / 2 * sizeof(float));
   }
-  if (type == TF32 && (trans_a || trans_b)) fail("wgmma: tf32 operands are K-major only");
-  cur->wgmma.push_back({d, n, da, db, scale_d, type, trans_a, trans_b});
+  if (op.type == TF32 && (op.trans_a || op.trans_b)) fail("wgmma: tf32 operands are K-major only");
+  cur->wgmma.push_back(op);
+}
+void wgmma(MmaType type, float* d, int n, uint64_t da, uint64_t db, int scale_d, bool trans_a, bool trans_b) {
+  NoRace nr;
+  issue({d, n, da, db, scale_d, type, trans_a, trans_b});
+}
+void wgmma_registers(MmaType type, float* d, int n, const uint32_t* a, uint64_t db, int scale_d, bool trans_b) {
+  NoRace nr;
+  if (type == TF32) fail("wgmma: tf32 from registers is not emulated");
+  issue({d, n, 0, db, scale_d, type, false, trans_b, a, {a[0], a[1], a[2], a[3]}});
 }
 void wgmma_commit() {
   NoRace nr;

@@ -40,9 +40,11 @@ void tma_store(const CUtensorMap* map, const int* coord, int rank, const void* s
 void tma_store_wait(const char* file, int line);
 
 // 9.7.15 wgmma.mma_async.m64nNk16 of bf16 or f16, A and B from shared memory.  Work is done at wait_group; the
-// accumulators hold NaN from the issue until then.
+// accumulators hold NaN from the issue until then.  wgmma_registers: A from registers, a[4], in the layout of the left operand
+// of mma.m16n8k16 with 16 rows to a warp; they must stay as they are until the wait.
 void wgmma_fence();
 void wgmma(MmaType type, float* d, int n, uint64_t desc_a, uint64_t desc_b, int scale_d, bool trans_a, bool trans_b);
+void wgmma_registers(MmaType type, float* d, int n, const uint32_t* a, uint64_t desc_b, int scale_d, bool trans_b);
 void wgmma_commit();
 void wgmma_wait(int n, const char* file, int line);
 }  // namespace tk::emulator

@@ -4,6 +4,10 @@
 // Streams: by default every operation runs at the call (that is a legal schedule).  With
 // config().lazy_streams the work is queued and runs at a synchronisation, the runnable streams taking
 // random turns, so that a missing event or a host buffer freed too early shows.
+//
+// Devices: each has its memory, errors and limits of kernels; a stream, an event and a node of a graph belong to the device
+// that was current on the thread that made them.  A launch on a stream of another device, or with an argument that points into
+// another device's memory, fails; what a kernel reaches through a structure is seen with config().protect only.
 #include <sys/mman.h>
 #include <chrono>
 #include <cstdio>
@@ -21,10 +25,13 @@ struct CUevent_st {
   uint64_t recorded = 0, done = 0;
   double time = 0;
   CUgraph_st* capture = nullptr;
+  int device = 0;
 };
 namespace {
 struct Op {
   std::function<cudaError_t()> fn;
+  int device = 0;       // on which it runs
+  bool copies = false;  // reaches the memory of every device
   CUevent_st* wait = nullptr;
   uint64_t version = 0;
 };
@@ -43,6 +50,7 @@ struct CUstream_st {
   std::deque<Op> q;
   CUgraph_st* capture = nullptr;
   bool origin = false, non_blocking = false;
+  int device = 0;
 };
 
 namespace tk::emulator {
@@ -50,27 +58,36 @@ namespace {
 struct Alloc {
   size_t size;
   char kind;
+  int device;
 };  // 'd'evice, 'p'inned host, 'm'anaged
-struct Runtime {
-  std::recursive_mutex m;
-  std::map<uintptr_t, Alloc> allocs;
-  std::set<CUstream_st*> streams;
-  CUstream_st legacy;
+// What each device has of its own.
+struct Device {
   std::map<const void*, int> dyn_smem_limit;
-  std::map<const void*, BindKernel> kernels;
-  std::map<const void*, unsigned> clusters;
-  cudaError_t last = cudaSuccess, sticky = cudaSuccess;
-  std::mt19937 rng{config().seed};
-  // TK_EMULATOR_PROTECT: all device memory sits in one arena that is accessible only while device work runs
+  cudaError_t sticky = cudaSuccess;
+  // TK_EMULATOR_PROTECT: all memory of a device sits in one arena that is accessible only while work of that device runs
   char *arena = nullptr, *arena_top = nullptr;
   int open = 0;
   static constexpr size_t ARENA = 64ull << 30;
   size_t total = 0;
 };
+struct Runtime {
+  std::recursive_mutex m;
+  std::map<uintptr_t, Alloc> allocs;
+  std::set<CUstream_st*> streams;
+  CUstream_st legacy;
+  std::map<const void*, BindKernel> kernels;
+  std::map<const void*, unsigned> clusters;
+  cudaError_t last = cudaSuccess;
+  std::mt19937 rng{config().seed};
+  Device devices[kMostDevices];
+};
 Runtime& R() {
   static Runtime* r = new Runtime;
   return *r;
 }
+Device& current() { return R().devices[t_device]; }
+bool is_default(cudaStream_t s) { return !s || s == cudaStreamLegacy || s == cudaStreamPerThread; }
+int device_of(cudaStream_t s) { return is_default(s) ? t_device : s->device; }
 cudaError_t err(cudaError_t e) {
   if (e) R().last = e;
   return e;
@@ -79,7 +96,7 @@ cudaError_t err(cudaError_t e) {
 
 // The driver rounds allocations up, so small overruns stay silent on a GPU; here the size is exact.
 void* dev_alloc(size_t n) {
-  Runtime& r = R();
+  Device& r = current();
   void* p = nullptr;
   if (config().protect) {
     if (!r.arena)
@@ -95,7 +112,7 @@ void* dev_alloc(size_t n) {
     if (config().poison) memset(p, 0xFF, n);
     set_tail(p, n);
   }
-  r.allocs[uintptr_t(p)] = Alloc{n, 'd'};
+  R().allocs[uintptr_t(p)] = Alloc{n, 'd', t_device};
   r.total += n;
   return p;
 }
@@ -105,14 +122,14 @@ void check_tail(uintptr_t p, const Alloc& a) {
   char b[120];
   snprintf(b, sizeof b, "something wrote past the end of the device allocation of %zu bytes at %p", a.size, (void*)p);
   report(b);
-  R().sticky = cudaErrorLaunchFailure;
+  R().devices[a.device].sticky = cudaErrorLaunchFailure;
   set_tail((void*)p, a.size);
 }
 void dev_free(void* p) {
   Runtime& r = R();
   auto it = r.allocs.find(uintptr_t(p));
   check_tail(it->first, it->second);
-  r.total -= it->second.size;
+  if (it->second.kind == 'd') r.devices[it->second.device].total -= it->second.size;
   if (config().protect && it->second.kind == 'd')
     madvise(p, (it->second.size + 4095) & ~size_t(4095), MADV_DONTNEED);  // address never reused
   else
@@ -129,14 +146,19 @@ const Alloc* find(const void* p, size_t* left = nullptr) {
   if (left) *left = it->second.size - off;
   return &it->second;
 }
-struct DeviceSection {  // device memory is accessible inside
-  DeviceSection() {
-    Runtime& r = R();
-    if (r.open++ == 0 && r.arena) mprotect(r.arena, r.arena_top - r.arena, PROT_READ | PROT_WRITE);
+struct DeviceSection {  // the memory of the operation's device is accessible inside
+  int first, end;
+  explicit DeviceSection(const Op& op) : first(op.copies ? 0 : op.device), end(op.copies ? kMostDevices : op.device + 1) {
+    for (int i = first; i < end; i++) {
+      Device& d = R().devices[i];
+      if (d.open++ == 0 && d.arena) mprotect(d.arena, d.arena_top - d.arena, PROT_READ | PROT_WRITE);
+    }
   }
   ~DeviceSection() {
-    Runtime& r = R();
-    if (--r.open == 0 && r.arena) mprotect(r.arena, r.arena_top - r.arena, PROT_NONE);
+    for (int i = first; i < end; i++) {
+      Device& d = R().devices[i];
+      if (--d.open == 0 && d.arena) mprotect(d.arena, d.arena_top - d.arena, PROT_NONE);
+    }
   }
 };
 
@@ -146,13 +168,13 @@ bool runnable(CUstream_st* s) {
 }
 cudaError_t run_op(Op& op) {
   if (!op.fn) return cudaSuccess;
-  DeviceSection d;
+  DeviceSection d(op);
   cudaError_t e = op.fn();
-  if (e) R().sticky = e;
+  if (e) R().devices[op.device].sticky = e;
   return e;
 }
 template <class Done>
-cudaError_t drain(Done done) {
+cudaError_t drain(int device, Done done) {
   Runtime& r = R();
   while (!done()) {
     std::vector<CUstream_st*> c;
@@ -167,21 +189,27 @@ cudaError_t drain(Done done) {
     s->q.pop_front();
     run_op(op);
   }
-  return r.sticky;
+  return r.devices[device].sticky;
 }
 cudaError_t drain_all(bool blocking_only = false) {
   if (!blocking_only)
     for (auto& a : R().allocs) check_tail(a.first, a.second);
-  return drain([=] {
+  return drain(t_device, [=] {
     for (auto* s : R().streams)
       if (!(blocking_only && s->non_blocking) && !s->q.empty()) return false;
     return true;
   });
 }
+cudaError_t enqueue(cudaStream_t s, Op op);
 cudaError_t submit(cudaStream_t s, Op op) {
+  if (is_default(s)) s = nullptr;
+  op.device = device_of(s);
+  return enqueue(s, std::move(op));
+}
+// On the device of the operation, be the stream another's: a node of a graph runs where it was made.
+cudaError_t enqueue(cudaStream_t s, Op op) {
   Runtime& r = R();
-  if (r.sticky) return err(r.sticky);
-  if (s == cudaStreamLegacy || s == cudaStreamPerThread) s = nullptr;
+  if (const auto lost = r.devices[op.device].sticky) return err(lost);
   if (s && s->capture) {
     s->capture->ops.push_back(std::move(op));
     return cudaSuccess;
@@ -205,11 +233,21 @@ cudaError_t capture_check() {  // calls that synchronise are not allowed while a
 
 bool check_pointer_arg(const void* p) {
   LOCK;
-  return find(p) != nullptr;
+  const Alloc* a = find(p);
+  return a && (a->kind != 'd' || a->device == t_device);
 }
 void bad_pointer_arg(int i, const void* p) {
-  fprintf(stderr, "CUDA emulator: kernel argument %d: %p is not device or pinned memory\n", i, p);
-  R().sticky = cudaErrorIllegalAddress;
+  LOCK;
+  const Alloc* a = find(p);
+  char text[120];
+  if (a) {
+    snprintf(text, sizeof text, "kernel argument %d: %p belongs to device %d, the launch to device %d", i, p, a->device,
+             t_device);
+  } else {
+    snprintf(text, sizeof text, "kernel argument %d: %p is not device or pinned memory", i, p);
+  }
+  report(text);
+  current().sticky = cudaErrorIllegalAddress;
 }
 void set_cluster(const void* kernel, unsigned blocks) {
   LOCK;
@@ -224,14 +262,15 @@ static cudaError_t check_launch(LaunchInfo& li) {
   uint64_t n = uint64_t(b.x) * b.y * b.z;
   if (!n || n > 1024 || b.z > 64 || !g.x || !g.y || !g.z || g.x > 0x7fffffffu || g.y > 65535 || g.z > 65535)
     return cudaErrorInvalidConfiguration;
-  auto it = R().dyn_smem_limit.find(li.func);
-  return li.smem > size_t(it == R().dyn_smem_limit.end() ? 48 << 10 : it->second) ? cudaErrorInvalidValue : cudaSuccess;
+  auto& limits = current().dyn_smem_limit;
+  auto it = limits.find(li.func);
+  return li.smem > size_t(it == limits.end() ? 48 << 10 : it->second) ? cudaErrorInvalidValue : cudaSuccess;
 }
-static void count_launch() {
+static void count_launch(int device) {
   static unsigned launches = 0;
   config();  // reads the environment
   if (g_lose_at != 0 && ++launches == g_lose_at) {
-    R().sticky = cudaErrorLaunchFailure;
+    R().devices[device].sticky = cudaErrorLaunchFailure;
     report("the device was lost, as TENSORKILN_EMULATOR asks");
   }
 }
@@ -242,8 +281,9 @@ void register_kernel(const void* kernel, BindKernel bind) {
 cudaError_t launch_closure(const LaunchInfo& given, cudaStream_t s, std::function<void()> per_thread) {
   LOCK;
   LaunchInfo li = given;
+  if (device_of(s) != t_device) return err(cudaErrorInvalidResourceHandle);
   if (auto e = check_launch(li)) return err(e);
-  count_launch();
+  count_launch(t_device);
   return submit(s, Op{[li, f = std::move(per_thread)] { return run_grid(li, f); }});
 }
 static cudaError_t copy_now(void* d, const void* s, size_t n, const char* what, bool d_dev, bool s_dev) {
@@ -263,7 +303,7 @@ extern "C" {
 cudaError_t cudaGetLastError() {
   LOCK;
   auto e = R().last;
-  R().last = R().sticky;
+  R().last = current().sticky;
   return e;
 }
 cudaError_t cudaPeekAtLastError() { return R().last; }
@@ -272,14 +312,19 @@ const char* cudaGetErrorName(cudaError_t e) {
 }
 const char* cudaGetErrorString(cudaError_t e) { return e == cudaErrorLaunchFailure ? last_error() : cudaGetErrorName(e); }
 cudaError_t cudaGetDeviceCount(int* n) {
-  *n = 1;
+  *n = config().devices;
   return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* d) {
-  *d = 0;
+  *d = t_device;
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int d) { return d == 0 ? cudaSuccess : err(cudaErrorInvalidDevice); }
+static bool is_device(int d) { return d >= 0 && d < config().devices; }
+cudaError_t cudaSetDevice(int d) {
+  if (!is_device(d)) return err(cudaErrorInvalidDevice);
+  t_device = d;
+  return cudaSuccess;
+}
 cudaError_t cudaDriverGetVersion(int* v) {
   *v = CUDART_VERSION;
   return cudaSuccess;
@@ -288,7 +333,8 @@ cudaError_t cudaRuntimeGetVersion(int* v) {
   *v = CUDART_VERSION;
   return cudaSuccess;
 }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int d) {
+  if (!is_device(d)) return err(cudaErrorInvalidDevice);
   memset(p, 0, sizeof *p);
   strcpy(p->name, "CUDA emulator");
   p->major = 9;
@@ -309,7 +355,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   p->maxThreadsDim[2] = 64;
   return cudaSuccess;
 }
-cudaError_t cudaDeviceGetAttribute(int* v, cudaDeviceAttr a, int) {
+cudaError_t cudaDeviceGetAttribute(int* v, cudaDeviceAttr a, int d) {
+  if (!is_device(d)) return err(cudaErrorInvalidDevice);
   switch (a) {
     case cudaDevAttrMultiProcessorCount: *v = 4; break;
     case cudaDevAttrComputeCapabilityMajor: *v = 9; break;
@@ -331,7 +378,7 @@ cudaError_t cudaFuncSetAttribute(const void* f, cudaFuncAttribute a, int v) {
   LOCK;
   if (a == cudaFuncAttributeMaxDynamicSharedMemorySize) {
     if (v > 232448) return err(cudaErrorInvalidValue);
-    R().dyn_smem_limit[f] = v;
+    current().dyn_smem_limit[f] = v;
   }
   return cudaSuccess;
 }
@@ -373,8 +420,7 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t s) {
 cudaError_t cudaHostAlloc(void** p, size_t n, unsigned) {
   LOCK;
   if (posix_memalign(p, 4096, n ? n : 1)) return err(cudaErrorMemoryAllocation);
-  R().allocs[uintptr_t(*p)] = Alloc{n, 'p'};
-  R().total += n;
+  R().allocs[uintptr_t(*p)] = Alloc{n, 'p', t_device};
   return cudaSuccess;
 }
 cudaError_t cudaMallocHost(void** p, size_t n) { return cudaHostAlloc(p, n, 0); }
@@ -389,7 +435,7 @@ cudaError_t cudaFreeHost(void* p) {
 cudaError_t cudaMemGetInfo(size_t* f, size_t* t) {
   LOCK;
   *t = 8ull << 30;
-  *f = *t - std::min(*t, R().total);
+  *f = *t - std::min(*t, current().total);
   return cudaSuccess;
 }
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* a, const void* p) {
@@ -397,6 +443,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* a, const void* p) {
   memset(a, 0, sizeof *a);
   const Alloc* al = find(p);
   a->type = !al ? cudaMemoryTypeUnregistered : al->kind == 'p' ? cudaMemoryTypeHost : cudaMemoryTypeDevice;
+  a->device = al ? al->device : t_device;
   a->devicePointer = al ? (void*)p : nullptr;
   a->hostPointer = al && al->kind != 'p' ? nullptr : (void*)p;
   return cudaSuccess;
@@ -407,9 +454,9 @@ cudaError_t cudaMemcpyAsync(void* d, const void* s, size_t n, cudaMemcpyKind k, 
        sd = k == cudaMemcpyDeviceToHost || k == cudaMemcpyDeviceToDevice;
   if (!sd && n && !find(s)) {  // pageable source: the driver stages it before the call returns
     auto tmp = std::make_shared<std::vector<char>>((const char*)s, (const char*)s + n);
-    return submit(st, Op{[=] { return copy_now(d, tmp->data(), n, "cudaMemcpyAsync", dd, sd); }});
+    return submit(st, Op{[=] { return copy_now(d, tmp->data(), n, "cudaMemcpyAsync", dd, sd); }, 0, true});
   }
-  return submit(st, Op{[=] { return copy_now(d, s, n, "cudaMemcpyAsync", dd, sd); }});
+  return submit(st, Op{[=] { return copy_now(d, s, n, "cudaMemcpyAsync", dd, sd); }, 0, true});
 }
 cudaError_t cudaMemcpy(void* d, const void* s, size_t n, cudaMemcpyKind k) {
   LOCK;
@@ -437,6 +484,7 @@ cudaError_t cudaMemcpyToSymbol(const void* sym, const void* s, size_t n, size_t 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned f) {
   LOCK;
   *s = new CUstream_st;
+  (*s)->device = t_device;
   (*s)->non_blocking = f & cudaStreamNonBlocking;
   R().streams.insert(*s);
   return cudaSuccess;
@@ -447,7 +495,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s) {
   LOCK;
   if (!s) return cudaDeviceSynchronize();
   if (s->capture) return err(cudaErrorStreamCaptureUnsupported);
-  return err(drain([=] { return s->q.empty(); }));
+  return err(drain(s->device, [=] { return s->q.empty(); }));
 }
 cudaError_t cudaStreamQuery(cudaStream_t s) {
   LOCK;
@@ -455,24 +503,26 @@ cudaError_t cudaStreamQuery(cudaStream_t s) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t s) {
   LOCK;
-  drain([=] { return s->q.empty(); });
+  drain(s->device, [=] { return s->q.empty(); });
   R().streams.erase(s);
   delete s;
   return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
   *e = new CUevent_st;
+  (*e)->device = t_device;
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* e) { return cudaEventCreateWithFlags(e, 0); }
 cudaError_t cudaEventDestroy(cudaEvent_t e) {
   LOCK;
-  drain([=] { return e->capture || e->done >= e->recorded; });
+  drain(e->device, [=] { return e->capture || e->done >= e->recorded; });
   delete e;
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
   LOCK;
+  if (device_of(s) != e->device) return err(cudaErrorInvalidResourceHandle);
   e->capture = s ? s->capture : nullptr;
   if (e->capture) return cudaSuccess;  // a graph's operations are recorded, and replayed, in one legal order
   uint64_t v = ++e->recorded;
@@ -490,18 +540,19 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
     return cudaSuccess;
   }  // fork: s joins the capture
   if (e->recorded == 0) return cudaSuccess;
-  return submit(s, Op{nullptr, e, e->recorded});
+  return submit(s, Op{nullptr, 0, false, e, e->recorded});
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t e) {
   LOCK;
   uint64_t v = e->recorded;
-  return err(drain([=] { return e->done >= v; }));
+  return err(drain(e->device, [=] { return e->done >= v; }));
 }
 cudaError_t cudaEventQuery(cudaEvent_t e) {
   LOCK;
   return e->done >= e->recorded ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t a, cudaEvent_t b) {
+  if (a->device != b->device) return err(cudaErrorInvalidResourceHandle);
   *ms = float(b->time - a->time);
   return cudaSuccess;
 }
@@ -552,22 +603,25 @@ static cudaError_t kernel_op(const cudaKernelNodeParams* p, Op* op) {
   if (found == R().kernels.end()) return cudaErrorInvalidDeviceFunction;
   LaunchInfo li{p->gridDim, p->blockDim, p->sharedMemBytes, p->func, false, 1};
   if (auto e = check_launch(li)) return e;
-  *op = Op{[li, f = found->second(p->kernelParams)] {
-    count_launch();
-    return R().sticky ? R().sticky : run_grid(li, f);
-  }};
+  *op = Op{[li, device = t_device, f = found->second(p->kernelParams)] {
+             count_launch(device);
+             const auto lost = R().devices[device].sticky;
+             return lost ? lost : run_grid(li, f);
+           },
+           t_device};
   return cudaSuccess;
 }
 static Op copy_op(void* d, const void* s, size_t n) {
-  return Op{[=] { return copy_now(d, s, n, "a copy of a graph", true, true); }};
+  return Op{[=] { return copy_now(d, s, n, "a copy of a graph", true, true); }, t_device, true};
 }
 static Op fill_op(const cudaMemsetParams& p) {
   return Op{[p] {
-    size_t left;
-    if (p.height != 1 || p.elementSize != 1 || !find(p.dst, &left) || left < p.width) return cudaErrorInvalidValue;
-    memset(p.dst, int(p.value), p.width);
-    return cudaSuccess;
-  }};
+              size_t left;
+              if (p.height != 1 || p.elementSize != 1 || !find(p.dst, &left) || left < p.width) return cudaErrorInvalidValue;
+              memset(p.dst, int(p.value), p.width);
+              return cudaSuccess;
+            },
+            t_device};
 }
 cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t g, const cudaGraphNode_t* before, size_t count,
                                    const cudaKernelNodeParams* p) {
@@ -614,7 +668,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* e, cudaGraph_t g, unsigned lon
 cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t s) {
   LOCK;
   for (auto& op : e->ops)
-    if (auto r = submit(s, op)) return r;
+    if (auto r = enqueue(s, op)) return r;
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t g) {
@@ -630,6 +684,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e) {
 namespace tk::emulator {
 void reset_errors() {
   LOCK;
-  R().last = R().sticky = cudaSuccess;
+  R().last = cudaSuccess;
+  for (Device& d : R().devices) d.sticky = cudaSuccess;
 }
 }  // namespace tk::emulator

@@ -106,6 +106,7 @@ extern "C" void tk_emulator_switch(void** save, void* next);
 namespace tk::emulator {
 __thread Thread* cur;
 unsigned g_lose_at = 0;
+__thread int t_device = 0;
 
 namespace {
 // Sets what one word of TENSORKILN_EMULATOR says, e.g. "seed=2"; false for a word that is not known.
@@ -117,7 +118,10 @@ bool set_switch(Config& c, const std::string& word) {
   if (end != nullptr && (*end != 0 || end == word.c_str() + equal + 1)) return false;
   if (name == "seed")
     c.seed = value;
-  else if (name == "threads")
+  else if (name == "devices") {
+    if (value < 1 || value > unsigned(kMostDevices)) return false;
+    c.devices = int(value);
+  } else if (name == "threads")
     c.threads = std::max(1, int(value));
   else if (name == "poison")
     c.poison = value;
@@ -704,7 +708,11 @@ static int fill_tls(dl_phdr_info* info, size_t, void* func) {
     auto e = cur;
     auto w = W;
     auto f = t_grid;
-    asm volatile("" : : "r"(&W), "r"(&cur), "r"(&threadIdx), "r"(&t_grid) : "memory");  // they alias the block being filled
+    auto device = t_device;
+    asm volatile(""
+                 :
+                 : "r"(&W), "r"(&cur), "r"(&threadIdx), "r"(&t_grid), "r"(&t_device)
+                 : "memory");  // they alias the block being filled
     memset(info->dlpi_tls_data, 0xFF, tls);
     asm volatile("" : : : "memory");
     threadIdx = a;
@@ -714,6 +722,7 @@ static int fill_tls(dl_phdr_info* info, size_t, void* func) {
     cur = e;
     W = w;
     t_grid = f;
+    t_device = device;
   }
   return mine;
 }
