@@ -49,6 +49,12 @@ PTX_FN unsigned to_tf32(float x) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
   return r;
 }
+// 2 to the x, to two units in the last place; 0 where that would be denormal.
+PTX_FN float exp2_flush(float x) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
 PTX_FN void bar_sync(int id, int n) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(n) : "memory"); }
 PTX_FN void bar_arrive(int id, int n) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(n) : "memory"); }
 
@@ -80,6 +86,13 @@ PTX_FN void tma_load_3d(void* s, const CUtensorMap* m, int x, int y, int z, uint
       "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
           smem(s)),
       "l"(m), "r"(smem(b)), "r"(x), "r"(y), "r"(z)
+      : "memory");
+}
+PTX_FN void tma_load_4d(void* s, const CUtensorMap* m, int x, int y, int z, int w, uint64_t* b) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], "
+      "[%2];" ::"r"(smem(s)),
+      "l"(m), "r"(smem(b)), "r"(x), "r"(y), "r"(z), "r"(w)
       : "memory");
 }
 // The box goes to the same place of every block in `blocks`, a bit for each, and counts at the barrier of each.
@@ -128,6 +141,9 @@ PTX_FN void setmaxnreg_dec() {
 }
 #define PTX_F4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define PTX_F16(i) PTX_F4(i), PTX_F4(i + 4), PTX_F4(i + 8), PTX_F4(i + 12)
+#define PTX_REGISTERS_32                                                   \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
 #define PTX_REGISTERS_64                                                             \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "           \
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
@@ -175,6 +191,33 @@ PTX_FN void wgmma_n256(float (&d)[128], uint64_t a, uint64_t b, int scale_d) {
                  : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
   }
 }
+// The same with A (64x16) from registers, each of which holds two elements: the fragment of mma_bf16, 16 rows to a warp.
+#define PTX_WGMMA_END_R(a0, a1, a2, a3, b, trans_b) \
+  "}, {%" #a0 ", %" #a1 ", %" #a2 ", %" #a3 "}, %" #b ", p, 1, 1, %" #trans_b ";\n}"
+template <bool kHalf, int kTransB>
+PTX_FN void wgmma_registers(float (&d)[32], const unsigned (&a)[4], uint64_t b, int scale_d) {
+  if constexpr (kHalf) {
+    asm volatile(PTX_WGMMA_BEGIN(64, 37, "f16.f16") PTX_REGISTERS_32 PTX_WGMMA_END_R(32, 33, 34, 35, 36, 38)
+                 : PTX_F16(0), PTX_F16(16)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(scale_d), "n"(kTransB));
+  } else {
+    asm volatile(PTX_WGMMA_BEGIN(64, 37, "bf16.bf16") PTX_REGISTERS_32 PTX_WGMMA_END_R(32, 33, 34, 35, 36, 38)
+                 : PTX_F16(0), PTX_F16(16)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(scale_d), "n"(kTransB));
+  }
+}
+template <bool kHalf, int kTransB>
+PTX_FN void wgmma_registers(float (&d)[64], const unsigned (&a)[4], uint64_t b, int scale_d) {
+  if constexpr (kHalf) {
+    asm volatile(PTX_WGMMA_BEGIN(128, 69, "f16.f16") PTX_REGISTERS_64 PTX_WGMMA_END_R(64, 65, 66, 67, 68, 70)
+                 : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(scale_d), "n"(kTransB));
+  } else {
+    asm volatile(PTX_WGMMA_BEGIN(128, 69, "bf16.bf16") PTX_REGISTERS_64 PTX_WGMMA_END_R(64, 65, 66, 67, 68, 70)
+                 : PTX_F16(0), PTX_F16(16), PTX_F16(32), PTX_F16(48)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(scale_d), "n"(kTransB));
+  }
+}
 #define PTX_WGMMA_TF32_BEGIN(n, scale)        \
   "{\n.reg .pred p;\nsetp.ne.b32 p, %" #scale \
   ", 0;\n"                                    \
@@ -219,6 +262,7 @@ PTX_FN void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned* b, T
   tk::emulator::mma(tk::emulator::TF32, d, a, b, TK_EMULATOR_ARGS);
 }
 PTX_FN unsigned to_tf32(float x) { return tk::emulator::to_tf32(x); }
+PTX_FN float exp2_flush(float x) { return x < -126.0f ? 0.0f : exp2f(x); }
 PTX_FN void bar_sync(int id, int n, TK_EMULATOR_SITE) { tk::emulator::barrier(id, n, 0, "bar.sync", TK_EMULATOR_ARGS); }
 PTX_FN void bar_arrive(int id, int n, TK_EMULATOR_SITE) { tk::emulator::barrier_arrive(id, n, TK_EMULATOR_ARGS); }
 PTX_FN void mbarrier_init(uint64_t* b, int count) { tk::emulator::mbar_init(b, unsigned(count)); }
@@ -236,6 +280,10 @@ PTX_FN void tma_load_2d(void* s, const CUtensorMap* m, int x, int y, uint64_t* b
 PTX_FN void tma_load_3d(void* s, const CUtensorMap* m, int x, int y, int z, uint64_t* b, TK_EMULATOR_SITE) {
   int c[3] = {x, y, z};
   tk::emulator::tma_load(s, m, c, 3, b, TK_EMULATOR_ARGS);
+}
+PTX_FN void tma_load_4d(void* s, const CUtensorMap* m, int x, int y, int z, int w, uint64_t* b, TK_EMULATOR_SITE) {
+  int c[4] = {x, y, z, w};
+  tk::emulator::tma_load(s, m, c, 4, b, TK_EMULATOR_ARGS);
 }
 PTX_FN void tma_load_3d_multicast(void* s, const CUtensorMap* m, int x, int y, int z, uint64_t* b, unsigned blocks,
                                   TK_EMULATOR_SITE) {
@@ -267,6 +315,10 @@ PTX_FN void wgmma_n128(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
 template <bool kHalf, int kTransA, int kTransB>
 PTX_FN void wgmma_n256(float (&d)[128], uint64_t a, uint64_t b, int scale_d) {
   tk::emulator::wgmma(kHalf ? tk::emulator::F16 : tk::emulator::BF16, d, 256, a, b, scale_d, kTransA, kTransB);
+}
+template <bool kHalf, int kTransB, int kRegisters>
+PTX_FN void wgmma_registers(float (&d)[kRegisters], const unsigned (&a)[4], uint64_t b, int scale_d) {
+  tk::emulator::wgmma_registers(kHalf ? tk::emulator::F16 : tk::emulator::BF16, d, 2 * kRegisters, a, b, scale_d, kTransB);
 }
 template <int kRegisters>
 PTX_FN void wgmma_tf32(float (&d)[kRegisters], uint64_t a, uint64_t b, int scale_d) {

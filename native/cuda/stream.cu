@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "cuda/attention_choice.h"
 #include "cuda/conv_setting.h"
 #include "cuda/op_bodies.h"
 
@@ -50,6 +51,7 @@ TkCudaStream::TkCudaStream(int32_t device, uint64_t limit_bytes)
   settings_.has_wgmma = major == 9;
   settings_.tf32 = tk::cuda::read_tf32_setting();
   tk::cuda::read_conv_setting();
+  tk::cuda::read_attention_setting();
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   check_cuda(cudaMallocHost(reinterpret_cast<void**>(&pinned_), kPieces * kPieceBytes + sizeof *report_copy_),
              "cudaMallocHost");

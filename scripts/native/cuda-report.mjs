@@ -17,6 +17,7 @@ export const HOT_KERNELS = [
   'query_gradient_kernel',
   'key_gradient_kernel',
   'attention_tiles_kernel',
+  'attention_hopper_kernel',
   'query_gradient_tiles_kernel',
   'key_gradient_tiles_kernel',
 ];

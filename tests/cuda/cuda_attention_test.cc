@@ -1,5 +1,6 @@
 // Attention on the tensor cores, f16 and bf16, and with dropout in f32: forward and gradients beside plain loops in double, for head sizes from 16 to
 // 256, ragged lengths, every kind of mask and grouped heads. Runs in the emulator.
+#include "cuda/attention_choice.h"
 #include "op_session.h"
 #include "ops/common/philox.h"
 
@@ -170,6 +171,39 @@ TEST(attention_with_masks) {
 TEST(attention_of_grouped_heads_and_batches) {
   check({.batch = 2, .queries = 66, .keys = 40, .heads = 4, .key_heads = 2, .size = 16, .value_size = 16});
   check({.batch = 2, .queries = 3, .keys = 70, .heads = 3, .key_heads = 1, .size = 64, .value_size = 64, .causal = true, .shift = 67});
+}
+
+// By the kernel for Hopper, which long sequences of aligned heads go to.
+TEST(attention_on_wgmma) {
+  check({.queries = 128, .keys = 128, .size = 64, .value_size = 64});
+  // Tiles that end early, three of them, so that both stages are used again; heads padded in the second line.
+  check({.queries = 200, .keys = 300, .size = 96, .value_size = 80, .type = DType::f16});
+  check({.queries = 130, .keys = 400, .size = 128, .value_size = 128});
+  // Values shorter than a line beside keys of two.
+  check({.queries = 129, .keys = 129, .size = 104, .value_size = 40});
+  check({.batch = 2, .queries = 140, .keys = 270, .heads = 4, .key_heads = 2, .size = 40, .value_size = 40, .type = DType::f16});
+}
+
+TEST(attention_on_wgmma_with_masks) {
+  check({.queries = 300, .keys = 300, .size = 64, .value_size = 64, .causal = true});
+  check({.queries = 130, .keys = 300, .size = 48, .value_size = 48, .causal = true, .shift = 170, .type = DType::f16});
+  // The first block of queries sees nothing, of the second the first rows.
+  check({.queries = 300, .keys = 160, .size = 64, .value_size = 64, .causal = true, .shift = -140, .type = DType::f16});
+  check({.queries = 140, .keys = 257, .heads = 2, .key_heads = 1, .size = 64, .value_size = 64, .mask = MaskKind::additive});
+  check({.queries = 140, .keys = 257, .size = 128, .value_size = 128, .mask = MaskKind::seen, .causal = true, .shift = 117, .type = DType::f16});
+}
+
+TEST(choice_of_the_attention_kernel) {
+  using tk::cuda::AttentionKernel, tk::cuda::choose_attention;
+  CHECK(choose_attention({128, 128, 64, true, false, true}) == AttentionKernel::hopper);
+  CHECK(choose_attention({4096, 4096, 128, true, false, true}) == AttentionKernel::hopper);
+  CHECK(choose_attention({127, 128, 64, true, false, true}) == AttentionKernel::tiles);
+  CHECK(choose_attention({128, 127, 64, true, false, true}) == AttentionKernel::tiles);
+  CHECK(choose_attention({128, 128, 32, true, false, true}) == AttentionKernel::tiles);
+  CHECK(choose_attention({128, 128, 136, true, false, true}) == AttentionKernel::tiles);
+  CHECK(choose_attention({128, 128, 64, false, false, true}) == AttentionKernel::tiles);
+  CHECK(choose_attention({128, 128, 64, true, true, true}) == AttentionKernel::tiles);
+  CHECK(choose_attention({128, 128, 64, true, false, false}) == AttentionKernel::tiles);
 }
 
 TEST(attention_with_dropout) {

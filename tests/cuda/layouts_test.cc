@@ -1,5 +1,5 @@
 // The layouts that the emulator takes from the PTX manual, checked against what the instructions do: which element each
-// register of a fragment holds, where the 128-byte swizzle puts a byte, how wgmma reads its descriptors. Compiled by nvcc this
+// register of a fragment holds, where the 128-byte swizzle puts a byte, how wgmma reads its descriptors and registers. Compiled by nvcc this
 // runs on a GPU and tells whether the emulator may be believed; compiled by g++ it runs in the emulator.
 //
 // All values are small whole numbers, so products and sums are exact and comparison is by equality.
@@ -174,6 +174,51 @@ __global__ void __launch_bounds__(128)
 #endif
 }
 
+// The same with A from registers and kN columns of B, which lies [k][n]: registers 0 and 1 hold rows l/4 and l/4 + 8 of the warp's
+// 16, columns 2 (l%4) and the next; 2 and 3 the columns 8 further on.
+template <int kN>
+__global__ void __launch_bounds__(128)
+    wgmma_registers_kernel(const uint16_t* a, const __grid_constant__ CUtensorMap map_b, float* c) {
+#if TK_HOPPER
+  DYNAMIC_SMEM(char, b);
+  constexpr int kBytes = kN * kDepth * 2, kBox = 64 * kDepth * 2;
+  uint64_t* full = reinterpret_cast<uint64_t*>(b + kBytes);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_barrier_init();
+    ptx::fence_proxy_async();
+    ptx::mbarrier_arrive_expect_tx(full, kBytes);
+    for (int box = 0; box < kN / 64; ++box) ptx::tma_load_2d(b + box * kBox, &map_b, box * 64, 0, full);
+  }
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+  unsigned rows[kDepth / 16][4];
+  float acc[kN / 2];
+#pragma unroll
+  for (int step = 0; step < kDepth / 16; ++step) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int row = 16 * warp + lane / 4 + j % 2 * 8, col = step * 16 + j / 2 * 8 + lane % 4 * 2;
+      rows[step][j] = unsigned(a[row * kDepth + col]) | unsigned(a[row * kDepth + col + 1]) << 16;
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kN / 2; ++i) acc[i] = 0;
+  __syncthreads();
+  ptx::mbarrier_wait(full, 0);
+  ptx::wgmma_fence();
+#pragma unroll
+  for (int step = 0; step < kDepth / 16; ++step) {
+    ptx::wgmma_registers<false, 1>(acc, rows[step], ptx::desc_sw128(b + step * 16 * 128, kBox, 1024), 1);
+  }
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+  for (int i = 0; i < kN / 2; ++i) {
+    const int row = 16 * warp + lane / 4 + 8 * (i / 2 % 2), col = 8 * (i / 4) + 2 * (lane % 4) + i % 2;
+    c[row * kN + col] = acc[i];
+  }
+#endif
+}
+
 using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
                             const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
                             CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
@@ -238,6 +283,21 @@ void check_wgmma() {
   CHECK(dc.get() == product(a, b, kRows, kCols, kDepth));
 }
 
+template <int kN>
+void check_wgmma_registers() {
+  const std::vector<float> a = numbers(kRows * kDepth, 3), b = numbers(kDepth * kN, 77);
+  std::vector<uint16_t> bits;
+  for (const __nv_bfloat16 value : to_type<__nv_bfloat16>(a)) bits.push_back(__bfloat16_as_ushort(value));
+  Buffer<uint16_t> da(bits);
+  Buffer<__nv_bfloat16> db(to_type<__nv_bfloat16>(b));
+  Buffer<float> dc(kRows * kN);
+  const CUtensorMap map_b = make_map(db.data, kN, kDepth, 64, kDepth);
+  const size_t bytes = kN * kDepth * 2 + 8;
+  ok(tk::cuda::allow_shared(wgmma_registers_kernel<kN>, bytes));
+  ok(tk::cuda::launch_kernel(wgmma_registers_kernel<kN>, dim3(1), dim3(128), bytes, nullptr, da.data, map_b, dc.data));
+  CHECK(dc.get() == product(a, b, kRows, kN, kDepth));
+}
+
 }  // namespace
 
 TEST(fragments_of_bf16_mma) { check_mma_k16<__nv_bfloat16>(); }
@@ -288,6 +348,12 @@ TEST(wgmma_with_k_major_b) {
 }
 TEST(wgmma_with_n_major_b) {
   if (is_hopper()) check_wgmma<true>();
+}
+
+TEST(wgmma_with_a_in_registers) {
+  if (!is_hopper()) return;
+  check_wgmma_registers<64>();
+  check_wgmma_registers<128>();
 }
 
 TEST_MAIN

@@ -90,11 +90,60 @@ describe('tensors of two devices', () => {
   });
 });
 
+describe('two GPUs', () => {
+  const two = 'quiet devices=2';
+  it('are chosen by their numbers', async () => {
+    const values = await linesOf(
+      `
+      import { selectDevice } from './dist/run/select-device.js';
+      print(tf.add(1, 2).dataSync()[0]);
+      const [a, b] = [tf.tensor1d([1, 2]), tf.tensor1d([3, 4])];
+      const kept = [...tf.mul(a, b).dataSync()];
+      await selectDevice('cuda:0');
+      print([...tf.add(tf.tensor1d(kept), tf.tensor1d([10, 20])).dataSync()]);
+      await selectDevice('cuda:1');
+      print([...tf.matMul(tf.ones([2, 3]), tf.ones([3, 1])).dataSync()]);
+    `,
+      { TENSORKILN_DEVICE: 'cuda:1', TENSORKILN_EMULATOR: two },
+    );
+    expect(values).toEqual([3, [13, 28], [3, 3]]);
+  });
+
+  it('one that is lost does not take the other with it', async () => {
+    const [lost, sum] = await linesOf(
+      `
+      import { selectDevice } from './dist/run/select-device.js';
+      try { for (let i = 0; i < 100; ++i) tf.tidy(() => tf.add(i, 1).dataSync()); } catch (error) { report(error); }
+      await selectDevice('cuda:1');
+      print([...tf.add([1, 2], [10, 20]).dataSync()]);
+    `,
+      { TENSORKILN_EMULATOR: `${two} lose=20` },
+    );
+    expect(lost).toMatchObject({
+      code: 'E_DEVICE_LOST',
+      message: expect.stringContaining('[cuda:0] the device is lost') as string,
+    });
+    expect(sum).toEqual([11, 22]);
+  });
+
+  it('a third is not there', async () => {
+    const [error] = await linesOf(`try { tf.add(1, 1).dataSync(); } catch (error) { report(error); }`, {
+      TENSORKILN_DEVICE: 'cuda:2',
+      TENSORKILN_EMULATOR: two,
+    });
+    expect(error).toMatchObject({
+      code: 'E_DEVICE',
+      message: expect.stringMatching(/there is no GPU number 2: expected 0 to 1/) as string,
+    });
+  });
+});
+
 describe('settings', () => {
   const use = `try { print(tf.add(1, 1).dataSync()[0]); } catch (error) { report(error); }`;
   it.each([
     ['TENSORKILN_CUDA', 'simulated', 'E_CONFIG', /TENSORKILN_CUDA\].*'emulated'.*'simulated'/],
     ['TENSORKILN_TF32', 'yes', 'E_DEVICE', /TENSORKILN_TF32 is 'yes': expected 1 .* or 0/],
+    ['TENSORKILN_CUDA_ATTENTION', 'flash', 'E_DEVICE', /TENSORKILN_CUDA_ATTENTION is 'flash': expected tiles, hopper/],
     ['TENSORKILN_DEVICE', 'cuda:3', 'E_DEVICE', /there is no GPU number 3: expected 0 to 0/],
   ])('%s=%s is refused at the first use', async (name, value, code, message) => {
     const [error] = await linesOf(use, { [name]: value });

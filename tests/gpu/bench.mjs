@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import * as tf from '@tensorflow/tfjs-core';
 import '../../dist/backend/register.js';
-import { attention, layerNorm, softmaxCrossEntropy } from '../../dist/backend/custom/index.js';
+import { attention, autocast, layerNorm, softmaxCrossEntropy } from '../../dist/backend/custom/index.js';
 import { Adam } from '../../dist/optim/index.js';
 import { compareLegs, readOptions, runCases, timeCalls, waitForDevice } from './measure.mjs';
 
@@ -78,6 +78,20 @@ function cases() {
     () => {
       const gradients = tf.grads((q, k, v) => attention(q, k, v, { isCausal: true }));
       return [(q, k, v, dy) => gradients([q, k, v], dy), ...[1, 2, 3, 4].map(() => normal(heads))];
+    },
+    { flops: (scores / 2) * 3.5 },
+  );
+  // Stored in 16 bits: products are, inside autocast.
+  const half = () =>
+    autocast('bf16', () => tf.reshape(tf.matMul(normal([heads[0] * heads[1] * heads[2], heads[3]]), tf.eye(heads[3])), heads));
+  const halfAttention = (q, k, v) => autocast('bf16', () => attention(q, k, v, { isCausal: true }));
+  add('attention causal bf16', () => [halfAttention, half(), half(), half()], { flops: scores / 2 });
+  add(
+    'attention causal bf16 gradients',
+    () => {
+      const gradients = (q, k, v, dy) =>
+        autocast('bf16', () => tf.grads((a, b, c) => attention(a, b, c, { isCausal: true }))([q, k, v], dy));
+      return [gradients, half(), half(), half(), half()];
     },
     { flops: (scores / 2) * 3.5 },
   );

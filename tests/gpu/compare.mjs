@@ -2,7 +2,7 @@
 // neither a compiler nor the repository is at hand; runs under emulation as well.
 import * as tf from '@tensorflow/tfjs-core';
 import '../../dist/backend/register.js';
-import { RandomState, dropout, randomNormal, randomUniform } from '../../dist/backend/custom/index.js';
+import { RandomState, attention, autocast, dropout, randomNormal, randomUniform } from '../../dist/backend/custom/index.js';
 
 // Both backends evaluate the same formulas; libm functions and orders of summation differ by a few units in the last place.
 const CLOSE = { relative: 4e-6, absolute: 1e-6 };
@@ -27,6 +27,19 @@ const tensor = (shape, low, high, seed) =>
     ),
     shape,
   );
+
+/** Queries, keys, heads, head size, causal; the last three are taken by the kernel for Hopper. */
+const ATTENTION = [
+  [70, 67, 2, 24, false],
+  [65, 65, 1, 200, true],
+  [200, 300, 2, 64, false],
+  [260, 260, 1, 128, true],
+  [130, 140, 2, 96, false],
+];
+
+function attentionOperands([queries, keys, heads, size]) {
+  return [queries, keys, keys].map((places, i) => tensor([1, places, heads, size], -2, 2, i + 1));
+}
 
 /** Sizes round vector widths, warps and blocks. */
 const LENGTHS = [0, 1, 3, 31, 32, 33, 127, 1000, 4097];
@@ -133,6 +146,29 @@ function* cases() {
               transposeB,
             ),
           ),
+        ),
+    };
+  }
+  for (const precision of ['bf16', 'f16']) {
+    const unit = precision === 'bf16' ? 2 ** -8 : 2 ** -11;
+    yield {
+      name: `attention ${precision}`,
+      // A result is a mean of values up to 2: half a unit of it for the rounding of the weights, which the CPU keeps in f32, and
+      // for the rounding of the result on either side.
+      tolerance: { relative: 0, absolute: 2 * 1.5 * unit },
+      run: () =>
+        ATTENTION.map((shape) => autocast(precision, () => attention(...attentionOperands(shape), { isCausal: shape[4] }))),
+    };
+    yield {
+      name: `attention ${precision} gradients`,
+      // Sums over up to 300 places of terms up to 8, most of which cancel, from weights and their gradients in 16 bits.
+      tolerance: { relative: 0, absolute: 16 * unit },
+      run: () =>
+        ATTENTION.flatMap((shape) =>
+          autocast(precision, () => {
+            const operands = attentionOperands(shape);
+            return tf.grads((q, k, v) => attention(q, k, v, { isCausal: shape[4] }))(operands, operands[0].clone());
+          }),
         ),
     };
   }

@@ -1,6 +1,6 @@
 """The cases of gpu-bench and gpu-steps in PyTorch: reads one JSON line {"name", "mode"}, answers {"microseconds"} or {"error"}.
 
-f32 with TF32 off, since Tensorkiln's f32 is accurate; cuDNN chooses by measuring; channels last, as in Tensorkiln.
+f32 with TF32 off, since Tensorkiln's f32 is accurate, but where a name says bf16; cuDNN chooses by measuring; channels last, as in Tensorkiln.
 Modes: eager, compiled (torch.compile).
 """
 
@@ -35,15 +35,18 @@ def conv_gradients():
     return lambda: torch.autograd.grad(F.conv2d(x, w, padding=1), (x, w), dy)
 
 
-def attention(grad):
-    q, k, v = (normal(4, 16, 2048, 64, grad=grad) for _ in range(3))
+def attention(grad, dtype=torch.float32):
+    def heads():
+        return torch.randn(4, 16, 2048, 64, device=DEVICE, dtype=dtype)
+
+    q, k, v = (heads().requires_grad_(grad) for _ in range(3))
 
     def run():
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
     if not grad:
         return run
-    dy = normal(4, 16, 2048, 64)
+    dy = heads()
     return lambda: torch.autograd.grad(run(), (q, k, v), dy)
 
 
@@ -117,6 +120,8 @@ CASES = {
     "conv 3x3 gradients": conv_gradients,
     "attention causal": lambda: attention(False),
     "attention causal gradients": lambda: attention(True),
+    "attention causal bf16": lambda: attention(False, torch.bfloat16),
+    "attention causal bf16 gradients": lambda: attention(True, torch.bfloat16),
     "adam": adam,
     "step MLP 784-512-256-10": mlp,
     "step CNN 28x28": cnn,

@@ -6,6 +6,7 @@
 #include "cuda/gemm/gemm_tiles.h"
 
 #include "cuda/gemm/tile_kernel.cuh"
+#include "cuda/tensor_map.cuh"
 
 namespace tk::cuda {
 namespace {
@@ -200,39 +201,13 @@ __global__ void __cluster_dims__(HopperLayout<kN>::kCluster, 1, 1) __launch_boun
 #endif
 }
 
-using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
-                            const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
-                            CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-Encode tensor_map_encoder() {
-  static const Encode encode = [] {
-    void* found = nullptr;
-    cudaDriverEntryPointQueryResult result;
-    check_cuda(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result),
-               "cudaGetDriverEntryPointByVersion");
-    if (found == nullptr) throw CudaFailure{cudaErrorNotSupported, "cuTensorMapEncodeTiled"};
-    return reinterpret_cast<Encode>(found);
-  }();
-  return encode;
-}
-
 // The operand as [batches][lines][length] with boxes of 128 bytes by `box_lines` lines.
 CUtensorMap tensor_map(const void* data, DType type, int64_t length, int64_t lines, int64_t pitch, int64_t batches,
                        int64_t batch_stride, int box_lines) {
-  alignas(64) CUtensorMap map;
   const int64_t bytes = dtype_bytes(type);
-  const cuuint64_t dims[3] = {cuuint64_t(length), cuuint64_t(lines), cuuint64_t(batches)};
-  const cuuint64_t strides[2] = {cuuint64_t(pitch * bytes), cuuint64_t((batches == 1 ? pitch * lines : batch_stride) * bytes)};
-  const cuuint32_t box[3] = {cuuint32_t(kLine / bytes), cuuint32_t(box_lines), 1}, steps[3] = {1, 1, 1};
-  // TFLOAT32 is f32 that the copy engine rounds; wgmma itself would cut it off.
-  const CUtensorMapDataType map_type = type == DType::f16    ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-                                       : type == DType::bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
-                                                             : CU_TENSOR_MAP_DATA_TYPE_TFLOAT32;
-  const CUresult status =
-      tensor_map_encoder()(&map, map_type, 3, const_cast<void*>(data), dims, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                           CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (status != CUDA_SUCCESS) throw CudaFailure{cudaErrorInvalidValue, "cuTensorMapEncodeTiled"};
-  return map;
+  return swizzled_tensor_map<3>(data, type, {cuuint64_t(length), cuuint64_t(lines), cuuint64_t(batches)},
+                                {cuuint64_t(pitch * bytes), cuuint64_t((batches == 1 ? pitch * lines : batch_stride) * bytes)},
+                                {cuuint32_t(kLine / bytes), cuuint32_t(box_lines), 1});
 }
 
 template <int kN, Multiply kMultiply, int kTransA, int kTransB>

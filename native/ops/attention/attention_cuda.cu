@@ -1,5 +1,6 @@
 #include "cuda/block_reduce.cuh"
 // context.h first.
+#include "ops/attention/attention_hopper_cuda.cuh"
 #include "ops/attention/attention_tiles_cuda.cuh"
 
 // f32 on the plain cores, with or without dropout; f16 and bf16 without run on the tensor cores (attention_tiles_cuda.cuh). A
@@ -271,14 +272,24 @@ void launch_blocks(const CudaContext& context, Kernel* kernel, int64_t places, i
 
 }  // namespace
 
+namespace {
+template <class T>
+void attention_half(const OpCall& call, const CudaContext& context) {
+  const AttentionView<T> a = read_attention_call<T>(call);
+  const HeadsView<T> y(call[5].data, a.q.places, a.q.heads, a.v.size);
+  if (takes_hopper(a, y, context)) return attention_hopper(context, a, y, call[6].f32());
+  attention_tiles(context, a, y, call[6].f32());
+}
+}  // namespace
+
 bool attention_cuda_takes_half(const OpCall& call) {
   return is_tiled(call[0], call[2], call[4]) && call[1].dtype == call[0].dtype && call[2].dtype == call[0].dtype &&
          call[5].dtype == call[0].dtype && call[6].dtype == DType::f32;
 }
 
 void attention_cuda(const OpCall& call, CudaContext& context) {
-  if (call[0].dtype == DType::bf16) return attention_tiles<__nv_bfloat16>(call, context);
-  if (call[0].dtype == DType::f16) return attention_tiles<__half>(call, context);
+  if (call[0].dtype == DType::bf16) return attention_half<__nv_bfloat16>(call, context);
+  if (call[0].dtype == DType::f16) return attention_half<__half>(call, context);
   const AttentionView<float> a = read_attention_call<float>(call);
   launch_blocks(context, attention_kernel, a.q.places, a.q.heads, a.batch, forward_shared_bytes(a.v.size), a,
                 HeadsView<float>(call[5].data, a.q.places, a.q.heads, a.v.size), call[6].f32());

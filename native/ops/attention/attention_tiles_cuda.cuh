@@ -408,14 +408,12 @@ void with_tile_size(const AttentionView<T>& a, const Body& body) {
 }
 
 template <class T>
-void attention_tiles(const OpCall& call, const CudaContext& context) {
-  const AttentionView<T> a = read_attention_call<T>(call);
-  const HeadsView<T> y(call[5].data, a.q.places, a.q.heads, a.v.size);
+void attention_tiles(const CudaContext& context, const AttentionView<T>& a, const HeadsView<T>& y, float* log_sum) {
   const bool vector = a.q.in_vectors() && a.k.in_vectors() && a.v.in_vectors() && y.in_vectors();
   with_tile_size(a, [&](auto size) {
     constexpr int kSize = decltype(size)::value;
     launch_attention_tiles(context, attention_tiles_kernel<T, kSize>, a.q.places, a.q.heads, a.batch, kTileThreads,
-                           3 * RowTile<kSize>::kElements * sizeof(T), a, y, call[6].f32(), vector);
+                           3 * RowTile<kSize>::kElements * sizeof(T), a, y, log_sum, vector);
   });
 }
 
