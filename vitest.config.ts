@@ -23,7 +23,7 @@ const groups = [
 
 export default defineConfig({
   test: {
-    // The addon keeps threads and memory of its own: a process per file gives each test file a fresh one.
+    // The addon keeps threads and memory of its own: a process per file gives each test file a fresh one, where that matters.
     pool: 'forks',
     // The stock CPU backend advertises another package at its first use.
     onConsoleLog: (text) => !text.includes('looks like you are running TensorFlow.js in Node.js'),
@@ -37,8 +37,8 @@ export default defineConfig({
         ...(name === 'alone' || name === 'long'
           ? { maxWorkers: 1, sequence: { groupOrder: 1 } }
           : { maxWorkers: Math.max(2, availableParallelism() - 1), sequence: { groupOrder: 0 } }),
-        // Without the addon no state of a file outlives it, and loading the sources anew for each costs as much as the tests.
-        isolate: name !== 'unit',
+        // Loading the sources anew for each file costs as much as these tests; they clean up what they change.
+        isolate: !['unit', 'ops', 'plan'].includes(name),
         include: [`tests/${name}/**/*.test.ts`],
         testTimeout: name === 'long' ? 20 * 60_000 : 60_000,
         hookTimeout: 60_000,

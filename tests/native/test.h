@@ -1,4 +1,4 @@
-// A few lines of test framework: TEST(name) { CHECK(...); } and one main per file through TEST_MAIN.
+// A few lines of test framework: TEST(name) { CHECK(...); } and one main per program through TEST_MAIN.
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -12,6 +12,7 @@ namespace tktest {
 
 struct Case {
   const char* name;
+  const char* file;
   std::function<void()> body;
 };
 inline std::vector<Case>& cases() {
@@ -21,7 +22,7 @@ inline std::vector<Case>& cases() {
 inline int g_checks = 0, g_failed_checks = 0;
 
 struct Register {
-  Register(const char* name, std::function<void()> body) { cases().push_back({name, std::move(body)}); }
+  Register(const char* name, const char* file, std::function<void()> body) { cases().push_back({name, file, std::move(body)}); }
 };
 
 inline void report(const char* file, int line, const std::string& text) {
@@ -29,11 +30,11 @@ inline void report(const char* file, int line, const std::string& text) {
   std::printf("FAIL %s:%d: %s\n", file, line, text.c_str());
 }
 
-// Runs all cases, or those whose name contains the first argument. Prints one closing line; returns the exit code.
+// Runs all cases, or those whose name or file contains the first argument. Prints one closing line; returns the exit code.
 inline int run(int argc, char** argv) {
   int passed = 0, failed = 0;
   for (const Case& test : cases()) {
-    if (argc > 1 && std::strstr(test.name, argv[1]) == nullptr) continue;
+    if (argc > 1 && std::strstr(test.name, argv[1]) == nullptr && std::strstr(test.file, argv[1]) == nullptr) continue;
     const int before = g_failed_checks;
     try {
       test.body();
@@ -50,9 +51,9 @@ inline int run(int argc, char** argv) {
 
 }  // namespace tktest
 
-#define TEST(name)                                                   \
-  static void test_##name();                                         \
-  static const tktest::Register register_##name(#name, test_##name); \
+#define TEST(name)                                                             \
+  static void test_##name();                                                   \
+  static const tktest::Register register_##name(#name, __FILE__, test_##name); \
   static void test_##name()
 #define CHECK(condition)                                              \
   do {                                                                \
