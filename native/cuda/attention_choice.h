@@ -20,7 +20,6 @@ struct AttentionShape {
   int64_t queries, keys;
   int64_t size;    // of a head: the larger of those of keys and values
   bool aligned;    // places of every operand begin at multiples of 16 bytes
-  bool drops;      // weights are dropped
   bool has_wgmma;  // an sm_90a device
 };
 
@@ -28,7 +27,7 @@ constexpr int64_t kMostHopperSize = 128;
 
 // Whether the kernel for Hopper can take it at all.
 inline bool fits_hopper(const AttentionShape& s) {
-  return s.has_wgmma && s.aligned && !s.drops && s.size <= kMostHopperSize && s.queries > 0 && s.keys > 0;
+  return s.has_wgmma && s.aligned && s.size <= kMostHopperSize && s.queries > 0 && s.keys > 0;
 }
 
 // Heads of up to 32 would fill half of the 64 columns that a swizzled line has; fewer than 128 queries or keys, half a tile.

@@ -160,6 +160,21 @@ function* cases() {
         ATTENTION.map((shape) => autocast(precision, () => attention(...attentionOperands(shape), { isCausal: shape[4] }))),
     };
     yield {
+      name: `attention ${precision} dropout`,
+      // As above; a weight that is kept counts for 1 / 0.7 of itself. Which ones are is the same on every device.
+      tolerance: { relative: 0, absolute: (2 * 1.5 * unit) / 0.7 },
+      run: () => {
+        const random = new RandomState(7);
+        const drawn = ATTENTION.map((shape) =>
+          autocast(precision, () =>
+            attention(...attentionOperands(shape), { isCausal: shape[4], dropout: { rate: 0.3, random } }),
+          ),
+        );
+        random.variable.dispose();
+        return drawn;
+      },
+    };
+    yield {
       name: `attention ${precision} gradients`,
       // Sums over up to 300 places of terms up to 8, most of which cancel, from weights and their gradients in 16 bits.
       tolerance: { relative: 0, absolute: 16 * unit },

@@ -3,7 +3,7 @@
 #include "ops/attention/attention_hopper_cuda.cuh"
 #include "ops/attention/attention_tiles_cuda.cuh"
 
-// f32 on the plain cores, with or without dropout; f16 and bf16 without run on the tensor cores (attention_tiles_cuda.cuh). A
+// f32 on the plain cores; f16 and bf16 run on the tensor cores (attention_tiles_cuda.cuh, attention_hopper_cuda.cuh). A
 // block owns 32 queries (or, for the gradients of keys and values, 32 keys) of one head and meets the other side in blocks of
 // 32, in rising order. Scores live in shared memory, 32 x 32 at a time; heads of any size go through in pieces of 32.
 TK_BEGIN_CUDA
@@ -104,9 +104,10 @@ __device__ inline void each_factor(const AttentionView<float>& a, Piece* piece, 
 #pragma unroll 1
   for (int n = int(threadIdx.x); n < kBlock * kFours; n += kAttentionThreads) {
     const int row = n / kFours, col = n % kFours * philox::kLanes;
-    float factors[philox::kLanes];
-    a.dropout.factors_of_four(factors, batch, head, i0 + row, j0 + col);
-    for (int e = 0; e < philox::kLanes; ++e) piece->at[row][col + e] = body(piece->at[row][col + e], factors[e]);
+    const unsigned kept = a.dropout.kept_of_four(batch, head, i0 + row, j0 + col);
+    for (int e = 0; e < philox::kLanes; ++e) {
+      piece->at[row][col + e] = body(piece->at[row][col + e], a.dropout.factor(kept >> e & 1));
+    }
   }
 }
 
@@ -283,7 +284,7 @@ void attention_half(const OpCall& call, const CudaContext& context) {
 }  // namespace
 
 bool attention_cuda_takes_half(const OpCall& call) {
-  return is_tiled(call[0], call[2], call[4]) && call[1].dtype == call[0].dtype && call[2].dtype == call[0].dtype &&
+  return is_tiled(call[0], call[2]) && call[1].dtype == call[0].dtype && call[2].dtype == call[0].dtype &&
          call[5].dtype == call[0].dtype && call[6].dtype == DType::f32;
 }
 
@@ -300,7 +301,7 @@ bool attention_grad_cuda_takes_half(const OpCall& call) {
   for (const int i : {0, 2, 3, 6, 8, 9, 10}) {
     if (call[i].dtype != type) return false;
   }
-  return is_tiled(call[1], call[3], call[5]) && call[7].dtype == DType::f32;
+  return is_tiled(call[1], call[3]) && call[7].dtype == DType::f32;
 }
 
 int64_t attention_grad_cuda_workspace(const OpCall& call) { return call[7].size * int64_t(sizeof(float)); }

@@ -42,12 +42,13 @@ __device__ __forceinline__ bool is_open_to(const AttentionView<T>& a, int64_t i0
          (!a.causal || j0 + kHopperKeys - 1 <= i0 + a.shift);
 }
 
-// Scores to weights, in units of the exponent of 2: maximum and total of a thread's two rows, and what its sums so far are to
-// be multiplied by.
+// Scores of a warp's 16 rows to weights, in units of the exponent of 2: maximum and total of a thread's two rows, and what its
+// sums so far are to be multiplied by.
 template <class T>
 __device__ __forceinline__ void weigh(float (&scores)[kHopperKeys / 2], const AttentionView<T>& a, int64_t batch, int64_t head,
-                                      int64_t query, int64_t key, bool open, float (&maximum)[2], float (&total)[2],
+                                      int64_t row0, int64_t key0, bool open, float (&maximum)[2], float (&total)[2],
                                       float (&shrink)[2]) {
+  const int lane = int(threadIdx.x) % 32, group = lane / 4, quad = lane % 4;
   if (open) {
     const float scale = a.scale * kLog2e;
 #pragma unroll
@@ -55,7 +56,8 @@ __device__ __forceinline__ void weigh(float (&scores)[kHopperKeys / 2], const At
   } else {
 #pragma unroll
     for (int i = 0; i < kHopperKeys / 2; ++i) {
-      scores[i] = a.score(scores[i], batch, head, query + i / 2 % 2 * 8, key + i / 4 * 8 + i % 2) * kLog2e;
+      const int64_t query = row0 + group + i / 2 % 2 * 8, key = key0 + i / 4 * 8 + quad * 2 + i % 2;
+      scores[i] = a.score(scores[i], batch, head, query, key) * kLog2e;
     }
   }
   float largest[2] = {maximum[0], maximum[1]};
@@ -75,6 +77,22 @@ __device__ __forceinline__ void weigh(float (&scores)[kHopperKeys / 2], const At
     }
     total[row] = total[row] * shrink[row] + added;
     maximum[row] = largest[row];
+  }
+}
+
+// Drops weights of a warp's 16 rows.
+template <class T>
+__device__ __forceinline__ void drop_weights(float (&scores)[kHopperKeys / 2], const AttentionView<T>& a, int64_t batch,
+                                             int64_t head, int64_t row0, int64_t key0) {
+  constexpr int kCols = kHopperKeys / 2;
+#pragma unroll
+  for (int part = 0; part < 2; ++part) {
+    const unsigned kept = kept_bits<false, kCols>(a.dropout, batch, head, row0, key0 + part * kCols);
+#pragma unroll
+    for (int i = 0; i < kCols / 2; ++i) {
+      float& weight = scores[part * (kCols / 2) + i];
+      weight = drop(weight, a.dropout.factor(kept >> i & 1));
+    }
   }
 }
 
@@ -173,9 +191,13 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
     };
     const auto weigh_tile = [&](int tile) {
       const int64_t key = int64_t(tile) * kHopperKeys;
-      weigh(scores, a, batch, head, query, key + quad * 2, is_open_to(a, row0, key), maximum, total, shrink);
+      weigh(scores, a, batch, head, row0 + warp * 16, key, is_open_to(a, row0, key), maximum, total, shrink);
     };
-    const auto round_weights = [&] {
+    // Drops after the product before is done: while it runs there are no registers for the random bits.
+    const auto round_weights = [&](int tile) {
+      if (a.dropout.state != nullptr) {
+        drop_weights(scores, a, batch, head, row0 + warp * 16, int64_t(tile) * kHopperKeys);
+      }
 #pragma unroll
       for (int k = 0; k < kHopperKeys / 16; ++k) {
 #pragma unroll
@@ -191,7 +213,7 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
       ptx::wgmma_wait<0>();
       release(key_empty);
       weigh_tile(0);
-      round_weights();
+      round_weights(0);
 #pragma unroll 1
       for (int tile = 1; tile < tiles; ++tile) {
         take_turn();
@@ -205,7 +227,7 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
         release(value_empty + (tile - 1) % kStages);
 #pragma unroll
         for (int i = 0; i < kSize / 2; ++i) sums[i] *= shrink[i / 2 % 2];
-        round_weights();
+        round_weights(tile);
       }
       issue_product(tiles - 1);
       ptx::wgmma_wait<0>();
@@ -257,7 +279,7 @@ template <class T>
 bool takes_hopper(const AttentionView<T>& a, const HeadsView<T>& y, const CudaContext& context) {
   const bool aligned = a.q.in_vectors() && a.k.in_vectors() && a.v.in_vectors() && y.in_vectors();
   return attention_kernel_for({a.q.places, a.k.places, a.q.size > a.v.size ? a.q.size : a.v.size, aligned,
-                               a.dropout.state != nullptr, context.settings().has_wgmma}) == AttentionKernel::hopper;
+                               context.settings().has_wgmma}) == AttentionKernel::hopper;
 }
 
 template <int kSize, class T>

@@ -1,8 +1,7 @@
 // Attention of f16 and bf16 on the tensor cores (mma.sync, sm_80 and up), scores and sums in f32. A block owns 64 queries, or,
 // for the gradients of keys and values, 64 keys, and meets the other side in tiles of 64, in rising order. Scores, weights and
 // their gradients stay in registers: the accumulator of one product is laid out as the left operand of the next. Heads of up to
-// 256 elements, padded with zeros in shared memory to 32, 64, 128 or 256. Not with
-// dropout, which is left to the kernels of f32: the door widens its operands.
+// 256 elements, padded with zeros in shared memory to 32, 64, 128 or 256.
 //
 // The backward pass makes the scores twice, once for the queries' gradient and once for the keys', and adds everything up in
 // registers in a fixed order: seven products in place of five, and no atomics.
@@ -20,10 +19,10 @@ constexpr int kTile = 64;  // queries, and keys, of a tile; 16 to a warp
 constexpr int kTileThreads = 128;
 constexpr int64_t kMostTiledSize = 256;
 
-// Whether heads fit, and nothing is dropped: q, v and the random state of a call.
-bool is_tiled(const Operand& q, const Operand& v, const Operand& random) {
-  return random.size == 0 && (q.dtype == DType::f16 || q.dtype == DType::bf16) && q.rank == 4 && v.rank == 4 &&
-         q.dims[3] <= kMostTiledSize && v.dims[3] <= kMostTiledSize;
+// Whether heads fit: q and v of a call.
+bool is_tiled(const Operand& q, const Operand& v) {
+  return (q.dtype == DType::f16 || q.dtype == DType::bf16) && q.rank == 4 && v.rank == 4 && q.dims[3] <= kMostTiledSize &&
+         v.dims[3] <= kMostTiledSize;
 }
 
 template <class T>
@@ -173,6 +172,47 @@ __device__ __forceinline__ bool is_open(const AttentionView<T>& a, int64_t i0, i
          (!a.causal || j0 + kTile - 1 <= i0 + a.shift);
 }
 
+// Which weights of a warp's piece are kept, 16 rows and kCols columns: bit 4 c + r for element r of this lane in columns 8 c
+// and up. kKeysDown: rows are keys and columns queries, else the other way round. row0 and col0 are multiples of 8. Each lane
+// makes the bits of four keys of a query in every 8 columns, and lanes exchange them. Every lane of the warp takes part.
+template <bool kKeysDown, int kCols>
+__device__ __forceinline__ unsigned kept_bits(const DropoutView& dropout, int64_t batch, int64_t head, int64_t row0,
+                                              int64_t col0) {
+  static_assert(kCols <= 64);
+  const int lane = int(threadIdx.x) % 32, group = lane / 4, quad = lane % 4;
+  unsigned bits = 0;
+  // Rolled up: unrolled, the rounds of the generator would be most of the kernel.
+#pragma unroll 1
+  for (int c = 0; c < kCols / 8; ++c) {
+    unsigned here = 0;
+    if constexpr (kKeysDown) {
+      // Of four lanes with neighbouring keys each makes those of one query (bit 0 of its number) and one half of the rows (bit
+      // 1), and needs one bit of what each has made.
+      const int number = group % 4;
+      const unsigned own =
+          dropout.kept_of_four(batch, head, col0 + c * 8 + quad * 2 + number % 2, row0 + group / 4 * 4 + number / 2 * 8);
+#pragma unroll
+      for (int r = 0; r < 4; ++r) here |= (__shfl_sync(0xffffffffu, own, (lane & ~12) | r * 4) >> number & 1) << r;
+    } else {
+      // Of two neighbours one makes the row above, the other the row below, and each needs two bits of both.
+      const unsigned own = dropout.kept_of_four(batch, head, row0 + group + quad % 2 * 8, col0 + c * 8 + quad / 2 * 4);
+      const unsigned other = __shfl_xor_sync(0xffffffffu, own, 1);
+      here = quad % 2 == 0 ? (own & 3) | (other & 3) << 2 : other >> 2 | own >> 2 << 2;
+    }
+    bits |= here << 4 * c;
+  }
+  return bits;
+}
+// Element i of a lane is multiplied by its factor, bit i of `kept`.
+template <int kCols>
+__device__ __forceinline__ void drop_scores(ScoreSums<kCols>& scores, const DropoutView& dropout, unsigned kept) {
+#pragma unroll
+  for (int i = 0; i < kCols / 2; ++i) {
+    float& score = scores.of[i / 4][i % 4];
+    score = drop(score, dropout.factor(kept >> i & 1));
+  }
+}
+
 constexpr float kLog2e = 1.4426950408889634f;
 
 // Block (queries / 64, head, batch). The keys of the next tile come while this one's weights are formed, values while scores
@@ -234,6 +274,10 @@ __global__ void __launch_bounds__(kTileThreads)
 #pragma unroll
       for (int c = 0; c < kSize / 8; ++c) sums[c][2 * half] *= shrink, sums[c][2 * half + 1] *= shrink;
     }
+    // The sums of all weights are taken.
+    if (a.dropout.state != nullptr) {
+      drop_scores(scores, a.dropout, kept_bits<false, kTile>(a.dropout, batch, head, i0 + row0, j0));
+    }
     ptx::cp_async_wait<1>();
     __syncthreads();
     add_product<kSize, kSize / 8>(sums, scores, values, 0);
@@ -257,12 +301,19 @@ __global__ void __launch_bounds__(kTileThreads)
   write_rows<kSize, kTileThreads>(queries, y, batch, head, i0, vector);
 }
 
-// Weights and score gradients from the two products of a piece. kKeysDown: its rows are keys and its columns queries.
+// Weights, dropped ones as 0, and score gradients from the two products of a piece. kKeysDown: its rows are keys and its
+// columns queries.
 template <bool kKeysDown, int kCols, class T>
 __device__ __forceinline__ void score_gradients(const GradView<T>& g, ScoreSums<kCols>& scores, ScoreSums<kCols>& products,
                                                 int64_t batch, int64_t head, int64_t row0, int64_t col0, const float* log_sums,
                                                 const float* deltas, bool open) {
   const int lane = int(threadIdx.x) % 32, group = lane / 4, quad = lane % 4;
+  const DropoutView& dropout = g.a.dropout;
+  unsigned kept = 0;
+  if (dropout.state != nullptr) {
+    kept = kept_bits<kKeysDown, kCols>(dropout, batch, head, row0, col0);
+    drop_scores(products, dropout, kept);
+  }
 #pragma unroll
   for (int c = 0; c < kCols / 8; ++c) {
 #pragma unroll
@@ -277,6 +328,7 @@ __device__ __forceinline__ void score_gradients(const GradView<T>& g, ScoreSums<
       products.of[c][r] = p == 0 ? 0.0f : p * (products.of[c][r] - deltas[query]) * g.a.scale;
     }
   }
+  if (dropout.state != nullptr) drop_scores(scores, dropout, kept);
 }
 
 // Of 64 queries: log_sum and delta into shared memory; -infinity, which means no weight, where there is none.

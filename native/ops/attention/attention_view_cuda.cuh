@@ -41,16 +41,20 @@ struct DropoutView {
   float scale = 1;  // 1 / (1 - rate)
   int64_t row_blocks = 0, rows = 0, heads = 0;
 
-  // factors[e] = what the weight of query i and key j + e is multiplied by; j a multiple of 4.
-  __device__ void factors_of_four(float (&factors)[philox::kLanes], int64_t b, int64_t h, int64_t i, int64_t j) const {
+  // Bit e: whether the weight of query i and key j + e is kept; j a multiple of 4.
+  __device__ unsigned kept_of_four(int64_t b, int64_t h, int64_t i, int64_t j) const {
     const uint64_t counter = (uint64_t(uint32_t(state[3])) << 32 | uint32_t(state[2])) +
                              uint64_t(((b * heads + h) * rows + i) * row_blocks + j / philox::kLanes);
     const uint32_t counters[4] = {uint32_t(counter), uint32_t(counter >> 32), 0, 0};
     const uint32_t key[2] = {uint32_t(state[0]), uint32_t(state[1])};
     uint32_t words[philox::kLanes];
     philox::block(counters, key, words);
-    for (int e = 0; e < philox::kLanes; ++e) factors[e] = philox::bits24(words[e]) >= threshold ? scale : 0.0f;
+    unsigned kept = 0;
+    for (int e = 0; e < philox::kLanes; ++e) kept |= unsigned(philox::bits24(words[e]) >= threshold) << e;
+    return kept;
   }
+  // What a weight is multiplied by.
+  __device__ float factor(bool kept) const { return kept ? scale : 0.0f; }
 };
 // 0 where it is dropped, be x infinite or NaN.
 __device__ inline float drop(float x, float factor) { return factor == 0 ? 0.0f : x * factor; }
