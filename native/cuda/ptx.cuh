@@ -163,6 +163,19 @@ PTX_FN void setmaxnreg_dec() {
   ", 0;\n"                                    \
   "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." types " {"
 #define PTX_WGMMA_END(a, b, trans_a, trans_b) "}, %" #a ", %" #b ", p, 1, 1, %" #trans_a ", %" #trans_b ";\n}"
+// d (64x64, fp32) = A (64x16) B (16x64) + (scale_d ? d : 0), as below.
+template <bool kHalf, int kTransA, int kTransB>
+PTX_FN void wgmma_n64(float (&d)[32], uint64_t a, uint64_t b, int scale_d) {
+  if constexpr (kHalf) {
+    asm volatile(PTX_WGMMA_BEGIN(64, 34, "f16.f16") PTX_REGISTERS_32 PTX_WGMMA_END(32, 33, 35, 36)
+                 : PTX_F16(0), PTX_F16(16)
+                 : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
+  } else {
+    asm volatile(PTX_WGMMA_BEGIN(64, 34, "bf16.bf16") PTX_REGISTERS_32 PTX_WGMMA_END(32, 33, 35, 36)
+                 : PTX_F16(0), PTX_F16(16)
+                 : "l"(a), "l"(b), "r"(scale_d), "n"(kTransA), "n"(kTransB));
+  }
+}
 // d (64x128, fp32) = A (64x16) B (16x128) + (scale_d ? d : 0). kHalf: f16, else bf16. kTransA, kTransB: the operand lies M- or
 // N-major in shared memory, else K-major.
 template <bool kHalf, int kTransA, int kTransB>
@@ -308,6 +321,10 @@ template <int R>
 PTX_FN void setmaxnreg_inc() {}
 template <int R>
 PTX_FN void setmaxnreg_dec() {}
+template <bool kHalf, int kTransA, int kTransB>
+PTX_FN void wgmma_n64(float (&d)[32], uint64_t a, uint64_t b, int scale_d) {
+  tk::emulator::wgmma(kHalf ? tk::emulator::F16 : tk::emulator::BF16, d, 64, a, b, scale_d, kTransA, kTransB);
+}
 template <bool kHalf, int kTransA, int kTransB>
 PTX_FN void wgmma_n128(float (&d)[64], uint64_t a, uint64_t b, int scale_d) {
   tk::emulator::wgmma(kHalf ? tk::emulator::F16 : tk::emulator::BF16, d, 128, a, b, scale_d, kTransA, kTransB);

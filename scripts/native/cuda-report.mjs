@@ -18,6 +18,7 @@ export const HOT_KERNELS = [
   'key_gradient_kernel',
   'attention_tiles_kernel',
   'attention_hopper_kernel',
+  'wgmma_tile_kernel',
   'query_gradient_tiles_kernel',
   'key_gradient_tiles_kernel',
 ];

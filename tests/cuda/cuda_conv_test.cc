@@ -1,8 +1,9 @@
-// Convolutions and their gradients on each of their kernels, whatever the size: plain, and on tensor cores with tiles of 64 and
-// 128, split sums included; f32, TF32, f16 and bf16; strides, dilations, paddings, channels that fill no vector. Judged by plain
+// Convolutions and their gradients on each of their kernels, whatever the size: plain, on tensor cores with tiles of 64 and 128,
+// and on wgmma, split sums included; f32, TF32, f16 and bf16; strides, dilations, paddings, channels that fill no vector. Judged by plain
 // loops in double. Runs in the emulator.
 #include <cstdlib>
 
+#include "cuda/conv_setting.h"
 #include "op_session.h"
 
 using tk::DType;
@@ -88,7 +89,7 @@ double worst_error(const Case& c, DType result_type) {
                    norm_error(session.read(got_dfilter), dfilter)});
 }
 
-const char* const kKernels[] = {"direct", "tiles_64", "tiles_128"};
+const char* const kKernels[] = {"direct", "tiles_64", "tiles_128", "hopper"};
 
 const Case kShapes[] = {
     {},
@@ -134,6 +135,24 @@ TEST(convolutions_of_halves_on_every_kernel) {
       }
     }
   }
+}
+
+// More steps than stages, tiles of 128 columns and of 64, sums of several parts; with stride 2 the input gradient meets one tap in four.
+TEST(convolutions_on_wgmma_of_many_steps) {
+  const Setting setting("TENSORKILN_CUDA_CONV", "hopper");
+  for (const DType type : {DType::bf16, DType::f16}) {
+    CHECK(worst_error({.n = 2, .h = 20, .w = 20, .c = 72, .cout = 136, .type = type}, DType::f32) < 4e-7);
+    CHECK(worst_error({.n = 2, .h = 27, .w = 24, .c = 136, .cout = 64, .stride = 2, .type = type}, DType::f32) < 4e-7);
+  }
+}
+
+TEST(large_convolutions_of_halves_go_through_wgmma) {
+  using tk::cuda::is_large_for_wgmma;
+  CHECK(is_large_for_wgmma(64 * 128, 64, 1) && is_large_for_wgmma(64 * 128 - 127, 33, 1) && is_large_for_wgmma(128, 256, 32));
+  CHECK(!is_large_for_wgmma(63 * 128, 64, 1) && !is_large_for_wgmma(64 * 128, 32, 1) && !is_large_for_wgmma(127, 128, 64));
+  CHECK(!is_large_for_wgmma(128, 256, 31));
+  // Without a setting.
+  CHECK(worst_error({.n = 4, .h = 46, .w = 46, .c = 8, .cout = 40, .type = DType::bf16}, DType::f32) < 4e-7);
 }
 
 TEST(convolutions_in_tf32_round_their_operands) {

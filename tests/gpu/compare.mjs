@@ -37,6 +37,13 @@ const ATTENTION = [
   [130, 140, 2, 96, false],
 ];
 
+/** Image, filter, stride; all passes of the second and some of the third are large enough for the kernel for Hopper. */
+const CONVOLUTIONS = [
+  [[1, 9, 10, 8], [3, 3, 8, 16], 2],
+  [[8, 32, 32, 64], [3, 3, 64, 64], 1],
+  [[4, 64, 64, 40], [3, 3, 40, 72], 2],
+];
+
 function attentionOperands([queries, keys, heads, size]) {
   return [queries, keys, keys].map((places, i) => tensor([1, places, heads, size], -2, 2, i + 1));
 }
@@ -151,6 +158,21 @@ function* cases() {
   }
   for (const precision of ['bf16', 'f16']) {
     const unit = precision === 'bf16' ? 2 ** -8 : 2 ** -11;
+    yield {
+      name: `conv2d ${precision} and gradients`,
+      // Operands are rounded alike; sums of up to 8192 products differ in f32's last places, which may round to neighbours in 16
+      // bits: they are up to two units of roundoff apart.
+      tolerance: { relative: 2 * unit, absolute: 1e-3 },
+      run: () =>
+        CONVOLUTIONS.flatMap(([x, filter, stride]) =>
+          autocast(precision, () => {
+            const conv = (a, b) => tf.conv2d(a, b, stride, 'same');
+            const operands = [tensor(x, -1, 1, 1), tensor(filter, -1, 1, 2)];
+            const y = conv(...operands);
+            return [y, ...tf.grads(conv)(operands, tf.onesLike(y))];
+          }),
+        ),
+    };
     yield {
       name: `attention ${precision}`,
       // A result is a mean of values up to 2: half a unit of it for the rounding of the weights, which the CPU keeps in f32, and

@@ -2,6 +2,7 @@
 #include "cuda/gemm/epilogue.cuh"
 #include "cuda/gemm/gemm.h"
 #include "cuda/gemm/gemm_choice.h"
+#include "cuda/gemm/wgmma_tile_kernel.cuh"
 // context.h first.
 #include "ops/conv/conv.h"
 #include "ops/conv/conv_geometry.h"
@@ -152,6 +153,8 @@ ConvChoice choose_conv(const ConvGeometry& g, ConvPass pass) {
                              g.n * g.output_floats() < INT32_MAX && g.h < 32768 && g.w < 32768 && g.d < 32768;
   const GemmShape shape = {p.m, p.n, p.k, 1, false, true, true, false};
   if (!small_numbers || wanted == int(ConvKernel::direct)) return {ConvKernel::direct, 1};
+  // Several steps to a part, so that stages are used again.
+  if (wanted == int(ConvKernel::hopper)) return {ConvKernel::hopper, splits_for(tiles_of(shape, 64), p.k, 256)};
   // Parts of 64, so that small cases are split too.
   if (wanted >= 0) return {ConvKernel(wanted), splits_for(tiles_of(shape, 64), p.k, 64)};
   if (p.n < 8 || p.m < 32 || p.m * p.n * p.k < int64_t(1) << 22) return {ConvKernel::direct, 1};
@@ -232,6 +235,44 @@ void run_conv_tiles(const CudaContext& context, const ConvGeometry& g, ConvPass 
   large ? launch_conv<kMultiply, 128>(context, g, pass, out, call) : launch_conv<kMultiply, 64>(context, g, pass, out, call);
 }
 
+template <int kN, bool kHalf>
+void launch_conv_wgmma(const CudaContext& context, const ConvGeometry& g, ConvPass pass, const TileOutput& out,
+                       const OpCall& call) {
+  using T = uint16_t;
+  const T *left = static_cast<const T*>(call[0].data), *right = static_cast<const T*>(call[1].data);
+  if (pass == ConvPass::forward) {
+    launch_wgmma_tiles<WgmmaTileConfig<kN, kHalf, true, false>>(
+        context, out, ConvLoad<T, false>{left, load_shape(g, false), true}, rows_of(right, out.k, g.cout));
+  } else if (pass == ConvPass::input_grad) {
+    launch_wgmma_tiles<WgmmaTileConfig<kN, kHalf, true, true>>(
+        context, out, ConvLoad<T, true>{left, load_shape(g, true), true},
+        FilterLoad<T>{right, g.c, g.cout, out.k, FastDivide(g.cout), true});
+  } else {
+    launch_wgmma_tiles<WgmmaTileConfig<kN, kHalf, false, false>>(
+        context, out, ConvLoad<T, false>{left, load_shape(g, false), true}, rows_of(right, out.k, g.cout));
+  }
+}
+
+// Whether the pass goes through wgmma in place of mma.sync, cut into as many parts: the workspace is asked for before addresses
+// are known.
+bool takes_wgmma(const CudaContext& context, const ConvGeometry& g, ConvChoice choice, const ConvProduct& p,
+                 const OpCall& call) {
+  if (!context.settings().has_wgmma || call[0].dtype == DType::f32) return false;
+  if (!in_vectors(static_cast<const uint16_t*>(call[0].data), g.c) ||
+      !in_vectors(static_cast<const uint16_t*>(call[1].data), g.cout)) {
+    return false;
+  }
+  if (conv_kernel_wanted() >= 0) return choice.kernel == ConvKernel::hopper;
+  return is_large_for_wgmma(p.m, p.n, choice.splits);
+}
+
+template <bool kHalf>
+void run_conv_wgmma(const CudaContext& context, const ConvGeometry& g, ConvPass pass, const TileOutput& out,
+                    const OpCall& call) {
+  out.n <= 64 ? launch_conv_wgmma<64, kHalf>(context, g, pass, out, call)
+              : launch_conv_wgmma<128, kHalf>(context, g, pass, out, call);
+}
+
 template <class T>
 void run_conv_direct(const OpCall& call, const CudaContext& context, const ConvGeometry& g, ConvPass pass) {
   const T *left = static_cast<const T*>(call[0].data), *right = static_cast<const T*>(call[1].data);
@@ -258,7 +299,11 @@ void run_conv(const OpCall& call, const CudaContext& context, const ConvGeometry
   out.k_per_split = ((p.k + choice.splits - 1) / choice.splits + kStep - 1) / kStep * kStep;
   out.partial = static_cast<float*>(call.workspace);
   out.y = call[2].data, out.y_type = call[2].dtype, out.y_row = p.n, out.y_batch = 0;
-  const bool large = choice.kernel == ConvKernel::tiles_128;
+  if (takes_wgmma(context, g, choice, p, call)) {
+    return type == DType::f16 ? run_conv_wgmma<true>(context, g, pass, out, call)
+                              : run_conv_wgmma<false>(context, g, pass, out, call);
+  }
+  const bool large = choice.kernel == ConvKernel::tiles_128 || choice.kernel == ConvKernel::hopper;
   if (type == DType::bf16) return run_conv_tiles<Multiply::bf16>(context, g, pass, out, call, large);
   if (type == DType::f16) return run_conv_tiles<Multiply::f16>(context, g, pass, out, call, large);
   if (context.settings().tf32) return run_conv_tiles<Multiply::tf32>(context, g, pass, out, call, large);
