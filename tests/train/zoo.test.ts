@@ -97,6 +97,40 @@ describe.each(CASES)('$description.architecture', (zooCase) => {
   });
 });
 
+describe('the largest encoder', () => {
+  it('has 12 layers of 768 and a finite loss with a gradient of every parameter', () => {
+    const model = createModel({
+      architecture: 'transformer-encoder',
+      inputShape: [8],
+      vocabulary: 50,
+      numClasses: 2,
+      layers: 12,
+      size: 768,
+      heads: 12,
+      hidden: 3072,
+      seed: 1,
+    });
+    model.build([8]);
+    const variables = Object.values(model.trainableVariables());
+    // A block of Vaswani et al. 2017: four projections, two linear layers, two norms.
+    const block = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 768 + 3072 + 4 * 768;
+    expect(model.countParameters().trainable).toBeGreaterThan(12 * block);
+    const tokens = tf.tensor2d([3, 1, 4, 1, 5, 9, 2, 6], [1, 8], 'int32');
+    const { value, grads } = tf.variableGrads(
+      () => tf.losses.softmaxCrossEntropy(tf.tensor2d([[0, 1]]), model.call(tokens, { training: true })),
+      variables,
+    );
+    expect(value.dataSync()[0]).toBeLessThan(10);
+    expect(Object.keys(grads)).toHaveLength(variables.length);
+    for (const [name, gradient] of Object.entries(grads)) {
+      const largest = tf.tidy(() => tf.max(tf.abs(gradient)).dataSync()[0]);
+      expect([name, Number.isFinite(largest)]).toEqual([name, true]);
+    }
+    tf.dispose([value, grads]);
+    model.dispose();
+  });
+});
+
 describe('createModel', () => {
   it('has a case of every architecture', () => {
     expect(new Set(CASES.map(({ description }) => description.architecture))).toEqual(new Set(ARCHITECTURES));

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { normalQuantile } from '../../ts/backend/custom/normal-quantile.js';
 import { HostRandom, philoxBlock } from '../../ts/backend/custom/philox.js';
 import { initialValues } from '../../ts/nn/initializers.js';
 
@@ -55,6 +56,36 @@ describe('HostRandom', () => {
     expect(Math.abs(deviation - 0.8796256610342398)).toBeLessThan(0.012);
     // Share within one deviation of the uncut normal: 0.6827 / 0.9545.
     expect(Math.abs(values.filter((x) => Math.abs(x) < 1).length / n - 0.7153)).toBeLessThan(0.012);
+  });
+
+  it('draws normals with the right moments and tails', () => {
+    const random = new HostRandom(3);
+    const n = 200_000;
+    const values = Array.from({ length: n }, () => random.nextNormal());
+    const moment = (power: number): number => values.reduce((sum, x) => sum + x ** power, 0) / n;
+    // Five standard errors: sqrt(1 / n), sqrt(2 / n), sqrt(15 / n), sqrt(96 / n).
+    expect(Math.abs(moment(1))).toBeLessThan(0.0112);
+    expect(Math.abs(moment(2) - 1)).toBeLessThan(0.0159);
+    expect(Math.abs(moment(3))).toBeLessThan(0.0434);
+    expect(Math.abs(moment(4) - 3)).toBeLessThan(0.11);
+    // 540 of 200,000 lie beyond three deviations, with a standard error of 23.
+    expect(Math.abs(values.filter((x) => Math.abs(x) > 3).length - 540)).toBeLessThan(116);
+  });
+
+  it.each([
+    // From scipy.stats.norm.ppf.
+    [0.975, 1.959963984540054],
+    [0.925, 1.4395314709384563],
+    [0.0749999, -1.439532177375901],
+    [1e-9, -5.9978070150076865],
+    [2 ** -33, -6.3379577545537895],
+    [1 - 2 ** -33, 6.3379577545537895],
+  ])('has the quantile of %s', (p, expected) => {
+    expect(Math.abs(normalQuantile(p) / expected - 1)).toBeLessThan(1e-15);
+  });
+
+  it('has the middle at 0', () => {
+    expect(normalQuantile(0.5)).toBe(0);
   });
 
   it.each([-1, 1.5, NaN, 2 ** 53])('refuses seed %s', (seed) => {
