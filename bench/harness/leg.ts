@@ -20,7 +20,11 @@ export class LegFailure extends Error {}
 
 const ANSWER_TIMEOUT_MS = 300_000;
 
-/** A peer, or we, in a process of its own, asked line by line (bench/native/leg.h). */
+/**
+ * A peer, or we, in a process of its own, asked line by line (bench/native/leg.h). Between answers the process is stopped, where the
+ * system can do that: threads that go on waiting busily after a call, as onnxruntime's and OpenMP's may, would take processors from
+ * whoever has the next turn.
+ */
 export class Leg {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #waiting: { resolve: (line: string) => void; reject: (error: Error) => void }[] = [];
@@ -53,9 +57,14 @@ export class Leg {
   }
 
   async ask<T>(line: string): Promise<Answer<T>> {
+    this.#signal('SIGCONT');
     const answer = this.#answer<T>();
     if (this.#failure === undefined) this.#child.stdin.write(`${line}\n`);
-    return answer;
+    try {
+      return await answer;
+    } finally {
+      this.#signal('SIGSTOP');
+    }
   }
 
   /** Seconds of processor time so far, where /proc tells. */
@@ -71,6 +80,11 @@ export class Leg {
   close(): void {
     this.#child.stdin.end();
     this.#child.kill();
+    this.#signal('SIGCONT');
+  }
+
+  #signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    if (process.platform !== 'win32') this.#child.kill(signal);
   }
 
   async #answer<T>(): Promise<Answer<T>> {
