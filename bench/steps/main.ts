@@ -58,13 +58,22 @@ class Subject {
     return JSON.parse(next.value) as Record<string, number>;
   }
 
+  /** Between its turns a subject is stopped: OpenMP's threads may wait busily and take processors from the next. */
   async run(count: number): Promise<number> {
+    this.#signal('SIGCONT');
     this.#child.stdin?.write(`run ${String(count)}\n`);
-    return (await this.answer())['ms'] as number;
+    const { ms } = await this.answer();
+    this.#signal('SIGSTOP');
+    return ms as number;
   }
 
   end(): void {
     this.#child.stdin?.end();
+    this.#signal('SIGCONT');
+  }
+
+  #signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    if (process.platform !== 'win32') this.#child.kill(signal);
   }
 }
 
