@@ -181,16 +181,17 @@ describe('a run of the benchmarks', () => {
       );
       const { legs } = await assemble([runner('tensorkiln', 'return {};'), busy], 1);
       try {
-      const leg = legs.find(({ name }) => name === 'busy')!;
-      await leg.ask('begin');
-      const before = leg.processorSeconds();
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      expect(leg.processorSeconds() - before).toBeLessThan(0.1);
-      await leg.ask('again');
-    } finally {
-      for (const each of legs) each.close();
-    }
-  });
+        const leg = legs.find(({ name }) => name === 'busy')!;
+        await leg.ask('begin');
+        const before = leg.processorSeconds();
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        expect(leg.processorSeconds() - before).toBeLessThan(0.1);
+        await leg.ask('again');
+      } finally {
+        for (const each of legs) each.close();
+      }
+    },
+  );
 
   it('stops when our own result is wrong, or when we do not start', async () => {
     const team = await assemble([runner('tensorkiln', answering('[0, 2, 4, 5]', 1))], 1);
