@@ -1,7 +1,7 @@
 // What ptxas says about kernels when nvcc runs with -Xptxas=-v: registers, spills, and whether wgmma had to be serialised.
 
 /**
- * Kernels by the part of their mangled name that stays the same. They are loops over all of the data, so what spills from
+ * Kernels by their name, or its beginning where the instances differ. They are loops over all of the data, so what spills from
  * registers to memory is paid for every element. Of the row kernels it is those that keep a row in registers.
  */
 export const HOT_KERNELS = [
@@ -59,7 +59,9 @@ export function problemsOf(log) {
   const { kernels, serialised } = readReport(log);
   const problems = serialised.map((line) => `wgmma is serialised: ${line.trim()}`);
   for (const name of HOT_KERNELS) {
-    const found = kernels.filter(({ kernel }) => kernel.includes(name));
+    // In a mangled name its length comes before it: "tile_kernel" is not the end of another's name.
+    const mangled = new RegExp(`\\d${name}`);
+    const found = kernels.filter(({ kernel }) => mangled.test(kernel));
     if (found.length === 0) problems.push(`no report of a hot kernel '${name}'`);
     for (const { kernel, architecture, spillBytes } of found) {
       if (spillBytes > 0) problems.push(`${kernel} (${architecture}) spills ${spillBytes} bytes`);

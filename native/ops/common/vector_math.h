@@ -1,5 +1,6 @@
 // Elementary functions on vectors of f32, for all of their range: NaN, infinities, denormals, overflow.
-// Largest errors (tests/native/elementwise/unary_test.cc): exp, log 1 to 2 ulp, the others at most 4, with and without fused multiply-add.
+// Largest errors (tests/native/elementwise/unary_test.cc): exp, log 1 to 2 ulp, the others at most 4, with and without fused
+// multiply-add.
 //
 // Argument reductions: Cody and Waite, Software Manual for the Elementary Functions, 1980 (constants split so that a product
 // with a small integer is exact). Polynomials: minimax in relative error (Lawson's iteration on 1500 Chebyshev nodes in 53-bit
