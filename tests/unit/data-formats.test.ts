@@ -140,8 +140,10 @@ describe('Parquet', () => {
     });
     await expect(cells({ path, query: 'SELECT nothing FROM data' })).rejects.toMatchObject({
       code: 'E_DATA',
-      message: expect.stringMatching(/data\.query cannot be read \(Binder Error\)/),
+      message: expect.stringMatching(/data\.query cannot be read \(Binder Error: .*"nothing" not found/),
     });
+    await expect(cells({ path, query: 'SELEC f FROM data' })).rejects.toThrow(/\(Parser Error: syntax error/);
+    await expect(cells({ path, query: 'SELECT t::int FROM data' })).rejects.toThrow(/\(Conversion Error\)/);
   });
 
   it('tells a file that is cut off, damaged inside, or another', async () => {
