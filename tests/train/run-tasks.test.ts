@@ -191,7 +191,7 @@ describe('texts from a configuration', () => {
 
   it('become tokens for an embedding, whose size follows the vocabulary', async () => {
     const { test, files, verification } = await run(
-      `data: {path: ${reviews()}, format: text_folder}\nfeatures: {text: {type: text, text: {encoding: sequence, length: 8}}}\n` +
+      `data: {path: ${reviews()}}\nfeatures: {text: {type: text, text: {encoding: sequence, length: 8}}}\n` +
         'model: {architecture: bilstm-classifier, embedding_size: 8, units: 4, dropout: 0}\ntraining: {epochs: 20, learning_rate: 0.05, batch_size: 8}\n',
     );
     expect(test).toMatchObject({ task: 'classification', accuracy: 1 });

@@ -410,7 +410,9 @@ describe('labelled texts', () => {
       text: ['bad, truly', 'très bien'],
       label: ['neg', 'pos'],
     });
+    expect(await cells({ path: join(folder, 'texts') })).toHaveProperty('label', ['neg', 'pos']);
     mkdirSync(join(folder, 'none'));
+    await expect(cells({ path: join(folder, 'none') })).rejects.toThrow(/For images in folders set data\.image/);
     await expect(cells({ path: join(folder, 'none'), format: 'text_folder' })).rejects.toThrow(
       /no texts: expected files such as positive\/1\.txt/,
     );

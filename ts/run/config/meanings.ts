@@ -8,7 +8,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'data.test_path':
     'a second table of the same columns, or further images of the same classes, whose rows are the test part; the split then divides the first',
   'data.format':
-    'without it by the name and the other keys; text is a running text whose characters a language model learns to foretell: its beginning trains, its end tests; text_folder has the columns `text` and `label`; an image_folder has one folder a class',
+    'without it by the name and the other keys; text is a running text whose characters a language model learns to foretell: its beginning trains, its end tests; text_folder, what a folder is without `data.image`, has the columns `text` and `label`; an image_folder has one folder a class',
   'data.image.height': 'images of a folder are resized to fill height and width; what stands over is cut off evenly',
   'data.context_length': 'of a running text: what a language model sees before each character; without it 128',
   'data.query': 'SQL for a database; for Parquet a query over the table `data`, run out of core',
