@@ -229,10 +229,12 @@ describe('prepareData', () => {
     });
   });
 
-  it('uses a column of 100,000 categories by hash, and refuses none silently', async () => {
-    const wide = rows(100_000, (row) => [`k${row}`, noise(row), row % 2]);
+  it('uses a column of 100,000 categories by hash, and leaves none out silently', async () => {
+    const wide = rows(100_100, (row) => [`k${row % 100_000}`, noise(row), row % 2]);
     const ignored = await prepare('city,x,y', wide);
     expect(ignored.preprocessor.featureNames).toEqual(['x']);
+    expect(messages(ignored, 'columns')).toEqual(['Columns of very many categories are left out: "city".']);
+    expect(ignored.warnings).toEqual([expect.stringMatching(/"city" has 100000 categories.*features\.city\.encoding/)]);
     const hashed = await prepare('city,x,y', wide, { features: { city: { encoding: 'hash', buckets: 8 } } });
     expect(hashed.preprocessor.featureNames).toHaveLength(9);
   });

@@ -113,6 +113,14 @@ function checkColumns({ columns }: VerdictInput): DataCheck[] {
   const unusable = [...named('every cell is missing'), ...named('every present cell is the same')];
   if (unusable.length > 0)
     checks.push({ id: 'columns', level: 'warning', message: `Empty or constant columns are left out: ${list(unusable)}.` });
+  const crowded = ignored.filter(({ reason }) => /^text with \d+ categories/.test(reason)).map(({ name }) => `"${name}"`);
+  if (crowded.length > 0) {
+    checks.push({
+      id: 'columns',
+      level: 'warning',
+      message: `Columns of very many categories are left out: ${list(crowded)}.`,
+    });
+  }
   const identifiers = named('looks like an identifier');
   if (identifiers.length > 0)
     checks.push({
