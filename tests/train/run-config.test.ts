@@ -210,6 +210,39 @@ describe('a run that is interrupted in the middle of an epoch and resumed ends w
   });
 });
 
+describe('a run that was forced to train on data that failed its validation', () => {
+  const leaking = async (): Promise<TrainingConfig> => {
+    const path = join(folder, 'leaking.csv');
+    const rows = Array.from({ length: 60 }, (_, row) => `${(row * 7) % 11}.5,${row % 2},${row % 2 === 0 ? 'yes' : 'no'}`);
+    writeFileSync(path, ['a,answer,y', ...rows, ''].join('\n'));
+    const file = join(folder, `config-${++counter}.yaml`);
+    writeFileSync(file, `data: {path: ${path}, target: y}\ntraining: {epochs: 3, batch_size: 8, early_stopping: false}\n`);
+    return loadConfig(file, { output: join(folder, `run-${counter}`) });
+  };
+
+  it('says so in its record, metrics, verdict and reports, and is resumed and reproduced without being forced again', async () => {
+    await expect(runTraining(await leaking())).rejects.toThrow(/failed its validation/);
+    const config = await leaking();
+    const controller = new AbortController();
+    const aborted = await runTraining(config, {
+      force: true,
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.type === 'step') controller.abort();
+      },
+    });
+    expect(aborted.stopReason).toBe('aborted');
+    const { files, stopReason } = await runTraining(config, { resume: true });
+    expect(stopReason).toBe('epochs');
+    expect(JSON.parse(readFileSync(files.record, 'utf8'))).toMatchObject({ forced: true });
+    expect(JSON.parse(readFileSync(files.metrics, 'utf8'))).toMatchObject({ data: { forced: true } });
+    const told = /Trained with --force although the data failed its validation: Column (&quot;|&#34;|")answer/;
+    for (const report of [files.report, files.markdown]) expect(readFileSync(report, 'utf8')).toMatch(told);
+    const { isEqual } = await reproduceRun(files.folder, { output: join(folder, `run-${counter}-again`) });
+    expect(isEqual).toBe(true);
+  });
+});
+
 describe('what a configuration asks for reaches the trainer', () => {
   it('a schedule', async () => {
     const rates = ratesOf(await train('learning_rate: 0.01, scheduler: {type: multi_step, at: [1, 3], factor: 0.5}'));

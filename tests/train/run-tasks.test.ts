@@ -113,7 +113,10 @@ describe('regression from a configuration', () => {
   it.each([
     ['training: {loss: focal}', /wrong training\.loss: expected mean_squared_error, .* for regression, got focal/],
     ['training: {class_weights: balanced}', /wrong training\.class_weights: expected none for regression/],
-    ['targets: {accuracy: 0.9}', /wrong targets\.accuracy: expected rmse, mae, mape, r2 for regression/],
+    [
+      'targets: {accuracy: 0.9}',
+      /wrong targets\.accuracy: expected rmse, mae, median_absolute_error, max_error, mape, r2 for regression/,
+    ],
     ['model: {num_classes: 3}', /wrong model\.num_classes: expected auto, since "y" is a number, got 3/],
     ['augmentation: {enabled: true}', /wrong augmentation\.enabled: expected false for data that is not images/],
     ['training: {early_stopping: {monitor: validation_accuracy}}', /validation_loss or train_loss for regression/],
@@ -191,7 +194,7 @@ describe('texts from a configuration', () => {
 
   it('become tokens for an embedding, whose size follows the vocabulary', async () => {
     const { test, files, verification } = await run(
-      `data: {path: ${reviews()}, format: text_folder}\nfeatures: {text: {type: text, text: {encoding: sequence, length: 8}}}\n` +
+      `data: {path: ${reviews()}}\nfeatures: {text: {type: text, text: {encoding: sequence, length: 8}}}\n` +
         'model: {architecture: bilstm-classifier, embedding_size: 8, units: 4, dropout: 0}\ntraining: {epochs: 20, learning_rate: 0.05, batch_size: 8}\n',
     );
     expect(test).toMatchObject({ task: 'classification', accuracy: 1 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { describeFailure, exitCodeOf } from '../../ts/cli/failure.js';
 import { Output } from '../../ts/cli/output.js';
 import { formatSeconds, ProgressLine } from '../../ts/cli/progress-line.js';
+import { describeEnd } from '../../ts/cli/run-reporter.js';
 import { withSnakeKeys } from '../../ts/run/snake-case.js';
 import { TensorkilnError } from '../../ts/errors.js';
 import type { EpochRecord } from '../../ts/train/types.js';
@@ -50,6 +51,27 @@ describe('describeFailure', () => {
       (['E_USAGE', 'E_CONFIG', 'E_DATA', 'E_DEVICE', 'E_IO'] as const).map((code) => exitCodeOf(new TensorkilnError(code, ''))),
     ).toEqual([2, 2, 1, 1, 1]);
     expect(exitCodeOf(new TypeError('x'))).toBe(1);
+  });
+});
+
+describe('describeEnd', () => {
+  const end = (validationLosses: readonly (number | undefined)[], bestEpoch: number): string => {
+    const epochs = validationLosses.map((validationLoss, i) => {
+      const { epoch, trainLoss, learningRate, seconds, samplesPerSecond, cpuSeconds, residentBytes } = record(i + 1);
+      const plain = { epoch, trainLoss, learningRate, seconds, samplesPerSecond, cpuSeconds, residentBytes };
+      return validationLoss === undefined ? plain : { ...plain, validationLoss };
+    });
+    return describeEnd({ epochs, bestEpoch, stopReason: 'epochs' });
+  };
+
+  it('calls weights the best only where they are', () => {
+    expect(end([0.5, 0.4], 2)).toBe('Trained all 2 epochs; weights of epoch 2, the best on validation rows');
+    expect(end([0.4, 0.5, 0.6], 1)).toBe('Trained all 3 epochs; weights of epoch 1, the best on validation rows');
+    expect(end([0.4, 0.5, 0.6], 3)).toBe('Trained all 3 epochs; weights of epoch 3, the last');
+    expect(end([undefined, undefined], 1)).toBe('Trained all 2 epochs; weights of epoch 1, the best by training loss');
+    expect(end([undefined, undefined], 2)).toBe('Trained all 2 epochs; weights of epoch 2, the last');
+    expect(end([0.4], 1)).toBe('Trained the one epoch; weights of epoch 1, the best on validation rows');
+    expect(end([], 0)).toBe('Trained all 0 epochs; no epoch was complete');
   });
 });
 

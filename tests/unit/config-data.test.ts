@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -54,6 +54,14 @@ describe('data sections', () => {
       split: { method: 'grouped', by: 'household' },
       preprocessing: { encoding: 'target', pca: { variance: 0.9 } },
     });
+  });
+
+  it('take a folder for texts, unless they say that it holds images, and need no target there', async () => {
+    mkdirSync(join(folder, 'classes'));
+    expect((await load('data: {path: classes}\n')).data).toMatchObject({ format: 'text_folder', target: 'label' });
+    const images = await load('data: {path: classes, image: {height: 8, width: 8}}\n');
+    expect(images.data).toMatchObject({ format: 'image_folder', target: 'label' });
+    await expect(load('data: {path: absent}\n')).rejects.toThrow(/data\.target is missing/);
   });
 
   it('leave the URL of a server as it is', async () => {

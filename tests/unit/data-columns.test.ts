@@ -87,6 +87,14 @@ describe('decideColumns', () => {
     expect(warnings).toEqual([expect.stringMatching(/"a": 97 of 100 cells are numbers, the other 3 are not.*na_values/)]);
   });
 
+  it('takes postcodes and long identifiers for the text they are, however many of them look like numbers', () => {
+    for (const column of [
+      profile({ name: 'a', numbers: 95, leadingZeros: 5 }),
+      profile({ name: 'a', numbers: 95, inexact: 5 }),
+    ])
+      expect(decideColumns([column, TARGET], { target: 'y' })).toMatchObject({ warnings: [], disguised: [] });
+  });
+
   it.each<[string, ColumnProfile, RegExp, Task?]>([
     ['one class', profile({ name: 'y', distinct: 1 }), /one class only/],
     ['no value', profile({ name: 'y', present: 0, distinct: 0 }), /every cell of the target "y" is missing/],
@@ -97,8 +105,21 @@ describe('decideColumns', () => {
       /not numeric: expected numbers for regression, got 100 other cells/,
       'regression',
     ],
+    [
+      'thousands signs that are to be values',
+      profile({ name: 'y', grouped: 100, distinct: 90 }),
+      /not numeric.*100 of 100 cells look like numbers with thousands signs.*data\.csv\.thousands/,
+      'regression',
+    ],
+    [
+      'an undeclared spelling of a missing number',
+      profile({ name: 'y', numbers: 96, missingLike: 4, missingWords: ['n/a'], distinct: 97 }),
+      /not numeric.*96 of 100 cells are numbers, and 4 are "n\/a".*add it to data\.na_values/,
+      'regression',
+    ],
     ['one value', numbers({ name: 'y', distinct: 1 }), /one value only/, 'regression'],
-    ['all different', profile({ name: 'y', distinct: 100 }), /not a class label/],
+    ['all different', profile({ name: 'y', distinct: 100 }), /not a class label.* rows\.$/],
+    ['thousands signs', profile({ name: 'y', grouped: 100, distinct: 100 }), /not a class label.*data\.csv\.thousands/],
   ])('refuses a target with %s', (_, target, message, task) => {
     const options = task === undefined ? { target: 'y' } : { target: 'y', task };
     expect(() => decideColumns([KEPT, target], options)).toThrow(message);

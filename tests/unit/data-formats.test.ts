@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -141,8 +140,10 @@ describe('Parquet', () => {
     });
     await expect(cells({ path, query: 'SELECT nothing FROM data' })).rejects.toMatchObject({
       code: 'E_DATA',
-      message: expect.stringMatching(/data\.query cannot be read \(Binder Error\)/),
+      message: expect.stringMatching(/data\.query cannot be read \(Binder Error: .*"nothing" not found/),
     });
+    await expect(cells({ path, query: 'SELEC f FROM data' })).rejects.toThrow(/\(Parser Error: syntax error/);
+    await expect(cells({ path, query: 'SELECT t::int FROM data' })).rejects.toThrow(/\(Conversion Error\)/);
   });
 
   it('tells a file that is cut off, damaged inside, or another', async () => {
@@ -161,19 +162,34 @@ describe('Parquet', () => {
 describe('databases', () => {
   it('reads a SQLite query, or says what is missing', async () => {
     const path = join(folder, 'table.db');
-    const made = spawnSync('sqlite3', [path, "create table t(a integer, b text); insert into t values (1, 'x'), (null, 'y');"]);
-    const hasSqlite = process.getBuiltinModule('node:sqlite') !== undefined;
-    if (made.status !== 0) writeFileSync(path, '');
-    if (!hasSqlite) {
+    const sqlite = process.getBuiltinModule('node:sqlite') as
+      { DatabaseSync: new (path: string) => { exec(sql: string): void; close(): void } } | undefined;
+    if (sqlite === undefined) writeFileSync(path, '');
+    else {
+      const database = new sqlite.DatabaseSync(path);
+      database.exec("create table t(a integer, b text); insert into t values (1, 'x'), (null, 'y')");
+      database.close();
+    }
+    if (sqlite === undefined) {
       await expect(cells({ path, query: 'SELECT 1' })).rejects.toMatchObject({
         code: 'E_DATA',
         message: expect.stringMatching(
           /needs node:sqlite \(Node 22\.13 or newer\) or the optional package better-sqlite3.*npm install/,
         ),
       });
-    } else if (made.status === 0) {
+    } else {
       expect(await cells({ path, query: 'SELECT a, b FROM t ORDER BY b' })).toEqual({ a: [1, null], b: ['x', 'y'] });
       await expect(cells({ path, query: 'SELECT c FROM t' })).rejects.toThrow(/the query failed: no such column/);
+      await expect(cells({ path, query: 'DELETE FROM t' })).rejects.toThrow(/the query failed: .*readonly/);
+      const large = 'SELECT 9007199254740993 AS id UNION ALL SELECT 2 ORDER BY id';
+      expect(await cells({ path, query: large })).toEqual({ id: ['2', '9007199254740993'] });
+      await expect(cells({ path, query: 'SELECT a AS x, b AS x FROM t' })).rejects.toMatchObject({
+        code: 'E_DATA',
+        message: expect.stringMatching(/two columns "x".*Name one with AS in data\.query/),
+      });
+      await expect(cells({ path, query: "SELECT x'00' AS bytes" })).rejects.toThrow(/column "bytes" holds an object/);
+      await expect(cells({ path: write('no.db', 'a,b\n1,2\n'), query: 'SELECT 1' })).rejects.toThrow(/not a database/);
+      await expect(cells({ path: folder, format: 'sqlite', query: 'SELECT 1' })).rejects.toMatchObject({ code: 'E_DATA' });
     }
     await expect(cells({ path })).rejects.toMatchObject({ code: 'E_USAGE', message: expect.stringContaining('data.query') });
     await expect(readSqlite(join(folder, 'absent.db'), 'SELECT 1')).rejects.toMatchObject({ code: 'E_IO' });
@@ -394,7 +410,9 @@ describe('labelled texts', () => {
       text: ['bad, truly', 'très bien'],
       label: ['neg', 'pos'],
     });
+    expect(await cells({ path: join(folder, 'texts') })).toHaveProperty('label', ['neg', 'pos']);
     mkdirSync(join(folder, 'none'));
+    await expect(cells({ path: join(folder, 'none') })).rejects.toThrow(/For images in folders set data\.image/);
     await expect(cells({ path: join(folder, 'none'), format: 'text_folder' })).rejects.toThrow(
       /no texts: expected files such as positive\/1\.txt/,
     );

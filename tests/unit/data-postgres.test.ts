@@ -113,6 +113,16 @@ describe('a PostgreSQL server', () => {
     expect(error.message).toContain(`env:${ENVIRONMENT}`);
   });
 
+  it.each([
+    ["SELECT ('canary' || name)::int FROM people", 'invalid input syntax for type integer: "c..." (11 characters)'],
+    ['SELECT (id * 7654321000)::text::int FROM people', 'value "7..." (10 characters) is out of range for type integer'],
+  ])('masks the cell that %s stumbles over, also in causes', async (query, message) => {
+    const error = await failure(query);
+    expect(error).toMatchObject({ code: 'E_DATA', message: expect.stringContaining(message) as string });
+    expect(error.cause).toBeUndefined();
+    expect(`${error.message}${error.stack ?? ''}`).not.toMatch(/canary (Ann|Bo)|7654321000/);
+  });
+
   it('refuses a wrong password, database and URL without showing the password', async () => {
     const errors = await Promise.all([
       failure('SELECT 1', running().url('postgres', 'canary-wrong')),

@@ -90,6 +90,24 @@ describe('the verdict', () => {
     expect(messages(data, 'identifiers')).toEqual([expect.stringContaining('"id"')]);
   });
 
+  it('warns of columns of numbers that count as text for how some cells are written, also where all of them differ', async () => {
+    const price = (row: number): string => `"${1 + (row % 9)},${100 + (noise(row) % 900)},${100 + row}"`;
+    const table = rows(60, (row) => [price(row), row % 4 === 0 ? 'n/a' : noise(row), `0${1000 + (row % 7)}`, row / 7, row % 2]);
+    const data = await prepare('price,size,postcode,x,y', table);
+    expect(messages(data, 'numbers')).toEqual([
+      'Columns of numbers count as text for how some cells are written: "price", "size".',
+    ]);
+    expect(messages(data, 'identifiers')).toEqual([]);
+    expect(data.warnings).toEqual([
+      expect.stringMatching(/"price": 60 of 60 cells look like numbers with thousands signs.*set data\.csv\.thousands/),
+      expect.stringMatching(/"size": 45 of 60 cells are numbers, and 15 are "n\/a".*data\.na_values/),
+    ]);
+    expect(data.columns[0]).toMatchObject({ role: 'ignored', reason: 'numbers with thousands signs' });
+    const told = await prepare('price,size,postcode,x,y', table, { csv: { thousands: ',' }, naValues: ['n/a'] });
+    expect(told.columns.map(({ type }) => type).slice(0, 3)).toEqual(['numeric', 'numeric', 'categorical']);
+    expect(told.verdict.status).toBe('ok');
+  });
+
   it('fails when most rows lack a target or hardly any rows are left', async () => {
     await expect(
       prepare(
@@ -211,10 +229,12 @@ describe('prepareData', () => {
     });
   });
 
-  it('uses a column of 100,000 categories by hash, and refuses none silently', async () => {
-    const wide = rows(100_000, (row) => [`k${row}`, noise(row), row % 2]);
+  it('uses a column of 100,000 categories by hash, and leaves none out silently', async () => {
+    const wide = rows(100_100, (row) => [`k${row % 100_000}`, noise(row), row % 2]);
     const ignored = await prepare('city,x,y', wide);
     expect(ignored.preprocessor.featureNames).toEqual(['x']);
+    expect(messages(ignored, 'columns')).toEqual(['Columns of very many categories are left out: "city".']);
+    expect(ignored.warnings).toEqual([expect.stringMatching(/"city" has 100000 categories.*features\.city\.encoding/)]);
     const hashed = await prepare('city,x,y', wide, { features: { city: { encoding: 'hash', buckets: 8 } } });
     expect(hashed.preprocessor.featureNames).toHaveLength(9);
   });

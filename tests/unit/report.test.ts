@@ -429,6 +429,39 @@ describe('judge', () => {
       ),
       /stopped by hand after epoch 2: the model may not be at its best/,
     ],
+    [
+      'a rise whose last weights were kept',
+      historyOf(
+        [
+          { trainLoss: 1, validationLoss: 0.5 },
+          { trainLoss: 0.2, validationLoss: 0.8 },
+        ],
+        { bestEpoch: 2, stopReason: 'epochs' },
+      ),
+      /^Overfitting began after epoch 1: .*keeps the weights of epoch 2, the last: training\.early_stopping/,
+    ],
+    [
+      'a small rise whose last weights were kept',
+      historyOf(
+        [
+          { trainLoss: 1, validationLoss: 0.5 },
+          { trainLoss: 0.6, validationLoss: 0.52 },
+        ],
+        { bestEpoch: 2, stopReason: 'epochs' },
+      ),
+      /^No sign of overfitting: validation loss 0\.5200 .* at the last epoch, 2\.$/,
+    ],
+    [
+      'a loss that grew without end',
+      historyOf(
+        [
+          { trainLoss: 1, validationLoss: 0.5 },
+          { trainLoss: 9, validationLoss: 9 },
+        ],
+        { bestEpoch: 1, stopReason: 'diverged' },
+      ),
+      /loss grew without end: a lower learning rate may help/,
+    ],
     ['no validation rows', historyOf([{ trainLoss: 1 }]), /Without validation rows/],
     ['no epoch', historyOf([]), /No epoch was completed/],
   ];
@@ -438,6 +471,17 @@ describe('judge', () => {
       expect(notes.filter((note) => message.test(note.text)).length, notes.map((note) => note.text).join('\n')).toBe(1);
     });
   }
+
+  it('judges what training did at its lowest point, also where the last weights were kept', () => {
+    const epochs = [0.5, 0.4, 0.41].map((validationLoss, i) => ({ trainLoss: 1 - i / 10, validationLoss }));
+    const facts = (changes: Partial<LearningHistory>): unknown => judged(2, [], historyOf(epochs, changes)).facts;
+    expect(facts({ bestEpoch: 3, stopReason: 'epochs' })).toMatchObject({ isConverged: true, isOverfitting: false });
+    expect(facts({ bestEpoch: 2, stopReason: 'diverged' })).toMatchObject({ isConverged: false });
+    const page = renderMarkdown({ ...binaryInput(), history: historyOf(epochs, { stopReason: 'epochs' }) });
+    expect(page).toContain('Epoch kept: 3 of 3.');
+    expect(page).toContain('Converged: validation loss did not improve in the 1 epoch after epoch 2.');
+    expect(page).not.toMatch(/still falling|[Bb]est epoch/);
+  });
 
   it('names the weakest class, the most frequent mistake, absent classes and a small test part', () => {
     const labels = [0, 0, 0, 0, 1, 1, 1, 1];

@@ -88,7 +88,7 @@ A column whose present cells are all numbers is numeric, other text is categoric
 | \`training_history.json\` | losses of every epoch, with processor time and memory; the best epoch, why training ended |
 | \`config.resolved.yaml\` | what repeats the run |
 | \`model-architecture.json\` | the layers with everything decided, without weights; may be named as \`model\` of another configuration |
-| \`run.json\` | commit, lock file, versions, seeds, data and machine |
+| \`run.json\` | commit, lock file, versions, seeds, data and machine; \`forced\`, whether its data had failed the validation |
 | \`checkpoints/\` | what \`tensorkiln resume\` goes on from, and \`best.safetensors\` |
 | \`export/model.onnx\` | \`features\` [N, ...] to \`probabilities\` [N, C] or \`prediction\` [N, 1], checked in onnxruntime-web where installed; not there when ONNX cannot express a layer, which is then named |
 | \`export/model.safetensors\` | weights and architecture; what \`loadPredictor\` reads |

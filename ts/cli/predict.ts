@@ -71,7 +71,7 @@ function describe({ rows, extra, unseen, output }: PredictFileResult): string[] 
     ...(extra.length === 0 ? [] : [`Note: columns that the model does not know were passed over: ${shown}`]),
     ...Object.entries(unseen).map(
       ([name, count]) =>
-        `Note: ${count} rows have a value of "${name}" that no training row had; it counts as none of the known`,
+        `Note: ${count} ${count === 1 ? 'row has' : 'rows have'} a value of "${name}" that no training row had; it counts as none of the known`,
     ),
   ];
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { columnTable, type DataCounts, type DataVerdict } from '../data/index.js';
 import type { TrainingHistory } from '../train/index.js';
+import { choiceOf } from '../evaluate/index.js';
 import { errorCodeOf } from '../errors.js';
 import type { Output } from './output.js';
 import { relativePath } from './relative-path.js';
@@ -110,7 +111,7 @@ export class TextReporter implements RunReporter {
       case 'start':
         this.#progress = new ProgressLine(this.#output, event);
         this.#line(
-          `Training ${event.parameters} parameters, ${event.stepsPerEpoch} steps an epoch, at most ${event.epochs} epochs`,
+          `Training ${event.parameters} parameters, ${event.stepsPerEpoch} steps an epoch, at most ${event.epochs} ${event.epochs === 1 ? 'epoch' : 'epochs'}`,
         );
         break;
       case 'epoch':
@@ -233,7 +234,7 @@ export class JsonReporter implements RunReporter {
 
 function describeData({ train, validation, test, perClass }: DataCounts, features: number): string {
   const target = perClass.length === 0 ? 'a number as target' : `${perClass.length} classes`;
-  return `${target}, ${features} features; rows: ${train} training, ${validation} validation, ${test} held out`;
+  return `${target}, ${features} ${features === 1 ? 'feature' : 'features'}; rows: ${train} training, ${validation} validation, ${test} held out`;
 }
 
 function describeText({ path, vocabulary, characters, unknown }: TextEvent): string {
@@ -249,11 +250,14 @@ function describePretrained({ path, loaded, missing, misshaped }: PretrainedEven
   return `Begins with ${relativePath(path)}: ${loaded.length} tensors${other}${shapes}`;
 }
 
-function describeEnd({ epochs, bestEpoch, stopReason }: TrainingHistory): string {
-  const best = bestEpoch === 0 ? 'no epoch was complete' : `weights of epoch ${bestEpoch}, the best on validation rows`;
+const CHOICES = { validation: 'the best on validation rows', training: 'the best by training loss', last: 'the last' } as const;
+
+export function describeEnd(history: Pick<TrainingHistory, 'epochs' | 'bestEpoch' | 'stopReason'>): string {
+  const { epochs, bestEpoch, stopReason } = history;
+  const best = bestEpoch === 0 ? 'no epoch was complete' : `weights of epoch ${bestEpoch}, ${CHOICES[choiceOf(history)]}`;
   switch (stopReason) {
     case 'epochs':
-      return `Trained all ${epochs.length} epochs; ${best}`;
+      return `Trained ${epochs.length === 1 ? 'the one epoch' : `all ${epochs.length} epochs`}; ${best}`;
     case 'early_stopping':
       return `Stopped early after epoch ${epochs.length}; ${best}`;
     case 'max_time':

@@ -24,6 +24,8 @@ export interface ColumnDecisions {
   readonly columns: readonly ColumnReport[];
   /** Things a user should look at. */
   readonly warnings: readonly string[];
+  /** Columns of numbers but for how cells are written, which therefore count as text; each has its warning. */
+  readonly disguised: readonly string[];
 }
 
 export interface DecideOptions {
@@ -64,6 +66,7 @@ export function decideColumns(profiles: readonly ColumnProfile[], options: Decid
     throw new TensorkilnError('E_DATA', `[features] "${target}" is the target: expected only feature columns under features.`);
   }
   const warnings: string[] = [];
+  const disguised: string[] = [];
   let task: Task = 'classification';
   const columns = profiles.map((profile): ColumnReport => {
     const base = { name: profile.name, missing: profile.missing, distinct: profile.distinct };
@@ -78,7 +81,7 @@ export function decideColumns(profiles: readonly ColumnProfile[], options: Decid
     if (wanted !== undefined) return { ...base, role: 'feature', type: wanted, reason: `${wanted} in the configuration` };
     if (reserved.includes(profile.name))
       return { ...base, role: 'ignored', type: plainType(profile), reason: 'the split goes by it' };
-    return { ...base, ...infer(profile, { warnings, isNamed: Object.hasOwn(features, profile.name) }) };
+    return { ...base, ...infer(profile, { warnings, disguised, isNamed: Object.hasOwn(features, profile.name) }) };
   });
   if (!columns.some((column) => column.role === 'feature')) {
     throw new TensorkilnError(
@@ -86,7 +89,7 @@ export function decideColumns(profiles: readonly ColumnProfile[], options: Decid
       `[data] no feature column is left beside the target "${target}". Name some under features.`,
     );
   }
-  return { task, columns, warnings };
+  return { task, columns, warnings, disguised };
 }
 
 function placeOf(name: string, { target, features = {} }: DecideOptions): string {
@@ -95,18 +98,29 @@ function placeOf(name: string, { target, features = {} }: DecideOptions): string
 
 interface InferContext {
   readonly warnings: string[];
+  /** As in ColumnDecisions. */
+  readonly disguised: string[];
   /** Whether the configuration names the column, if only to say how it is to be encoded: then it is wanted. */
   readonly isNamed: boolean;
 }
 
-function infer(profile: ColumnProfile, { warnings, isNamed }: InferContext): Pick<ColumnReport, 'role' | 'type' | 'reason'> {
-  const { name, present, numbers, distinct } = profile;
+function infer(
+  profile: ColumnProfile,
+  { warnings, disguised, isNamed }: InferContext,
+): Pick<ColumnReport, 'role' | 'type' | 'reason'> {
+  const { name, present, distinct } = profile;
   const type = plainType(profile);
   if (present === 0) return { role: 'ignored', type, reason: 'every cell is missing' };
   if (distinct === 1) return { role: 'ignored', type, reason: 'every present cell is the same' };
+  const disguise = type === 'categorical' ? numbersAsText(profile) : undefined;
+  if (disguise !== undefined) {
+    warnings.push(disguise.warning);
+    disguised.push(name);
+  }
   if (!isNamed && looksLikeIdentifier(profile)) {
-    warnings.push(`Column "${name}" looks like an identifier and is ignored. To use it, name it under features.`);
-    return { role: 'ignored', type, reason: 'looks like an identifier' };
+    if (disguise === undefined)
+      warnings.push(`Column "${name}" looks like an identifier and is ignored. To use it, name it under features.`);
+    return { role: 'ignored', type, reason: disguise?.reason ?? 'looks like an identifier' };
   }
   switch (type) {
     case 'numeric':
@@ -120,24 +134,6 @@ function infer(profile: ColumnProfile, { warnings, isNamed }: InferContext): Pic
     case 'categorical':
       break;
   }
-  const { missingLike, missingWords } = profile;
-  if (missingLike > 0 && numbers / (present - missingLike) >= MOSTLY_NUMBERS) {
-    const words = missingWords.map((word) => `"${word}"`).join(', ');
-    warnings.push(
-      `Column "${name}": ${numbers} of ${present} cells are numbers, and ${missingLike} are ${words}, so it counts as text. ` +
-        `If they stand for missing values, add ${missingWords.length === 1 ? 'it' : 'them'} to data.na_values.`,
-    );
-  } else if (numbers / present >= MOSTLY_NUMBERS) {
-    warnings.push(
-      `Column "${name}": ${numbers} of ${present} cells are numbers, the other ${present - numbers} are not, so it counts as text. ` +
-        `If they stand for missing values, add their spelling to data.na_values.`,
-    );
-  } else if (profile.grouped > 0 && (profile.grouped + numbers) / present >= MOSTLY_NUMBERS) {
-    warnings.push(
-      `Column "${name}": ${profile.grouped} of ${present} cells look like numbers with thousands signs, so it counts as text. ` +
-        `To read them as numbers, set data.csv.thousands.`,
-    );
-  }
   if (distinct > MAX_CATEGORIES && !isNamed) {
     warnings.push(
       `Column "${name}" has ${distinct} categories and is ignored. To use it, set features.${name}.encoding to hash or target.`,
@@ -145,6 +141,45 @@ function infer(profile: ColumnProfile, { warnings, isNamed }: InferContext): Pic
     return { role: 'ignored', type, reason: `text with ${distinct} categories (limit ${MAX_CATEGORIES})` };
   }
   return { role: 'feature', type, reason: categoricalReason(profile) };
+}
+
+/** What keeps a column of numbers from being one, and what to do; undefined for a column that is none. */
+function numbersAsText(profile: ColumnProfile): { readonly warning: string; readonly reason: string } | undefined {
+  const { name, present, numbers, missingLike, missingWords, grouped } = profile;
+  // Postcodes and long identifiers are meant to be text.
+  if (profile.leadingZeros > 0 || profile.inexact > 0) return undefined;
+  const [counts, end] = [`Column "${name}": ${numbers} of ${present} cells are numbers`, 'so it counts as text.'];
+  if (missingLike > 0 && numbers / (present - missingLike) >= MOSTLY_NUMBERS) {
+    const words = missingWords.map((word) => `"${word}"`).join(', ');
+    const them = missingWords.length === 1 ? 'it' : 'them';
+    return {
+      warning: `${counts}, and ${missingLike} are ${words}, ${end} If they stand for missing values, add ${them} to data.na_values.`,
+      reason: 'numbers beside words for missing cells',
+    };
+  }
+  if (numbers / present >= MOSTLY_NUMBERS) {
+    return {
+      warning:
+        `${counts}, the other ${present - numbers} are not, ${end} ` +
+        `If they stand for missing values, add their spelling to data.na_values.`,
+      reason: 'numbers beside other cells',
+    };
+  }
+  if (grouped > 0 && (grouped + numbers) / present >= MOSTLY_NUMBERS) {
+    return {
+      warning:
+        `Column "${name}": ${grouped} of ${present} cells look like numbers with thousands signs, ${end} ` +
+        `To read them as numbers, set data.csv.thousands.`,
+      reason: 'numbers with thousands signs',
+    };
+  }
+  return undefined;
+}
+
+/** For messages about a target. */
+function hint(profile: ColumnProfile): string {
+  const disguise = isNumeric(profile) ? undefined : numbersAsText(profile);
+  return disguise === undefined ? '' : ` ${disguise.warning}`;
 }
 
 function categoricalReason({ distinct, leadingZeros, inexact }: ColumnProfile): string {
@@ -194,7 +229,7 @@ function checkTarget(profile: ColumnProfile, task: Task): string {
     if (!isNumeric(profile)) {
       throw new TensorkilnError(
         'E_DATA',
-        `[data.target] the target "${name}" is not numeric: expected numbers for regression, got ${present - profile.numbers} other cells of ${present}.`,
+        `[data.target] the target "${name}" is not numeric: expected numbers for regression, got ${present - profile.numbers} other cells of ${present}.${hint(profile)}`,
       );
     }
     return 'the target, a number';
@@ -203,7 +238,7 @@ function checkTarget(profile: ColumnProfile, task: Task): string {
     throw new TensorkilnError(
       'E_DATA',
       `[data.target] the target "${name}" is not a class label: expected few repeating values, got ${distinct} different ` +
-        `${isNumeric(profile) ? 'numbers' : 'texts'} in ${present} rows.`,
+        `${isNumeric(profile) ? 'numbers' : 'texts'} in ${present} rows.${hint(profile)}`,
     );
   }
   return `the target, ${distinct} classes`;

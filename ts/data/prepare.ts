@@ -166,6 +166,7 @@ interface Loaded {
   readonly profiles: readonly ColumnProfile[];
   readonly task: Task;
   readonly columns: readonly ColumnReport[];
+  readonly disguised: readonly string[];
   readonly target: TargetColumn;
 }
 
@@ -184,7 +185,7 @@ class Preparation {
   async run(): Promise<PreparedData> {
     const config = this.#config;
     const loaded = await this.#load();
-    const { table, task, columns, profiles, target } = loaded;
+    const { table, task, columns, profiles, disguised, target } = loaded;
     const featureColumns = columns.filter(({ role }) => role === 'feature');
     const hashes = hashRows(
       [...featureColumns.map(({ name }) => table.column(name)), table.column(config.target)],
@@ -196,6 +197,7 @@ class Preparation {
       task,
       columns,
       profiles,
+      disguised,
       rows: counts.rows,
       missingTarget: counts.missingTarget,
       classes: counts.perClass.map(({ name, train, validation, test }) => ({ name, rows: train + validation + test })),
@@ -261,7 +263,7 @@ class Preparation {
     const first = await this.#read(this.#config);
     const profiles = await profileTable(first, this.#pool);
     const reserved = split.by === undefined ? [] : [split.by];
-    const { task, columns, warnings } = decideColumns(profiles, {
+    const { task, columns, warnings, disguised } = decideColumns(profiles, {
       target: name,
       features,
       reserved: split.method === 'grouped' ? reserved : [],
@@ -280,7 +282,8 @@ class Preparation {
       });
       table = appendRows(first, second, `test file ${testPath}`);
     }
-    return { table, firstRows: first.rowCount, profiles, task, columns, target: targetColumn(table, name, task) };
+    const target = targetColumn(table, name, task);
+    return { table, firstRows: first.rowCount, profiles, task, columns, disguised, target };
   }
 
   async #read(input: TableInput): Promise<Table> {

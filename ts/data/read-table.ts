@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { TensorkilnError } from '../errors.js';
 import { asNumbers, asCategories, mapCategories } from './cast.js';
@@ -19,8 +20,8 @@ export type TableFormat = 'csv' | 'parquet' | 'jsonl' | 'sqlite' | 'postgres' | 
 export interface TableInput {
   /** A file; for postgres the connection URL, or `env:NAME` for one in an environment variable. */
   readonly path: string;
-  /** Default: by the name of the file, .gz taken off: .parquet, .jsonl or .ndjson, .db or .sqlite, postgres://, .tar.gz for texts in
-   *  folders (columns `text` and `label`), else CSV. */
+  /** Default: by the name of the file, .gz taken off: .parquet, .jsonl or .ndjson, .db or .sqlite, postgres://, a folder or .tar.gz for
+   *  texts in folders (columns `text` and `label`), else CSV. */
   readonly format?: TableFormat;
   readonly csv?: CsvOptions;
   /** Spellings of a missing cell; default DEFAULT_NA_VALUES. */
@@ -60,6 +61,13 @@ export function formatOf(path: string): TableFormat {
   }
 }
 
+async function inferFormat(path: string): Promise<TableFormat> {
+  const format = formatOf(path);
+  // What is not there is told by the reader.
+  const state = format === 'csv' ? await stat(path).catch(() => undefined) : undefined;
+  return state?.isDirectory() === true ? 'text_folder' : format;
+}
+
 /**
  * Reads a table of any format into typed columns.
  *
@@ -67,7 +75,7 @@ export function formatOf(path: string): TableFormat {
  *         format; E_ABORTED
  */
 export async function readTable(input: TableInput, options: ReadTableOptions): Promise<Table> {
-  const format = input.format ?? formatOf(input.path);
+  const format = input.format ?? (await inferFormat(input.path));
   const table = await readFormat(format, input, options);
   const replaced = input.replace === undefined ? table : replaceCells(table, input.replace);
   return input.lags === undefined ? replaced : new LagColumns(input.lags).addTo(replaced);

@@ -35,6 +35,8 @@ export interface VerdictInput {
   readonly task: Task;
   readonly columns: readonly ColumnReport[];
   readonly profiles: readonly ColumnProfile[];
+  /** Columns of numbers that count as text for how some cells are written. */
+  readonly disguised: readonly string[];
   readonly rows: number;
   readonly missingTarget: number;
   /** Rows of each class, in all parts; empty for regression. */
@@ -111,6 +113,14 @@ function checkColumns({ columns }: VerdictInput): DataCheck[] {
   const unusable = [...named('every cell is missing'), ...named('every present cell is the same')];
   if (unusable.length > 0)
     checks.push({ id: 'columns', level: 'warning', message: `Empty or constant columns are left out: ${list(unusable)}.` });
+  const crowded = ignored.filter(({ reason }) => /^text with \d+ categories/.test(reason)).map(({ name }) => `"${name}"`);
+  if (crowded.length > 0) {
+    checks.push({
+      id: 'columns',
+      level: 'warning',
+      message: `Columns of very many categories are left out: ${list(crowded)}.`,
+    });
+  }
   const identifiers = named('looks like an identifier');
   if (identifiers.length > 0)
     checks.push({
@@ -144,15 +154,20 @@ function checkMissing({ columns, rows, missingTarget }: VerdictInput): DataCheck
   return checks;
 }
 
-/** Formats other than CSV can hold infinite numbers, with which no mean, scale or step of training is finite. */
-function checkNumbers({ columns, profiles }: VerdictInput): DataCheck[] {
+/** Numbers lost to text; infinite ones, which formats other than CSV can hold, with which no mean, scale or step of training is finite. */
+function checkNumbers({ columns, profiles, disguised }: VerdictInput): DataCheck[] {
+  const checks: DataCheck[] = [];
+  if (disguised.length > 0) {
+    const message = `Columns of numbers count as text for how some cells are written: ${list(disguised.map((name) => `"${name}"`))}.`;
+    checks.push({ id: 'numbers', level: 'warning', message });
+  }
   const used = new Set(columns.flatMap(({ name, role }) => (role === 'ignored' ? [] : [name])));
   const infinite = profiles
     .filter(({ name, minimum, maximum }) => used.has(name) && (minimum === -Infinity || maximum === Infinity))
     .map(({ name }) => `"${name}"`);
-  if (infinite.length === 0) return [];
+  if (infinite.length === 0) return checks;
   const message = `Infinite numbers in ${list(infinite)}: expected finite ones. Make them null, or ignore the column under features.`;
-  return [{ id: 'numbers', level: 'failed', message }];
+  return [...checks, { id: 'numbers', level: 'failed', message }];
 }
 
 function checkClasses({ classes }: VerdictInput): DataCheck[] {

@@ -18,6 +18,7 @@ export { evaluateRegression } from './regression.js';
 export type { RegressionMetrics } from './regression.js';
 export { renderReport, renderTrainingCurves } from './report.js';
 export { metricRows, type MetricRow } from './report/metric-rows.js';
+export { choiceOf } from './report/kept-epoch.js';
 export { renderMarkdown } from './report/markdown.js';
 export { wilsonInterval } from './report/classification-verdict.js';
 export type {

@@ -11,7 +11,7 @@ import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
 import type { RunEvent } from './run-events.js';
 import { defaultFolder, runFiles } from './run-folder.js';
-import { runTraining } from './run-training.js';
+import { runTraining, wasForced } from './run-training.js';
 
 /** Something that was different. */
 export interface Difference {
@@ -56,6 +56,7 @@ export async function reproduceRun(folder: string, options: ReproduceOptions = {
   const now = await describeCircumstances(config);
   await runTraining(config, {
     name: 'reproduce',
+    force: await wasForced(old),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   });

@@ -136,8 +136,18 @@ function reportFacts(
     history,
     targets,
     columns: data.columns,
-    warnings: data.warnings,
+    ...(data.forced ? { dataFailures: messagesOf(data, 'failed') } : {}),
+    warnings: [...data.warnings, ...messagesOf(data, 'warning')],
   };
+}
+
+/** Checks whose warnings stand beside the columns already, or among the warnings of the preparation. */
+const TOLD_ELSEWHERE: ReadonlySet<string> = new Set(['columns', 'identifiers', 'numbers', 'target']);
+
+function messagesOf({ verdict }: FinishedRun['data'], level: 'warning' | 'failed'): readonly string[] {
+  return verdict.checks
+    .filter((check) => check.level === level && (level === 'failed' || !TOLD_ELSEWHERE.has(check.id)))
+    .map(({ message }) => message);
 }
 
 export function json(value: unknown): string {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { omitKeys } from '../arguments.js';
 import { packageVersion } from '../backend/native/load.js';
 import { TensorkilnError } from '../errors.js';
@@ -34,7 +35,8 @@ export interface RunOptions {
   readonly resume?: boolean;
   /** Ends training after the running step. What was learned so far is judged and saved, and the history says aborted. */
   readonly signal?: AbortSignal;
-  /** Train although the data failed its validation; recorded in the results. Default false. */
+  /** Train although the data failed its validation; recorded in run.json and the results. Default false, with `resume` what the run
+   *  began with. */
   readonly force?: boolean;
   readonly onEvent?: (event: RunEvent) => void;
 }
@@ -51,8 +53,9 @@ export interface RunOptions {
  */
 export async function runTraining(config: TrainingConfig, options: RunOptions = {}): Promise<RunResult> {
   checkTrainingConfig('runTraining', config);
-  const { name = 'run', resume = false, force = false, onEvent } = options;
+  const { name = 'run', resume = false, onEvent } = options;
   const files = runFiles(config.output ?? defaultFolder(name, new Date()));
+  const force = options.force === true || (resume && (await wasForced(files)));
   const device = await selectDevice(config.device);
   await createRunFolder(files);
   const lock = await RunLock.acquire(files.folder);
@@ -125,17 +128,29 @@ async function refuseUnfinished(files: RunFiles): Promise<void> {
 }
 
 /** The content of run.json. */
-async function describeRun({ config }: Run): Promise<unknown> {
+async function describeRun({ config, data }: Run): Promise<unknown> {
   const origin: RunOrigin = await describeOrigin({ tensorkiln: packageVersion(), node: process.versions.node });
   return {
     format: 'tensorkiln.run',
     version: 1,
     started_at: new Date().toISOString(),
+    forced: 'forced' in data && data.forced,
     seeds: { split: config.split.seed, training: config.training.seed },
     device: config.device,
     data: await describeDataFiles(config),
     ...origin,
   };
+}
+
+/** Whether the run in a folder was begun with data that had failed its validation. */
+export async function wasForced(files: RunFiles): Promise<boolean> {
+  const text = await readFile(files.record, 'utf8').catch(() => '{}');
+  try {
+    return (JSON.parse(text) as { readonly forced?: unknown }).forced === true;
+  } catch {
+    // A record that is damaged allows nothing.
+    return false;
+  }
 }
 
 interface Run extends Place {

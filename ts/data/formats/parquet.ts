@@ -110,8 +110,10 @@ function plainValue(value: unknown): unknown {
 }
 
 function duckDbError(path: string, what: string, error: unknown): TensorkilnError {
-  // DuckDB's text may quote cells, so only its kind of error is kept.
-  const kind = /^([A-Z][A-Za-z ]+ Error)/.exec(error instanceof Error ? error.message : '')?.[1] ?? 'error';
+  // DuckDB's text may quote cells, so only its kind of error is kept, but of those that are found before a cell is read.
+  const text = error instanceof Error ? error.message : '';
+  const kind =
+    /^(?:Failed to extract statements: )?((?:Binder|Parser|Catalog) Error.*|[A-Z][A-Za-z ]+ Error)/.exec(text)?.[1] ?? 'error';
   return new TensorkilnError(
     'E_DATA',
     `[parquet] ${path}: ${what} cannot be read (${kind}): expected a whole Parquet file and a valid query over the table data.`,

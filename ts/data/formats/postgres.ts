@@ -1,5 +1,6 @@
 import { TensorkilnError } from '../../errors.js';
 import { importOptional } from '../../optional-package.js';
+import { maskCell } from '../csv/parse-block.js';
 import { DEFAULT_NA_VALUES } from '../csv/read-csv.js';
 import { RowCollector } from '../row-collector.js';
 import type { Table } from '../table.js';
@@ -11,6 +12,9 @@ const INT8 = 20;
 const NUMERIC = 1700;
 /** date, timestamp and timestamptz: kept as the server's text, since pg would read the first two in the local zone. */
 const TIMES = [1082, 1114, 1184];
+
+/** The class of errors about a value, such as text that is cast to a number; their message quotes the cell. */
+const DATA_EXCEPTION = '22';
 
 /** What an error of the server or of the socket says of the connection itself: class 08, an administrator's stop, and errors without a code. */
 const CONNECTION_LOST = /^(08...|57P0[1-3]|ECONNRESET|EPIPE|ETIMEDOUT|)$/;
@@ -53,6 +57,8 @@ export async function readPostgres(url: string, query: string, options: ReadRows
         { cause },
       );
     }
+    if (codeOf(cause).startsWith(DATA_EXCEPTION))
+      throw new TensorkilnError('E_DATA', `[postgres] ${place}: the query failed: ${withoutCell(messageOf(cause))}.`);
     throw new TensorkilnError('E_DATA', `[postgres] ${place}: the query failed: ${messageOf(cause)}.`, { cause });
   } finally {
     signal?.removeEventListener('abort', stop);
@@ -76,6 +82,11 @@ function refuseDuplicates(stream: InstanceType<Connection['Rows']>, place: strin
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true)
     throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: signal.reason });
+}
+
+/** A message whose quoted part, in the quotes of any language, is masked. */
+function withoutCell(message: string): string {
+  return message.replace(/["'„“”«»‘’「](.*)["'“”«»‘’」]/su, (_, cell: string) => maskCell(cell));
 }
 
 function messageOf(cause: unknown): string {

@@ -7,25 +7,43 @@ import { RowCollector } from '../row-collector.js';
 import type { Table } from '../table.js';
 import type { ReadRowsOptions } from './json-lines.js';
 
+/** A prepared query of either binding. */
+interface Statement {
+  iterate(): Iterable<unknown>;
+  /** node:sqlite has it from Node 22.16 on. */
+  columns?(): readonly { readonly name: string }[];
+  /** node:sqlite: integers as bigint. */
+  setReadBigInts?(enabled: boolean): void;
+  /** better-sqlite3: the same. */
+  safeIntegers?(enabled: boolean): void;
+}
+
 /** What the two SQLite bindings have in common. */
 interface Database {
-  prepare(sql: string): { iterate(): Iterable<unknown> };
+  prepare(sql: string): Statement;
   close(): void;
 }
 
 /**
  * Rows of a query over a SQLite file, opened for reading only. Uses node:sqlite where this Node has it, else the package better-sqlite3.
  *
- * @throws E_IO when the file cannot be read; E_DATA for a wrong query and when neither binding is there; E_ABORTED
+ * @throws E_IO when the file cannot be read; E_DATA for a file that is no database, a wrong query, two columns of one name, and when
+ *         neither binding is there; E_ABORTED
  */
 export async function readSqlite(path: string, query: string, options: ReadRowsOptions = {}): Promise<Table> {
   await access(path).catch((cause: unknown) => {
     throw readError(path, cause);
   });
   const collector = new RowCollector(`sqlite ${path}`, options.naValues ?? DEFAULT_NA_VALUES);
-  const database = await openDatabase(path);
+  let database: Database | undefined;
   try {
-    for (const row of database.prepare(query).iterate()) {
+    database = await openDatabase(path);
+    const statement = database.prepare(query);
+    refuseDuplicates(statement, path);
+    // As numbers, integers beyond 2^53 end the query in node:sqlite, with the cell in the message, and lose digits in better-sqlite3.
+    statement.setReadBigInts?.(true);
+    statement.safeIntegers?.(true);
+    for (const row of statement.iterate()) {
       if (options.signal?.aborted === true)
         throw new TensorkilnError('E_ABORTED', '[read] reading the table was cancelled.', { cause: options.signal.reason });
       collector.add(row as Readonly<Record<string, unknown>>, `row ${collector.rows + 1}`);
@@ -38,9 +56,20 @@ export async function readSqlite(path: string, query: string, options: ReadRowsO
       { cause },
     );
   } finally {
-    database.close();
+    database?.close();
   }
   return collector.finish();
+}
+
+/** Rows come as objects, in which the second of two columns of one name replaces the first. */
+function refuseDuplicates(statement: Statement, path: string): void {
+  const names = statement.columns?.().map(({ name }) => name) ?? [];
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  throw new TensorkilnError(
+    'E_DATA',
+    `[sqlite] ${path}: the query has two columns "${twice}": expected different names. Name one with AS in data.query.`,
+  );
 }
 
 async function openDatabase(path: string): Promise<Database> {

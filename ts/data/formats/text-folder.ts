@@ -23,7 +23,7 @@ export async function readTextFolder(path: string, signal?: AbortSignal): Promis
   if (texts.length === 0) {
     throw new TensorkilnError(
       'E_DATA',
-      `[text folder] ${path}: no texts: expected files such as positive/1.txt, their folder being the label, ending with one of ${TEXT_EXTENSIONS.join(', ')}.`,
+      `[text folder] ${path}: no texts: expected files such as positive/1.txt, their folder being the label, ending with one of ${TEXT_EXTENSIONS.join(', ')}. For images in folders set data.image, in code use prepareImages.`,
     );
   }
   return new Table([categoricalColumn('text', texts), categoricalColumn('label', labels)], texts.length);

@@ -99,6 +99,7 @@ export async function prepareImages(config: ImageConfig, options: PrepareImagesO
     task: 'classification',
     columns: [],
     profiles: [],
+    disguised: [],
     rows: counts.rows,
     missingTarget: 0,
     classes: counts.perClass.map(({ name, train, validation, test }) => ({ name, rows: train + validation + test })),

@@ -2,6 +2,7 @@ import { CHARTS_INSTALL_LINE, type Chart, type ChartRenderer } from './chart-ren
 import { accuracyChart, lossChart } from './charts.js';
 import { html, type HtmlValue, type SafeHtml } from './html.js';
 import { metricRows } from './metric-rows.js';
+import { choiceOf } from './kept-epoch.js';
 import type { LearningHistory, ReportInput } from './types.js';
 import type { Tone, Verdict } from './verdict-types.js';
 
@@ -41,7 +42,10 @@ export function tiles(figures: readonly (readonly [value: string, label: string]
   const seconds = history.epochs.reduce((total, point) => total + (point.seconds ?? 0), 0);
   const all: (readonly [string, string])[] = [
     ...figures,
-    [`${history.bestEpoch} of ${history.epochs.length}`, `best epoch (${STOP_REASONS[history.stopReason]})`],
+    [
+      `${history.bestEpoch} of ${history.epochs.length}`,
+      `${choiceOf(history) === 'last' ? 'epoch kept' : 'best epoch'} (${STOP_REASONS[history.stopReason]})`,
+    ],
   ];
   if (seconds > 0) all.push([formatSeconds(seconds), 'training time']);
   return html`<div class="tiles">

@@ -5,6 +5,7 @@ import type { ClassificationMetrics } from '../metrics.js';
 import { colour, type Chart, type ColourName } from './chart-renderer.js';
 import { CHARACTER_WIDTH, CURVE_SIZE, FONT, FONT_SIZE, labelStyle, LEGEND, VALUE_AXIS } from './chart-style.js';
 import { countOf } from './html.js';
+import { choiceOf } from './kept-epoch.js';
 import type { LearningHistory } from './types.js';
 
 /** Above this many classes cells are too small to read; the report then lists the most frequent mistakes instead. */
@@ -50,7 +51,7 @@ export function accuracyChart(history: LearningHistory): Chart | undefined {
 }
 
 function curveChart(history: LearningHistory, curves: readonly Curve[], yAxis: YAXisComponentOption, label: string): Chart {
-  const { epochs, bestEpoch } = history;
+  const { epochs } = history;
   const first = epochs[0]?.epoch ?? 1;
   const last = epochs.at(-1)?.epoch ?? 1;
   const xAxis: XAXisComponentOption = {
@@ -77,7 +78,7 @@ function curveChart(history: LearningHistory, curves: readonly Curve[], yAxis: Y
     lineStyle: { color: colour(curve.colour), width: 2.2 },
     itemStyle: { color: colour(curve.colour) },
     data: epochs.map((point, j) => [point.epoch, finiteOrGap(curve.values[j])]),
-    ...(i === 0 && epochs.length > 1 ? { markLine: bestEpochLine(bestEpoch, last) } : {}),
+    ...(i === 0 && epochs.length > 1 ? { markLine: keptEpochLine(history, last) } : {}),
   }));
   const option: EChartsOption = {
     grid: { left: 56, right: 18, top: 56, bottom: 46 },
@@ -94,14 +95,15 @@ function finiteOrGap(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
-function bestEpochLine(bestEpoch: number, lastEpoch: number): object {
+function keptEpochLine(history: LearningHistory, lastEpoch: number): object {
+  const { bestEpoch } = history;
   return {
     silent: true,
     symbol: 'none',
     lineStyle: { color: colour('muted'), type: 'dashed', width: 1 },
     label: {
       ...labelStyle('muted'),
-      formatter: `best: epoch ${bestEpoch}`,
+      formatter: `${choiceOf(history) === 'last' ? 'kept' : 'best'}: epoch ${bestEpoch}`,
       // Near the right edge a centred label would be cut off.
       align: bestEpoch > 0.85 * lastEpoch ? 'right' : 'center',
       distance: 6,

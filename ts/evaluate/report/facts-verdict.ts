@@ -2,8 +2,8 @@ import { formatNumber } from './html.js';
 import type { JudgedFacts } from './types.js';
 import type { Note } from './verdict-types.js';
 
-/** Whether the thresholds that were asked for are met, and whether the test part is still what it should be. */
-export function judgeFacts({ targets = [], testLook = 1 }: JudgedFacts): {
+/** Whether the thresholds that were asked for are met, and whether data and test part are what they should be. */
+export function judgeFacts({ targets = [], testLook = 1, dataFailures = [] }: JudgedFacts): {
   readonly notes: readonly Note[];
   readonly meetsTargets: boolean | null;
 } {
@@ -12,6 +12,8 @@ export function judgeFacts({ targets = [], testLook = 1 }: JudgedFacts): {
     const text = `Target ${metric} ${formatNumber(threshold)} ${isMet ? 'met' : 'missed'}: ${found}.`;
     return { tone: isMet ? 'good' : 'bad', text };
   });
+  for (const failure of dataFailures)
+    notes.push({ tone: 'bad', text: `Trained with --force although the data failed its validation: ${failure}` });
   if (testLook > 1) {
     const text =
       `These test rows have been looked at ${testLook} times. Whatever was chosen after the first look makes their figures ` +

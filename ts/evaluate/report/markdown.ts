@@ -1,6 +1,7 @@
 import { CHARTS_FILE } from './files.js';
 import { countOf, formatCount, formatPercent } from './html.js';
 import { metricRows } from './metric-rows.js';
+import { choiceOf } from './kept-epoch.js';
 import type { ReportInput } from './types.js';
 import { judge } from './verdict.js';
 import type { Tone } from './verdict-types.js';
@@ -27,7 +28,7 @@ export function renderMarkdown(input: ReportInput): string {
     figures(input),
     ...(input.task === 'classification' ? ['## Classes', classes(input.metrics)] : []),
     '## Training',
-    `Best epoch ${history.bestEpoch} of ${history.epochs.length}.${history.epochs.length === 0 ? '' : ` ![Learning curves](${CHARTS_FILE})`}`,
+    `${choiceOf(history) === 'last' ? 'Epoch kept:' : 'Best epoch'} ${history.bestEpoch} of ${history.epochs.length}.${history.epochs.length === 0 ? '' : ` ![Learning curves](${CHARTS_FILE})`}`,
     '## Data',
     table(
       ['part', 'rows'],

@@ -69,6 +69,8 @@ export interface JudgedFacts {
   readonly targets?: readonly ReportTarget[];
   /** How often these test rows have been looked at, this time included; default 1. */
   readonly testLook?: number;
+  /** What the validation of the data found wrong, where the model was trained all the same. */
+  readonly dataFailures?: readonly string[];
 }
 
 /** What every report shows. */

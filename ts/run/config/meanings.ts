@@ -8,7 +8,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'data.test_path':
     'a second table of the same columns, or further images of the same classes, whose rows are the test part; the split then divides the first',
   'data.format':
-    'without it by the name and the other keys; text is a running text whose characters a language model learns to foretell: its beginning trains, its end tests; text_folder has the columns `text` and `label`; an image_folder has one folder a class',
+    'without it by the name and the other keys; text is a running text whose characters a language model learns to foretell: its beginning trains, its end tests; text_folder, what a folder is without `data.image`, has the columns `text` and `label`; an image_folder has one folder a class',
   'data.image.height': 'images of a folder are resized to fill height and width; what stands over is cut off evenly',
   'data.context_length': 'of a running text: what a language model sees before each character; without it 128',
   'data.query': 'SQL for a database; for Parquet a query over the table `data`, run out of core',
@@ -159,6 +159,9 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'targets.macro_precision': 'at least',
   'targets.macro_recall': 'at least',
   'targets.macro_f1': 'at least',
+  'targets.micro_f1': 'at least; over all rows',
+  'targets.weighted_precision': 'at least; precision of the classes weighted by their rows',
+  'targets.weighted_recall': 'at least',
   'targets.weighted_f1': 'at least; F1 of the classes weighted by their rows',
   'targets.roc_auc': 'at least; of the second class of two, or the mean of more',
   'targets.pr_auc': 'at least; average precision, as roc_auc',
@@ -167,6 +170,8 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   'targets.log_loss': 'at most',
   'targets.rmse': 'at most, in the unit of the target',
   'targets.mae': 'at most, in the unit of the target',
+  'targets.median_absolute_error': 'at most, in the unit of the target',
+  'targets.max_error': 'at most, in the unit of the target',
   'targets.mape': 'at most; 0.1 is 10 %',
   'targets.r2': 'at least',
   'targets.perplexity': 'at most; of a language model',

@@ -125,6 +125,9 @@ export const TARGET_METRICS = {
     macro_precision: 'max',
     macro_recall: 'max',
     macro_f1: 'max',
+    micro_f1: 'max',
+    weighted_precision: 'max',
+    weighted_recall: 'max',
     weighted_f1: 'max',
     roc_auc: 'max',
     pr_auc: 'max',
@@ -133,7 +136,7 @@ export const TARGET_METRICS = {
     brier: 'min',
   },
   language_model: { perplexity: 'min', bits_per_character: 'min', cross_entropy: 'min', accuracy: 'max' },
-  regression: { rmse: 'min', mae: 'min', mape: 'min', r2: 'max' },
+  regression: { rmse: 'min', mae: 'min', median_absolute_error: 'min', max_error: 'min', mape: 'min', r2: 'max' },
 } as const;
 export type TargetMetric = {
   [Task in keyof typeof TARGET_METRICS]: keyof (typeof TARGET_METRICS)[Task];
@@ -148,6 +151,9 @@ export const targets = z
     macro_precision: threshold(),
     macro_recall: threshold(),
     macro_f1: threshold(),
+    micro_f1: threshold(),
+    weighted_precision: threshold(),
+    weighted_recall: threshold(),
     weighted_f1: threshold(),
     roc_auc: threshold(),
     pr_auc: threshold(),
@@ -156,6 +162,8 @@ export const targets = z
     log_loss: threshold(),
     rmse: threshold(),
     mae: threshold(),
+    median_absolute_error: threshold(),
+    max_error: threshold(),
     mape: threshold(),
     r2: threshold(),
     perplexity: threshold(),
