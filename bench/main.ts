@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { omitKeys } from '../ts/arguments.js';
 import { type Judged, prepareLine, sampledPlaces } from './harness/case.js';
 import type { Leg } from './harness/leg.js';
 import { LOAD_LIMIT, busySeconds } from './harness/load.js';
@@ -195,7 +196,9 @@ async function main(): Promise<void> {
         outcomes: Object.fromEntries(outcomes),
       })),
     }));
-    writeFileSync(options.json, `${JSON.stringify({ ...facts, options, unit: 's', tables })}\n`);
+    // Results are for others to read: where files lay on this machine says nothing about them.
+    const told = omitKeys(options, 'json', 'html', 'python');
+    writeFileSync(options.json, `${JSON.stringify({ ...facts, options: told, unit: 's', tables })}\n`);
   }
   if (options.html !== undefined) {
     const lines = [

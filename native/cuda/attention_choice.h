@@ -3,10 +3,8 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <stdexcept>
-#include <string>
+
+#include "cuda/kernel_setting.h"
 
 namespace tk::cuda {
 
@@ -44,18 +42,8 @@ inline std::atomic<int>& attention_kernel_wanted() {
 
 // Takes the setting from the environment; throws std::invalid_argument for a value that is none.
 inline void read_attention_setting() {
-  const char* text = std::getenv("TENSORKILN_CUDA_ATTENTION");
-  if (text == nullptr || *text == 0) {
-    attention_kernel_wanted() = -1;
-  } else if (std::strcmp(text, "tiles") == 0) {
-    attention_kernel_wanted() = int(AttentionKernel::tiles);
-  } else if (std::strcmp(text, "hopper") == 0) {
-    attention_kernel_wanted() = int(AttentionKernel::hopper);
-  } else {
-    throw std::invalid_argument(
-        std::string("TENSORKILN_CUDA_ATTENTION is '") + text +
-        "': expected tiles, hopper (where it can run: compute capability 9.0), or nothing to let the size decide");
-  }
+  attention_kernel_wanted() = read_kernel_setting(
+      "TENSORKILN_CUDA_ATTENTION", {{"tiles", int(AttentionKernel::tiles)}, {"hopper", int(AttentionKernel::hopper)}});
 }
 
 // The kernel that runs: the one that is wanted, where it can, else the chosen one.

@@ -2,10 +2,9 @@
 // measurements reach each kernel with any size.
 #pragma once
 #include <atomic>
-#include <cstdlib>
-#include <cstring>
-#include <stdexcept>
-#include <string>
+#include <cstdint>
+
+#include "cuda/kernel_setting.h"
 
 namespace tk::cuda {
 
@@ -31,21 +30,10 @@ inline std::atomic<int>& conv_kernel_wanted() {
 
 // Takes the setting from the environment; throws std::invalid_argument for a value that is none.
 inline void read_conv_setting() {
-  const char* text = std::getenv("TENSORKILN_CUDA_CONV");
-  if (text == nullptr || *text == 0) {
-    conv_kernel_wanted() = -1;
-  } else if (std::strcmp(text, "direct") == 0) {
-    conv_kernel_wanted() = int(ConvKernel::direct);
-  } else if (std::strcmp(text, "tiles_64") == 0) {
-    conv_kernel_wanted() = int(ConvKernel::tiles_64);
-  } else if (std::strcmp(text, "tiles_128") == 0) {
-    conv_kernel_wanted() = int(ConvKernel::tiles_128);
-  } else if (std::strcmp(text, "hopper") == 0) {
-    conv_kernel_wanted() = int(ConvKernel::hopper);
-  } else {
-    throw std::invalid_argument(std::string("TENSORKILN_CUDA_CONV is '") + text +
-                                "': expected direct, tiles_64, tiles_128 or hopper, or nothing to let the size decide");
-  }
+  conv_kernel_wanted() = read_kernel_setting("TENSORKILN_CUDA_CONV", {{"direct", int(ConvKernel::direct)},
+                                                                      {"tiles_64", int(ConvKernel::tiles_64)},
+                                                                      {"tiles_128", int(ConvKernel::tiles_128)},
+                                                                      {"hopper", int(ConvKernel::hopper)}});
 }
 
 }  // namespace tk::cuda

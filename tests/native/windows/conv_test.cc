@@ -1,6 +1,6 @@
 #include <cstdlib>
 
-#include "op_test.h"
+#include "windows/convolution.h"
 
 namespace tktest::conv_test {
 namespace {
@@ -47,60 +47,9 @@ void for_each_product(const Shape& s, const Visit& visit) {
           }
 }
 
-// Sums in double precision with the sum of absolute products and their number, which scale the error.
-struct Sums {
-  std::vector<double> value, scale, count;
-  explicit Sums(int64_t size) : value(size_t(size)), scale(size_t(size)), count(size_t(size)) {}
-  void add(int64_t at, double a, double b) {
-    value[size_t(at)] += a * b;
-    scale[size_t(at)] += std::fabs(a * b);
-    count[size_t(at)] += 1;
-  }
-};
-
-const char* const kOps[] = {"conv2d", "conv2d_input_grad", "conv2d_filter_grad"};
-
 void check(const Shape& s) {
-  Tensor x = Tensor::random({s.n, s.h, s.w, s.c}, 1), filter = Tensor::random({s.kh, s.kw, s.c, s.cout}, 2);
-  Tensor dy = Tensor::random({s.n, s.oh(), s.ow(), s.cout}, 3);
-  Sums y_sums(dy.size()), dx_sums(x.size()), df_sums(filter.size());
-  for_each_product(s, [&](int64_t xi, int64_t fi, int64_t yi) {
-    y_sums.add(yi, x.f()[xi], filter.f()[fi]);
-    dx_sums.add(xi, dy.f()[yi], filter.f()[fi]);
-    df_sums.add(fi, dy.f()[yi], x.f()[xi]);
-  });
-  for (int op = 0; op < 3; ++op) {
-    const Sums& expected = op == 0 ? y_sums : op == 1 ? dx_sums : df_sums;
-    const std::vector<int64_t> shape = op == 0 ? dy.shape() : op == 1 ? x.shape() : filter.shape();
-    for (tk::Level level : tk::usable_levels()) {
-      std::vector<float> first;
-      for (int threads : {1, 2}) {
-        Tensor out(tk::DType::f32, shape);
-        Tensor* a = op == 0 ? &x : op == 1 ? &dy : &x;
-        Tensor* b = op == 2 ? &dy : &filter;
-        tktest::call_op({level, threads}, kOps[op], {a, b, &out}, s.attributes());
-        int64_t wrong = 0;
-        for (int64_t i = 0; i < out.size(); ++i) {
-          // As for matmul: a random walk of sqrt(k) roundings, times 4 for the worst element.
-          const double limit = (2.0 * std::sqrt(expected.count[size_t(i)]) + 2.0) * 1.2e-7 * expected.scale[size_t(i)] + 1e-30;
-          if (!(std::fabs(out.f()[i] - expected.value[size_t(i)]) <= limit)) ++wrong;
-        }
-        CHECK(wrong == 0);
-        if (wrong > 0) {
-          std::printf(
-              "  %s x [%d,%d,%d,%d] filter [%d,%d,_,%d] stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n",
-              kOps[op], int(s.n), int(s.h), int(s.w), int(s.c), int(s.kh), int(s.kw), int(s.cout), int(s.stride_h),
-              int(s.stride_w), int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level),
-              threads, int(wrong));
-        }
-        if (threads == 1) {
-          first.assign(out.f(), out.f() + out.size());
-        } else {
-          CHECK(out.size() == 0 || std::memcmp(first.data(), out.f(), size_t(out.bytes())) == 0);
-        }
-      }
-    }
-  }
+  check_convolution("conv2d", {s.n, s.h, s.w, s.c}, {s.kh, s.kw, s.c, s.cout}, {s.n, s.oh(), s.ow(), s.cout}, s.attributes(),
+                    [&](const auto& visit) { for_each_product(s, visit); });
 }
 
 TEST(conv_channels_around_the_vector_width) {

@@ -1,4 +1,4 @@
-#include "op_test.h"
+#include "windows/convolution.h"
 
 namespace tktest::depthwise_test {
 namespace {
@@ -13,65 +13,25 @@ struct Shape {
   std::vector<int64_t> attributes() const { return {stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left}; }
 };
 
-struct Sums {
-  std::vector<double> value, scale, count;
-  explicit Sums(int64_t size) : value(size_t(size)), scale(size_t(size)), count(size_t(size)) {}
-  void add(int64_t at, double a, double b) {
-    value[size_t(at)] += a * b;
-    scale[size_t(at)] += std::fabs(a * b);
-    count[size_t(at)] += 1;
-  }
-};
-
-const char* const kOps[] = {"depthwise_conv2d", "depthwise_conv2d_input_grad", "depthwise_conv2d_filter_grad"};
-
-void check(const Shape& s) {
-  Tensor x = Tensor::random({s.n, s.h, s.w, s.c}, 1), filter = Tensor::random({s.kh, s.kw, s.c, s.m}, 2);
-  Tensor dy = Tensor::random({s.n, s.oh(), s.ow(), s.c * s.m}, 3);
-  Sums y_sums(dy.size()), dx_sums(x.size()), df_sums(filter.size());
-  for (int64_t yi = 0; yi < dy.size(); ++yi) {
-    const int64_t channel = yi % (s.c * s.m), pixel = yi / (s.c * s.m);
+// Calls visit(index of x, index of filter, index of y) for every product of the convolution.
+template <class Visit>
+void for_each_product(const Shape& s, const Visit& visit) {
+  const int64_t outputs = s.n * s.oh() * s.ow() * s.c * s.m;
+  for (int64_t y = 0; y < outputs; ++y) {
+    const int64_t channel = y % (s.c * s.m), pixel = y / (s.c * s.m);
     const int64_t j = pixel % s.ow(), i = pixel / s.ow() % s.oh(), n = pixel / s.ow() / s.oh();
     for (int64_t tap = 0; tap < s.kh * s.kw; ++tap) {
       const int64_t h = i * s.stride_h - s.pad_top + tap / s.kw * s.dilation_h;
       const int64_t w = j * s.stride_w - s.pad_left + tap % s.kw * s.dilation_w;
       if (h < 0 || h >= s.h || w < 0 || w >= s.w) continue;
-      const int64_t xi = ((n * s.h + h) * s.w + w) * s.c + channel / s.m, fi = tap * s.c * s.m + channel;
-      y_sums.add(yi, x.f()[xi], filter.f()[fi]);
-      dx_sums.add(xi, dy.f()[yi], filter.f()[fi]);
-      df_sums.add(fi, dy.f()[yi], x.f()[xi]);
+      visit(((n * s.h + h) * s.w + w) * s.c + channel / s.m, tap * s.c * s.m + channel, y);
     }
   }
-  for (int op = 0; op < 3; ++op) {
-    const Sums& expected = op == 0 ? y_sums : op == 1 ? dx_sums : df_sums;
-    const std::vector<int64_t> shape = op == 0 ? dy.shape() : op == 1 ? x.shape() : filter.shape();
-    for (tk::Level level : tk::usable_levels()) {
-      std::vector<float> first;
-      for (int threads : {1, 2}) {
-        Tensor out(tk::DType::f32, shape);
-        tktest::call_op({level, threads}, kOps[op], {op == 1 ? &dy : &x, op == 2 ? &dy : &filter, &out}, s.attributes());
-        int64_t wrong = 0;
-        for (int64_t i = 0; i < out.size(); ++i) {
-          // As for conv2d: a random walk of sqrt(k) roundings, times 4 for the worst element.
-          const double limit = (2.0 * std::sqrt(expected.count[size_t(i)]) + 2.0) * 1.2e-7 * expected.scale[size_t(i)] + 1e-30;
-          if (!(std::fabs(out.f()[i] - expected.value[size_t(i)]) <= limit)) ++wrong;
-        }
-        CHECK(wrong == 0);
-        if (wrong > 0) {
-          std::printf(
-              "  %s x [%d,%d,%d,%d] filter [%d,%d,_,%d] stride %d,%d dilation %d,%d pad %d,%d level %s threads %d: %d wrong\n",
-              kOps[op], int(s.n), int(s.h), int(s.w), int(s.c), int(s.kh), int(s.kw), int(s.m), int(s.stride_h),
-              int(s.stride_w), int(s.dilation_h), int(s.dilation_w), int(s.pad_top), int(s.pad_left), tk::level_name(level),
-              threads, int(wrong));
-        }
-        if (threads == 1) {
-          first.assign(out.f(), out.f() + out.size());
-        } else {
-          CHECK(out.size() == 0 || std::memcmp(first.data(), out.f(), size_t(out.bytes())) == 0);
-        }
-      }
-    }
-  }
+}
+
+void check(const Shape& s) {
+  check_convolution("depthwise_conv2d", {s.n, s.h, s.w, s.c}, {s.kh, s.kw, s.c, s.m}, {s.n, s.oh(), s.ow(), s.c * s.m},
+                    s.attributes(), [&](const auto& visit) { for_each_product(s, visit); });
 }
 
 TEST(depthwise_channels_around_the_vector_width) {

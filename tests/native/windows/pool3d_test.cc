@@ -1,5 +1,5 @@
 // 3-D pooling, and the positions of 2-D maxima.
-#include "op_test.h"
+#include "windows/pooling.h"
 
 namespace tktest::pool3d_test {
 namespace {
@@ -20,13 +20,9 @@ struct Shape {
   }
 };
 
-struct Expected {
-  std::vector<double> max, avg, avg_scale, max_grad, max_grad_scale, avg_grad, avg_grad_scale;
-};
-
 // One output channel at a time, in double precision.
-Expected reference(const Shape& s, const Tensor& x, const Tensor& dy) {
-  Expected e;
+PoolExpected reference(const Shape& s, const Tensor& x, const Tensor& dy) {
+  PoolExpected e;
   for (auto* list : {&e.max, &e.avg, &e.avg_scale}) list->assign(size_t(dy.size()), 0.0);
   for (auto* list : {&e.max_grad, &e.max_grad_scale, &e.avg_grad, &e.avg_grad_scale}) list->assign(size_t(x.size()), 0.0);
   for (int64_t out = 0; out < dy.size(); ++out) {
@@ -65,22 +61,8 @@ Expected reference(const Shape& s, const Tensor& x, const Tensor& dy) {
   return e;
 }
 
-// steps roundings of sums whose absolute terms add up to scale; NaN, infinities and values without a scale must match exactly.
-int64_t count_wrong(const Tensor& got, const std::vector<double>& expected, const std::vector<double>* scale, double steps) {
-  int64_t wrong = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    const double e = expected[size_t(i)], g = got.f()[i];
-    if (std::isnan(e) || std::isinf(e) || scale == nullptr) {
-      if (!(std::isnan(e) ? std::isnan(g) : g == e)) ++wrong;
-    } else if (!(std::fabs(g - e) <= steps * 6e-8 * (*scale)[size_t(i)])) {
-      ++wrong;
-    }
-  }
-  return wrong;
-}
-
 void check_values(const Shape& s, Tensor& x, Tensor& dy) {
-  const Expected e = reference(s, x, dy);
+  const PoolExpected e = reference(s, x, dy);
   // Sums of at most window taps, or of as many windows as meet a pixel, plus one division.
   const double steps = double(s.d.window * s.h.window * s.w.window) + 1;
   for (tk::Level level : tk::usable_levels()) {

@@ -1,4 +1,4 @@
-#include "op_test.h"
+#include "windows/pooling.h"
 
 namespace tktest::pool_test {
 namespace {
@@ -15,14 +15,10 @@ struct Shape {
   }
 };
 
-struct Expected {
-  std::vector<double> max, avg, max_grad, avg_grad, max_grad_scale, avg_grad_scale, avg_scale;
-};
-
 // One output channel at a time, in double precision.
-Expected reference(const Shape& s, const float* x, const float* dy) {
+PoolExpected reference(const Shape& s, const float* x, const float* dy) {
   const int64_t oh = s.oh(), ow = s.ow();
-  Expected e;
+  PoolExpected e;
   for (auto* list : {&e.max, &e.avg, &e.avg_scale}) list->assign(size_t(s.n * oh * ow * s.c), 0.0);
   for (auto* list : {&e.max_grad, &e.avg_grad, &e.max_grad_scale, &e.avg_grad_scale}) {
     list->assign(size_t(s.n * s.h * s.w * s.c), 0.0);
@@ -60,22 +56,8 @@ Expected reference(const Shape& s, const float* x, const float* dy) {
   return e;
 }
 
-// steps roundings of sums whose absolute terms add up to scale; NaN and infinities must match exactly.
-int64_t count_wrong(const Tensor& got, const std::vector<double>& expected, const std::vector<double>* scale, double steps) {
-  int64_t wrong = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    const double e = expected[size_t(i)], g = got.f()[i];
-    if (std::isnan(e) || std::isinf(e) || scale == nullptr) {
-      if (!(std::isnan(e) ? std::isnan(g) : g == e)) ++wrong;
-    } else if (!(std::fabs(g - e) <= steps * 6e-8 * (*scale)[size_t(i)])) {
-      ++wrong;
-    }
-  }
-  return wrong;
-}
-
 void check_values(const Shape& s, Tensor& x, Tensor& dy) {
-  const Expected e = reference(s, x.f(), dy.f());
+  const PoolExpected e = reference(s, x.f(), dy.f());
   // Sums of at most window taps, or of as many windows as meet a pixel, plus one division.
   const double steps = double(s.window_h * s.window_w) + 1;
   for (tk::Level level : tk::usable_levels()) {
