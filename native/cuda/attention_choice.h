@@ -3,6 +3,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 
 #include "cuda/kernel_setting.h"
 
@@ -42,8 +43,9 @@ inline std::atomic<int>& attention_kernel_wanted() {
 
 // Takes the setting from the environment; throws std::invalid_argument for a value that is none.
 inline void read_attention_setting() {
-  attention_kernel_wanted() = read_kernel_setting(
-      "TENSORKILN_CUDA_ATTENTION", {{"tiles", int(AttentionKernel::tiles)}, {"hopper", int(AttentionKernel::hopper)}});
+  attention_kernel_wanted() =
+      read_kernel_setting("TENSORKILN_CUDA_ATTENTION", std::getenv("TENSORKILN_CUDA_ATTENTION"),
+                          {{"tiles", int(AttentionKernel::tiles)}, {"hopper", int(AttentionKernel::hopper)}});
 }
 
 // The kernel that runs: the one that is wanted, where it can, else the chosen one.

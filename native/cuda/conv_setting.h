@@ -3,6 +3,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 
 #include "cuda/kernel_setting.h"
 
@@ -30,10 +31,11 @@ inline std::atomic<int>& conv_kernel_wanted() {
 
 // Takes the setting from the environment; throws std::invalid_argument for a value that is none.
 inline void read_conv_setting() {
-  conv_kernel_wanted() = read_kernel_setting("TENSORKILN_CUDA_CONV", {{"direct", int(ConvKernel::direct)},
-                                                                      {"tiles_64", int(ConvKernel::tiles_64)},
-                                                                      {"tiles_128", int(ConvKernel::tiles_128)},
-                                                                      {"hopper", int(ConvKernel::hopper)}});
+  conv_kernel_wanted() = read_kernel_setting("TENSORKILN_CUDA_CONV", std::getenv("TENSORKILN_CUDA_CONV"),
+                                             {{"direct", int(ConvKernel::direct)},
+                                              {"tiles_64", int(ConvKernel::tiles_64)},
+                                              {"tiles_128", int(ConvKernel::tiles_128)},
+                                              {"hopper", int(ConvKernel::hopper)}});
 }
 
 }  // namespace tk::cuda

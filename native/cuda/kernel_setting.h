@@ -1,6 +1,5 @@
 // Settings by which tests and measurements reach each of several kernels whatever the size of the problem.
 #pragma once
-#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <stdexcept>
@@ -13,10 +12,9 @@ struct KernelName {
   int kernel;
 };
 
-// The kernel that the environment variable names, or -1 when it names none and the size decides; throws std::invalid_argument
-// for another value.
-inline int read_kernel_setting(const char* variable, std::initializer_list<KernelName> names) {
-  const char* text = std::getenv(variable);
+// The kernel that `text`, the value of an environment variable, names; -1 when there is none and the size decides. Throws
+// std::invalid_argument for another value.
+inline int read_kernel_setting(const char* variable, const char* text, std::initializer_list<KernelName> names) {
   if (text == nullptr || *text == 0) return -1;
   std::string expected;
   for (const KernelName& each : names) {

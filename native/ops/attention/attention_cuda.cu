@@ -271,9 +271,6 @@ void launch_blocks(const CudaContext& context, Kernel* kernel, int64_t places, i
                  dim3(kAttentionThreads), size_t(bytes), args...);
 }
 
-}  // namespace
-
-namespace {
 template <class T>
 void attention_half(const OpCall& call, const CudaContext& context) {
   const AttentionView<T> a = read_attention_call<T>(call);
@@ -281,6 +278,7 @@ void attention_half(const OpCall& call, const CudaContext& context) {
   if (takes_hopper(a, y, context)) return attention_hopper(context, a, y, call[6].f32());
   attention_tiles(context, a, y, call[6].f32());
 }
+
 }  // namespace
 
 bool attention_cuda_takes_half(const OpCall& call) {
