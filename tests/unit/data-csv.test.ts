@@ -189,6 +189,24 @@ describe('readCsv', () => {
     expect(cellsOf(pooled.columns[2])).toEqual(rows.map((_, row) => `text, ${row % 11}`));
     expect(cellsOf(pooled.columns[3])).toEqual(rows.map((_, row) => (row % 60 === 0 ? null : 'x'.repeat(row % 60))));
   });
+
+  it.each(['plain', 'gzip'])(
+    'keeps every row where later ones are far shorter than the first, so more than were expected: %s',
+    async (how) => {
+      const rows = Array.from({ length: 100_000 }, (_, row) =>
+        row < 20_000 ? `${row / 7},${'long'.repeat(60)}` : row % 3 === 0 ? `,k${row % 5}` : `${row},`,
+      );
+      const text = `a,b\n${rows.join('\n')}\n`;
+      expect(text.length).toBeGreaterThan(4 << 20);
+      const path = write(how === 'gzip' ? gzipSync(text) : text, `shorter.${how === 'gzip' ? 'csv.gz' : 'csv'}`);
+      const { columns, rowCount } = await readCsv(path, { pool, blockBytes: 1 << 17 });
+      expect(rowCount).toBe(100_000);
+      const numbers = rows.map((_, row) => (row < 20_000 ? row / 7 : row % 3 === 0 ? null : row));
+      expect(cellsOf(columns[0])).toEqual(numbers);
+      const texts = rows.map((_, row) => (row < 20_000 ? 'long'.repeat(60) : row % 3 === 0 ? `k${row % 5}` : null));
+      expect(cellsOf(columns[1])).toEqual(texts);
+    },
+  );
 });
 
 describe('bad CSV', () => {
