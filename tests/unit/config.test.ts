@@ -216,6 +216,10 @@ describe('a wrong configuration', () => {
     'POSTGRES://me:canary@host/db',
     'postgresql://host/db?user=me&password=canary',
     'postgres://me:can@ary/@host/db',
+    'postgres://me:canary/1?x=2@host/db',
+    'postgres://me:1/canary?3@host/db',
+    'postgres://me:canary@host/db?application_name=a@b',
+    'postgres://host/db?application_name=a@b&password=canary',
   ])('refuses a password, which would stand in the files of the run, and does not show it: %s', async (url) => {
     const text = await message(MINIMAL.replace('table.csv', JSON.stringify(url)));
     expect(text).toMatch(/config.yaml:2:3: wrong data.path: expected a URL without a password.*env:NAME/);
@@ -226,7 +230,13 @@ describe('a wrong configuration', () => {
   });
 
   it('takes the URL of a server without a password, and an environment variable', async () => {
-    for (const path of ['postgres://me@host:5432/db', 'env:DATABASE_URL'])
+    for (const path of [
+      'postgres://me@host:5432/db',
+      'postgres://me@host/db?application_name=a@b',
+      'postgres://host:5432/db?sslmode=require&application_name=x:y@z',
+      'postgres://[::1]:5432/db?application_name=a@b',
+      'env:DATABASE_URL',
+    ])
       expect((await load(MINIMAL.replace('table.csv', path))).data.path).toBe(path);
   });
 
