@@ -240,6 +240,21 @@ describe('a wrong configuration', () => {
       expect((await load(MINIMAL.replace('table.csv', path))).data.path).toBe(path);
   });
 
+  it.each([
+    [
+      'logging: {mlflow: true}\n',
+      /:4:11: logging\.mlflow: logging to MLflow is not built in this version\. Use logging\.tensorboard/,
+    ],
+    ['logging: {wandb: {project: a}}\n', /logging\.wandb: logging to Weights & Biases is not built/],
+    ['serving: {port: 80}\n', /:4:1: serving: an inference server is not built in this version\. Use loadPredictor/],
+    ['tuning: {trials: 3}\n', /tuning: a search for hyperparameters is not built/],
+    ['registry: {}\n', /registry: a registry of models is not built/],
+    ['distributed: {}\n', /distributed: training on several machines or devices is not built/],
+    ['model: {architecture: vit}\n', /model\.architecture vit: the architecture vit is not built in this version\. Use cnn/],
+  ])('refuses a feature that is not built by its name: %s', async (text, expected) => {
+    expect(await message(`${MINIMAL}${text}`)).toMatch(expected);
+  });
+
   it('lists every problem at once', async () => {
     expect(await message(`${MINIMAL}training: {epochs: 0, batch_size: 0}\nmodle: 1\n`)).toMatch(
       /^\[config\] 3 errors:\n(?=.*\n)[^]*config\.yaml:4:\d+: wrong training\.batch_size[^]*config\.yaml:5:1: unknown key modle/,
