@@ -255,6 +255,24 @@ describe('a wrong configuration', () => {
     expect(await message(`${MINIMAL}${text}`)).toMatch(expected);
   });
 
+  it.each([
+    [
+      'task: regression}\ntargets: {accuracy: 0.9, rmse: 2}',
+      /:2:11: wrong targets\.accuracy: expected rmse, .* for regression, got accuracy/,
+    ],
+    ['task: classification}\ntargets: {rmse: 2}', /wrong targets\.rmse: expected accuracy, .* for classification, got rmse/],
+    ['format: image_folder, image: {height: 8, width: 8}}\ntargets: {r2: 1}', /wrong targets\.r2: .* for classification/],
+    ['format: text}\ntargets: {rmse: 1}', /wrong targets\.rmse: expected perplexity, .* for language_model/],
+    ['na_values: [none]}\ntraining: {loss: huber}\ntargets: {mcc: 1}', /wrong targets\.mcc: .* for regression/],
+    ['na_values: [none]}\ntraining: {loss: focal}\ntargets: {mae: 1}', /wrong targets\.mae: .* for classification/],
+  ])('refuses a target of another task before any data is read: %s', async (rest, expected) => {
+    expect(await message(`data: {path: absent, target: y, ${rest}\n`)).toMatch(expected);
+  });
+
+  it('leaves targets open where only the data tells the task', async () => {
+    expect((await load(`${MINIMAL}targets: {accuracy: 0.9}\n`)).targets).toEqual({ accuracy: 0.9 });
+  });
+
   it('lists every problem at once', async () => {
     expect(await message(`${MINIMAL}training: {epochs: 0, batch_size: 0}\nmodle: 1\n`)).toMatch(
       /^\[config\] 3 errors:\n(?=.*\n)[^]*config\.yaml:4:\d+: wrong training\.batch_size[^]*config\.yaml:5:1: unknown key modle/,

@@ -6,7 +6,7 @@ interface NotBuilt {
   readonly instead: string;
 }
 
-const LOGS = 'Use logging.tensorboard, or the history.json and metrics.json of the run.';
+const LOGS = 'Use logging.tensorboard, or the training_history.json and metrics.json of the run.';
 
 /** By dotted key, or `key=value` for a value that is a feature of its own. */
 const NOT_BUILT: Readonly<Record<string, NotBuilt>> = {
