@@ -65,7 +65,7 @@ export function countLines(bytes: Uint8Array): number | undefined {
 }
 
 /** Memory for a block's columns. */
-export function newPlaces(kinds: Uint8Array, rows: number): ColumnPlaces {
+function newPlaces(kinds: Uint8Array, rows: number): ColumnPlaces {
   return Array.from(kinds, (kind) =>
     kind === SKIP ? undefined : kind === NUMERIC ? new Float64Array(rows) : new Int32Array(rows),
   );
