@@ -1,7 +1,8 @@
 /** What is done with a finished run: predicting files, judging it again, exporting it. */
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-web';
 import sharp from 'sharp';
@@ -354,15 +355,16 @@ describe('predictFile', () => {
 });
 
 describe('a model of images', () => {
-  it('predicts a folder of images and nothing else', async () => {
+  it('predicts folders of images and judges them and IDX files, and nothing else', async () => {
     const images = join(folder, 'images');
     const shade = (value: number): Promise<Buffer> =>
       sharp({ create: { width: 12, height: 12, channels: 3, background: { r: value, g: value, b: value } } })
         .png()
         .toBuffer();
     for (const [name, base] of [
-      ['dark', 20],
-      ['light', 200],
+      // Named as the labels of an IDX file are.
+      ['0', 20],
+      ['1', 200],
     ] as const) {
       mkdirSync(join(images, name), { recursive: true });
       for (let index = 0; index < 30; ++index) writeFileSync(join(images, name, `${index}.png`), await shade(base + index));
@@ -385,13 +387,125 @@ describe('a model of images', () => {
     const lines = readFileSync(output, 'utf8').trimEnd().split('\n');
     expect(lines.map((line) => line.split(',').slice(0, 2))).toEqual([
       ['file', 'prediction'],
-      ['a.png', 'dark'],
-      ['b.png', 'light'],
+      ['a.png', '0'],
+      ['b.png', '1'],
     ]);
     await expect(predictFile(run, input('size\n1\n'), { output })).rejects.toMatchObject({
       code: 'E_USAGE',
       message: expect.stringContaining('expected a folder of images') as string,
     });
+
+    const held = join(folder, 'held-images');
+    for (const [name, value] of [
+      ['0/a.png', 15],
+      ['1/b.png', 225],
+      ['1/c.png', 12],
+      ['without-class.png', 12],
+    ] as const) {
+      mkdirSync(dirname(join(held, name)), { recursive: true });
+      writeFileSync(join(held, name), await shade(value));
+    }
+    const judged = await evaluateRun(run, { data: held });
+    expect(judged).toMatchObject({
+      withoutTarget: 1,
+      testLook: undefined,
+      metrics: {
+        rows: 3,
+        confusion: [
+          [1, 0],
+          [1, 1],
+        ],
+      },
+    });
+    const pixels = join(folder, 'held-images-idx3-ubyte');
+    const labels = join(folder, 'held-labels-idx1-ubyte');
+    const idx = (...shape: readonly number[]): Buffer => {
+      const sizes = Buffer.alloc(4 * shape.length);
+      shape.forEach((size, axis) => sizes.writeUInt32BE(size, 4 * axis));
+      return Buffer.concat([Buffer.from([0, 0, 8, shape.length]), sizes]);
+    };
+    writeFileSync(pixels, Buffer.concat([idx(3, 8, 8), Buffer.alloc(64, 15), Buffer.alloc(64, 225), Buffer.alloc(64, 12)]));
+    writeFileSync(labels, Buffer.concat([idx(3), Buffer.from([0, 1, 1])]));
+    expect((await evaluateRun(run, { data: pixels, labels })).metrics).toMatchObject({
+      rows: 3,
+      confusion: [
+        [1, 0],
+        [1, 1],
+      ],
+    });
+    await expect(evaluateRun(run, { data: pixels })).rejects.toThrow(/or an IDX or npy file with its labels beside it/);
+    await expect(evaluateRun(run, { data: held, labels })).rejects.toThrow(/is a folder, .*: expected no labels beside it/);
+    await expect(evaluateRun(classes, { data: pixels, labels })).rejects.toThrow(/labels go with a file of images/);
+    writeFileSync(pixels, Buffer.concat([idx(3, 4, 4), Buffer.alloc(48)]));
+    await expect(evaluateRun(run, { data: pixels, labels })).rejects.toThrow(
+      /expected images of \[8, 8, 1\].* got \[4, 4, 1\]/,
+    );
+    mkdirSync(join(held, 'other'));
+    writeFileSync(join(held, 'other', 'd.png'), await shade(100));
+    await expect(evaluateRun(run, { data: held })).rejects.toThrow(/a class that the model does not know: expected only 0, 1/);
+  });
+});
+
+describe('a model of texts in folders', () => {
+  it('predicts and judges folders and archives of texts, labelled or not', async () => {
+    const texts = join(folder, 'texts');
+    const put = (path: string, text: string): void => {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+    };
+    for (let index = 0; index < 40; ++index) {
+      put(join(texts, 'good', `${index}.txt`), `a fine and lovely film ${index}`);
+      put(join(texts, 'bad', `${index}.txt`), `a dull and boring film ${index}`);
+    }
+    const file = join(folder, 'texts.yaml');
+    writeFileSync(
+      file,
+      `data: {path: ${texts}}\nfeatures: {text: {type: text, text: {encoding: bag}}}\nmodel: {hidden_units: []}\n` +
+        'training: {epochs: 20, learning_rate: 0.05}\nlogging: {checkpoint_every: false}\n',
+    );
+    const run = join(folder, 'texts-run');
+    await runTraining(await loadConfig(file, { output: run }), { force: true });
+
+    const fresh = join(folder, 'new-texts');
+    put(join(fresh, 'b.txt'), 'boring');
+    put(join(fresh, 'deep', 'er', 'a.txt'), 'lovely');
+    const output = join(folder, 'texts.csv');
+    expect(await predictFile(run, fresh, { output })).toMatchObject({ rows: 2, extra: [] });
+    const rows = (): string[][] =>
+      readFileSync(output, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(',').slice(0, 2));
+    expect(rows()).toEqual([
+      ['path', 'prediction'],
+      ['b.txt', 'bad'],
+      ['deep/er/a.txt', 'good'],
+    ]);
+
+    const held = join(folder, 'held-texts');
+    put(join(held, 'good', 'a.txt'), 'lovely');
+    put(join(held, 'bad', 'b.txt'), 'dull');
+    put(join(held, 'bad', 'c.txt'), 'fine');
+    put(join(held, 'd.txt'), 'fine');
+    const archive = join(folder, 'held-texts.tar.gz');
+    execFileSync('tar', ['-czf', archive, '-C', held, '.']);
+    for (const data of [held, archive]) {
+      expect(await evaluateRun(run, { data })).toMatchObject({ withoutTarget: 1, metrics: { rows: 3, accuracy: 2 / 3 } });
+    }
+    expect(await predictFile(run, archive, { output })).toMatchObject({ rows: 4 });
+    const whole = readFileSync(archive);
+    writeFileSync(archive, whole.subarray(0, whole.length - 20));
+    await expect(predictFile(run, archive, { output })).rejects.toThrow(/the archive is cut off or damaged/);
+
+    await expect(predictFile(classes, held, { output })).rejects.toMatchObject({
+      code: 'E_USAGE',
+      message: expect.stringMatching(/a folder of texts has one column .* trained on size, colour: expected a CSV/) as string,
+    });
+    put(join(folder, 'no-texts', 'a.bin'), '');
+    await expect(predictFile(run, join(folder, 'no-texts'), { output })).rejects.toThrow(
+      /no texts: expected files ending with/,
+    );
+    await expect(predictFile(run, input('size\n1\n'), { output })).rejects.toThrow(/no column "text"|lacks.*"text"|"text"/);
   });
 });
 

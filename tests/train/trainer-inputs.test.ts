@@ -53,6 +53,7 @@ async function fit(
     rate?: number;
     seed?: number;
     loss?: Loss;
+    metrics?: readonly Metric[];
   } = {},
 ): Promise<{ weights: number[]; events: TrainingEvent[]; history: Awaited<ReturnType<Trainer['fit']>> }> {
   const model = new Sequential({ seed: trainer.seed ?? 1, layers: [new Dense({ units: 2 })] });
@@ -62,6 +63,7 @@ async function fit(
     loss: trainer.loss ?? crossEntropy,
     optimizer,
     ...(trainer.classWeights === undefined ? {} : { classWeights: trainer.classWeights }),
+    ...(trainer.metrics === undefined ? {} : { metrics: trainer.metrics }),
   });
   const events: TrainingEvent[] = [];
   try {
@@ -595,6 +597,22 @@ describe('learning rates', () => {
 });
 
 describe('monitors', () => {
+  it('a metric of your own needs to say whether less or more is better', async () => {
+    const metrics: readonly Metric[] = [{ name: 'confidence', rows: (out) => tf.max(tf.softmax(out as tf.Tensor2D), 1) }];
+    const stopping = { patience: 1, monitor: 'validation_confidence' };
+    const options = { validation: rows(40, 9), epochs: 3 };
+    await expect(fit({ ...options, earlyStopping: stopping }, { metrics })).rejects.toMatchObject({
+      code: 'E_CONFIG',
+      message:
+        '[fit] earlyStopping.mode is missing: expected min or max, since only you know whether less or more validation_confidence is better, got nothing.',
+    });
+    await expect(
+      fit({ ...options, reduceOnPlateau: { patience: 1, monitor: 'validation_confidence' } }, { metrics }),
+    ).rejects.toThrow(/reduceOnPlateau\.mode is missing/);
+    const { history } = await fit({ ...options, earlyStopping: { ...stopping, mode: 'max' } }, { metrics });
+    expect(history.epochs.length).toBeGreaterThan(0);
+  });
+
   it('accuracy is better when it is more; the best epoch follows the monitor', async () => {
     const { history } = await fit({
       validation: rows(40, 9),

@@ -216,6 +216,10 @@ describe('a wrong configuration', () => {
     'POSTGRES://me:canary@host/db',
     'postgresql://host/db?user=me&password=canary',
     'postgres://me:can@ary/@host/db',
+    'postgres://me:canary/1?x=2@host/db',
+    'postgres://me:1/canary?3@host/db',
+    'postgres://me:canary@host/db?application_name=a@b',
+    'postgres://host/db?application_name=a@b&password=canary',
   ])('refuses a password, which would stand in the files of the run, and does not show it: %s', async (url) => {
     const text = await message(MINIMAL.replace('table.csv', JSON.stringify(url)));
     expect(text).toMatch(/config.yaml:2:3: wrong data.path: expected a URL without a password.*env:NAME/);
@@ -226,8 +230,47 @@ describe('a wrong configuration', () => {
   });
 
   it('takes the URL of a server without a password, and an environment variable', async () => {
-    for (const path of ['postgres://me@host:5432/db', 'env:DATABASE_URL'])
+    for (const path of [
+      'postgres://me@host:5432/db',
+      'postgres://me@host/db?application_name=a@b',
+      'postgres://host:5432/db?sslmode=require&application_name=x:y@z',
+      'postgres://[::1]:5432/db?application_name=a@b',
+      'env:DATABASE_URL',
+    ])
       expect((await load(MINIMAL.replace('table.csv', path))).data.path).toBe(path);
+  });
+
+  it.each([
+    [
+      'logging: {mlflow: true}\n',
+      /:4:11: logging\.mlflow: logging to MLflow is not built in this version\. Use logging\.tensorboard/,
+    ],
+    ['logging: {wandb: {project: a}}\n', /logging\.wandb: logging to Weights & Biases is not built/],
+    ['serving: {port: 80}\n', /:4:1: serving: an inference server is not built in this version\. Use loadPredictor/],
+    ['tuning: {trials: 3}\n', /tuning: a search for hyperparameters is not built/],
+    ['registry: {}\n', /registry: a registry of models is not built/],
+    ['distributed: {}\n', /distributed: training on several machines or devices is not built/],
+    ['model: {architecture: vit}\n', /model\.architecture vit: the architecture vit is not built in this version\. Use cnn/],
+  ])('refuses a feature that is not built by its name: %s', async (text, expected) => {
+    expect(await message(`${MINIMAL}${text}`)).toMatch(expected);
+  });
+
+  it.each([
+    [
+      'task: regression}\ntargets: {accuracy: 0.9, rmse: 2}',
+      /:2:11: wrong targets\.accuracy: expected rmse, .* for regression, got accuracy/,
+    ],
+    ['task: classification}\ntargets: {rmse: 2}', /wrong targets\.rmse: expected accuracy, .* for classification, got rmse/],
+    ['format: image_folder, image: {height: 8, width: 8}}\ntargets: {r2: 1}', /wrong targets\.r2: .* for classification/],
+    ['format: text}\ntargets: {rmse: 1}', /wrong targets\.rmse: expected perplexity, .* for language_model/],
+    ['na_values: [none]}\ntraining: {loss: huber}\ntargets: {mcc: 1}', /wrong targets\.mcc: .* for regression/],
+    ['na_values: [none]}\ntraining: {loss: focal}\ntargets: {mae: 1}', /wrong targets\.mae: .* for classification/],
+  ])('refuses a target of another task before any data is read: %s', async (rest, expected) => {
+    expect(await message(`data: {path: absent, target: y, ${rest}\n`)).toMatch(expected);
+  });
+
+  it('leaves targets open where only the data tells the task', async () => {
+    expect((await load(`${MINIMAL}targets: {accuracy: 0.9}\n`)).targets).toEqual({ accuracy: 0.9 });
   });
 
   it('lists every problem at once', async () => {

@@ -10,6 +10,7 @@ import { listenForSignals } from './signals.js';
 
 interface EvaluateCommandOptions {
   readonly data?: string;
+  readonly labels?: string;
   readonly sniff?: boolean;
   readonly device?: string;
   readonly json?: boolean;
@@ -21,9 +22,10 @@ export function evaluateCommand(): Command {
     .description('judge the model of a finished run on other rows, or on its test rows once more, which is recorded')
     .argument('<run>', 'folder of a finished run')
     .option(
-      '--data <file>',
-      'CSV, JSON Lines or Parquet file with the target, or a text for a language model (default: the test part of the run)',
+      '--data <path>',
+      'CSV, JSON Lines or Parquet file with the target, labelled folders of images or texts, or a text for a language model (default: the test part of the run)',
     )
+    .option('--labels <file>', 'labels of the images where --data is an IDX or npy file')
     .option('--sniff', 'find out how a CSV file is written, instead of reading it as the data of the run')
     .option('--device <name>', 'auto, cpu, cuda or cuda:<number> (default: TENSORKILN_DEVICE, else cpu)')
     .option('--json', 'print the result as one JSON object')
@@ -40,6 +42,7 @@ async function evaluate(run: string, options: EvaluateCommandOptions): Promise<v
     const result = await evaluateRun(resolve(run), {
       signal: interruption.signal,
       ...(options.data === undefined ? {} : { data: resolveInput(options.data) }),
+      ...(options.labels === undefined ? {} : { labels: resolve(options.labels) }),
       ...(options.sniff === true ? { csv: {} } : {}),
       ...(options.device === undefined ? {} : { device: options.device }),
     });

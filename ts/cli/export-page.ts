@@ -70,9 +70,10 @@ Layers of your own are refused by name. In tfjs, layers over sequences and volum
 tensorkiln predict runs/penguins new.csv --output predictions.parquet --keep id
 tensorkiln predict runs/penguins new.jsonl > predictions.csv
 tensorkiln predict runs/cats folder-of-images --output labels.jsonl
+tensorkiln predict runs/reviews folder-of-texts --output labels.csv   # or texts.tar.gz
 \`\`\`
 
-CSV, JSON Lines and Parquet in and out, chosen by the ending; rows go through part by part and keep their order, so the size of the file does not matter. The output gets its name when it is whole; on stdout, \`| head\` ends the prediction quietly. Columns: those kept, \`prediction\`, and for a classifier \`probability_<class>\`. In Parquet the numeric columns of training, columns of numbers from JSON Lines or Parquet, probabilities and predicted numbers are float64; all other cells, classes included, are text as it was.
+CSV, JSON Lines and Parquet in and out, chosen by the ending; rows go through part by part and keep their order, so the size of the file does not matter. The output gets its name when it is whole; on stdout, \`| head\` ends the prediction quietly. From a folder of images, or a folder or .tar.gz of texts, comes a row a file, whether it lies in a folder of its class or not, with its path first (\`file\` for images, \`path\` for texts). Columns: those kept, \`prediction\`, and for a classifier \`probability_<class>\`. In Parquet the numeric columns of training, columns of numbers from JSON Lines or Parquet, probabilities and predicted numbers are float64; all other cells, classes included, are text as it was.
 
 | the input                         | what happens                                                                                                                   |
 | --------------------------------- | ------------------------------------------------------------------------------------------------------------------------------ |

@@ -17,16 +17,23 @@ interface PredictOptions {
   readonly json?: boolean;
 }
 
-/** `tensorkiln predict <run> <input>`: rows of a file, or images of a folder, to predictions. */
+/** `tensorkiln predict <run> <input>`: rows of a file, or images or texts of a folder, to predictions. */
 export function predictCommand(): Command {
   return new Command('predict')
-    .description('predict each row of a CSV, JSON Lines or Parquet file, or each image of a folder; files of any size')
+    .description(
+      'predict each row of a CSV, JSON Lines or Parquet file, each image of a folder, or each text of a folder or .tar.gz; of any size',
+    )
     .argument('<run>', 'folder of a finished run')
-    .argument('<input>', 'file, or folder of images')
+    .argument('<input>', 'file, folder of images, or folder or .tar.gz of texts')
     .option('--output <file>', 'where predictions go; by its ending CSV, JSON Lines or Parquet (default: CSV on stdout)')
     .option('--keep <columns>', 'columns of the input to write before the predictions, parted by commas')
     .addOption(
-      new Option('--format <name>', 'how the input is read (default: by its ending)').choices(['csv', 'jsonl', 'parquet']),
+      new Option('--format <name>', 'how the input is read (default: by its ending)').choices([
+        'csv',
+        'jsonl',
+        'parquet',
+        'text_folder',
+      ]),
     )
     .option('--sniff', 'find out how a CSV file is written, instead of reading it as the data of the run')
     .option('--device <name>', 'auto, cpu, cuda or cuda:<number> (default: TENSORKILN_DEVICE, else cpu)')

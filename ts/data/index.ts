@@ -58,7 +58,7 @@ export { readTableParts, STREAMED_FORMATS, type ReadPartsOptions } from './read-
 export type { TablePart } from './csv/read-csv.js';
 export { asCategories, asNumbers, isAllNumbers } from './cast.js';
 export { holdsPassword, shownPath } from './formats/connection-url.js';
-export { formatOf, readTable, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
+export { formatOf, inferFormat, readTable, type ReadTableOptions, type TableFormat, type TableInput } from './read-table.js';
 export { groupedKFold, kFold, splitByGroup, splitByTime } from './split-methods.js';
 export { splitRows, type Split, type SplitOptions, type SplitShares } from './split.js';
 export { categoricalColumn, numericColumn, Table, type CategoricalColumn, type Column, type NumericColumn } from './table.js';

@@ -5,7 +5,8 @@ import { readJsonLinesParts } from './formats/json-lines.js';
 import { LagColumns, lagNames } from './lags.js';
 import { readParquetParts } from './formats/parquet.js';
 import { shownPath } from './formats/connection-url.js';
-import { formatOf, type TableInput } from './read-table.js';
+import { inferFormat, type TableInput } from './read-table.js';
+import { readTextFolderParts } from './formats/text-folder.js';
 import { Table, type Column } from './table.js';
 import type { WorkerPool } from './worker-pool.js';
 
@@ -17,7 +18,7 @@ export interface ReadPartsOptions {
 }
 
 /** Formats that are read part by part. */
-export const STREAMED_FORMATS = ['csv', 'jsonl', 'parquet'] as const;
+export const STREAMED_FORMATS = ['csv', 'jsonl', 'parquet', 'text_folder'] as const;
 
 /**
  * Reads a table in parts of some ten thousand rows, in order: a table of any size in little memory.
@@ -48,7 +49,7 @@ export async function* readTableParts(input: TableInput, options: ReadPartsOptio
 
 async function* readParts(input: TableInput, options: ReadPartsOptions): AsyncGenerator<TablePart> {
   const { path, replace } = input;
-  const format = input.format ?? formatOf(path);
+  const format = input.format ?? (await inferFormat(path));
   const shared = {
     ...(input.naValues === undefined ? {} : { naValues: input.naValues }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -64,7 +65,7 @@ async function* readParts(input: TableInput, options: ReadPartsOptions): AsyncGe
     return;
   }
   const query = input.query === undefined ? {} : { query: input.query };
-  if (format !== 'jsonl' && format !== 'parquet') {
+  if (format !== 'jsonl' && format !== 'parquet' && format !== 'text_folder') {
     throw new TensorkilnError(
       'E_USAGE',
       `[read] ${shownPath(path)} is read as ${format}, which is not read in parts: expected one of ${STREAMED_FORMATS.join(', ')}.`,
@@ -73,7 +74,9 @@ async function* readParts(input: TableInput, options: ReadPartsOptions): AsyncGe
   const tables =
     format === 'jsonl'
       ? readJsonLinesParts(path, { ...shared, wanted: Object.keys(options.kinds) })
-      : readParquetParts(path, { ...shared, ...query });
+      : format === 'text_folder'
+        ? readTextFolderParts(path, options.signal)
+        : readParquetParts(path, { ...shared, ...query });
   for await (const table of tables) {
     const wanted = new Table(
       table.columns.filter(({ name }) => Object.hasOwn(options.kinds, name)),

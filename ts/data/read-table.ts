@@ -61,7 +61,8 @@ export function formatOf(path: string): TableFormat {
   }
 }
 
-async function inferFormat(path: string): Promise<TableFormat> {
+/** As `formatOf`, and texts for a folder that is there. */
+export async function inferFormat(path: string): Promise<TableFormat> {
   const format = formatOf(path);
   // What is not there is told by the reader.
   const state = format === 'csv' ? await stat(path).catch(() => undefined) : undefined;

@@ -37,6 +37,7 @@ import { loadRunConfig } from './config/load.js';
 import type { TrainingConfig } from './config/schema.js';
 import { describeDataFiles } from './data-files.js';
 import { evaluateText } from './language/evaluate-text.js';
+import { judgeImages, type JudgedRows } from './image-rows.js';
 import { loadPredictor } from './load-predictor.js';
 import type { Predictor } from './predictor.js';
 import { prepareRunData } from './run-data.js';
@@ -47,8 +48,13 @@ import { withSnakeKeys } from './snake-case.js';
 import { judgeTargets } from './targets.js';
 
 export interface EvaluateRunOptions {
-  /** A table with the target, or for a language model a text, in place of the test part of the run. */
+  /**
+   * In place of the test part of the run: a table with the target; for a model of texts also labelled folders or a .tar.gz of them; for one
+   * of images labelled folders, or a file of images; for a language model a text.
+   */
   readonly data?: string;
+  /** The file of labels where `data` is an IDX or npy file of images. */
+  readonly labels?: string;
   /** How a CSV file of `data` is written; default: as the data of the run, `{}` finds it out. */
   readonly csv?: CsvOptions;
   readonly device?: string;
@@ -76,8 +82,13 @@ export interface EvaluatedRun {
 export async function evaluateRun(run: string, options: EvaluateRunOptions = {}): Promise<EvaluatedRun> {
   const files = runFiles(checkText('evaluateRun', 'run', run));
   // A misspelt `data` would be a look at the test rows.
-  checkKeys('evaluateRun', options, ['data', 'csv', 'device', 'signal']);
+  checkKeys('evaluateRun', options, ['data', 'labels', 'csv', 'device', 'signal']);
   const config = await loadRunConfig('evaluate', files);
+  if (options.labels !== undefined && (options.data === undefined || !isImages(config)))
+    throw new TensorkilnError(
+      'E_USAGE',
+      '[evaluate] labels go with a file of images: expected data (--data) of a run on images beside them.',
+    );
   if (isText(config)) return evaluateLanguageRun(run, config, options);
   const predictor = await loadPredictor(run, options.device === undefined ? {} : { device: options.device });
   try {
@@ -153,14 +164,6 @@ async function conclude(
   return { metrics, verdict, testLook: look, folder };
 }
 
-interface JudgedRows {
-  /** [rows, outputs] of the model */
-  readonly outputs: Float32Array;
-  /** Class indices or numbers. */
-  readonly targets: ArrayLike<number>;
-  readonly withoutTarget: number;
-}
-
 /** The test part as the run had it. */
 async function testRows(
   run: string,
@@ -202,11 +205,10 @@ async function otherRows(
   predictor: Predictor,
   options: EvaluateRunOptions,
 ): Promise<JudgedRows> {
-  if (isImages(config)) {
-    throw new TensorkilnError(
-      'E_USAGE',
-      '[evaluate] --data is not built for images: leave it out to judge the test images again.',
-    );
+  const { image } = predictor;
+  if (image !== undefined) {
+    const signal = options.signal === undefined ? {} : { signal: options.signal };
+    return judgeImages(path, options.labels, { predictor, image, ...signal });
   }
   const { csv: trained, naValues, replace, lags } = dataConfig(config);
   const csv = options.csv ?? trained;

@@ -1,9 +1,10 @@
-/** What `tensorkiln predict` does: rows of a file, or images of a folder, to predictions, part by part. */
+/** What `tensorkiln predict` does: rows of a file, or images or texts of a folder, to predictions, part by part. */
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkKeys, checkOneOf, checkText, show } from '../arguments.js';
 import {
+  inferFormat,
   readImageFiles,
   readTableParts,
   Table,
@@ -15,6 +16,7 @@ import {
 import { TensorkilnError } from '../errors.js';
 import { dataConfig, isImages } from './config/data-config.js';
 import { loadConfig } from './config/load.js';
+import { IMAGE_BATCH } from './image-rows.js';
 import { loadPredictor } from './load-predictor.js';
 import { openLineFile, PredictionLines, predictionFormat, type LineSink, type PredictionFormat } from './prediction-writer.js';
 import type { Predictor } from './predictor.js';
@@ -52,8 +54,8 @@ export interface PredictFileResult {
 }
 
 /**
- * Predicts every row of a CSV, JSON Lines or Parquet file, or every image of a folder, with the model of a finished run. Rows go in and out
- * part by part, so the size of the file does not matter; they keep their order. The output file gets its name when it is whole.
+ * Predicts every row of a CSV, JSON Lines or Parquet file, every image of a folder, or every text of a folder or .tar.gz archive, with the
+ * model of a finished run. Images and texts may lie in folders or not; their path is written first. Rows go in and out part by part, so the size of the file does not matter; they keep their order. The output file gets its name when it is whole.
  *
  * Columns may stand in any order, further ones are passed over, missing ones are an error that names them and the nearest name there is. A
  * cell of another type is read as the type of training where that is possible, else an error. A category that no training row had counts
@@ -110,7 +112,11 @@ function streamSink(write: (text: string) => Promise<void>): LineSink {
 
 async function predictRowsOf(run: string, input: string, job: Job): Promise<Found> {
   const { predictor, sink, options, lineFormat } = job;
-  const { keep = [], signal } = options;
+  const { signal } = options;
+  const format = options.inputFormat ?? (await inferFormat(input));
+  if (format === 'text_folder') checkTakesTexts(predictor, input);
+  const wanted = options.keep ?? [];
+  const keep = format === 'text_folder' ? ['path', ...wanted.filter((name) => name !== 'path')] : wanted;
   const lines = new PredictionLines(predictor, keep, lineFormat);
   const kinds = Object.fromEntries([
     ...keep.map((name) => [name, 'text'] as const),
@@ -145,6 +151,16 @@ async function predictRowsOf(run: string, input: string, job: Job): Promise<Foun
   }
   if (extra === undefined) await sink.write(lines.head());
   return { rows, extra: extra ?? [], unseen, columns: lines.columns };
+}
+
+/** @throws E_USAGE where the model reads other columns than folders of texts have */
+function checkTakesTexts({ columns }: Predictor, input: string): void {
+  const lacking = columns.map(({ name }) => name).filter((name) => name !== 'text');
+  if (lacking.length === 0) return;
+  throw new TensorkilnError(
+    'E_USAGE',
+    `[predict] ${input}: a folder of texts has one column to predict from, "text", and the model was trained on ${lacking.slice(0, 10).join(', ')}${lacking.length > 10 ? ', ...' : ''}: expected a CSV, JSON Lines or Parquet file with these columns.`,
+  );
 }
 
 /** How the input is read: as the data of the run was, as far as that is known and makes sense for another file. */
@@ -182,9 +198,6 @@ function checkNames(predictor: Predictor, names: readonly string[], keep: readon
   for (const name of keep) empty.column(name);
   return extra.filter((name) => name !== predictor.target && !keep.includes(name));
 }
-
-/** Images predicted at a time. */
-const IMAGE_BATCH = 64;
 
 async function predictImagesOf(input: string, job: Job, image: NonNullable<Predictor['image']>): Promise<Found> {
   const { predictor, sink, options, lineFormat } = job;

@@ -61,7 +61,7 @@ export type MonitorName = string;
 interface Watching {
   /** Default `validation_loss`, without validation data `train_loss`. */
   readonly monitor?: MonitorName;
-  /** Whether less or more is better; default min, for accuracy max. */
+  /** Whether less or more is better; default min for a loss, max for `validation_accuracy`. A metric of your own needs it. */
   readonly mode?: 'min' | 'max';
   /** How much better the figure must be to count, >= 0. Default 0. */
   readonly minDelta?: number;
@@ -295,6 +295,9 @@ function checkCallbacks(callbacks: unknown): readonly Callback[] {
   return callbacks as readonly Callback[];
 }
 
+/** Figures of which it is known whether less or more is better. */
+const KNOWN_MODES: readonly MonitorName[] = ['train_loss', 'validation_loss', 'validation_accuracy'];
+
 function checkWatching(
   key: string,
   watching: Watching | undefined,
@@ -307,6 +310,12 @@ function checkWatching(
     watching?.monitor ?? (hasValidation ? 'validation_loss' : 'train_loss'),
     monitors,
   );
+  if (watching?.mode === undefined && !KNOWN_MODES.includes(monitor)) {
+    throw new TensorkilnError(
+      'E_CONFIG',
+      `[fit] ${key}.mode is missing: expected min or max, since only you know whether less or more ${monitor} is better, got nothing.`,
+    );
+  }
   const mode = checkOneOf('fit', `${key}.mode`, watching?.mode ?? (monitor === 'validation_accuracy' ? 'max' : 'min'), [
     'min',
     'max',

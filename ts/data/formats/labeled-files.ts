@@ -10,7 +10,7 @@ import { readError } from '../csv/byte-source.js';
 export interface LabeledFile {
   /** Relative to the folder or archive, with forward slashes. */
   readonly path: string;
-  /** Name of the folder the file lies in. */
+  /** Name of the folder the file lies in; empty for one right at the top. */
   readonly label: string;
   readonly bytes: Uint8Array;
 }
@@ -18,12 +18,14 @@ export interface LabeledFile {
 export interface LabeledFilesOptions {
   /** Endings that count, in lower case, such as .txt; others are counted and left out. */
   readonly extensions: readonly string[];
+  /** Whether files right at the top, which have no label, count as well; default false. */
+  readonly withUnlabeled?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /**
  * The files of a folder, or of a .tar, .tgz or .tar.gz archive, with the name of the folder each lies in: `pos/001.txt` has the label
- * `pos`. Files right at the top have no label and are left out, as are hidden ones and other kinds.
+ * `pos`. Files right at the top have no label and are left out unless asked for, as are hidden ones and other kinds.
  *
  * @yields folder: in the order of their paths; archive: in its own order
  * @throws E_IO when it cannot be read; E_DATA for an archive that is cut off or damaged, or when the optional package tar-stream is absent
@@ -40,26 +42,28 @@ export async function* labeledFiles(path: string, options: LabeledFilesOptions):
 }
 
 /** The label of a path, undefined for a file that does not count. */
-function labelOf(path: string, extensions: readonly string[]): string | undefined {
+function labelOf(path: string, { extensions, withUnlabeled = false }: LabeledFilesOptions): string | undefined {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   const counts =
-    parts.length >= 2 && !parts.some((part) => part.startsWith('.')) && extensions.includes(extname(path).toLowerCase());
-  return counts ? parts.at(-2) : undefined;
+    parts.length >= (withUnlabeled ? 1 : 2) &&
+    !parts.some((part) => part.startsWith('.')) &&
+    extensions.includes(extname(path).toLowerCase());
+  return counts ? (parts.at(-2) ?? '') : undefined;
 }
 
-async function* filesOf(folder: string, { extensions }: LabeledFilesOptions): AsyncGenerator<LabeledFile> {
+async function* filesOf(folder: string, options: LabeledFilesOptions): AsyncGenerator<LabeledFile> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join(posix.sep))
     .sort();
   for (const path of paths) {
-    const label = labelOf(path, extensions);
+    const label = labelOf(path, options);
     if (label !== undefined) yield { path, label, bytes: await readFile(join(folder, path)) };
   }
 }
 
-async function* entriesOf(archive: string, { extensions }: LabeledFilesOptions): AsyncGenerator<LabeledFile> {
+async function* entriesOf(archive: string, options: LabeledFilesOptions): AsyncGenerator<LabeledFile> {
   const tar = await importOptional('tar-stream', () => import('tar-stream'));
   if (tar === undefined) {
     throw new TensorkilnError(
@@ -75,7 +79,7 @@ async function* entriesOf(archive: string, { extensions }: LabeledFilesOptions):
   source.pipe(extract);
   try {
     for await (const entry of extract) {
-      const label = entry.header.type === 'file' ? labelOf(entry.header.name, extensions) : undefined;
+      const label = entry.header.type === 'file' ? labelOf(entry.header.name, options) : undefined;
       const chunks: Uint8Array[] = [];
       for await (const chunk of entry) if (label !== undefined) chunks.push(chunk as Uint8Array);
       if (label !== undefined) yield { path: entry.header.name, label, bytes: Buffer.concat(chunks) };

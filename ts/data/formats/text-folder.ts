@@ -17,7 +17,7 @@ export async function readTextFolder(path: string, signal?: AbortSignal): Promis
   const texts: string[] = [];
   const labels: string[] = [];
   for await (const file of labeledFiles(path, { extensions: TEXT_EXTENSIONS, ...(signal === undefined ? {} : { signal }) })) {
-    texts.push(new TextDecoder(isUtf8(file.bytes) ? 'utf-8' : 'windows-1252').decode(file.bytes).trim());
+    texts.push(decodeText(file.bytes));
     labels.push(file.label);
   }
   if (texts.length === 0) {
@@ -27,4 +27,48 @@ export async function readTextFolder(path: string, signal?: AbortSignal): Promis
     );
   }
   return new Table([categoricalColumn('text', texts), categoricalColumn('label', labels)], texts.length);
+}
+
+/** A part ends at either: files are short as a rule, and one long file must not meet a thousand others. */
+const FILES_IN_PART = 1024;
+const BYTES_IN_PART = 16 << 20;
+
+/**
+ * The texts of a folder or archive in parts, in order: columns `path`, `text` and `label`. Files right at the top count too; their label is
+ * missing.
+ *
+ * @throws as `readTextFolder`
+ */
+export async function* readTextFolderParts(path: string, signal?: AbortSignal): AsyncGenerator<Table> {
+  let paths: string[] = [];
+  let texts: string[] = [];
+  let labels: (string | null)[] = [];
+  let bytes = 0;
+  let isEmpty = true;
+  const part = (): Table =>
+    new Table(
+      [categoricalColumn('path', paths), categoricalColumn('text', texts), categoricalColumn('label', labels)],
+      paths.length,
+    );
+  const options = { extensions: TEXT_EXTENSIONS, withUnlabeled: true, ...(signal === undefined ? {} : { signal }) };
+  for await (const file of labeledFiles(path, options)) {
+    isEmpty = false;
+    paths.push(file.path);
+    texts.push(decodeText(file.bytes));
+    labels.push(file.label === '' ? null : file.label);
+    bytes += file.bytes.length;
+    if (paths.length < FILES_IN_PART && bytes < BYTES_IN_PART) continue;
+    yield part();
+    [paths, texts, labels, bytes] = [[], [], [], 0];
+  }
+  if (paths.length > 0) yield part();
+  if (!isEmpty) return;
+  throw new TensorkilnError(
+    'E_DATA',
+    `[text folder] ${path}: no texts: expected files ending with one of ${TEXT_EXTENSIONS.join(', ')}, in folders or right at the top.`,
+  );
+}
+
+function decodeText(bytes: Uint8Array): string {
+  return new TextDecoder(isUtf8(bytes) ? 'utf-8' : 'windows-1252').decode(bytes).trim();
 }

@@ -9,6 +9,7 @@ import { TensorkilnError } from '../../errors.js';
 import type { RunFiles } from '../run-events.js';
 import { compose } from './compose.js';
 import { inferData } from './infer-data.js';
+import { notBuilt } from './not-built.js';
 import { parseOverride, type Override } from './overrides.js';
 import { alternatives, configSchema, isRecordAt, keysAt, schemaAt, type TrainingConfig } from './schema.js';
 import { describe, isSection, type ConfigSource } from './source.js';
@@ -200,6 +201,8 @@ function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] 
     const known = keysOfChoice(issue.path, source) ?? keysAt(issue.path) ?? [];
     return issue.keys.map((key) => {
       const path = [...issue.path, key];
+      const lacking = notBuilt(path);
+      if (lacking !== undefined) return `${source.locate(path, 'key')}: ${lacking}`;
       return `${source.locate(path, 'key')}: unknown key ${dotted(path)}: expected ${known.join(', ')}.${suggestion(issue.path, key, known)}`;
     });
   }
@@ -213,6 +216,8 @@ function describeIssue(issue: z.core.$ZodIssue, source: ConfigSource): string[] 
   const expected = schemaAt(path)?.description ?? issue.message;
   const found = source.get(issue.path.length > 0 ? issue.path : path);
   const key = dotted(issue.path);
+  const lacking = notBuilt(issue.path, found);
+  if (lacking !== undefined) return [`${source.locate(issue.path, 'value')}: ${lacking}`];
   if (found === undefined && issue.code === 'invalid_type') {
     return [
       `${source.locate(issue.path, 'key')}: ${key === '' ? '' : `${key} is missing: `}expected ${expected}, got nothing.${missingHint(key, source)}`,

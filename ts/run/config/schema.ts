@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { augmentation, data, features, preprocessing, split } from './data-schema.js';
 import { model } from './model-schema.js';
-import { logging, targets, training } from './training-schema.js';
+import { LOSSES, logging, TARGET_METRICS, targets, training } from './training-schema.js';
 
 /**
  * The configuration of a training run, as written in YAML. Every leaf carries a description of what it takes: it ends up in error
@@ -29,7 +29,32 @@ export const configSchema = z
       .optional()
       .describe('auto, cpu, cuda or cuda:<number>'),
   })
+  .superRefine((config, context) => {
+    const task = knownTask(config);
+    if (task === undefined) return;
+    const metrics: readonly string[] = Object.keys(TARGET_METRICS[task]);
+    for (const [metric, value] of Object.entries(config.targets)) {
+      if (value === undefined || metrics.includes(metric)) continue;
+      const params = { expected: `${metrics.join(', ')} for ${task}`, found: metric };
+      context.addIssue({ code: 'custom', path: ['targets', metric], params });
+    }
+  })
   .describe('a configuration with at least a data section');
+
+/** The task, where the configuration tells it before any data is read. */
+function knownTask({
+  data: { task, format },
+  training: { loss },
+}: {
+  readonly data: z.output<typeof data>;
+  readonly training: z.output<typeof training>;
+}): keyof typeof LOSSES | undefined {
+  if (task !== undefined) return task;
+  if (format === 'text') return 'language_model';
+  if (format === 'image_folder' || format === 'idx' || format === 'npy') return 'classification';
+  if (loss === 'focal') return 'classification';
+  return (LOSSES.regression as readonly string[]).includes(loss) ? 'regression' : undefined;
+}
 
 /** A checked configuration with every default filled in. Paths are absolute. */
 export type TrainingConfig = z.output<typeof configSchema>;
