@@ -14,7 +14,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { Dense, Dropout, Sequential, crossEntropy } from '../dist/nn/index.js';
 import { Adam } from '../dist/optim/index.js';
 import { compile } from '../dist/index.js';
-import { loadNative } from '../dist/backend/native/load.js';
+import { loadNative } from '../dist/native/load.js';
 
 const LIMIT = 1.05;
 /** Calls before anything is measured: V8 compiles the code and sizes its heap for it, some ten megabytes of its own. */

@@ -10,7 +10,7 @@ import type {} from '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_
 import './backend/register.js';
 
 export { ERROR_CODES, isTensorkilnError, TensorkilnError, type ErrorCode } from './errors.js';
-export { describeNative, type LoadAttempt, type NativeDescription } from './backend/native/load.js';
+export { describeNative, type LoadAttempt, type NativeDescription } from './native/load.js';
 export { TensorkilnBackend, type BackendMemory } from './backend/backend.js';
 export { listLivingTensors, memoryReport, setMemoryLimit, type LivingTensor } from './backend/memory.js';
 export { traceTensors } from './backend/origin.js';

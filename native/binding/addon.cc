@@ -1,4 +1,4 @@
-// The door's JavaScript face: the table of every function of ts/backend/native/addon.ts, and the engines it is bound to.
+// The door's JavaScript face: the table of every function of ts/native/addon.ts, and the engines it is bound to.
 #include "binding/arguments.h"
 #include "binding/functions.h"
 #include "dispatch/cuda_device.h"
@@ -70,6 +70,14 @@ void add_functions(Napi::Env env, Napi::Object target, State* state) {
       {"setThreads", set_threads},
       {"counters", counters},
       {"resetCounters", reset_counters},
+      {"countLineEnds", count_line_ends_of},
+      {"parsePlainBlock", parse_plain_block_of},
+      {"numberRange", number_range},
+      {"numberSum", number_sum},
+      {"numberSquares", number_squares},
+      {"countNumberBuckets", count_number_buckets},
+      {"takeNumberBucket", take_number_bucket},
+      {"profileNumbers", profile_number_column},
       {"openCuda", open_cuda},
   };
   for (const Function& function : functions) {

@@ -44,7 +44,7 @@ Napi::Value guarded(const Napi::CallbackInfo& info, const Body& body) {
   }
 }
 
-// The arguments below come from ts/backend/native only, so a wrong one is a broken promise between the two halves: E_INTERNAL.
+// The arguments below come from ts/native only, so a wrong one is a broken promise between the two halves: E_INTERNAL.
 
 double number_argument(const Napi::CallbackInfo& info, size_t index, const char* name);
 // A whole number of [-limit, limit]; limit at most 2^53, up to which doubles count exactly.

@@ -1,4 +1,4 @@
-// Every function of ts/backend/native/addon.ts, by the file that holds it. Each is bound to the State of one engine.
+// Every function of ts/native/addon.ts, by the file that holds it. Each is bound to the State of one engine.
 #pragma once
 #include <napi.h>
 
@@ -41,6 +41,16 @@ Napi::Value plan_dispose(const Napi::CallbackInfo& info);
 // profile.cc
 Napi::Value profile_begin(const Napi::CallbackInfo& info);
 Napi::Value profile_end(const Napi::CallbackInfo& info);
+
+// table.cc
+Napi::Value count_line_ends_of(const Napi::CallbackInfo& info);
+Napi::Value parse_plain_block_of(const Napi::CallbackInfo& info);
+Napi::Value number_range(const Napi::CallbackInfo& info);
+Napi::Value number_sum(const Napi::CallbackInfo& info);
+Napi::Value number_squares(const Napi::CallbackInfo& info);
+Napi::Value count_number_buckets(const Napi::CallbackInfo& info);
+Napi::Value take_number_bucket(const Napi::CallbackInfo& info);
+Napi::Value profile_number_column(const Napi::CallbackInfo& info);
 
 // resources.cc
 Napi::Value sync(const Napi::CallbackInfo& info);

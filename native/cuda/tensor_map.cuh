@@ -28,7 +28,7 @@ inline TensorMapEncoder tensor_map_encoder() {
 template <int kRank>
 CUtensorMap swizzled_tensor_map(const void* data, DType type, const cuuint64_t (&dims)[kRank],
                                 const cuuint64_t (&strides)[kRank - 1], const cuuint32_t (&box)[kRank]) {
-  alignas(64) CUtensorMap map;
+  CUtensorMap map;
   cuuint32_t steps[kRank];
   for (cuuint32_t& step : steps) step = 1;
   // TFLOAT32 is f32 that the copy engine rounds; wgmma itself would cut it off.

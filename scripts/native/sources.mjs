@@ -28,7 +28,7 @@ const directly = (folder) => filesUnder(folder).filter((file) => file.endsWith('
 /** The folders whose sources are compiled together, each with its sources. */
 function folders(kind) {
   const own = (folder) => ({ folder, sources: directly(folder).filter((file) => file !== LEVEL_TABLE) });
-  if (kind === 'engine') return ['native/core', 'native/cpu', 'native/dispatch', 'native/plan'].map(own);
+  if (kind === 'engine') return ['native/core', 'native/table', 'native/cpu', 'native/dispatch', 'native/plan'].map(own);
   if (kind === 'binding') return [own('native/binding')];
   const kernels = filesUnder('native/ops').filter((file) => file.endsWith('_cpu.cc'));
   return [...new Set(kernels.map((file) => posix.dirname(file)))].map((folder) => ({

@@ -277,7 +277,7 @@ int main() {
     std::vector<float> values = randv(256);
     values[0] = 1.0f + 0x1p-11f, values[1] = 1.0f + 0x1.8p-10f, values[2] = INFINITY;
     Dev<float> x(values), y(512);
-    alignas(64) CUtensorMap map;
+    CUtensorMap map;
     const cuuint64_t dims[3] = {32, 8, 1}, strides[2] = {128, 1024};
     const cuuint32_t box[3] = {32, 8, 1}, steps[3] = {1, 1, 1};
     CHECK(cuTensorMapEncodeTiled(&map, CU_TENSOR_MAP_DATA_TYPE_TFLOAT32, 3, x.p, dims, strides, box, steps,

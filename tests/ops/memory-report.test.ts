@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listLivingTensors, memoryReport, setMemoryLimit } from '../../ts/backend/memory.js';
 import { traceTensors } from '../../ts/backend/origin.js';
-import { getEngine } from '../../ts/backend/native/engine.js';
+import { getEngine } from '../../ts/native/engine.js';
 import { useNativeBackend } from '../support/native-backend.js';
 
 const { addon } = getEngine();

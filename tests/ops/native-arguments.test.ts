@@ -1,8 +1,8 @@
 /** Arguments of the door itself: numbers that are no handle or count, arrays of every kind. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { NativeAddon } from '../../ts/backend/native/addon.js';
-import { getEngine } from '../../ts/backend/native/engine.js';
+import type { NativeAddon } from '../../ts/native/addon.js';
+import { getEngine } from '../../ts/native/engine.js';
 import { useNativeBackend } from '../support/native-backend.js';
 
 let addon: NativeAddon;

@@ -100,7 +100,7 @@ describe('the addon', () => {
 
   it('is described without an exception, present or not', async () => {
     const source = `
-      import { describeNative } from './dist/backend/native/load.js';
+      import { describeNative } from './dist/native/load.js';
       console.log(JSON.stringify(describeNative()));`;
     const present = JSON.parse((await runModule(source)).stdout) as Record<string, unknown>;
     expect(present).toMatchObject({ loaded: true, platform: process.platform });

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { expect } from 'vitest';
 import type { Precision } from '../../ts/backend/custom/autocast.js';
-import { getEngine } from '../../ts/backend/native/engine.js';
+import { getEngine } from '../../ts/native/engine.js';
 import { createModel, crossEntropyLoss, type ZooDescription } from '../../ts/nn/index.js';
 import { AdamW, type OptimizerState } from '../../ts/optim/index.js';
 import { Trainer, type MultiDataset } from '../../ts/train/index.js';

@@ -1,7 +1,7 @@
 /** Our backend as the current one, for tests that need the addon. */
 import * as tf from '@tensorflow/tfjs-core';
 import '../../ts/backend/register.js';
-import { getEngine, type Engine } from '../../ts/backend/native/engine.js';
+import { getEngine, type Engine } from '../../ts/native/engine.js';
 
 /** The backend that TENSORKILN_DEVICE chooses for the tests: any value that begins with cuda means the GPU's. */
 export const BACKEND_NAME =

@@ -1,6 +1,6 @@
 /** The same training run eager and replayed, with dropout and a changing learning rate, for bit-for-bit comparison. */
 import * as tf from '@tensorflow/tfjs-core';
-import { getEngine } from '../../ts/backend/native/engine.js';
+import { getEngine } from '../../ts/native/engine.js';
 import { Conv2D, crossEntropy, Dense, Dropout, Flatten, MaxPooling2D, Sequential } from '../../ts/nn/index.js';
 import { Adam, SGD, type Optimizer } from '../../ts/optim/index.js';
 import { makeSteps } from '../../ts/train/steps.js';

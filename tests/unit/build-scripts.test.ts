@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { platformPackageName } from '../../scripts/native/platform-package.mjs';
 import { BuildProgress } from '../../scripts/native/progress.mjs';
-import { platformPackage } from '../../ts/backend/native/load.js';
+import { platformPackage } from '../../ts/native/load.js';
 import { ROOT } from '../support/files.js';
 
 let folder: string;

@@ -8,6 +8,7 @@ import {
   rankedOf,
   type RowNumbers,
 } from '../../ts/data/row-numbers.js';
+import { profileNumbers } from '../../ts/data/profile.js';
 import { SeededRandom } from '../../ts/data/random.js';
 
 const random = new SeededRandom(11);
@@ -24,9 +25,12 @@ const COLUMNS: Readonly<Record<string, () => number>> = {
   infinities: () => (uniform() < 0.3 ? Infinity : uniform() < 0.3 ? -Infinity : uniform()),
 };
 
-describe.each(Object.entries(COLUMNS))('%s', (_, next) => {
-  const values = Float64Array.from({ length: 5000 }, () => (uniform() < 0.1 ? NaN : next()));
-  const rows = Int32Array.from({ length: 4000 }, (__, index) => (index * 7) % 5000);
+// The longer columns are passed over by the addon.
+const CASES = Object.entries(COLUMNS).flatMap(([name, next]) => [5_000, 15_000].map((length) => [name, length, next] as const));
+
+describe.each(CASES)('%s, %d of them', (_, length, next) => {
+  const values = Float64Array.from({ length }, () => (uniform() < 0.1 ? NaN : next()));
+  const rows = Int32Array.from({ length: 0.8 * length }, (__, index) => (index * 7) % length);
   const cells = (fill: number): number[] =>
     [...rows].map((row) => (Number.isNaN(values[row]) ? fill : values[row]!)).filter((value) => !Number.isNaN(value));
 
@@ -50,6 +54,28 @@ describe.each(Object.entries(COLUMNS))('%s', (_, next) => {
     for (const value of sorted) counts.set(value, (counts.get(value) ?? 0) + 1);
     const most = Math.max(...counts.values());
     expect(modeOf(numbers, range.count)).toBe([...counts].find(([, count]) => count === most)?.[0]);
+  });
+
+  it.each([NaN, 1.5])('has the mean and deviation of its numbers, summed in order, missing ones as %d', (fill) => {
+    const all = cells(fill);
+    const sum = (of: (value: number) => number): number => all.reduce((total, value) => total + of(value), 0);
+    const first = sum((value) => value) / all.length;
+    const mean = first + sum((value) => value - first) / all.length;
+    const deviation = Math.sqrt(sum((value) => (value - mean) * (value - mean)) / all.length);
+    expect(meanAndDeviationOf({ values, rows, fill }, all.length)).toEqual({
+      mean,
+      deviation: deviation <= 1e-14 * Math.abs(mean) ? 0 : deviation,
+    });
+  });
+
+  it('is profiled', () => {
+    const present = values.filter((value) => !Number.isNaN(value));
+    expect(profileNumbers('x', values)).toMatchObject({
+      missing: length - present.length,
+      integers: present.filter((value) => value === Math.floor(value)).length,
+      minimum: present.reduce((least, value) => (value < least ? value : least)),
+      maximum: present.reduce((most, value) => (value > most ? value : most)),
+    });
   });
 });
 

@@ -3,7 +3,7 @@ import { convGeometry, poolGeometry, toChannelsFirst, toChannelsLast } from '../
 import { concatShape, contiguousOffset, paddedShape, rangeExtent, reshapedShape } from '../../ts/backend/shapes/layout.js';
 import { matMulGeometry } from '../../ts/backend/shapes/matmul.js';
 import { planReduction, splitAtAxis } from '../../ts/backend/shapes/reduce.js';
-import { checkedSize } from '../../ts/backend/native/engine.js';
+import { checkedSize } from '../../ts/native/engine.js';
 
 const shapeError = expect.objectContaining({ code: 'E_SHAPE' }) as Error;
 

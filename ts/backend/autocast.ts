@@ -1,6 +1,6 @@
 /** Mixed precision: which ops store their results in 16 bits, and which of their inputs are rounded first. */
 import { isHalf } from './record.js';
-import { declareOp, storageNumber, type Engine, type OpRef, type Operand } from './native/engine.js';
+import { declareOp, storageNumber, type Engine, type OpRef, type Operand } from '../native/engine.js';
 
 const CAST = declareOp('cast');
 const FLOAT32 = storageNumber('f32');

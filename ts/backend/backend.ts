@@ -3,11 +3,11 @@
 import { setImmediate } from 'node:timers';
 import { backend_util, engine as tfjsEngine, KernelBackend, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import { declareOp, getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from './native/engine.js';
+import { declareOp, getEngine, type Engine, type EngineDevice, type Operand, type OpRef } from '../native/engine.js';
 import type { AutocastScope } from './autocast.js';
 import { assertSingleTfjs } from './tfjs.js';
 import { callSite, isTracing, originOf } from './origin.js';
-import type { NumericArray } from './native/addon.js';
+import type { NumericArray } from '../native/addon.js';
 import { NativeDataId, NO_HANDLE, RecordList, sameShape, storageOf, TensorRecord, toStorageArray } from './record.js';
 
 type BackendValues = backend_util.BackendValues;

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { DataType } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { TensorkilnBackend } from './backend.js';
-import { getEngine, toTensorkilnError } from './native/engine.js';
+import { getEngine, toTensorkilnError } from '../native/engine.js';
 
 /** One living data id. Tensors that share it, such as clones and reshapes, count as one. */
 export interface LivingTensor {

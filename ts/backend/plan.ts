@@ -2,9 +2,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkKeys, checkOneOf } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
-import { toTensorkilnError } from './native/engine.js';
+import { toTensorkilnError } from '../native/engine.js';
 import type { TensorkilnBackend } from './backend.js';
-import { STORAGE_DTYPES, type NativeAddon } from './native/addon.js';
+import { STORAGE_DTYPES, type NativeAddon } from '../native/addon.js';
 import { isHalf } from './record.js';
 import {
   firstDifference,

@@ -1,7 +1,7 @@
 /** What a piece of work spends its time on: per op, and as a trace with lanes for JavaScript, queue and kernels. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import type { NativeProfileRecord } from './native/addon.js';
+import type { NativeProfileRecord } from '../native/addon.js';
 import { currentBackend } from './tensors.js';
 
 /** What the machine can do at most, measured with its own kernels. */

@@ -1,8 +1,8 @@
 /** What a backend keeps per tensor data: the native handle and tfjs's bookkeeping. */
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
-import { checkedSize, storageNumber, type Operand } from './native/engine.js';
-import type { NumericArray } from './native/addon.js';
+import { checkedSize, storageNumber, type Operand } from '../native/engine.js';
+import type { NumericArray } from '../native/addon.js';
 import type { Origin } from './origin.js';
 
 const FLOAT32 = storageNumber('f32');

@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../errors.js';
 import { markSite, readSite, withDeepStacks } from './origin.js';
-import { toTensorkilnError } from './native/engine.js';
-import type { NativeAddon } from './native/addon.js';
+import { toTensorkilnError } from '../native/engine.js';
+import type { NativeAddon } from '../native/addon.js';
 import type { CountedUpdates, StockOptimizers } from './stock-optimizers.js';
 import { currentBackend, makeUnique, tensorFromInfo } from './tensors.js';
 

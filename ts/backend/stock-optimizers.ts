@@ -4,8 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from './backend.js';
-import type { NumericArray } from './native/addon.js';
-import { storageNumber } from './native/engine.js';
+import type { NumericArray } from '../native/addon.js';
+import { storageNumber } from '../native/engine.js';
 import { currentBackend, tensorFromHandle } from './tensors.js';
 
 /** What tfjs-core declares protected, and what only some of the classes have. */

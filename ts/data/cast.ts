@@ -1,6 +1,6 @@
 import { TensorkilnError } from '../errors.js';
 import { hasLeadingZero, isInexactInteger, parseNumber } from './csv/numbers.js';
-import { maskCell } from './csv/parse-block.js';
+import { maskCell } from './csv/numeric-cells.js';
 import { allocate } from './shared-memory.js';
 import { sortCategories, type CategoricalColumn, type Column, type NumericColumn } from './table.js';
 

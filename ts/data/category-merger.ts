@@ -1,4 +1,4 @@
-import { allocate } from './shared-memory.js';
+import { allocate, wholeOf } from './shared-memory.js';
 import { sortCategories, type CategoricalColumn } from './table.js';
 
 /** Above this many categories their order is that of their first rows: sorting would take longer than all the rest of reading. */
@@ -36,7 +36,9 @@ export class CategoryMerger {
     categories.forEach((category, index) => {
       rank[this.#codeOf.get(category) as number] = index;
     });
-    const codes = allocate(Int32Array, this.#rowCount);
+    const own = this.#parts.map((part) => part.codes);
+    // In place where the parts are one column already: each code is read before it is written.
+    const codes = wholeOf(own, this.#rowCount) ?? allocate(Int32Array, this.#rowCount);
     let at = 0;
     for (const part of this.#parts) {
       const final = part.merged.map((code) => rank[code] as number);

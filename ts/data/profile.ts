@@ -3,6 +3,7 @@ import { booleanWords } from './booleans.js';
 import { hasLeadingZero, isInexactInteger, parseNumber } from './csv/numbers.js';
 import { dateOrder, type DateOrder } from './dates.js';
 import { shared } from './shared-memory.js';
+import { passesAddon } from './table-addon.js';
 import type { Column, Table } from './table.js';
 import type { WorkerPool } from './worker-pool.js';
 
@@ -82,6 +83,37 @@ export function profileColumn(column: Column): ColumnProfile {
 }
 
 export function profileNumbers(name: string, values: Float64Array): ColumnProfile {
+  const { missing, integers, minimum, maximum } = countNumbers(values);
+  const present = values.length - missing;
+  const { distinct, exact } = countDistinct(values, { present, integers, minimum, maximum });
+  return {
+    name,
+    missing,
+    present,
+    numbers: present,
+    integers,
+    distinct,
+    distinctExact: exact,
+    minimum: present === 0 ? NaN : minimum,
+    maximum: present === 0 ? NaN : maximum,
+    ...NO_TEXT,
+  };
+}
+
+interface CountedNumbers {
+  readonly missing: number;
+  readonly integers: number;
+  /** Infinity and -Infinity where every cell is missing. */
+  readonly minimum: number;
+  readonly maximum: number;
+}
+
+function countNumbers(values: Float64Array): CountedNumbers {
+  const native = passesAddon(values.length);
+  if (native !== undefined) {
+    const [missing, minimum, maximum, integers] = native.profileNumbers(values) as unknown as [number, number, number, number];
+    return { missing, integers, minimum, maximum };
+  }
   let missing = 0;
   let integers = 0;
   let minimum = Infinity;
@@ -97,20 +129,7 @@ export function profileNumbers(name: string, values: Float64Array): ColumnProfil
     if (value > maximum) maximum = value;
     if (value === Math.floor(value)) integers++;
   }
-  const present = values.length - missing;
-  const { distinct, exact } = countDistinct(values, { present, integers, minimum, maximum });
-  return {
-    name,
-    missing,
-    present,
-    numbers: present,
-    integers,
-    distinct,
-    distinctExact: exact,
-    minimum: present === 0 ? NaN : minimum,
-    maximum: present === 0 ? NaN : maximum,
-    ...NO_TEXT,
-  };
+  return { missing, integers, minimum, maximum };
 }
 
 interface NumberRange {

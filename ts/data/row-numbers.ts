@@ -1,3 +1,5 @@
+import { passesAddon } from './table-addon.js';
+
 /**
  * Statistics of some rows of a column of numbers, without a copy of them: a column may be most of the memory there is.
  *
@@ -21,17 +23,11 @@ export interface NumberRange {
   readonly maximum: number;
 }
 
-export function rangeOf({ values, rows, fill }: RowNumbers): NumberRange {
-  let missing = 0;
-  let minimum = Infinity;
-  let maximum = -Infinity;
-  for (let index = 0; index < rows.length; index++) {
-    const value = values[rows[index] as number] as number;
-    // NaN alone differs from itself, and is neither less nor more than anything.
-    if (value < minimum) minimum = value;
-    if (value > maximum) maximum = value;
-    if (value !== value) missing++;
-  }
+export function rangeOf(numbers: RowNumbers): NumberRange {
+  const { rows, fill } = numbers;
+  const present = presentRange(numbers);
+  const { missing } = present;
+  let { minimum, maximum } = present;
   const filled = fill === fill;
   if (filled && missing > 0) {
     if (fill < minimum) minimum = fill;
@@ -40,42 +36,72 @@ export function rangeOf({ values, rows, fill }: RowNumbers): NumberRange {
   return { count: filled ? rows.length : rows.length - missing, minimum, maximum };
 }
 
+function presentRange({ values, rows, fill }: RowNumbers): {
+  readonly missing: number;
+  readonly minimum: number;
+  readonly maximum: number;
+} {
+  let missing = 0;
+  let minimum = Infinity;
+  let maximum = -Infinity;
+  const native = passesAddon(rows.length);
+  if (native !== undefined) {
+    [missing, minimum, maximum] = native.numberRange(values, rows, fill) as unknown as [number, number, number];
+    return { missing, minimum, maximum };
+  }
+  for (let index = 0; index < rows.length; index++) {
+    const value = values[rows[index] as number] as number;
+    // NaN alone differs from itself, and is neither less nor more than anything.
+    if (value < minimum) minimum = value;
+    if (value > maximum) maximum = value;
+    if (value !== value) missing++;
+  }
+  return { missing, minimum, maximum };
+}
+
 /** Two passes: the second adds the mean of what the first left over, which keeps large offsets exact. @param count at least 1 */
-export function meanOf({ values, rows, fill }: RowNumbers, count: number): number {
+export function meanOf(numbers: RowNumbers, count: number): number {
+  const first = sumOf(numbers, 0) / count;
+  return first + sumOf(numbers, first) / count;
+}
+
+/** The sum of the numbers less `shift`. */
+function sumOf({ values, rows, fill }: RowNumbers, shift: number): number {
+  const native = passesAddon(rows.length);
+  if (native !== undefined) return native.numberSum(values, rows, fill, shift);
   let sum = 0;
   for (let index = 0; index < rows.length; index++) {
     const value = values[rows[index] as number] as number;
-    if (value === value) sum += value;
-    else if (fill === fill) sum += fill;
+    if (value === value) sum += value - shift;
+    else if (fill === fill) sum += fill - shift;
   }
-  const first = sum / count;
-  let rest = 0;
-  for (let index = 0; index < rows.length; index++) {
-    const value = values[rows[index] as number] as number;
-    if (value === value) rest += value - first;
-    else if (fill === fill) rest += fill - first;
-  }
-  return first + rest / count;
+  return sum;
 }
 
 /** Mean, and standard deviation over n (not n - 1), all passes in float64; a constant column has deviation 0. @param count at least 1 */
 export function meanAndDeviationOf(numbers: RowNumbers, count: number): { readonly mean: number; readonly deviation: number } {
-  const { values, rows, fill } = numbers;
   const mean = meanOf(numbers, count);
-  const filled = fill === fill ? (fill - mean) * (fill - mean) : 0;
+  const deviation = Math.sqrt(squaresOf(numbers, mean) / count);
+  // Rounding in the mean leaves a constant column a deviation of some units in the last place; dividing by that would blow up noise.
+  return { mean, deviation: deviation <= 1e-14 * Math.abs(mean) ? 0 : deviation };
+}
+
+/** The sum of the squares of the numbers less `shift`. */
+function squaresOf({ values, rows, fill }: RowNumbers, shift: number): number {
+  const native = passesAddon(rows.length);
+  if (native !== undefined) return native.numberSquares(values, rows, fill, shift);
+  const filled = fill === fill ? (fill - shift) * (fill - shift) : 0;
   let squares = 0;
   for (let index = 0; index < rows.length; index++) {
     const value = values[rows[index] as number] as number;
     if (value === value) {
-      const distance = value - mean;
+      const distance = value - shift;
       squares += distance * distance;
     } else {
       squares += filled;
     }
   }
-  const deviation = Math.sqrt(squares / count);
-  // Rounding in the mean leaves a constant column a deviation of some units in the last place; dividing by that would blow up noise.
-  return { mean, deviation: deviation <= 1e-14 * Math.abs(mean) ? 0 : deviation };
+  return squares;
 }
 
 /** So many counters stay in the first-level cache. */
@@ -121,6 +147,11 @@ interface BucketPlace {
 
 function countBuckets({ values, rows, fill }: RowNumbers, { minimum, factor }: BucketPlace): Int32Array {
   const counts = new Int32Array(BUCKETS + 2);
+  const native = passesAddon(rows.length);
+  if (native !== undefined) {
+    native.countNumberBuckets(values, rows, fill, minimum, factor, counts);
+    return counts;
+  }
   const tile = new Int32Array(TILE);
   const filled = fill === fill ? ((fill - minimum) * factor) | 0 : NOWHERE;
   for (let from = 0; from < rows.length; from += TILE) {
@@ -144,6 +175,11 @@ function takeBucket(
   { wanted, size }: { readonly wanted: number; readonly size: number },
 ): Float64Array {
   const bucket = new Float64Array(size);
+  const native = passesAddon(rows.length);
+  if (native !== undefined) {
+    const found = native.takeNumberBucket(values, rows, fill, minimum, factor, BUCKETS, wanted, bucket);
+    return bucket.fill(fill, found);
+  }
   let taken = 0;
   for (let index = 0; index < rows.length; index++) {
     const value = values[rows[index] as number] as number;

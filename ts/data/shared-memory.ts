@@ -19,3 +19,19 @@ export function shared<T extends Float64Array | Float32Array | Int32Array | Uint
   copy.set(array);
   return copy;
 }
+
+/**
+ * The whole column when its parts lie one behind the other from the start of one shared buffer on, as those do that were cut from it.
+ *
+ * @param length all their elements
+ */
+export function wholeOf<T extends Float64Array | Int32Array>(parts: readonly T[], length: number): T | undefined {
+  const buffer = parts[0]?.buffer;
+  if (!(buffer instanceof SharedArrayBuffer)) return undefined;
+  let end = 0;
+  for (const part of parts) {
+    if (part.buffer !== buffer || part.byteOffset !== end) return undefined;
+    end += part.byteLength;
+  }
+  return new (parts[0]?.constructor as NumericArrayConstructor<T>)(buffer, 0, length);
+}

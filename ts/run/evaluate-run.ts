@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { checkKeys, checkText } from '../arguments.js';
-import { packageVersion } from '../backend/native/load.js';
+import { packageVersion } from '../native/load.js';
 import {
   asCategories,
   asNumbers,

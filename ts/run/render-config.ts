@@ -1,4 +1,4 @@
-import { packageVersion } from '../backend/native/load.js';
+import { packageVersion } from '../native/load.js';
 import { configText, resolveConfig, type Decision, type ResolvedConfig } from './config/resolve.js';
 import type { TrainingConfig } from './config/schema.js';
 import { prepareAnyData } from './run-data.js';

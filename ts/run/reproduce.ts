@@ -4,7 +4,7 @@ import { checkKeys, checkText } from '../arguments.js';
 import { TensorkilnError } from '../errors.js';
 import { decodeSafetensors } from '../formats/safetensors.js';
 import { describeOrigin } from '../track/run-record.js';
-import { packageVersion } from '../backend/native/load.js';
+import { packageVersion } from '../native/load.js';
 import { flatten, type Fact } from '../train/index.js';
 import { loadConfig } from './config/load.js';
 import type { TrainingConfig } from './config/schema.js';

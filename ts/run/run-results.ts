@@ -1,6 +1,6 @@
 /** The files that say what a run came to. */
 import { basename } from 'node:path';
-import { packageVersion } from '../backend/native/load.js';
+import { packageVersion } from '../native/load.js';
 import {
   judge,
   renderMarkdown,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { omitKeys } from '../arguments.js';
-import { packageVersion } from '../backend/native/load.js';
+import { packageVersion } from '../native/load.js';
 import { TensorkilnError } from '../errors.js';
 import { SGD } from '../optim/index.js';
 import { describeOrigin, type RunOrigin } from '../track/run-record.js';

@@ -1,7 +1,10 @@
-// Shared between scheduler.cc, runtime.cc and ptx.cc.
+// Shared by the parts of the emulator.
 #pragma once
 #include <functional>
 #include <memory>
+
+#include "cuda/emulator/emulator.h"
+
 // Race detection: kernels are instrumented, the emulator is not; but malloc and memmove are intercepted
 // everywhere, so emulator code that runs on a fiber is wrapped in a NoRace.  TS_READ/TS_WRITE report the
 // accesses that an emulated instruction makes for its thread.

@@ -13,7 +13,7 @@ import {
   sgdMomentumStep,
   sgdStep,
 } from '../../../ts/backend/custom/index.js';
-import { declareOp } from '../../../ts/backend/native/engine.js';
+import { declareOp } from '../../../ts/native/engine.js';
 import { currentBackend, tensorFromInfo } from '../../../ts/backend/tensors.js';
 import { philoxBlock } from '../../../ts/backend/custom/philox.js';
 import { randomSource, randomValues } from '../describe-model.js';

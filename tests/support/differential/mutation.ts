@@ -6,8 +6,8 @@
  * checks that compare with an independent judge can notice, never those that compare our backend with itself.
  */
 import fc from 'fast-check';
-import { STORAGE_DTYPES } from '../../../ts/backend/native/addon.js';
-import { Engine, getEngine, type Operand, type OpRef } from '../../../ts/backend/native/engine.js';
+import { STORAGE_DTYPES } from '../../../ts/native/addon.js';
+import { Engine, getEngine, type Operand, type OpRef } from '../../../ts/native/engine.js';
 import { checkForward, checkGradient, gradientCasesOf, NON_FINITE, titleOf, type KernelSpec } from './check.js';
 import { customChecks } from './custom.js';
 import { fusedFamilies } from './fused/index.js';

@@ -1,6 +1,6 @@
 // Keeps the engine of a worker busy until it is terminated: in the middle of calls, of waits and of pending reads.
 import { parentPort, workerData } from 'node:worker_threads';
-import { loadNative } from '../../../dist/backend/native/load.js';
+import { loadNative } from '../../../dist/native/load.js';
 
 const addon = loadNative();
 const side = 192;

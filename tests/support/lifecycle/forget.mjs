@@ -2,7 +2,7 @@
 // Prints { cycles, settledMb, endMb, livingBytes, peakMb }: resident sizes after a collection, a quarter of the way and at the end.
 import * as tf from '@tensorflow/tfjs-core';
 import '../../../dist/index.js';
-import { loadNative } from '../../../dist/backend/native/load.js';
+import { loadNative } from '../../../dist/native/load.js';
 
 const addon = loadNative();
 const turn = () => new Promise((resolve) => setImmediate(resolve));

@@ -4,7 +4,7 @@ import { crossEntropy, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential
 import { Adam } from '../../../dist/optim/index.js';
 import { Trainer } from '../../../dist/train/index.js';
 import '../../../dist/index.js';
-import { loadNative } from '../../../dist/backend/native/load.js';
+import { loadNative } from '../../../dist/native/load.js';
 
 const size = 640;
 const features = Float32Array.from({ length: size * 28 * 28 }, (_, i) => ((i * 7919) % 251) / 251);

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { checkFloats } from './checks.js';
 import { differentiable, fusedTensors, NOT_WANTED, runFused } from './fused.js';
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkKeys, checkNumber, show } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
 import { checkDType, checkFloats, checkRank, checkShape } from './checks.js';
 import { differentiable, fusedTensors, present, runFused } from './fused.js';

@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkOneOf } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
 import { AutocastScope } from '../autocast.js';
-import { STORAGE_DTYPES, type StorageDType } from '../native/addon.js';
-import { storageNumber } from '../native/engine.js';
+import { STORAGE_DTYPES, type StorageDType } from '../../native/addon.js';
+import { storageNumber } from '../../native/engine.js';
 import { CUDA_BACKEND, currentBackend } from '../tensors.js';
 
 /** How activations are stored: in 32 bits, as bfloat16 or as IEEE half precision. Parameters are float32 in each. */

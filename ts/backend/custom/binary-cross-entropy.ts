@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { checkKeys, checkNumber } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { checkFloats } from './checks.js';
 import { differentiable, fusedTensors, present, runFused } from './fused.js';
 

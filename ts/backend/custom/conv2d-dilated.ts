@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
 
 const INPUT_GRADIENT = declareOp('conv2d_input_grad');

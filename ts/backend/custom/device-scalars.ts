@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Operand } from '../native/engine.js';
+import type { Operand } from '../../native/engine.js';
 import { storageOf } from '../record.js';
 import { currentBackend, makeUnique } from '../tensors.js';
 import { overwriteVariable } from './overwrite.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../../arguments.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
 import { checkDType } from './checks.js';
 import { randomOperand, type RandomState } from './random.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, checkKeys } from '../../arguments.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
 import { checkDType, checkFloats, checkIndices, checkRank } from './checks.js';
 import { differentiable } from './fused.js';

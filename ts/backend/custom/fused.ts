@@ -4,8 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { DataType, NamedAttrMap, NamedTensorMap, TensorInfo } from '@tensorflow/tfjs-core';
-import type { NumericArray } from '../native/addon.js';
-import type { Operand, OpRef } from '../native/engine.js';
+import type { NumericArray } from '../../native/addon.js';
+import type { Operand, OpRef } from '../../native/engine.js';
 import { storageOf } from '../record.js';
 import { CPU_BACKEND, CUDA_BACKEND, currentBackend, tensorFromInfo } from '../tensors.js';
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkInteger, checkKeys, checkNumber } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type Operand } from '../native/engine.js';
+import { declareOp, type Operand } from '../../native/engine.js';
 import { storageOf } from '../record.js';
 import { currentBackend, makeUnique } from '../tensors.js';
 import { checkFloats, checkRank } from './checks.js';

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { checkKeys, checkNumber } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend } from '../tensors.js';
 import { checkFloats } from './checks.js';
 import { differentiable, fusedTensors, NOT_WANTED, present, runFused, type FusedInput } from './fused.js';

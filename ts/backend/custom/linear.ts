@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkKeys, checkOneOf } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend } from '../tensors.js';
 import { activationNumber, FUSED_ACTIVATIONS, savesResult, type FusedActivation } from './activations.js';
 import { checkFloats, checkRank } from './checks.js';

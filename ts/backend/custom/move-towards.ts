@@ -1,7 +1,7 @@
 /** Moving variables towards tensors in place: averages, and new values inside a recorded step. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnBackend } from '../backend.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend } from '../tensors.js';
 import { DeviceScalars } from './device-scalars.js';
 import { gradientOperands, inPlace } from './optimizer-steps.js';

@@ -1,7 +1,7 @@
 /** One op call over many tensors, as gradients are: no loop over tensors in JavaScript, and nothing waits for the device. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type OpRef } from '../native/engine.js';
+import { declareOp, type OpRef } from '../../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
 import { checkFloats } from './checks.js';
 import { fusedTensors } from './fused.js';

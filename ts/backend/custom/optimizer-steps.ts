@@ -1,7 +1,7 @@
 /** Optimizer steps: one native call updates all parameters in place. Variables stay the same objects on the same handles. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type Operand } from '../native/engine.js';
+import { declareOp, type Operand } from '../../native/engine.js';
 import { storageOf } from '../record.js';
 import { currentBackend, makeUnique } from '../tensors.js';
 import { DeviceScalars } from './device-scalars.js';

@@ -1,7 +1,7 @@
 /** New values for a variable that stays where it is. */
 import type * as tf from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
-import type { NumericArray } from '../native/addon.js';
+import type { NumericArray } from '../../native/addon.js';
 import { currentBackend, makeUnique } from '../tensors.js';
 
 /** Refuses a host write that a replay could not repeat. @throws E_RECORDING inside a recorded step */

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkKeys, checkNumber, checkOneOf, show } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type Operand } from '../native/engine.js';
+import { declareOp, type Operand } from '../../native/engine.js';
 import { storageOf } from '../record.js';
 import { currentBackend, makeUnique, tensorFromInfo } from '../tensors.js';
 import { overwriteVariable } from './overwrite.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBoolean, checkKeys, checkOneOf, show } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type OpRef } from '../native/engine.js';
+import { declareOp, type OpRef } from '../../native/engine.js';
 import { activationNumber } from './activations.js';
 import { checkDType, checkFloats, checkRank, checkShape } from './checks.js';
 import { differentiable, fusedTensors, NOT_WANTED, present, runFused, type FusedInput } from './fused.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkInteger, checkKeys, checkNumber, checkOneOf } from '../../arguments.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend, tensorFromInfo } from '../tensors.js';
 import { checkDType, checkFloats, checkIndices } from './checks.js';
 import { differentiable, fusedTensors, present, runFused } from './fused.js';

@@ -1,6 +1,6 @@
 /** Further optimizer steps: one native call updates all parameters in place. Formulas stand in native/ops/optim/update_rules.h. */
 import type * as tf from '@tensorflow/tfjs-core';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend } from '../tensors.js';
 import type { DeviceScalars } from './device-scalars.js';
 import { gradientOperands, inPlace, type ConditionalStep } from './optimizer-steps.js';

@@ -1,6 +1,6 @@
 /** Looking at the results of ops as they are made. */
 import * as tf from '@tensorflow/tfjs-core';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { currentBackend } from '../tensors.js';
 
 const NORM = declareOp('multi_norm');

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { cudaLibraryName } from '../native/cuda.js';
+import { cudaLibraryName } from '../../native/cuda.js';
 
 export interface CudaDevice {
   readonly index: number;

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describeNative, type NativeDescription } from '../native/load.js';
+import { describeNative, type NativeDescription } from '../../native/load.js';
 import { type CudaDescription, describeCuda } from './cuda.js';
 import { type SystemDescription, type TfjsCopy, describeSystem, findTfjsCopies } from './system.js';
 

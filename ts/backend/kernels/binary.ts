@@ -2,7 +2,7 @@
 import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type OpRef } from '../native/engine.js';
+import { declareOp, type OpRef } from '../../native/engine.js';
 import { complexParts, movingOne, toComplex, withTemporaries } from './forms.js';
 import { assertNumeric, cast, commonDtype, consume, fromHost, hostStrings, kernel, withDtype, type Kernel } from './kernel.js';
 import { tileTo } from './layout.js';

@@ -2,7 +2,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import {
   convGeometry,
   toChannelsLast,

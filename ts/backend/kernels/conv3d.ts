@@ -1,7 +1,7 @@
 /** 3-D convolution of [N, D, H, W, C] images and its gradients. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp, type OpRef } from '../native/engine.js';
+import { declareOp, type OpRef } from '../../native/engine.js';
 import { conv3DGeometry, type Shape5, type Triple } from '../shapes/conv.js';
 import { assertNumeric, assertShape, cast, commonDtype, consume, kernel, withDtype, type Kernel } from './kernel.js';
 

@@ -2,7 +2,7 @@
 import { util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { rangeExtent } from '../shapes/layout.js';
 import { consume, kernel, type Kernel } from './kernel.js';
 

@@ -1,7 +1,7 @@
 /** Depthwise 2-D convolution and its gradients. Images are [N, H, W, C] inside; [N, C, H, W] is transposed at the door. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { depthwiseGeometry, type Shape4 } from '../shapes/conv.js';
 import { applyEpilogue } from './activation.js';
 import { channelsLastPadding, toFormat, withChannelsLast, type ConvAttrs } from './conv.js';

@@ -1,7 +1,7 @@
 /** Kernels driven by indices. */
 import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { concat, slice } from './layout.js';
 import { assertNumeric, assertShape, checkMirror, consume, kernel, sizeOf, withDtype, type Kernel } from './kernel.js';
 import { movingOne } from './forms.js';

@@ -2,7 +2,7 @@
 import { backend_util, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type Operand, type OpRef } from '../native/engine.js';
+import { declareOp, type Operand, type OpRef } from '../../native/engine.js';
 import { NO_HANDLE, storageOf } from '../record.js';
 import { dilationGeometry, resizedShape, rotationFill, type DilationAttrs, type ImageShape } from '../shapes/image.js';
 import { assertNumeric, assertShape, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';

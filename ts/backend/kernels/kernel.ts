@@ -1,8 +1,8 @@
 /** What a kernel of the table is, and the few things all families share. */
 import { upcastType, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import type { NumericArray } from '../native/addon.js';
-import { declareOp } from '../native/engine.js';
+import type { NumericArray } from '../../native/addon.js';
+import { declareOp } from '../../native/engine.js';
 import { TensorkilnError } from '../../errors.js';
 import { sameShape } from '../record.js';
 

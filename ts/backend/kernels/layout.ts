@@ -2,7 +2,7 @@
 import { backend_util, slice_util, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { MAX_RANK, declareOp } from '../native/engine.js';
+import { MAX_RANK, declareOp } from '../../native/engine.js';
 import { sameShape } from '../record.js';
 import { concatShape, contiguousOffset, joinedAxes, paddedShape } from '../shapes/layout.js';
 import { splitAtAxis } from '../shapes/reduce.js';

@@ -1,7 +1,7 @@
 /** Matrix products. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { matMulGeometry } from '../shapes/matmul.js';
 import { applyEpilogue } from './activation.js';
 import { assertNumeric, cast, commonDtype, consume, kernel, withDtype, type Kernel } from './kernel.js';

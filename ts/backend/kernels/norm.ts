@@ -2,7 +2,7 @@
 import { backend_util, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { sameShape } from '../record.js';
 import { repeatsAlong } from '../shapes/norm.js';
 import { assertNumeric, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';

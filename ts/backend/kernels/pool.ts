@@ -1,7 +1,7 @@
 /** Pooling of [N, H, W, C] and [N, D, H, W, C] images and its gradients. */
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp, type Operand, type OpRef } from '../native/engine.js';
+import { declareOp, type Operand, type OpRef } from '../../native/engine.js';
 import { NO_HANDLE, storageOf } from '../record.js';
 import { pool3DGeometry, poolGeometry, type Padding, type Pair, type Rounding, type Triple } from '../shapes/conv.js';
 import { assertNumeric, assertShape, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';

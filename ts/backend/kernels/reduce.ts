@@ -1,7 +1,7 @@
 /** Reductions over any axes, and the index of an extreme. */
 import { upcastType, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp, type OpRef } from '../native/engine.js';
+import { declareOp, type OpRef } from '../../native/engine.js';
 import { planReduction, splitAtAxis } from '../shapes/reduce.js';
 import { assertNumeric, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';
 

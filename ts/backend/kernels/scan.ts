@@ -1,6 +1,6 @@
 /** Running sums and products along one axis. */
 import { upcastType, util, type TensorInfo } from '@tensorflow/tfjs-core';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { splitAtAxis } from '../shapes/reduce.js';
 import { assertNumeric, kernel, withDtype, type Kernel } from './kernel.js';
 

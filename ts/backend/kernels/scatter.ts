@@ -2,7 +2,7 @@
 import { backend_util, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { fill } from './creation.js';
 import { moving, movingOne, withTemporaries } from './forms.js';
 import { gatherRows, segmentSum } from './gather.js';

@@ -2,7 +2,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp, type OpRef } from '../native/engine.js';
+import { declareOp, type OpRef } from '../../native/engine.js';
 import { assertNumeric, kernel, withDtype, type Kernel } from './kernel.js';
 
 const softmaxOp = declareOp('softmax');

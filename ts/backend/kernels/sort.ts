@@ -2,7 +2,7 @@
 import { util, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
 import { TensorkilnError } from '../../errors.js';
-import { declareOp } from '../native/engine.js';
+import { declareOp } from '../../native/engine.js';
 import { splitAtAxis } from '../shapes/reduce.js';
 import { uniqueStrings } from '../host/strings.js';
 import { withTemporaries } from './forms.js';

@@ -2,7 +2,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { TensorkilnError } from '../../errors.js';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp, type Operand } from '../native/engine.js';
+import { declareOp, type Operand } from '../../native/engine.js';
 import { NO_HANDLE, storageOf } from '../record.js';
 import { consume, kernel, type Kernel } from './kernel.js';
 

@@ -1,7 +1,7 @@
 /** Elementwise kernels of one tensor. */
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorkilnBackend } from '../backend.js';
-import { declareOp, type OpRef } from '../native/engine.js';
+import { declareOp, type OpRef } from '../../native/engine.js';
 import { assertNumeric, cast, consume, kernel, withDtype, type Kernel } from './kernel.js';
 
 interface UnaryInputs {

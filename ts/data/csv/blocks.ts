@@ -6,8 +6,27 @@ export interface BlockOptions {
   readonly dialect: Pick<ByteDialect, 'delimiter' | 'quote'>;
   /** Size of a block; default BLOCK_BYTES. A record longer than that gets a larger block of its own. */
   readonly blockBytes?: number;
+  /** Where blocks come from; default new memory for each. */
+  readonly buffers?: BlockBuffers;
   /** Line ends in all blocks yielded so far: whoever parses them has counted, so only an error asks. */
   readonly linesBefore: () => Promise<number>;
+}
+
+/** Memory of blocks, used again when it is given back: fresh pages cost about as much as to parse what is read into them. */
+export class BlockBuffers {
+  readonly #free: Uint8Array[] = [];
+
+  /** Shared memory, so that it can lie with a worker meanwhile; what is in it is left from before. */
+  take(bytes: number): Uint8Array {
+    const index = this.#free.findIndex(({ length }) => length >= bytes);
+    const [found] = index < 0 ? [] : this.#free.splice(index, 1);
+    return (found ?? new Uint8Array(new SharedArrayBuffer(bytes))).subarray(0, bytes);
+  }
+
+  /** @param block a part of what `take` gave; nobody may read it any more */
+  give(block: Uint8Array): void {
+    this.#free.push(new Uint8Array(block.buffer));
+  }
 }
 
 /** About 60,000 rows of a usual table: a task of some 50 ms, long beside its round trip to a worker. */
@@ -23,17 +42,14 @@ export const MAX_RECORD_BYTES = 16 << 20;
  * @yields blocks that the caller owns
  * @throws E_DATA for a quote that is never closed and for a record above MAX_RECORD_BYTES, with the line
  */
-export async function* readBlocks(
-  source: ByteSource,
-  place: string,
-  options: BlockOptions,
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { dialect, blockBytes = BLOCK_BYTES, linesBefore } = options;
+export async function* readBlocks(source: ByteSource, place: string, options: BlockOptions): AsyncGenerator<Uint8Array> {
+  const { dialect, blockBytes = BLOCK_BYTES, buffers, linesBefore } = options;
   let carry: Uint8Array = new Uint8Array(0);
   for (let last = false; !last;) {
     const capacity = Math.max(blockBytes, 2 * carry.length);
     // One byte more for a line end that the last record may lack.
-    const block = new Uint8Array(Math.min(capacity, MAX_RECORD_BYTES + blockBytes) + 1);
+    const bytes = Math.min(capacity, MAX_RECORD_BYTES + blockBytes) + 1;
+    const block = buffers?.take(bytes) ?? new Uint8Array(bytes);
     block.set(carry);
     const wanted = block.subarray(carry.length, block.length - 1);
     const read = await source.read(wanted);

@@ -1,5 +1,6 @@
 import { CR, LF, SPACE, TAB, type ByteDialect } from './dialect.js';
-import { parseNumber } from './numbers.js';
+import { NumericCells, spellingOf, type CellSpelling } from './numeric-cells.js';
+import { parsePlain } from './parse-plain.js';
 import { HASH_START, hashByte, TextCells } from './text-cells.js';
 
 export const SKIP = 0;
@@ -15,7 +16,12 @@ export interface ParseTask {
   readonly kinds: Uint8Array;
   /** Spellings of a missing cell. */
   readonly naValues: readonly string[];
+  /** Where the columns may go instead of into memory of their own: a place for each record, in shared memory. */
+  readonly into?: ColumnPlaces;
 }
+
+/** For each column of numbers or texts its cells or codes; undefined for a skipped one. */
+export type ColumnPlaces = readonly (Float64Array | Int32Array | undefined)[];
 
 export interface NumericPart {
   readonly kind: 'numeric';
@@ -57,6 +63,8 @@ export interface ParsedBlock {
   /** Line ends in the block. */
   readonly lines: number;
   readonly columns: readonly (NumericPart | TextPart | undefined)[];
+  /** Whether the columns are where `into` said. */
+  readonly isPlaced: boolean;
   readonly faults: BlockFaults;
 }
 
@@ -101,45 +109,23 @@ function isMinus(byte: number): number {
  * is a missing cell only if quoted. A line ends with LF, CR LF or CR.
  *
  * Records of a wrong width or with text after a closing quote are counted in `faults` and left out.
+ *
+ * Where the addon is here it takes the blocks that hold nothing unusual, with the same result.
  */
 export function parseBlock(task: ParseTask): ParsedBlock {
-  return new BlockParser(task).parse();
+  return parsePlain(task) ?? parseAny(task);
 }
 
-class NumericCells {
-  values: Float64Array;
-  rejected = 0;
-  firstRejected: { line: number; masked: string } | undefined;
-  leadingZeros = 0;
-  inexact = 0;
-  overflows = 0;
-
-  constructor(capacity: number) {
-    this.values = new Float64Array(capacity);
-  }
-
-  grow(capacity: number): void {
-    const old = this.values;
-    this.values = new Float64Array(capacity);
-    this.values.set(old);
-  }
-
-  finish(rows: number): NumericPart {
-    const { rejected, firstRejected, leadingZeros, inexact, overflows } = this;
-    // A view: what it has beyond the rows is little, and a copy would cost more.
-    const values = this.values.subarray(0, rows);
-    return { kind: 'numeric', values, rejected, firstRejected, leadingZeros, inexact, overflows };
-  }
+/** As `parseBlock`, without the addon. */
+export function parseAny(task: ParseTask): ParsedBlock {
+  return new BlockParser(task).parse();
 }
 
 class BlockParser {
   readonly #bytes: Buffer;
   readonly #task: ParseTask;
-  readonly #naValues: ReadonlySet<string>;
-  readonly #naNumbers: ReadonlySet<number>;
+  readonly #spelling: CellSpelling;
   readonly #cells: (NumericCells | TextCells | undefined)[];
-  readonly #decimal: string;
-  readonly #thousands: string;
   #capacity: number;
   #faultCount = 0;
   readonly #faultLines: number[] = [];
@@ -147,17 +133,18 @@ class BlockParser {
   #found = 0;
 
   constructor(task: ParseTask) {
-    const { bytes, naValues, dialect } = task;
+    const { bytes } = task;
     this.#task = task;
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#naValues = new Set(naValues);
-    this.#naNumbers = new Set(naValues.flatMap((value) => parseNumber(value) ?? []));
-    this.#decimal = String.fromCharCode(dialect.decimal);
-    this.#thousands = dialect.thousands < 0 ? '' : String.fromCharCode(dialect.thousands);
+    this.#spelling = spellingOf(task);
     const capacity = guessRows(bytes);
     this.#capacity = capacity;
     this.#cells = Array.from(task.kinds, (kind) =>
-      kind === NUMERIC ? new NumericCells(capacity) : kind === TEXT ? new TextCells(this.#bytes, capacity) : undefined,
+      kind === NUMERIC
+        ? new NumericCells(new Float64Array(capacity))
+        : kind === TEXT
+          ? new TextCells(this.#bytes, capacity)
+          : undefined,
     );
   }
 
@@ -168,8 +155,8 @@ class BlockParser {
     // Only quotes make a delimiter a decimal sign, and quoted cells go the slow way.
     const decimal = dialect.decimal === delimiter ? -1 : dialect.decimal;
     const cells = this.#cells;
-    const naNumbers = this.#naNumbers;
-    const emptyIsNa = this.#naValues.has('');
+    const { naNumbers, naValues } = this.#spelling;
+    const emptyIsNa = naValues.has('');
     let values = cells.map((cell) => (cell instanceof NumericCells ? cell.values : undefined));
     const numericNa = naNumbers.size > 0;
     const width = kinds.length;
@@ -339,18 +326,7 @@ class BlockParser {
       target.setText(row, text);
       return;
     }
-    target.values[row] = NaN;
-    if (this.#naValues.has(text)) return;
-    const value = parseNumber(text, { decimal: this.#decimal, thousands: this.#thousands });
-    if (value === undefined) {
-      target.rejected++;
-      target.firstRejected ??= { line, masked: maskCell(text) };
-      return;
-    }
-    if (Math.abs(value) === Infinity) target.overflows++;
-    else if (Math.abs(value) > Number.MAX_SAFE_INTEGER && /^[+-]?\d+$/.test(text)) target.inexact++;
-    if (/^[+-]?0\d+$/.test(text)) target.leadingZeros++;
-    if (!this.#naNumbers.has(value)) target.values[row] = value;
+    target.setText(row, line, text, this.#spelling);
   }
 
   #fault(kind: NonNullable<BlockFaults['first']>, line: number, found: number): void {
@@ -365,20 +341,15 @@ class BlockParser {
   #finish(rows: number, lines: number): ParsedBlock {
     const columns = this.#cells.map((cells) => {
       if (cells instanceof TextCells) {
-        const part = cells.finish(rows, this.#naValues);
+        const part = cells.finish(rows, this.#spelling.naValues);
         if (part.invalidRow !== undefined) this.#fault('encoding', part.invalidRow, 0);
         return { kind: 'text', codes: part.codes, entries: part.entries } as const;
       }
       return cells?.finish(rows);
     });
     const faults = { count: this.#faultCount, lines: this.#faultLines, first: this.#firstFault, found: this.#found };
-    return { rows, lines, columns, faults };
+    return { rows, lines, columns, isPlaced: false, faults };
   }
-}
-
-/** A cell as it may stand in a message: its first character and its length, so that data does not leak into logs. */
-export function maskCell(cell: string): string {
-  return `"${cell.slice(0, 1)}..." (${cell.length} characters)`;
 }
 
 /** The digits of a range as one integer, a decimal sign among them passed over; exact up to EXACT_DIGITS. */

@@ -1,12 +1,14 @@
 import { TensorkilnError } from '../../errors.js';
 import { CategoryMerger } from '../category-merger.js';
-import { allocate } from '../shared-memory.js';
+import { allocate, wholeOf } from '../shared-memory.js';
 import { Table, type Column } from '../table.js';
 import type { WorkerPool } from '../worker-pool.js';
-import { readBlocks } from './blocks.js';
+import { BlockBuffers, readBlocks } from './blocks.js';
 import { openText, type ByteSource } from './byte-source.js';
 import type { CsvOptions } from './dialect.js';
 import { NUMERIC, parseBlock, SKIP, TEXT, type NumericPart, type ParsedBlock, type TextPart } from './parse-block.js';
+import { countLines } from './parse-plain.js';
+import { ReservedColumns, withPlaces } from './reserved-columns.js';
 import { SAMPLE_BYTES, sniff, type Sniffed } from './sniff.js';
 
 /** Spellings of a missing cell unless told otherwise; compared after trimming, with case. */
@@ -106,11 +108,15 @@ export async function* readCsvParts(path: string, options: CsvPartsOptions): Asy
     const linesBefore = async (): Promise<number> =>
       (await Promise.all(pending)).reduce((sum, block) => sum + block.lines, before.lines);
     const size = options.blockBytes === undefined ? {} : { blockBytes: options.blockBytes };
-    for await (const bytes of readBlocks(source, path, { dialect: sniffed.dialect, linesBefore, ...size })) {
+    const buffers = new BlockBuffers();
+    for await (const bytes of readBlocks(source, path, { dialect: sniffed.dialect, linesBefore, buffers, ...size })) {
       throwIfAborted(options.signal);
       const task = { bytes, dialect: sniffed.dialect, kinds, naValues };
-      const part = inline ? Promise.resolve(parseBlock(task)) : options.pool.run('parse', task, { transfer: [bytes.buffer] });
-      part.catch(() => undefined);
+      const part = inline ? Promise.resolve(parseBlock(task)) : options.pool.run('parse', task);
+      part.then(
+        () => buffers.give(bytes),
+        () => undefined,
+      );
       pending.push(part);
       if (pending.length > options.pool.threads) yield await finish();
     }
@@ -191,23 +197,36 @@ async function parseBlocks(
   await source.read(new Uint8Array(sniffed.headerBytes));
   const { dialect } = sniffed;
   const inline = source.sizeBytes < POOL_FROM_BYTES;
+  const buffers = new BlockBuffers();
+  let reserved: ReservedColumns | undefined;
   for await (const bytes of readBlocks(source, path, {
     dialect,
     linesBefore,
+    buffers,
     ...(blockBytes === undefined ? {} : { blockBytes }),
   })) {
     throwIfAborted(signal);
-    const task = { bytes, dialect, kinds, naValues };
-    const part = inline
-      ? Promise.resolve(parseBlock(task))
-      : pool.run('parse', task, { transfer: [bytes.buffer], ...(signal === undefined ? {} : { signal }) });
+    const lines = inline ? undefined : countLines(bytes);
+    if (lines !== undefined) reserved ??= new ReservedColumns(kinds, guessRows(lines, source.sizeBytes / bytes.length));
+    const into = lines === undefined ? undefined : reserved?.take(lines);
+    const task = { bytes, dialect, kinds, naValues, ...(into === undefined ? {} : { into }) };
+    const parsed = inline ? Promise.resolve(parseBlock(task)) : pool.run('parse', task, signal === undefined ? {} : { signal });
+    const part = into === undefined ? parsed : parsed.then((block) => withPlaces(block, into));
     // A worker that fails is met when the promise is awaited below; until then it must not count as unhandled.
-    part.catch(() => undefined);
+    part.then(
+      () => buffers.give(bytes),
+      () => undefined,
+    );
     pending.push(part);
     // As many blocks on the way as threads, and two waiting: what is in memory stays bounded.
     await pending[pending.length - pool.threads - 3];
   }
   return Promise.all(pending);
+}
+
+/** Rows of a file that is so many times as long as its first block, with some to spare. */
+function guessRows(lines: number, blocks: number): number {
+  return Math.ceil(lines * Math.max(1, blocks) * 1.05);
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -287,16 +306,20 @@ function notNumeric(found: {
 
 function joinParts(name: string, parts: readonly (NumericPart | TextPart | undefined)[], rowCount: number): Column {
   if (parts[0]?.kind === 'numeric') {
-    const values = allocate(Float64Array, rowCount);
-    let start = 0;
-    for (const part of parts) {
-      if (part?.kind !== 'numeric') continue;
-      values.set(part.values, start);
-      start += part.values.length;
-    }
-    return { kind: 'numeric', name, values };
+    const arrays = parts.flatMap((part) => (part?.kind === 'numeric' ? [part.values] : []));
+    return { kind: 'numeric', name, values: wholeOf(arrays, rowCount) ?? copyOf(arrays, rowCount) };
   }
   const merger = new CategoryMerger(rowCount);
   for (const part of parts) if (part?.kind === 'text') merger.add(part.codes, part.entries);
   return merger.finish(name);
+}
+
+function copyOf(parts: readonly Float64Array[], rowCount: number): Float64Array {
+  const values = allocate(Float64Array, rowCount);
+  let start = 0;
+  for (const part of parts) {
+    values.set(part, start);
+    start += part.length;
+  }
+  return values;
 }

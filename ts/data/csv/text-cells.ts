@@ -69,38 +69,16 @@ export class TextCells {
    * @returns codes of the first `rows` rows, the distinct texts (one may come twice: as a range and with doubled quotes), and the first
    *          row with a cell that is not UTF-8
    */
-  finish(
-    rows: number,
-    naValues: ReadonlySet<string>,
-  ): { readonly codes: Int32Array; readonly entries: string[]; readonly invalidRow: number | undefined } {
-    const entries: string[] = [];
-    const codeOf = new Int32Array(this.#count);
+  finish(rows: number, naValues: ReadonlySet<string>): NamedCodes & { readonly invalidRow: number | undefined } {
     const texts = new Map([...this.#texts].map(([text, entry]) => [entry, text]));
     let invalidRow: number | undefined;
-    let changed = false;
-    for (let entry = 0; entry < this.#count; entry++) {
-      const text = texts.get(entry) ?? this.#decode(entry);
-      if (text === undefined) invalidRow ??= this.#firstRows[entry] as number;
-      if (text === undefined || naValues.has(text)) {
-        codeOf[entry] = -1;
-        changed = true;
-      } else {
-        codeOf[entry] = entries.push(text) - 1;
-      }
-    }
+    const names = Array.from({ length: this.#count }, (_, entry) => {
+      const name = texts.get(entry) ?? decodeCell(this.#bytes, this.#starts[entry] as number, this.#stops[entry] as number);
+      if (name === undefined) invalidRow ??= this.#firstRows[entry] as number;
+      return name;
+    });
     const codes = this.#codes.length === rows ? this.#codes : this.#codes.slice(0, rows);
-    if (changed) for (let row = 0; row < rows; row++) codes[row] = codeOf[codes[row] as number] as number;
-    return { codes, entries, invalidRow };
-  }
-
-  #decode(entry: number): string | undefined {
-    const [start, stop] = [this.#starts[entry] as number, this.#stops[entry] as number];
-    let ascii = true;
-    for (let at = start; at < stop && ascii; at++) ascii = (this.#bytes[at] as number) < 0x80;
-    if (ascii) return this.#bytes.toString('latin1', start, stop);
-    const text = this.#bytes.toString('utf8', start, stop);
-    // toString puts U+FFFD for wrong bytes; a file may also hold that character itself.
-    return text.includes('\uFFFD') && !isUtf8(this.#bytes.subarray(start, stop)) ? undefined : text;
+    return { ...nameCodes(codes, names, naValues), invalidRow };
   }
 
   #equals(entry: number, start: number, stop: number): boolean {
@@ -138,6 +116,40 @@ export class TextCells {
     while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
     return slot;
   }
+}
+
+/** Bytes [start, stop) as text; undefined when they are not UTF-8. */
+export function decodeCell(bytes: Buffer, start: number, stop: number): string | undefined {
+  let ascii = true;
+  for (let at = start; at < stop && ascii; at++) ascii = (bytes[at] as number) < 0x80;
+  if (ascii) return bytes.toString('latin1', start, stop);
+  const text = bytes.toString('utf8', start, stop);
+  // toString puts U+FFFD for wrong bytes; a file may also hold that character itself.
+  return text.includes('\uFFFD') && !isUtf8(bytes.subarray(start, stop)) ? undefined : text;
+}
+
+export interface NamedCodes {
+  /** [rows], index into `entries`; -1 where missing */
+  readonly codes: Int32Array;
+  readonly entries: string[];
+}
+
+/**
+ * Takes what stands for a missing cell out of the distinct cells of a column.
+ *
+ * @param codes index into `names`; changed in place
+ * @param names undefined for a cell that is not text and counts as missing
+ */
+export function nameCodes(
+  codes: Int32Array,
+  names: readonly (string | undefined)[],
+  naValues: ReadonlySet<string>,
+): NamedCodes {
+  const entries: string[] = [];
+  const codeOf = Int32Array.from(names, (name) => (name === undefined || naValues.has(name) ? -1 : entries.push(name) - 1));
+  if (entries.length < names.length)
+    for (let row = 0; row < codes.length; row++) codes[row] = codeOf[codes[row] as number] as number;
+  return { codes, entries };
 }
 
 function widen(array: Int32Array<ArrayBuffer>, size: number): Int32Array<ArrayBuffer> {

@@ -1,6 +1,6 @@
 import { TensorkilnError } from '../../errors.js';
 import { importOptional } from '../../optional-package.js';
-import { maskCell } from '../csv/parse-block.js';
+import { maskCell } from '../csv/numeric-cells.js';
 import { DEFAULT_NA_VALUES } from '../csv/read-csv.js';
 import { RowCollector } from '../row-collector.js';
 import type { Table } from '../table.js';

@@ -1,6 +1,6 @@
 /** What a run of a language model does after training: judges, exports and writes. */
 import { basename } from 'node:path';
-import { packageVersion } from '../../backend/native/load.js';
+import { packageVersion } from '../../native/load.js';
 import { judge, languageBaselines, renderMarkdown, renderReport, type LanguageReport } from '../../evaluate/index.js';
 import { exportSafetensors } from '../../export/index.js';
 import type { Model } from '../../nn/index.js';

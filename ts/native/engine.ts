@@ -1,5 +1,5 @@
 /** The addon as the rest of the package sees it: op calls on handles, with errors of our own class. */
-import { isTensorkilnError, TensorkilnError } from '../../errors.js';
+import { isTensorkilnError, TensorkilnError } from '../errors.js';
 import { STORAGE_DTYPES, type NativeAddon, type NumericArray, type OpInfo } from './addon.js';
 import { openCuda } from './cuda.js';
 import { loadNative } from './load.js';

@@ -46,6 +46,28 @@ export interface NativeCounters {
   firstStayMs: number;
 }
 
+export interface PlainBlockOptions {
+  /** Signs as bytes, -1 for none. */
+  readonly delimiter: number;
+  readonly quote: number;
+  readonly decimal: number;
+  readonly emptyIsMissing: boolean;
+  /** Numbers that stand for a missing cell. */
+  readonly missingNumbers: Float64Array;
+}
+
+export interface PlainBlock {
+  readonly rows: number;
+  /** Line ends; CR LF is one. */
+  readonly lines: number;
+  /** Integers written with a leading zero, for each column. */
+  readonly leadingZeros: Int32Array;
+  /** For each column of texts its distinct cells as pairs: first byte and the byte behind the last. */
+  readonly distinct: readonly (Int32Array | undefined)[];
+  /** Numeric cells that are no plain number, five integers each: row, column, line, first byte, the byte behind the last. */
+  readonly left: Int32Array;
+}
+
 /** One call, or one chain of calls, that the stream ran. Times are of one clock, in milliseconds. */
 export interface NativeProfileRecord {
   /** Op name; of a chain the names joined by '+'. */
@@ -157,6 +179,53 @@ export interface NativeAddon {
   setThreads(count: number): void;
   counters(): NativeCounters;
   resetCounters(): void;
+
+  /** Line ends of a text; CR LF is one. */
+  countLineEnds(bytes: Uint8Array): number;
+  /**
+   * Parses a block of a delimited table into `columns`, each with a place for each line end: doubles for numbers (NaN = missing), 32-bit
+   * integers for texts (index of a distinct cell), undefined for a column that is skipped. Undefined when a cell is quoted or a record
+   * has another number of cells than there are columns.
+   *
+   * @param bytes whole records; the last byte is a line end
+   */
+  parsePlainBlock(
+    bytes: Uint8Array,
+    columns: readonly (Float64Array | Int32Array | undefined)[],
+    options: PlainBlockOptions,
+  ): PlainBlock | undefined;
+
+  /**
+   * Of the cells of some rows of a column: how many are missing (NaN), the least and the greatest of the others. In the passes below a
+   * missing cell counts as `fill`, and not at all where that is NaN.
+   */
+  numberRange(values: Float64Array, rows: Int32Array, fill: number): Float64Array;
+  /** The sum of the cells less `shift`, taken in the order of the rows. */
+  numberSum(values: Float64Array, rows: Int32Array, fill: number, shift: number): number;
+  /** The sum of the squares of the cells less `shift`. */
+  numberSquares(values: Float64Array, rows: Int32Array, fill: number, shift: number): number;
+  /** Counts cells by the whole part of (cell - minimum) * factor; cells that do not count by the last counter. */
+  countNumberBuckets(
+    values: Float64Array,
+    rows: Int32Array,
+    fill: number,
+    minimum: number,
+    factor: number,
+    counts: Int32Array,
+  ): void;
+  /** The cells of the bucket `wanted` that are not missing, as far as there is room; returns how many. Buckets go from 0 to `buckets`. */
+  takeNumberBucket(
+    values: Float64Array,
+    rows: Int32Array,
+    fill: number,
+    minimum: number,
+    factor: number,
+    buckets: number,
+    wanted: number,
+    taken: Float64Array,
+  ): number;
+  /** Of a whole column: how many cells are missing, the least and the greatest of the others, how many of them are integers. */
+  profileNumbers(values: Float64Array): Float64Array;
 
   /** The same door once more for GPU number `index`; limit in bytes, 0 for 90 % of the device memory that is free. */
   openCuda(library: string, index: number, limit: number): NativeAddon;

@@ -2,7 +2,7 @@
 import { readFileSync, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { isTensorkilnError, TensorkilnError } from '../../errors.js';
+import { isTensorkilnError, TensorkilnError } from '../errors.js';
 import type { BuildInfo, NativeAddon } from './addon.js';
 
 /** Version of the door described in addon.ts; the addon reports the one it was built with. */
@@ -40,7 +40,7 @@ interface Outcome {
 }
 
 // The compiled file lies as deep below the package root as this one, so the same relative paths serve both.
-const packageRoot = new URL('../../../', import.meta.url);
+const packageRoot = new URL('../../', import.meta.url);
 const require = createRequire(import.meta.url);
 let outcome: Outcome | undefined;
 let libcName: string | undefined;

@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TensorkilnError } from '../../errors.js';
+import { TensorkilnError } from '../errors.js';
 import type { NativeAddon } from './addon.js';
 import { loadNative, nativePath } from './load.js';
 
 // As deep below the package root when compiled as here.
-const EMULATED_LIBRARY = new URL('../../../build-emulated/libtensorkiln_cuda_emulated.so', import.meta.url);
+const EMULATED_LIBRARY = new URL('../../build-emulated/libtensorkiln_cuda_emulated.so', import.meta.url);
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
 
