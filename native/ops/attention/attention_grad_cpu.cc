@@ -122,12 +122,14 @@ void key_gradient(const AttentionGrad& g, int64_t batch, int64_t key_head, int64
   for (int64_t head = key_head * a.group(); head < (key_head + 1) * a.group(); ++head) {
     for (int64_t i0 = first; i0 < a.q.places; i0 += kQueryBlock) {
       const int64_t i1 = min64(i0 + kQueryBlock, a.q.places);
-      block_gradients(g, {batch, head, i0, i1, j0, j1}, p, ds, panel);
-      block_product<true>(p, kKeyBlock, keys, {g.dy.at(batch, i0, head), g.dy.row(), 1}, i1 - i0, value_size, dv, value_size,
+      const int64_t seen = min64(j1, a.key_end(i1)) - j0;  // the other keys get nothing from these queries
+      if (seen <= 0) continue;
+      block_gradients(g, {batch, head, i0, i1, j0, j0 + seen}, p, ds, panel);
+      block_product<true>(p, kKeyBlock, seen, {g.dy.at(batch, i0, head), g.dy.row(), 1}, i1 - i0, value_size, dv, value_size,
                           true, panel);
-      block_product<true>(ds, kKeyBlock, keys, {a.q.at(batch, i0, head), a.q.row(), 1}, i1 - i0, size, dk, size, true, panel);
+      block_product<true>(ds, kKeyBlock, seen, {a.q.at(batch, i0, head), a.q.row(), 1}, i1 - i0, size, dk, size, true, panel);
       if (with_queries) {
-        block_product<false>(ds, kKeyBlock, i1 - i0, {a.k.at(batch, j0, key_head), a.k.row(), 1}, keys, size,
+        block_product<false>(ds, kKeyBlock, i1 - i0, {a.k.at(batch, j0, key_head), a.k.row(), 1}, seen, size,
                              g.dq.at(batch, i0, head), g.dq.row(), true, panel);
       }
     }

@@ -174,6 +174,8 @@ TEST(attention_causal) {
   check({1, 150, 7, 2, 2, 16, 16, true, -143});  // the first queries see nothing
   check({1, 100, 100, 1, 1, 16, 16, true, -30});
   check({1, 5, 5, 1, 1, 16, 16, true, -9});
+  check({1, 5, 200, 1, 1, 16, 16, true, 0});    // no query sees the later blocks of keys
+  check({2, 200, 200, 4, 2, 16, 16, true, 0});  // blocks of keys that the first of their queries see in part
 }
 
 TEST(attention_groups_of_heads) {
