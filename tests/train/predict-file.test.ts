@@ -505,7 +505,7 @@ describe('a model of texts in folders', () => {
     await expect(predictFile(run, join(folder, 'no-texts'), { output })).rejects.toThrow(
       /no texts: expected files ending with/,
     );
-    await expect(predictFile(run, input('size\n1\n'), { output })).rejects.toThrow(/no column "text"|lacks.*"text"|"text"/);
+    await expect(predictFile(run, input('size\n1\n'), { output })).rejects.toThrow(/lacks 1 of the 1 columns .*"text"/);
   });
 });
 
