@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -21,6 +22,12 @@ const groups = [
   'long',
 ] as const;
 
+/** Tables are read and prepared without the addon too; tests/ops/table-addon.test.ts holds its part to the same results. */
+const NO_TABLE_ADDON = {
+  find: /^.*\/table-addon\.js$/,
+  replacement: fileURLToPath(new URL('tests/support/no-table-addon.ts', import.meta.url)),
+};
+
 export default defineConfig({
   test: {
     // The addon keeps threads and memory of its own: a process per file gives each test file a fresh one, where that matters.
@@ -31,6 +38,7 @@ export default defineConfig({
     reporters: ['default', './tests/support/reporter.ts'],
     projects: groups.map((name) => ({
       extends: true,
+      ...(name === 'unit' ? { resolve: { alias: [NO_TABLE_ADDON] } } : {}),
       test: {
         name,
         // One file after the other, when all else is done.

@@ -3,17 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readBlocks } from '../../ts/data/csv/blocks.js';
 import { openText } from '../../ts/data/csv/byte-source.js';
 import { parseNumber } from '../../ts/data/csv/numbers.js';
 import { readCsv, type ReadCsvOptions } from '../../ts/data/csv/read-csv.js';
 import type { Column, Table } from '../../ts/data/table.js';
 import { WorkerPool } from '../../ts/data/worker-pool.js';
-
-// The parser that takes everything, and is all there is without the addon; worker threads have the addon. data-csv-addon.test.ts holds
-// the two to each other.
-vi.mock('../../ts/data/table-addon.js', () => ({ tableAddon: () => undefined, passesAddon: () => undefined }));
 
 let folder: string;
 let pool: WorkerPool;

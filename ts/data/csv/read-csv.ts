@@ -3,7 +3,7 @@ import { CategoryMerger } from '../category-merger.js';
 import { allocate, wholeOf } from '../shared-memory.js';
 import { Table, type Column } from '../table.js';
 import type { WorkerPool } from '../worker-pool.js';
-import { BlockBuffers, readBlocks } from './blocks.js';
+import { BLOCK_BYTES, BlockBuffers, readBlocks } from './blocks.js';
 import { openText, type ByteSource } from './byte-source.js';
 import type { CsvOptions } from './dialect.js';
 import { NUMERIC, parseBlock, SKIP, TEXT, type NumericPart, type ParsedBlock, type TextPart } from './parse-block.js';
@@ -190,7 +190,7 @@ async function parseBlocks(
   { path, options, naValues }: Pass,
   { source, sniffed, kinds }: { readonly source: ByteSource; readonly sniffed: Sniffed; readonly kinds: Uint8Array },
 ): Promise<readonly ParsedBlock[]> {
-  const { pool, signal, blockBytes } = options;
+  const { pool, signal, blockBytes = BLOCK_BYTES } = options;
   const pending: Promise<ParsedBlock>[] = [];
   const linesBefore = async (): Promise<number> =>
     (await Promise.all(pending)).reduce((sum, part) => sum + part.lines, sniffed.headerLines);
@@ -199,15 +199,12 @@ async function parseBlocks(
   const inline = source.sizeBytes < POOL_FROM_BYTES;
   const buffers = new BlockBuffers();
   let reserved: ReservedColumns | undefined;
-  for await (const bytes of readBlocks(source, path, {
-    dialect,
-    linesBefore,
-    buffers,
-    ...(blockBytes === undefined ? {} : { blockBytes }),
-  })) {
+  for await (const bytes of readBlocks(source, path, { dialect, linesBefore, buffers, blockBytes })) {
     throwIfAborted(signal);
     const lines = inline ? undefined : countLines(bytes);
-    if (lines !== undefined) reserved ??= new ReservedColumns(kinds, guessRows(lines, source.sizeBytes / bytes.length));
+    // A first block that is short, since a record behind it is long, tells nothing of the others.
+    if (lines !== undefined && pending.length === 0 && bytes.length > blockBytes / 2)
+      reserved = new ReservedColumns(kinds, guessRows(lines, source.sizeBytes / bytes.length));
     const into = lines === undefined ? undefined : reserved?.take(lines);
     const task = { bytes, dialect, kinds, naValues, ...(into === undefined ? {} : { into }) };
     const parsed = inline ? Promise.resolve(parseBlock(task)) : pool.run('parse', task, signal === undefined ? {} : { signal });

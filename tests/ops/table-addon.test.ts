@@ -9,8 +9,8 @@ import { readCsv } from '../../ts/data/csv/read-csv.js';
 import { tableAddon } from '../../ts/data/table-addon.js';
 import type { Column } from '../../ts/data/table.js';
 import { WorkerPool } from '../../ts/data/worker-pool.js';
+import { describePasses } from '../support/row-number-passes.js';
 
-const UNLOADED = tableAddon() === undefined ? 'the addon is not built' : false;
 const COMMA = { delimiter: 0x2c, quote: 0x22, decimal: 0x2e, thousands: -1 };
 const NA = ['', 'NA', '?', '-999'];
 
@@ -18,7 +18,15 @@ function taskOf(text: string | Uint8Array, kinds: readonly number[], given: Part
   return { bytes: new Uint8Array(Buffer.from(text)), dialect: COMMA, kinds: Uint8Array.from(kinds), naValues: NA, ...given };
 }
 
-describe.skipIf(UNLOADED)(`the addon's parser${UNLOADED === false ? '' : ` (${UNLOADED})`}`, () => {
+it('is there', () => {
+  expect(tableAddon()).toBeDefined();
+});
+
+describe('passes by the addon over columns of', () => {
+  describePasses(15_000);
+});
+
+describe("the addon's parser", () => {
   const digits = fc.string({ unit: fc.constantFrom('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'), maxLength: 19 });
   const number = fc
     .tuple(
@@ -129,6 +137,7 @@ describe('columns made before their rows are counted', () => {
       (row) => (row > 3000 ? '' : ' '.repeat(900)),
       false,
     ],
+    ['a short first block, since the second record is long', (row) => (row === 1 ? ' '.repeat(1 << 19) : ''), false],
   ])('hold %s', async (name, between, isWhole) => {
     const cells = (row: number): readonly [number, string, number] => [row / 8, `k${row % 300}`, -1 - row];
     const lines = Array.from({ length: ROWS }, (_, row) => `${cells(row).join(',')},${'x'.repeat(50)}${between(row)}\n`);
