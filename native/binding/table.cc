@@ -170,7 +170,8 @@ Napi::Value parse_plain_block_of(const Napi::CallbackInfo& info) {
     result.Set("distinct", distinct);
     static_assert(sizeof(LeftCell) == 5 * sizeof(int32_t));
     auto left = Napi::Int32Array::New(env, 5 * block.left.size());
-    std::memcpy(left.Data(), block.left.data(), block.left.size() * sizeof(LeftCell));
+    // Neither array has a place in memory while it is empty.
+    if (!block.left.empty()) std::memcpy(left.Data(), block.left.data(), block.left.size() * sizeof(LeftCell));
     result.Set("left", left);
     return result;
   });

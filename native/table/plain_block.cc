@@ -358,6 +358,7 @@ class PlainParser {
 }  // namespace
 
 int32_t count_line_ends(const uint8_t* bytes, int32_t size) {
+  if (size == 0) return 0;  // there need not be any memory then
   const uint8_t* end = bytes + size;
   int32_t count = 0;
   const auto find = [&](const uint8_t* from, int sign) {

@@ -110,6 +110,12 @@ TEST(quotes_and_records_of_another_width_are_not_taken) {
   }
 }
 
+TEST(line_ends_are_counted_once) {
+  CHECK(tk::count_line_ends(nullptr, 0) == 0);
+  const std::string text = "a\r\nb\nc\rd\r\r\n";
+  CHECK(tk::count_line_ends(reinterpret_cast<const uint8_t*>(text.data()), int32_t(text.size())) == 5);
+}
+
 TEST(no_byte_beyond_the_block_is_read) {
   std::mt19937 random(5);
   const std::string signs = "0123456789..,,,--+eE \t\r\na\"\xff";
